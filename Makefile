@@ -1,0 +1,34 @@
+# One set of features everywhere, so that no call rebuilds what another has built.
+CARGO_FLAGS = --all-features
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-offline lint up down
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the library and both programs
+	cargo build $(CARGO_FLAGS)
+
+demo: ## Watch the main job at work; needs no server, no Docker and no account
+	cargo run $(CARGO_FLAGS) --bin kafka-consumer -- demo
+
+test: test-offline ## Run all tests; real services come from Docker, or with Java and Maven
+	cargo test $(CARGO_FLAGS) --test services
+
+test-offline: ## Run the tests that need no server
+	cargo test $(CARGO_FLAGS) --lib --bins --examples --test offline
+	cargo test $(CARGO_FLAGS) --doc
+
+lint: ## Check the format, the code and the dependencies
+	cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	cargo deny --all-features check --hide-inclusion-graph
+
+up: ## Start Kafka (port 9092) and DynamoDB Local (port 8000) with a topic and a table
+	docker compose up --detach --wait kafka dynamodb
+	docker compose run --rm topic
+	docker compose run --rm table
+
+down: ## Stop them and forget their data
+	docker compose down --volumes

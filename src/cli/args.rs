@@ -1,0 +1,200 @@
+//! The arguments. Every setting is a flag; the table of settings makes them.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::config::{SETTINGS, variable_of};
+use crate::event::Shard;
+
+/// Reads new records from Kafka, hands them on, and remembers where it was in
+/// a DynamoDB table. This is the tool to run it, look at it, and try it; in
+/// Lambda the same code runs on a schedule.
+#[derive(Debug, Parser)]
+#[command(name = "kafka-consumer", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 a partition is blocked, truncated \
+                        or lost while the others were done.\n\nEvery setting is also an environment variable, the same \
+                        as in Lambda. Logs go to stderr; RUST_LOG sets their level.")]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// How the result is written to stdout
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(super) output: Format,
+
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Read what is new, once or again and again, and store the new offsets
+    ///
+    /// Ctrl-c finishes the chunk at work and stores what is settled; a second
+    /// one drops that chunk, which comes again in the next run.
+    Run(RunArgs),
+    /// Show what a run would read, and why; reads no record and writes nothing
+    Plan(Selection),
+    /// The table of the cursors
+    #[command(subcommand)]
+    Table(TableCommand),
+    /// Show the whole job on an embedded Kafka and DynamoDB: no server, no account
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TableCommand {
+    /// Create the table, billed on demand, with the right keys
+    Create,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+
+    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
+    #[arg(long, value_name = "DURATION", value_parser = every)]
+    pub(super) every: Option<Duration>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Selection {
+    /// Only this partition; may be repeated
+    #[arg(long = "partition", value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
+    pub(super) partitions: Vec<i32>,
+
+    /// Only this share of the partitions: `2/4` is every partition with `partition % 4 == 1`
+    #[arg(long, value_name = "K/N")]
+    pub(super) shard: Option<Shard>,
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| format!("{error}; allowed: 60s, 5m, 1h"))?;
+    if every < Duration::from_secs(1) { Err("allowed: 1s or more".into()) } else { Ok(every) }
+}
+
+/// The settings given as flags, as the variables they stand for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    pairs: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.pairs.iter().cloned()
+    }
+}
+
+const HEADING: &str = "Settings (also environment variables)";
+
+impl Args for Settings {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let flags = SETTINGS.iter().map(|setting| {
+            let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+            let arg = Arg::new(setting.variable)
+                .long(setting.flag())
+                .value_name("VALUE")
+                .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable))
+                .help_heading(HEADING)
+                .hide_short_help(setting.alias.is_none())
+                .global(true);
+            match setting.alias {
+                Some(alias) => arg.visible_alias(alias),
+                None => arg,
+            }
+        });
+        let property = Arg::new("property")
+            .short('X')
+            .long("property")
+            .value_name("NAME=VALUE")
+            .value_parser(property)
+            .action(ArgAction::Append)
+            .help("A librdkafka property, such as security.protocol=SASL_SSL; may be repeated [env: KAFKA_<NAME>]")
+            .help_heading(HEADING)
+            .global(true);
+        command.args(flags).arg(property)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Self::default();
+        settings.update_from_arg_matches(matches)?;
+        Ok(settings)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let named = SETTINGS.iter().filter_map(|setting| {
+            let value = matches.get_one::<String>(setting.variable)?;
+            Some((setting.variable.to_owned(), value.clone()))
+        });
+        let properties = matches.get_many::<(String, String)>("property").into_iter().flatten().cloned();
+        self.pairs.extend(named.chain(properties));
+        Ok(())
+    }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((variable_of(name.trim()), value.to_owned())),
+        _ => Err("allowed: NAME=VALUE, such as security.protocol=SASL_SSL".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_and_its_alias_means_the_same() {
+        let cli = Cli::try_parse_from(["kafka-consumer", "run", "--topic", "t", "--max-messages=7", "-Xfetch.min.bytes=1"])
+            .expect("these are arguments");
+        let pairs: Vec<_> = cli.settings.pairs().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            pairs,
+            [pair("KAFKA_TOPIC", "t"), pair("MAX_MESSAGES", "7"), pair("KAFKA_FETCH_MIN_BYTES", "1")]
+        );
+    }
+
+    #[test]
+    fn wrong_arguments_say_what_is_allowed() {
+        for (arguments, said) in [
+            (vec!["run", "--every", "soon"], "allowed: 60s, 5m, 1h"),
+            (vec!["run", "--every", "10ms"], "1s or more"),
+            (vec!["run", "--shard", "5/4"], "shard"),
+            (vec!["run", "--partition", "-1"], "partition"),
+            (vec!["run", "-X", "nothing"], "NAME=VALUE"),
+            (vec!["fly"], "run"),
+        ] {
+            let error = Cli::try_parse_from(["kafka-consumer"].into_iter().chain(arguments.clone()))
+                .map(|_| ())
+                .expect_err("these are no arguments")
+                .to_string();
+            assert!(error.contains(said), "{arguments:?}: {error}");
+        }
+    }
+}

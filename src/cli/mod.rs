@@ -1,0 +1,107 @@
+//! The command line: arguments -> settings and request -> the same
+//! [`invoke`](crate::invoke::invoke) as in Lambda -> tables or JSON, and an exit code.
+//!
+//! stdout holds the result and nothing else; stderr holds logs and, last, a
+//! failure as `Type: message`.
+
+mod args;
+#[cfg(feature = "embedded")]
+mod demo;
+mod output;
+mod run;
+mod signals;
+mod table;
+
+use std::io::IsTerminal as _;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorType};
+use args::{Cli, Command, TableCommand};
+use output::Out;
+
+/// What the process ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All was done.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// Wrong usage, or a wrong setting.
+    Usage = 2,
+    /// One partition could not go on; the others were done.
+    Partial = 3,
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        match error.error_type {
+            ErrorType::InvalidConfiguration => Self::Usage,
+            kind if kind.is_partial() => Self::Partial,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Runs the command line and returns the exit code.
+#[must_use]
+pub fn main() -> i32 {
+    let cli = Cli::parse();
+    log_to_stderr(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("Failed: no threads can be started: {error}");
+            return Exit::Failed as i32;
+        }
+    };
+    let out = Out { format: cli.output };
+    let exit = match runtime.block_on(dispatch(cli, &out)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("{error}");
+            Exit::from(&error)
+        }
+    };
+    // A blocking question to a lost broker must not hold up the exit.
+    runtime.shutdown_background();
+    exit as i32
+}
+
+async fn dispatch(cli: Cli, out: &Out) -> Result<Exit, Error> {
+    match cli.command {
+        Command::Run(arguments) => run::run(config(&cli.settings)?, arguments, out).await,
+        Command::Plan(arguments) => run::plan(config(&cli.settings)?, &arguments, out).await,
+        Command::Table(TableCommand::Create) => table::create(&config(&cli.settings)?, out).await,
+        #[cfg(feature = "embedded")]
+        Command::Demo => demo::demo(out).await,
+        #[cfg(not(feature = "embedded"))]
+        Command::Demo => Err(Error::new(
+            ErrorType::InvalidConfiguration,
+            "this build has no embedded Kafka and DynamoDB. Run `make demo` in the source, or build with the features \
+             `cli` and `embedded`",
+        )),
+    }
+}
+
+/// The settings: the environment first, then the flags, which win.
+fn config(settings: &args::Settings) -> Result<Config, Error> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::from_lookup(variables.chain(settings.pairs()))
+        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))
+}
+
+fn log_to_stderr(cli: &Cli) {
+    #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
+    let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
+    let default = if matches!(cli.command, Command::Demo) { "error" } else { "info" };
+    let filter = level.and_then(|level| EnvFilter::try_new(level).ok()).unwrap_or_else(|| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,111 @@
+//! `run` and `plan`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::args::{RunArgs, Selection};
+use super::output::Out;
+use super::{Exit, signals};
+use crate::clock::{Clock as _, Deadline, SystemClock};
+use crate::config::Config;
+use crate::error::Error;
+use crate::event::{Request, RunRequest};
+use crate::invoke::{self, Interrupt, Invoked, Parts};
+use crate::processor::Configured;
+use crate::source::kafka::KafkaSource;
+use crate::store::dynamodb::{self, DynamoStore};
+
+type CliParts = Parts<DynamoStore, KafkaSource, Configured, SystemClock>;
+
+impl From<&Selection> for RunRequest {
+    fn from(selection: &Selection) -> Self {
+        let partitions = (!selection.partitions.is_empty()).then(|| {
+            let mut partitions = selection.partitions.clone();
+            partitions.sort_unstable();
+            partitions.dedup();
+            partitions
+        });
+        // The limit is a setting here.
+        Self { max_messages: None, partitions, shard: selection.shard }
+    }
+}
+
+async fn parts(config: Config) -> Result<CliParts, Error> {
+    let source = KafkaSource::new(&config)?;
+    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    Ok(Parts {
+        store: DynamoStore::new(client, &config.table),
+        source,
+        processor: Configured::new(&config),
+        clock: SystemClock,
+        config: Arc::new(config),
+    })
+}
+
+pub(super) async fn plan(config: Config, selection: &Selection, out: &Out) -> Result<Exit, Error> {
+    let parts = parts(config).await?;
+    let (_, interrupt) = watch::channel(Interrupt::No);
+    let invoked = once(&parts, &Request::Plan(selection.into()), interrupt).await?;
+    out.answer(&invoked.answer);
+    Ok(Exit::Done)
+}
+
+pub(super) async fn run(config: Config, arguments: RunArgs, out: &Out) -> Result<Exit, Error> {
+    let interrupt = signals::interrupts()?;
+    let parts = parts(config).await?;
+    let request = Request::Run((&arguments.selection).into());
+    match arguments.every {
+        None => {
+            let invoked = once(&parts, &request, interrupt).await?;
+            Ok(tell(&invoked, out))
+        }
+        Some(every) => {
+            again_and_again(&parts, &request, every, interrupt, out).await?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn once(parts: &CliParts, request: &Request, interrupt: watch::Receiver<Interrupt>) -> Result<Invoked, Error> {
+    let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
+    let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
+    for line in &invoked.metrics {
+        tracing::info!(target: "metrics", "{line}");
+    }
+    Ok(invoked)
+}
+
+/// Runs at a fixed pace; a run that takes longer delays the next one. A run
+/// that fails is told, and the next one tries again, as a schedule would.
+async fn again_and_again(
+    parts: &CliParts,
+    request: &Request,
+    every: Duration,
+    mut interrupt: watch::Receiver<Interrupt>,
+    out: &Out,
+) -> Result<(), Error> {
+    while *interrupt.borrow() == Interrupt::No {
+        let next = parts.clock.now() + every;
+        let invoked = once(parts, request, interrupt.clone()).await?;
+        tell(&invoked, out);
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            _ = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The report on stdout; a failure on stderr, last.
+fn tell(invoked: &Invoked, out: &Out) -> Exit {
+    out.answer(&invoked.answer);
+    match invoked.error() {
+        None => Exit::Done,
+        Some(error) => {
+            eprintln!("{error}");
+            Exit::from(error)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `table create`.
+
+use super::Exit;
+use super::output::Out;
+use crate::config::Config;
+use crate::error::Error;
+use crate::store::dynamodb::{self, DynamoStore, TableCreated};
+
+pub(super) async fn create(config: &Config, out: &Out) -> Result<Exit, Error> {
+    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let (created, words) = match DynamoStore::new(client, &config.table).create_table().await? {
+        TableCreated::Created => (true, "created, billed on demand"),
+        TableCreated::AlreadyThere => (false, "already there, with the right keys"),
+    };
+    out.say(
+        &format!("table {}: {words}", config.table),
+        &serde_json::json!({ "table": config.table, "created": created }),
+    );
+    Ok(Exit::Done)
+}

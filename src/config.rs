@@ -1,0 +1,341 @@
+//! Raw settings -> validated [`Config`].
+//!
+//! Nothing is read from the environment here: the caller passes the variables in, so that the
+//! command line can put its flags over them and a test can pass anything. Nothing is connected
+//! either, so every wrong setting is known, and all are reported together, before the first
+//! effect.
+
+mod name;
+mod problem;
+mod property;
+mod setting;
+mod suggest;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
+pub use property::{property_of, variable_of};
+pub use setting::{SETTINGS, Setting};
+pub use value::{
+    Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation,
+    StartPosition,
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Below 0.1 s a connection with TLS and SASL to a broker in another region cannot be made.
+/// Above 300 s a silent broker would take a third of the longest run there is.
+const POLL_TIMEOUT_SECONDS: RangeInclusive<f64> = 0.1..=300.0;
+
+/// 900 s is Lambda's own limit: the command line takes no longer than the function could.
+const TIME_LIMIT_SECONDS: RangeInclusive<f64> = 1.0..=900.0;
+
+/// AWS's own event source mappings stop at 10,000 too. To never give up there is `halt`.
+const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=10_000;
+
+/// From the largest record of a broker with default settings to the memory of the largest Lambda
+/// function.
+const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
+
+/// Lambda sets it: the function's memory in MB, which are MiB.
+const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+
+/// Everything that a run is told by its surroundings, validated. Built by [`Config::from_lookup`]
+/// alone.
+#[derive(Clone, PartialEq)]
+pub struct Config {
+    /// Brokers to ask first: `host:port`, comma-separated, without blanks.
+    pub bootstrap_servers: String,
+    /// The topics to read: at least one, none twice, in the order given.
+    pub topics: Vec<Arc<str>>,
+    /// Names the cursors. With any of the topics it fits into the table's key.
+    pub group_id: Arc<str>,
+    /// The table of the cursors: a name or an ARN.
+    pub table: String,
+    /// How many records a run may handle.
+    pub max_messages: MessageLimit,
+    /// How long the brokers may be silent before a run fails.
+    pub poll_timeout: Duration,
+    /// How long a run may take on the command line.
+    pub time_limit: Duration,
+    /// Where a topic without cursors starts.
+    pub start_position: StartPosition,
+    /// What the values of records are.
+    pub message_format: MessageFormat,
+    /// What happens to records.
+    pub destination: Destination,
+    /// What happens to a record that cannot be decoded or processed.
+    pub on_failure: OnFailure,
+    /// How often a record is tried, over all runs, before `on_failure` applies.
+    pub max_attempts: NonZeroU32,
+    /// What happens when retention deleted records after the cursor.
+    pub on_retention_loss: OnRetentionLoss,
+    /// What happens when the cursor lies past the end of the partition.
+    pub on_truncation: OnTruncation,
+    /// What fetched records may take at once, in bytes. A single larger record is still read.
+    pub max_memory_bytes: u64,
+    /// librdkafka properties by name, checked one by one. Holds secrets: never log it. It never
+    /// holds `bootstrap.servers`, `group.id`, or a property that the program owns; `client.id`
+    /// only if somebody set it.
+    pub kafka_properties: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Validates settings given as `(variable, value)`: the whole environment, or flags under the
+    /// names of their variables. Of two values for the same variable the later counts, so flags
+    /// come behind the environment. An empty value counts as unset. White space around a value is
+    /// ignored, except in `KAFKA_GROUP_ID` and librdkafka properties.
+    ///
+    /// # Errors
+    ///
+    /// All settings that are wrong, each with its variable, its value unless that is a secret,
+    /// and what is allowed.
+    pub fn from_lookup(
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, InvalidSettings> {
+        let vars: BTreeMap<String, String> = vars
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let mut property_problems = Vec::new();
+        let kafka_properties = property::read(&vars, &mut property_problems);
+        let mut settings = Settings {
+            vars: &vars,
+            problems: Vec::new(),
+        };
+        let config = settings.read(kafka_properties);
+        let mut problems = settings.problems;
+        problems.append(&mut property_problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(InvalidSettings::new(problems)),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties: BTreeMap<&str, String> = self
+            .kafka_properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), problem::shown(name, value)))
+            .collect();
+        f.debug_struct("Config")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("topics", &self.topics)
+            .field("group_id", &self.group_id)
+            .field("table", &self.table)
+            .field("max_messages", &self.max_messages)
+            .field("poll_timeout", &self.poll_timeout)
+            .field("time_limit", &self.time_limit)
+            .field("start_position", &self.start_position)
+            .field("message_format", &self.message_format)
+            .field("destination", &self.destination)
+            .field("on_failure", &self.on_failure)
+            .field("max_attempts", &self.max_attempts)
+            .field("on_retention_loss", &self.on_retention_loss)
+            .field("on_truncation", &self.on_truncation)
+            .field("max_memory_bytes", &self.max_memory_bytes)
+            .field("kafka_properties", &properties)
+            .finish()
+    }
+}
+
+/// The variables that are set, and what was wrong with those read so far.
+struct Settings<'a> {
+    vars: &'a BTreeMap<String, String>,
+    problems: Vec<InvalidSetting>,
+}
+
+impl Settings<'_> {
+    /// Reads every named setting, whatever went wrong with the one before. `None` only if
+    /// something was.
+    fn read(&mut self, kafka_properties: BTreeMap<String, String>) -> Option<Config> {
+        let protocol = property::security_protocol(&kafka_properties);
+        let bootstrap_servers = self.parse("KAFKA_BOOTSTRAP_SERVERS", |text| {
+            name::bootstrap_servers(text, &protocol)
+        });
+        let topics = self.parse("KAFKA_TOPIC", name::topics);
+        let group_id = self.parse_raw("KAFKA_GROUP_ID", name::group_id);
+        self.check_key_length(group_id.as_deref(), topics.as_deref());
+        let table = self.parse("DYNAMODB_TABLE", name::table);
+        let max_messages = self.parse("MAX_MESSAGES", str::parse);
+        let poll_timeout = self.parse("POLL_TIMEOUT", |text| seconds(text, &POLL_TIMEOUT_SECONDS));
+        let time_limit = self.parse("TIME_LIMIT", |text| seconds(text, &TIME_LIMIT_SECONDS));
+        let start_position = self.parse("START_POSITION", str::parse);
+        let message_format = self.parse("MESSAGE_FORMAT", str::parse);
+        let destination = self.parse("DESTINATION", str::parse);
+        let log_values = self.parse("LOG_VALUES", boolean);
+        let on_failure = self.parse("ON_FAILURE", str::parse);
+        let max_attempts = self.parse("MAX_ATTEMPTS", attempts);
+        let on_retention_loss = self.parse("ON_RETENTION_LOSS", str::parse);
+        let on_truncation = self.parse("ON_TRUNCATION", str::parse);
+        let max_memory_bytes = self.max_memory_bytes();
+        let destination = match (destination?, log_values?) {
+            (Destination::Log { .. }, values) => Destination::Log { values },
+            (Destination::Discard, _) => Destination::Discard,
+        };
+        Some(Config {
+            bootstrap_servers: bootstrap_servers?,
+            topics: topics?,
+            group_id: group_id?,
+            table: table?,
+            max_messages: max_messages?,
+            poll_timeout: poll_timeout?,
+            time_limit: time_limit?,
+            start_position: start_position?,
+            message_format: message_format?,
+            destination,
+            on_failure: on_failure?,
+            max_attempts: max_attempts?,
+            on_retention_loss: on_retention_loss?,
+            on_truncation: on_truncation?,
+            max_memory_bytes: max_memory_bytes?,
+            kafka_properties,
+        })
+    }
+
+    fn parse<T>(
+        &mut self,
+        variable: &str,
+        parse: impl FnOnce(&str) -> Result<T, NotAllowed>,
+    ) -> Option<T> {
+        self.parse_raw(variable, |text| parse(text.trim()))
+    }
+
+    /// The value of a variable, or of its default in [`SETTINGS`]; `None` if it is wrong.
+    fn parse_raw<T>(
+        &mut self,
+        variable: &str,
+        parse: impl FnOnce(&str) -> Result<T, NotAllowed>,
+    ) -> Option<T> {
+        let default = || {
+            SETTINGS
+                .iter()
+                .find(|setting| setting.variable == variable)?
+                .default
+        };
+        let text = self
+            .vars
+            .get(variable)
+            .map(String::as_str)
+            .or_else(default)
+            .unwrap_or_default();
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                let problem = InvalidSetting::value(variable, text, reason);
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn max_memory_bytes(&mut self) -> Option<u64> {
+        let setting = "MAX_MEMORY_BYTES";
+        if self.vars.contains_key(setting) {
+            return self.parse(setting, memory_bytes);
+        }
+        if !self.vars.contains_key(FUNCTION_MEMORY_VARIABLE) {
+            return Some(default_memory_bytes(None));
+        }
+        self.parse(FUNCTION_MEMORY_VARIABLE, |text| {
+            let allowed =
+                |_| NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
+            text.parse()
+                .map(|mib| default_memory_bytes(Some(mib)))
+                .map_err(allowed)
+        })
+    }
+
+    /// Group and topic are one key in the table: together they must fit.
+    fn check_key_length(&mut self, group_id: Option<&str>, topics: Option<&[Arc<str>]>) {
+        let (Some(group_id), Some(topics)) = (group_id, topics) else {
+            return;
+        };
+        let longest_topic_bytes = topics
+            .iter()
+            .map(|topic| topic.len())
+            .max()
+            .unwrap_or_default();
+        let left_bytes = name::MAX_KEY_BYTES - longest_topic_bytes - "_".len();
+        if group_id.len() > left_bytes {
+            let reason = format!(
+                "must have at most {left_bytes} bytes beside this topic, and has {}",
+                group_id.len()
+            );
+            self.problems.push(InvalidSetting::value(
+                "KAFKA_GROUP_ID",
+                group_id,
+                NotAllowed::new(reason),
+            ));
+        }
+    }
+}
+
+/// What fetched records may take when nobody says.
+///
+/// In a function: 40 % of what is left after 40 MiB. The process itself, with the SDK, TLS and
+/// small buffers, was measured at 17 MB; 40 leave room for the handler. A record exists up to
+/// twice while it is handled, as fetched and as decoded, and the rest of the memory takes the
+/// decoded copies. On the command line: 256 MiB, what a function of 680 MB would get.
+fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
+    const BASE_MIB: u64 = 40;
+    const SHARE_PERCENT: u64 = 40;
+    // Room for a few of the largest records that brokers take by default.
+    const LEAST_BYTES: u64 = 8 * MIB;
+    const COMMAND_LINE_BYTES: u64 = 256 * MIB;
+    let Some(memory_mib) = function_memory_mib else {
+        return COMMAND_LINE_BYTES;
+    };
+    let left_mib = memory_mib
+        .min(*MAX_MEMORY_BYTES.end() / MIB)
+        .saturating_sub(BASE_MIB);
+    (left_mib * MIB * SHARE_PERCENT / 100).max(LEAST_BYTES)
+}
+
+fn memory_bytes(text: &str) -> Result<u64, NotAllowed> {
+    text.parse()
+        .ok()
+        .filter(|bytes| MAX_MEMORY_BYTES.contains(bytes))
+        .ok_or_else(|| {
+            NotAllowed::new(format!(
+                "must be a whole number of bytes, {} (1 MiB) to {} (10 GiB)",
+                MAX_MEMORY_BYTES.start(),
+                MAX_MEMORY_BYTES.end()
+            ))
+        })
+}
+
+fn attempts(text: &str) -> Result<NonZeroU32, NotAllowed> {
+    let (least, most) = (MAX_ATTEMPTS.start(), MAX_ATTEMPTS.end());
+    text.parse()
+        .ok()
+        .filter(|attempts: &NonZeroU32| MAX_ATTEMPTS.contains(&attempts.get()))
+        .ok_or_else(|| NotAllowed::new(format!("must be a whole number, {least} to {most}")))
+}
+
+fn boolean(text: &str) -> Result<bool, NotAllowed> {
+    let allowed = |_| NotAllowed::new("must be `true` or `false`");
+    text.to_ascii_lowercase().parse().map_err(allowed)
+}
+
+fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, NotAllowed> {
+    text.parse()
+        .ok()
+        .filter(|seconds| range.contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| {
+            NotAllowed::new(format!(
+                "must be a number of seconds, {} to {}",
+                range.start(),
+                range.end()
+            ))
+        })
+}

@@ -1,0 +1,134 @@
+//! Names of things outside: brokers, topics, the group and the table. Each function takes the raw
+//! text of a setting and returns it checked, or what it must be.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use super::problem::NotAllowed;
+
+/// Kafka's own limit, in characters: a log directory's name has to fit into a file name.
+const MAX_TOPIC_CHARS: usize = 249;
+
+/// The limits of a table's name, in characters.
+const TABLE_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
+
+/// The limit of the table's partition key, in bytes.
+pub(super) const MAX_KEY_BYTES: usize = 2048;
+
+/// The protocols that may stand before a broker's address.
+const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+
+/// A comma-separated list of `host`, `host:port` or `protocol://host:port`, without blanks.
+///
+/// librdkafka only logs an address that it cannot read and ignores those behind it, and so would
+/// a run until its time-out. That is why they are checked here. `security_protocol` is the
+/// setting's value in lower case: librdkafka ignores an address with another protocol.
+pub(super) fn bootstrap_servers(text: &str, security_protocol: &str) -> Result<String, NotAllowed> {
+    let servers: Vec<&str> = text.split(',').map(str::trim).collect();
+    for server in &servers {
+        let address = match server.split_once("://") {
+            None => server,
+            Some((protocol, address)) => {
+                if !PROTOCOLS
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(protocol))
+                {
+                    return Err(NotAllowed::new("must be host:port, comma-separated"));
+                }
+                if !protocol.eq_ignore_ascii_case(security_protocol) {
+                    return Err(NotAllowed::new(format!(
+                        "names another protocol than KAFKA_SECURITY_PROTOCOL, which is `{security_protocol}`; write host:port only",
+                    )));
+                }
+                address
+            }
+        };
+        if !is_address(address) {
+            return Err(NotAllowed::new(
+                "must be host:port, comma-separated, such as `broker-1:9092,broker-2:9092`",
+            ));
+        }
+    }
+    Ok(servers.join(","))
+}
+
+fn is_address(address: &str) -> bool {
+    let (host_is_valid, port) = if let Some(rest) = address.strip_prefix('[') {
+        let Some((host, port)) = rest.split_once(']') else {
+            return false;
+        };
+        (host.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = address
+            .find(':')
+            .map_or((address, ""), |at| address.split_at(at));
+        let valid = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+        (!host.is_empty() && host.chars().all(valid), port)
+    };
+    // librdkafka reads an address without a port as port 9092.
+    let port_is_valid = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+        });
+    host_is_valid && port_is_valid
+}
+
+/// One topic, or several with commas, in the order given; none twice.
+pub(super) fn topics(text: &str) -> Result<Vec<Arc<str>>, NotAllowed> {
+    let mut seen = BTreeSet::new();
+    text.split(',')
+        .map(str::trim)
+        .map(|topic| {
+            if topic.is_empty() {
+                return Err(NotAllowed::new("holds an empty name; write topics with one comma between two"));
+            }
+            let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            if topic.len() > MAX_TOPIC_CHARS || matches!(topic, "." | "..") || !topic.bytes().all(valid) {
+                return Err(NotAllowed::new(
+                    "must be topic names, comma-separated: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-` each, not `.` or `..`",
+                ));
+            }
+            if !seen.insert(topic) {
+                return Err(NotAllowed::new(format!("names `{topic}` twice; name each topic once")));
+            }
+            Ok(Arc::from(topic))
+        })
+        .collect()
+}
+
+/// A group id: anything but control characters and blanks at its ends.
+pub(super) fn group_id(text: &str) -> Result<Arc<str>, NotAllowed> {
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return Err(NotAllowed::new(
+            "must not begin or end with white space, or hold control characters",
+        ));
+    }
+    Ok(Arc::from(text))
+}
+
+/// A table's name, or its ARN.
+pub(super) fn table(text: &str) -> Result<String, NotAllowed> {
+    let name = if text.starts_with("arn:") {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts.as_slice() {
+            [_, partition, "dynamodb", region, account, resource]
+                if partition.starts_with("aws") && !region.is_empty() && !account.is_empty() =>
+            {
+                resource.strip_prefix("table/")
+            }
+            _ => None,
+        }
+    } else {
+        Some(text)
+    };
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    match name {
+        Some(name) if TABLE_CHARS.contains(&name.len()) && name.bytes().all(valid) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(NotAllowed::new(
+            "must be the name of a table, 3 to 255 of a-z, A-Z, 0-9, `.`, `_` and `-`, or its ARN (arn:aws:dynamodb:<region>:<account>:table/<name>)",
+        )),
+    }
+}

@@ -1,0 +1,142 @@
+//! What is wrong with the settings, in words that never show a secret.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a name must contain to make its value a secret.
+///
+/// Longer than strictly needed: hiding a harmless value costs little, showing a password does not.
+const SECRET_WORDS: [&str; 11] = [
+    "password",
+    "passphrase",
+    "secret",
+    "key",
+    "token",
+    "jaas",
+    "pem",
+    "credential",
+    "assertion",
+    "oauthbearer.config",
+    "sasl.username",
+];
+
+/// What is shown in place of a secret.
+const HIDDEN: &str = "***";
+
+/// The longest part of a value that is shown, in characters: enough to recognise it, short enough
+/// for a log line.
+const SHOWN_CHARS: usize = 80;
+
+/// Why a text is not a value of some kind: what it must be, and what to do next.
+///
+/// The text itself is not part of it: only the caller knows whether it is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotAllowed {
+    reason: Cow<'static, str>,
+}
+
+impl NotAllowed {
+    /// An error with this reason: half a sentence that can follow the variable and the value.
+    pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+/// One setting that is wrong. Its [`Display`](fmt::Display) is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSetting {
+    variable: String,
+    shown_value: Option<String>,
+    reason: NotAllowed,
+}
+
+impl InvalidSetting {
+    /// A value that is not allowed. Values of secret-like variables are hidden.
+    pub(crate) fn value(variable: &str, value: &str, reason: NotAllowed) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            shown_value: Some(shown(variable, value)),
+            reason,
+        }
+    }
+
+    /// A setting that is wrong whatever its value, or that is missing: no value is shown.
+    pub(crate) fn name(variable: &str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            shown_value: None,
+            reason: NotAllowed::new(reason),
+        }
+    }
+
+    /// The name of the environment variable.
+    #[must_use]
+    pub fn variable(&self) -> &str {
+        &self.variable
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A name from the environment may hold line breaks; a problem is one line.
+        write!(f, "{}", self.variable.escape_debug())?;
+        if let Some(value) = &self.shown_value {
+            write!(f, "={value}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// All settings that are wrong, one line each. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSettings {
+    problems: Vec<InvalidSetting>,
+}
+
+impl InvalidSettings {
+    pub(super) fn new(problems: Vec<InvalidSetting>) -> Self {
+        Self { problems }
+    }
+
+    /// The problems: those of the named settings first, then those of the `KAFKA_*` properties.
+    #[must_use]
+    pub fn problems(&self) -> &[InvalidSetting] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for InvalidSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidSettings {}
+
+/// Whether a variable or a librdkafka property holds something that must never be shown.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', ".");
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// The value in quotes, hidden where it is a secret, and capped in length.
+pub(super) fn shown(name: &str, value: &str) -> String {
+    // An address may carry `user:password@` in front of the host.
+    if is_secret(name) || value.contains('@') {
+        return HIDDEN.to_owned();
+    }
+    if value.chars().count() <= SHOWN_CHARS {
+        return format!("{value:?}");
+    }
+    let start: String = value.chars().take(SHOWN_CHARS).collect();
+    format!("{start:?}... ({} characters)", value.chars().count())
+}

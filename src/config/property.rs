@@ -1,0 +1,284 @@
+//! `KAFKA_*` variables that are librdkafka properties.
+//!
+//! librdkafka itself is asked whether a property exists and takes its value, so the answer is
+//! that of the very version that will run. Asking builds a configuration and no client: nothing
+//! is connected.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+
+use super::problem::{InvalidSetting, NotAllowed, is_secret};
+use super::suggest::similar_names;
+
+/// What every variable of Kafka begins with.
+const PREFIX: &str = "KAFKA_";
+
+/// Variables that are named settings, and no librdkafka properties.
+const NAMED: [(&str, &str); 3] = [
+    ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers"),
+    ("KAFKA_TOPIC", "topic"),
+    ("KAFKA_GROUP_ID", "group.id"),
+];
+
+/// SASL mechanisms that this build can do. GSSAPI, librdkafka's default, needs Kerberos.
+const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+
+/// The property that a variable means, as in Confluent's images: `_` is `.`, `__` is `_`, `___`
+/// is `-`, and case does not matter. `None` for a variable that does not begin with `KAFKA_`.
+#[must_use]
+pub fn property_of(variable: &str) -> Option<String> {
+    let mut rest = variable.strip_prefix(PREFIX)?;
+    let mut property = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('_') {
+        property.push_str(&rest[..at].to_ascii_lowercase());
+        let (marks, mark) = match rest[at..].bytes().take_while(|b| *b == b'_').count() {
+            1 => (1, '.'),
+            2 => (2, '_'),
+            _ => (3, '-'),
+        };
+        property.push(mark);
+        rest = &rest[at + marks..];
+    }
+    property.push_str(&rest.to_ascii_lowercase());
+    Some(property)
+}
+
+/// The variable that sets a property: `KAFKA_SECURITY_PROTOCOL` for `security.protocol`.
+#[must_use]
+pub fn variable_of(property: &str) -> String {
+    let name = property
+        .replace('_', "__")
+        .replace('-', "___")
+        .replace('.', "_");
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// Reads all properties from the variables that are set, and adds what is wrong to `problems`.
+pub(super) fn read(
+    vars: &BTreeMap<String, String>,
+    problems: &mut Vec<InvalidSetting>,
+) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    let mut given: BTreeMap<String, &str> = BTreeMap::new();
+    for (variable, value) in vars {
+        if NAMED.iter().any(|(named, _)| named == variable) {
+            continue;
+        }
+        let Some(property) = property_of(variable) else {
+            continue;
+        };
+        match given.entry(canonical(&property).to_owned()) {
+            Entry::Vacant(entry) => _ = entry.insert(variable),
+            Entry::Occupied(entry) => {
+                problems.push(InvalidSetting::name(
+                    variable,
+                    format!(
+                        "means the same property as {}; set one of them only",
+                        entry.get()
+                    ),
+                ));
+                continue;
+            }
+        }
+        match check(variable, &property, value) {
+            Ok(()) => _ = properties.insert(property, value.clone()),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    check_sasl(&given, &properties, problems);
+    properties
+}
+
+/// The name behind an alias of librdkafka's.
+fn canonical(property: &str) -> &str {
+    match property {
+        "sasl.mechanism" => "sasl.mechanisms",
+        "max.in.flight" => "max.in.flight.requests.per.connection",
+        "max.partition.fetch.bytes" => "fetch.message.max.bytes",
+        "sasl.oauthbearer.client.credentials.client.id" => "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.client.credentials.client.secret" => "sasl.oauthbearer.client.secret",
+        "linger.ms" => "queue.buffering.max.ms",
+        "retries" => "message.send.max.retries",
+        "compression.type" => "compression.codec",
+        "acks" => "request.required.acks",
+        "delivery.timeout.ms" => "message.timeout.ms",
+        other => other,
+    }
+}
+
+fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetting> {
+    if let Some((named, _)) = NAMED.iter().find(|(_, name)| *name == property) {
+        return Err(InvalidSetting::name(
+            variable,
+            format!("use {named}, in this spelling"),
+        ));
+    }
+    if let Some(reason) = refusal(property) {
+        return Err(InvalidSetting::name(variable, reason));
+    }
+    let not_allowed =
+        |reason: String| InvalidSetting::value(variable, value, NotAllowed::new(reason));
+    if canonical(property) == "sasl.mechanisms" && !MECHANISMS.contains(&value) {
+        return Err(not_allowed(match value {
+            "AWS_MSK_IAM" => "not available in this version yet; use SCRAM-SHA-512 with \
+                              KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+                .to_owned(),
+            _ => format!("must be one of {}", MECHANISMS.join(", ")),
+        }));
+    }
+
+    let mut config = ClientConfig::new();
+    config.set(property, value);
+    match config.create_native_config() {
+        Ok(native) => match native.get(property) {
+            Ok(read) if !is_secret(property) && is_misread(value, &read) => Err(not_allowed(
+                format!("would be read as {read}; write a plain number, without a unit"),
+            )),
+            _ => Ok(()),
+        },
+        // The value is not shown: it may be the password of a misspelt sasl.password.
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            Err(InvalidSetting::name(variable, unknown(property)))
+        }
+        Err(KafkaError::ClientConfig(_, description, ..)) if !is_secret(property) => {
+            let description = description.split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(not_allowed(description))
+        }
+        // Neither name nor value reached librdkafka, so this too may be a misspelt sasl.password.
+        Err(KafkaError::Nul(_)) => Err(InvalidSetting::name(
+            variable,
+            "must not hold a NUL character",
+        )),
+        // librdkafka's own words repeat the value.
+        Err(_) => Err(not_allowed(format!(
+            "is no value for librdkafka's `{property}`"
+        ))),
+    }
+}
+
+/// Why a property cannot be set, and what to do instead.
+fn refusal(property: &str) -> Option<&'static str> {
+    Some(match property {
+        "metadata.broker.list" => "use KAFKA_BOOTSTRAP_SERVERS",
+        "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" => {
+            "owned by the program: the table holds the positions, and nothing is committed to Kafka; remove it"
+        }
+        "auto.offset.reset" => {
+            "owned by the program: it would skip records silently; use START_POSITION, ON_RETENTION_LOSS and ON_TRUNCATION"
+        }
+        "enable.partition.eof" => {
+            "owned by the program: it tells a run that it has caught up; remove it"
+        }
+        "check.crcs" => "owned by the program: damaged records are always detected; remove it",
+        "plugin.library.paths" => "not available: it would load code into the process; remove it",
+        "secret.arn" => {
+            "not available in this version yet; use KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or \
+             KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM"
+        }
+        "ca.secret.arn" => {
+            "not available in this version yet; use KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION"
+        }
+        _ => return None,
+    })
+}
+
+fn unknown(property: &str) -> String {
+    // Long enough for every property of librdkafka's, short enough for a line.
+    let shown: String = property.chars().take(80).collect();
+    let mut reason = format!("librdkafka has no property {shown:?}");
+    match suggestion(property) {
+        Some(variable) => {
+            reason.push_str("; did you mean ");
+            reason.push_str(&variable);
+            reason.push('?');
+        }
+        None => reason.push_str("; correct the name, or unset it if it is another program's"),
+    }
+    reason
+}
+
+/// The variable that may have been meant. Names that the program owns are never suggested.
+fn suggestion(property: &str) -> Option<String> {
+    similar_names(property).find_map(
+        |name| match NAMED.iter().find(|(_, named)| *named == name) {
+            Some((variable, _)) => Some((*variable).to_owned()),
+            // Names with `_` are call-backs and pointers, which no text can set.
+            None => (!name.contains('_') && refusal(&name).is_none() && exists(&name))
+                .then(|| variable_of(&name)),
+        },
+    )
+}
+
+/// Whether librdkafka knows the property. Asking for its value would not do: one that has none by
+/// default, as `sasl.password`, is then as unknown as one that does not exist.
+fn exists(property: &str) -> bool {
+    let mut config = ClientConfig::new();
+    config.set(property, "");
+    let unknown = RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN;
+    !matches!(config.create_native_config(), Err(KafkaError::ClientConfig(result, ..)) if result == unknown)
+}
+
+/// Whether librdkafka took only the beginning of a number: it reads `10s` and `10` as the same,
+/// `010` as 8, and cuts what is too long for its type.
+fn is_misread(value: &str, read: &str) -> bool {
+    let value = value.trim();
+    let looks_like_number = value
+        .trim_start_matches(['-', '+'])
+        .starts_with(|c: char| c.is_ascii_digit());
+    let Ok(read_number) = read.parse::<f64>() else {
+        return false;
+    };
+    // Far below any difference between two whole numbers, or two settings people tell apart.
+    looks_like_number
+        && value != read
+        && !value
+            .parse::<f64>()
+            .is_ok_and(|number| (number - read_number).abs() < 1e-6)
+}
+
+/// What librdkafka would say only when a client is created: SASL without what it needs.
+fn check_sasl(
+    given: &BTreeMap<String, &str>,
+    properties: &BTreeMap<String, String>,
+    problems: &mut Vec<InvalidSetting>,
+) {
+    let protocol = security_protocol(properties);
+    if !protocol.starts_with("sasl") {
+        return;
+    }
+    if !given.contains_key("sasl.mechanisms") {
+        problems.push(InvalidSetting::name(
+            "KAFKA_SASL_MECHANISM",
+            format!(
+                "not set; KAFKA_SECURITY_PROTOCOL={protocol} needs one of {}",
+                MECHANISMS.join(", ")
+            ),
+        ));
+        return;
+    }
+    let mechanism = ["sasl.mechanism", "sasl.mechanisms"]
+        .iter()
+        .find_map(|name| properties.get(*name));
+    let Some(mechanism) = mechanism.filter(|name| *name != "OAUTHBEARER") else {
+        return;
+    };
+    for needed in ["sasl.username", "sasl.password"] {
+        if !given.contains_key(needed) {
+            problems.push(InvalidSetting::name(
+                &variable_of(needed),
+                format!("not set; KAFKA_SASL_MECHANISM={mechanism} needs it"),
+            ));
+        }
+    }
+}
+
+/// The protocol in lower case; librdkafka's default is without TLS and SASL.
+pub(super) fn security_protocol(properties: &BTreeMap<String, String>) -> String {
+    properties
+        .get("security.protocol")
+        .map_or("plaintext".to_owned(), |p| p.trim().to_ascii_lowercase())
+}

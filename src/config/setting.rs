@@ -1,0 +1,124 @@
+//! The table of all settings. The command line's flags and the README follow it.
+
+/// One setting: the environment variable, its default, and what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The name of the environment variable.
+    pub variable: &'static str,
+    /// The shorter flag of the command line, without `--`, where there is one.
+    pub alias: Option<&'static str>,
+    /// What an unset or empty variable means. `None`: it depends, and `meaning` says on what.
+    pub default: Option<&'static str>,
+    /// What it sets, its unit, and what is allowed: one line of plain text.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The long flag of the command line, without `--`: `kafka-topic` for `KAFKA_TOPIC`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.variable.to_ascii_lowercase().replace('_', "-")
+    }
+}
+
+/// Every named setting, in the order in which they are documented.
+///
+/// Any other `KAFKA_*` variable is a librdkafka property.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        variable: "KAFKA_BOOTSTRAP_SERVERS",
+        alias: Some("bootstrap-servers"),
+        default: Some("localhost:9092"),
+        meaning: "Brokers to ask first: host:port, comma-separated",
+    },
+    Setting {
+        variable: "KAFKA_TOPIC",
+        alias: Some("topic"),
+        default: Some("test-topic"),
+        meaning: "The topic to read, or several, comma-separated",
+    },
+    Setting {
+        variable: "KAFKA_GROUP_ID",
+        alias: Some("group-id"),
+        default: Some("lambda-consumer-group"),
+        meaning: "Names the cursors in the table; also the default client.id. Runs need no right on the group",
+    },
+    Setting {
+        variable: "DYNAMODB_TABLE",
+        alias: Some("table"),
+        default: Some("kafka-consumer-offsets"),
+        meaning: "The table of the cursors, by name or ARN",
+    },
+    Setting {
+        variable: "MAX_MESSAGES",
+        alias: None,
+        default: Some("1000"),
+        meaning: "Records a run may handle, 1 or more; unlimited: until caught up, or the deadline",
+    },
+    Setting {
+        variable: "POLL_TIMEOUT",
+        alias: None,
+        default: Some("5.0"),
+        meaning: "Seconds without a byte from the brokers before a run fails, 0.1 to 300",
+    },
+    Setting {
+        variable: "TIME_LIMIT",
+        alias: None,
+        default: Some("60"),
+        meaning: "Seconds a run may take on the command line, 1 to 900; in Lambda the function's deadline rules",
+    },
+    Setting {
+        variable: "START_POSITION",
+        alias: None,
+        default: Some("earliest"),
+        meaning: "Where a topic without cursors starts: earliest, latest or an RFC 3339 time",
+    },
+    Setting {
+        variable: "MESSAGE_FORMAT",
+        alias: None,
+        default: Some("json"),
+        meaning: "What values are: json, text (UTF-8) or bytes",
+    },
+    Setting {
+        variable: "DESTINATION",
+        alias: None,
+        default: Some("log"),
+        meaning: "What happens to records: log (one structured line each) or discard",
+    },
+    Setting {
+        variable: "LOG_VALUES",
+        alias: None,
+        default: Some("false"),
+        meaning: "Whether the log destination also writes the values: true or false",
+    },
+    Setting {
+        variable: "ON_FAILURE",
+        alias: None,
+        default: Some("halt"),
+        meaning: "A record that cannot be decoded or processed: halt its partition, or skip it",
+    },
+    Setting {
+        variable: "MAX_ATTEMPTS",
+        alias: None,
+        default: Some("3"),
+        meaning: "How often a record is tried, over all runs, before ON_FAILURE applies, 1 to 10000",
+    },
+    Setting {
+        variable: "ON_RETENTION_LOSS",
+        alias: None,
+        default: Some("continue"),
+        meaning: "Records after the cursor were deleted by retention: continue from the earliest, or halt",
+    },
+    Setting {
+        variable: "ON_TRUNCATION",
+        alias: None,
+        default: Some("halt"),
+        meaning: "The cursor lies past the end of the partition: halt, earliest or latest",
+    },
+    Setting {
+        variable: "MAX_MEMORY_BYTES",
+        alias: None,
+        default: None,
+        meaning: "Bytes that fetched records may take at once, 1 MiB to 10 GiB. Unset: 40 % of what the function's memory leaves after 40 MiB; 256 MiB on the command line",
+    },
+];

@@ -1,0 +1,234 @@
+//! The values of single settings, each with its text form.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use super::problem::NotAllowed;
+
+/// `Display` and `FromStr` for an enum whose values are words. Upper and lower case are the same,
+/// as in librdkafka's own properties.
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ $(,)? } allowed: $allowed:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NotAllowed;
+
+            fn from_str(text: &str) -> Result<Self, NotAllowed> {
+                $(if text.eq_ignore_ascii_case($word) { return Ok(Self::$variant); })+
+                Err(NotAllowed::new(concat!("must be ", $allowed)))
+            }
+        }
+    };
+}
+
+/// How many records a run may handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageLimit {
+    /// At most so many records.
+    At(NonZeroU64),
+    /// Until caught up with the ends seen at the start, or the deadline.
+    Unlimited,
+}
+
+impl MessageLimit {
+    /// What a limit may be, for messages.
+    pub(crate) const ALLOWED: &'static str = "must be a whole number, 1 or more, or `unlimited`";
+}
+
+impl fmt::Display for MessageLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(limit) => limit.fmt(f),
+            Self::Unlimited => f.write_str("unlimited"),
+        }
+    }
+}
+
+impl FromStr for MessageLimit {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        if text.eq_ignore_ascii_case("unlimited") {
+            return Ok(Self::Unlimited);
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| NotAllowed::new(Self::ALLOWED))
+    }
+}
+
+/// Where a topic without cursors starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartPosition {
+    /// The oldest record that is still there.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// The first record with this time or a later one.
+    At {
+        /// Milliseconds since 1970-01-01T00:00:00Z, Kafka's own unit. Never negative when parsed:
+        /// Kafka gives -1 and -2 other meanings.
+        unix_ms: i64,
+    },
+}
+
+impl fmt::Display for StartPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::At { unix_ms } => match Timestamp::from_millisecond(*unix_ms) {
+                Ok(time) => time.fmt(f),
+                Err(_) => write!(f, "{unix_ms} ms"),
+            },
+        }
+    }
+}
+
+impl FromStr for StartPosition {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        if text.eq_ignore_ascii_case("earliest") {
+            return Ok(Self::Earliest);
+        }
+        if text.eq_ignore_ascii_case("latest") {
+            return Ok(Self::Latest);
+        }
+        let time: Timestamp = text.parse().map_err(|_| {
+            NotAllowed::new(
+                "must be `earliest`, `latest` or an RFC 3339 time with its offset, such as 2026-11-01T06:00:00Z",
+            )
+        })?;
+        // Rounded up: a record is in if its own time, in whole milliseconds, is not before.
+        let unix_ms = time.as_millisecond() + i64::from(time.subsec_nanosecond() % 1_000_000 > 0);
+        if unix_ms < 0 {
+            return Err(NotAllowed::new(
+                "must not be before 1970; to read everything, use `earliest`",
+            ));
+        }
+        Ok(Self::At { unix_ms })
+    }
+}
+
+/// What the value of a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// A JSON document.
+    Json,
+    /// UTF-8 text.
+    Text,
+    /// Anything.
+    Bytes,
+}
+
+words!(MessageFormat { Json = "json", Text = "text", Bytes = "bytes" }
+    allowed: "`json`, `text` or `bytes`");
+
+/// What happens to records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// One structured log line each.
+    Log {
+        /// Whether the lines hold the values too. `LOG_VALUES` sets it; parsing gives `false`.
+        values: bool,
+    },
+    /// Nothing: the cursors move, the records are dropped.
+    Discard,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Log { .. } => "log",
+            Self::Discard => "discard",
+        })
+    }
+}
+
+impl FromStr for Destination {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        if text.eq_ignore_ascii_case("log") {
+            Ok(Self::Log { values: false })
+        } else if text.eq_ignore_ascii_case("discard") {
+            Ok(Self::Discard)
+        } else if text.starts_with("arn:") || text.contains("://") {
+            Err(NotAllowed::new(
+                "not available in this version yet; use `log` or `discard`",
+            ))
+        } else {
+            Err(NotAllowed::new("must be `log` or `discard`"))
+        }
+    }
+}
+
+/// What happens to a record that cannot be decoded or processed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Its partition waits; the record is tried again at the back-off's pace.
+    Halt,
+    /// It is passed over and named in the report.
+    Skip,
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Halt => "halt",
+            Self::Skip => "skip",
+        })
+    }
+}
+
+impl FromStr for OnFailure {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        if text.eq_ignore_ascii_case("halt") {
+            Ok(Self::Halt)
+        } else if text.eq_ignore_ascii_case("skip") {
+            Ok(Self::Skip)
+        } else if text.starts_with("kafka://") || text.starts_with("arn:") {
+            Err(NotAllowed::new(
+                "not available in this version yet; use `halt` or `skip`",
+            ))
+        } else {
+            Err(NotAllowed::new("must be `halt` or `skip`"))
+        }
+    }
+}
+
+/// What happens when retention deleted records after the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRetentionLoss {
+    /// Go on from the earliest record that is still there, and report the loss once.
+    Continue,
+    /// Leave the partition where it is and fail.
+    Halt,
+}
+
+words!(OnRetentionLoss { Continue = "continue", Halt = "halt" } allowed: "`continue` or `halt`");
+
+/// What happens when the cursor lies past the end of the partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTruncation {
+    /// Leave the partition where it is and fail.
+    Halt,
+    /// Start again from the earliest record.
+    Earliest,
+    /// Go on behind the newest record.
+    Latest,
+}
+
+words!(OnTruncation { Halt = "halt", Earliest = "earliest", Latest = "latest" }
+    allowed: "`halt`, `earliest` or `latest`");

@@ -1,0 +1,363 @@
+//! Invocation JSON -> [`Request`].
+//!
+//! A schedule starts a run, so most events say nothing: `{}`, or an envelope of `EventBridge` or
+//! its Scheduler around nothing. Somebody who wants something else says it with the fields below,
+//! on their own or as the envelope's `detail`. Whatever is not understood is an error: a misspelt
+//! field that was ignored would start a full run.
+
+mod shard;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::config::MessageLimit;
+
+use self::shard::SHARD_ALLOWED;
+
+pub use self::shard::Shard;
+
+/// The fields of an envelope: `EventBridge`'s, its Scheduler's, and that of a replayed archive.
+const ENVELOPE_FIELDS: [&str; 10] = [
+    "version",
+    "id",
+    "detail-type",
+    "source",
+    "account",
+    "time",
+    "region",
+    "resources",
+    "detail",
+    "replay-name",
+];
+
+/// Senders whose events are envelopes even when a test event leaves out the rest.
+const ENVELOPE_SOURCES: [&str; 2] = ["aws.events", "aws.scheduler"];
+
+/// The fields of a request, for messages.
+const FIELDS: &str = "`action`, `max_messages`, `partitions` and `shard`";
+
+/// The longest part of a value or a field's name that a message shows, in characters.
+const SHOWN_CHARS: usize = 80;
+
+/// What an invocation asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Read what is new and process it.
+    Run(RunRequest),
+    /// Say what such a run would do; change nothing.
+    Plan(RunRequest),
+}
+
+/// What a run may be told. The default says nothing: everything, within the configured limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The limit of this run; `None`: the configured one.
+    pub max_messages: Option<MessageLimit>,
+    /// The partitions of every topic to read: ascending, none twice, none negative, at least one.
+    /// `None`: all.
+    pub partitions: Option<Vec<i32>>,
+    /// The shard to read; `None`: all partitions. Beside `partitions` it keeps those that are in
+    /// both, at least one.
+    pub shard: Option<Shard>,
+}
+
+impl RunRequest {
+    /// Whether the run is to look at this partition.
+    #[must_use]
+    pub fn includes(&self, partition: i32) -> bool {
+        self.partitions
+            .as_ref()
+            .is_none_or(|partitions| partitions.binary_search(&partition).is_ok())
+            && self.shard.is_none_or(|shard| shard.contains(partition))
+    }
+}
+
+/// Why an event is not a request. Values in it are cut after 80 characters; the values of unknown
+/// fields are left out, as they could be somebody's records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEvent {
+    /// The payload is neither an object nor null.
+    #[error("the event is {found}; it must be a JSON object, such as {{}}")]
+    NotAnObject {
+        /// The kind of JSON value, with its article.
+        found: &'static str,
+    },
+    /// A Kafka event source mapping of AWS sent records.
+    #[error(
+        "the event holds records from an event source mapping ({event_source}); this function is started by a schedule and reads Kafka itself; remove the event source mapping"
+    )]
+    NativeKafkaEvent {
+        /// What the event names as its source.
+        event_source: String,
+    },
+    /// A field that has no meaning.
+    #[error("unknown field `{field}`; allowed are {FIELDS}")]
+    UnknownField {
+        /// Its name; fields of an envelope's detail begin with `detail.`.
+        field: String,
+    },
+    /// An action that does not exist.
+    #[error("unknown action {value}; `action` must be \"run\" or \"plan\"")]
+    UnknownAction {
+        /// The value as JSON.
+        value: String,
+    },
+    /// Something that a later version will do.
+    #[error("action {action:?} is not available in this version yet; use \"run\" or \"plan\"")]
+    NotAvailable {
+        /// The action.
+        action: &'static str,
+    },
+    /// A known field whose value is not allowed.
+    #[error("`{field}` is {value}; it {allowed}")]
+    InvalidValue {
+        /// The field, and the index in it where there is one.
+        field: String,
+        /// The value as JSON.
+        value: String,
+        /// What is allowed, beginning with `must`.
+        allowed: &'static str,
+    },
+    /// A field stands both in an envelope and in its detail.
+    #[error("`{field}` is given both in the event and in its `detail`; give it once")]
+    GivenTwice {
+        /// The field.
+        field: String,
+    },
+    /// None of the partitions is in the shard.
+    #[error("none of `partitions` is in shard {shard}; leave one of the two out")]
+    NothingSelected {
+        /// The shard.
+        shard: Shard,
+    },
+}
+
+impl Request {
+    /// Reads an invocation's payload; null is the same as `{}`. A field that is null is not set.
+    ///
+    /// # Errors
+    ///
+    /// The first thing in the event that is not understood.
+    pub fn from_event(event: &Value) -> Result<Self, InvalidEvent> {
+        let event = match event {
+            Value::Null => return Ok(Self::Run(RunRequest::default())),
+            Value::Object(event) => event,
+            other => return Err(InvalidEvent::NotAnObject { found: kind(other) }),
+        };
+        if let (Some(source), Some(_)) = (event.get("eventSource"), event.get("records")) {
+            return Err(InvalidEvent::NativeKafkaEvent {
+                event_source: shown(source),
+            });
+        }
+        if is_envelope(event) {
+            Self::from_envelope(event)
+        } else {
+            Self::from_fields(&fields(event, ""))
+        }
+    }
+
+    fn from_envelope(event: &Map<String, Value>) -> Result<Self, InvalidEvent> {
+        let beside = event
+            .iter()
+            .filter(|(name, _)| !ENVELOPE_FIELDS.contains(&name.as_str()));
+        let mut all: Fields<'_> = beside
+            .map(|(name, value)| {
+                (
+                    name.as_str(),
+                    Field {
+                        path: name.clone(),
+                        value,
+                    },
+                )
+            })
+            .collect();
+        let detail = parse_detail(event.get("detail"))?;
+        for (name, field) in fields(&detail, "detail.") {
+            if all.insert(name, field).is_some() {
+                return Err(InvalidEvent::GivenTwice { field: cut(name) });
+            }
+        }
+        Self::from_fields(&all)
+    }
+
+    fn from_fields(fields: &Fields<'_>) -> Result<Self, InvalidEvent> {
+        // First, so that a backfill is told about the version and not about its own fields.
+        let action = match fields.get("action").map(|field| field.value) {
+            None | Some(Value::Null) => "run",
+            Some(Value::String(action)) if action == "run" => "run",
+            Some(Value::String(action)) if action == "plan" => "plan",
+            Some(Value::String(action)) if action == "backfill" => {
+                return Err(InvalidEvent::NotAvailable { action: "backfill" });
+            }
+            Some(other) => {
+                return Err(InvalidEvent::UnknownAction {
+                    value: shown(other),
+                });
+            }
+        };
+        let mut run = RunRequest::default();
+        for (name, field) in fields {
+            match *name {
+                "action" => {}
+                "max_messages" | "partitions" | "shard" if field.value.is_null() => {}
+                "max_messages" => run.max_messages = Some(field.max_messages()?),
+                "partitions" => run.partitions = Some(field.partitions()?),
+                "shard" => run.shard = Some(field.shard()?),
+                _ => {
+                    return Err(InvalidEvent::UnknownField {
+                        field: cut(&field.path),
+                    });
+                }
+            }
+        }
+        if let (Some(partitions), Some(shard)) = (&run.partitions, run.shard)
+            && !partitions
+                .iter()
+                .any(|partition| shard.contains(*partition))
+        {
+            return Err(InvalidEvent::NothingSelected { shard });
+        }
+        Ok(if action == "plan" {
+            Self::Plan(run)
+        } else {
+            Self::Run(run)
+        })
+    }
+}
+
+/// One field and where it stands.
+struct Field<'a> {
+    path: String,
+    value: &'a Value,
+}
+
+/// Fields by name, so that of several errors always the same is reported.
+type Fields<'a> = BTreeMap<&'a str, Field<'a>>;
+
+fn fields<'a>(object: &'a Map<String, Value>, prefix: &str) -> Fields<'a> {
+    object
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str(),
+                Field {
+                    path: format!("{prefix}{name}"),
+                    value,
+                },
+            )
+        })
+        .collect()
+}
+
+impl Field<'_> {
+    /// A number, or what `MAX_MESSAGES` may be: templates often have text only.
+    fn max_messages(&self) -> Result<MessageLimit, InvalidEvent> {
+        let text = match self.value {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.clone(),
+            _ => String::new(),
+        };
+        text.parse()
+            .map_err(|_| self.invalid(MessageLimit::ALLOWED))
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, InvalidEvent> {
+        let allowed =
+            "must be an array of partition numbers, at least one; for all partitions leave it out";
+        let numbers = self.value.as_array().filter(|numbers| !numbers.is_empty());
+        let mut partitions = numbers
+            .ok_or_else(|| self.invalid(allowed))?
+            .iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let partition = value.as_i64().and_then(|number| i32::try_from(number).ok());
+                partition
+                    .filter(|partition| *partition >= 0)
+                    .ok_or_else(|| InvalidEvent::InvalidValue {
+                        field: format!("{}[{index}]", cut(&self.path)),
+                        value: shown(value),
+                        allowed: "must be a partition number, 0 to 2147483647",
+                    })
+            })
+            .collect::<Result<Vec<i32>, _>>()?;
+        partitions.sort_unstable();
+        partitions.dedup();
+        Ok(partitions)
+    }
+
+    fn shard(&self) -> Result<Shard, InvalidEvent> {
+        self.value
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| self.invalid(SHARD_ALLOWED))
+    }
+
+    fn invalid(&self, allowed: &'static str) -> InvalidEvent {
+        InvalidEvent::InvalidValue {
+            field: cut(&self.path),
+            value: shown(self.value),
+            allowed,
+        }
+    }
+}
+
+/// Every envelope has a `detail-type`. A `source` alone is one only if AWS's schedules are named:
+/// anything else is somebody's own field, and unknown.
+fn is_envelope(event: &Map<String, Value>) -> bool {
+    event.contains_key("detail-type")
+        || event
+            .get("source")
+            .and_then(Value::as_str)
+            .is_some_and(|source| ENVELOPE_SOURCES.contains(&source))
+}
+
+/// The Scheduler sends its detail as text.
+fn parse_detail(detail: Option<&Value>) -> Result<Map<String, Value>, InvalidEvent> {
+    let parsed = match detail {
+        None => Value::Null,
+        Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Bool(false)),
+        Some(other) => other.clone(),
+    };
+    match (parsed, detail) {
+        (Value::Object(object), _) => Ok(object),
+        (Value::Null, _) | (_, None) => Ok(Map::new()),
+        (_, Some(detail)) => Err(InvalidEvent::InvalidValue {
+            field: "detail".to_owned(),
+            value: shown(detail),
+            allowed: "must be a JSON object, or text that holds one",
+        }),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The value as JSON, cut.
+fn shown(value: &Value) -> String {
+    cut(&value.to_string())
+}
+
+/// The beginning of a text that may be long; on one line.
+fn cut(text: &str) -> String {
+    // A field's name may hold line breaks.
+    let start: String = text
+        .chars()
+        .take(SHOWN_CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().count() > SHOWN_CHARS {
+        format!("{start}...")
+    } else {
+        start
+    }
+}

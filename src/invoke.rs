@@ -1,0 +1,378 @@
+//! The only place where the stages are joined:
+//! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
+
+mod lane;
+mod summary;
+mod survey;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::claim::{Ending, RunId};
+use crate::clock::{Clock, Deadline};
+use crate::config::{Config, MessageLimit};
+use crate::error::Error;
+use crate::event::{Request, RunRequest};
+use crate::ledger::Stop;
+use crate::plan::{self, Decision, Facts, Wish};
+use crate::processor::Processor;
+use crate::report::{PlanReport, RunReport, TopicCounts};
+use crate::source::Source;
+use crate::source::kafka::fetch::FetchSizes;
+use crate::store::{Consumer, Store};
+use lane::{Lane, Work};
+
+/// How many cursors are written at once.
+const WRITES_AT_ONCE: usize = 16;
+
+/// What a run works with. Built once, used for every invocation.
+pub struct Parts<S, K, P, C> {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Where cursors live.
+    pub store: S,
+    /// Where records come from.
+    pub source: K,
+    /// What happens to them.
+    pub processor: P,
+    /// What time it is.
+    pub clock: C,
+}
+
+/// What an invocation answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A run was made, well or not: its report says it.
+    Run(Box<RunReport>),
+    /// What a run would do.
+    Plan(PlanReport),
+}
+
+/// An answer with the metrics that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invoked {
+    /// The answer.
+    pub answer: Answer,
+    /// One line of embedded metrics for each topic; none for a plan.
+    pub metrics: Vec<String>,
+}
+
+impl Invoked {
+    /// Why the invocation must fail, if it must.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.answer {
+            Answer::Run(report) => report.error.as_ref(),
+            Answer::Plan(_) => None,
+        }
+    }
+}
+
+/// How urgently a run must end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Interrupt {
+    /// Not at all.
+    #[default]
+    No,
+    /// After the chunks at work; what is settled is stored.
+    Finish,
+    /// At once: chunks at work are dropped and come again; what is settled is stored.
+    Now,
+}
+
+/// Does what `request` asks for, within `deadline`, or until `interrupt` says
+/// otherwise. The report is logged.
+///
+/// # Errors
+/// When a plan cannot be made. A run that fails is not an `Err`: it has a
+/// report like any other, and [`Invoked::error`] tells.
+pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
+    parts: &Parts<S, K, P, C>,
+    request: &Request,
+    deadline: Deadline,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
+    let run = Run::new(parts, deadline);
+    match request {
+        Request::Plan(request) => {
+            let facts = survey::survey(&run, survey::Pins::Leave).await?;
+            let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
+            Ok(Invoked { answer, metrics: vec![] })
+        }
+        Request::Run(request) => {
+            let invoked = run.make(request, interrupt).await;
+            summary::log(&invoked);
+            Ok(invoked)
+        }
+    }
+}
+
+/// One run.
+struct Run<'a, S, K, P, C> {
+    id: RunId,
+    config: &'a Config,
+    store: &'a S,
+    source: &'a K,
+    processor: &'a P,
+    clock: &'a C,
+    sizes: FetchSizes,
+    started: Instant,
+    started_wall_ms: i64,
+    deadline: Deadline,
+    /// The deadline less the time that the last writes need.
+    stop: Deadline,
+    halt: watch::Sender<Interrupt>,
+}
+
+impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
+    fn new(parts: &'a Parts<S, K, P, C>, deadline: Deadline) -> Self {
+        let clock = &parts.clock;
+        Self {
+            id: RunId::new(uuid::Uuid::new_v4().to_string()),
+            config: &parts.config,
+            store: &parts.store,
+            source: &parts.source,
+            processor: &parts.processor,
+            clock,
+            sizes: FetchSizes::new(parts.config.max_memory_bytes, parts.config.max_messages),
+            started: clock.now(),
+            started_wall_ms: clock.wall_ms(),
+            deadline,
+            stop: deadline.less_reserve(clock),
+            halt: watch::Sender::new(Interrupt::No),
+        }
+    }
+
+    /// Makes the run and reports it, whatever happens.
+    async fn make(&self, request: &RunRequest, interrupt: watch::Receiver<Interrupt>) -> Invoked {
+        let surveyed = survey::survey(self, survey::Pins::Store).await;
+        let (facts, failed) = match surveyed {
+            Ok(facts) => (facts, None),
+            Err(error) => (vec![], Some(error)),
+        };
+        let policy = self.policy();
+        let decisions = plan::decide_all(&facts, &policy);
+        let chosen: Vec<usize> = (0..facts.len()).filter(|&i| request.includes(facts[i].partition.partition)).collect();
+        let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
+        self.drain(&mut work, interrupt).await;
+        summary::summarize(self, &facts, &decisions, &chosen, work, failed)
+    }
+
+    fn policy(&self) -> plan::Policy {
+        plan::Policy {
+            start_position: self.config.start_position,
+            on_retention_loss: self.config.on_retention_loss,
+            on_truncation: self.config.on_truncation,
+            now_ms: self.started_wall_ms,
+        }
+    }
+
+    fn consumer(&self, topic: &Arc<str>) -> Consumer {
+        Consumer { group_id: self.config.group_id.clone(), topic: topic.clone() }
+    }
+
+    fn budget(&self, asked: Option<MessageLimit>) -> Option<u64> {
+        match asked.unwrap_or(self.config.max_messages) {
+            MessageLimit::At(records) => Some(records.get()),
+            MessageLimit::Unlimited => None,
+        }
+    }
+
+    /// A lane for each partition with work, with its share of the budget.
+    fn lanes(
+        &self,
+        facts: &[Facts],
+        decisions: &[Decision],
+        chosen: &[usize],
+        asked: Option<MessageLimit>,
+    ) -> Lanes {
+        let budget = self.budget(asked);
+        let wanted: Vec<(usize, Work, Wish)> = chosen
+            .iter()
+            .filter_map(|&i| summary::work(&decisions[i]).map(|work| (i, work, plan::wish(&facts[i], &decisions[i]))))
+            .collect();
+        let shares = plan::fair_shares(&wanted.iter().map(|(_, _, wish)| *wish).collect::<Vec<_>>(), budget);
+        let used: u64 = shares.iter().fold(0, |sum, share| sum.saturating_add(*share));
+        let mut lanes = Lanes { leftover: budget.map_or(0, |budget| budget - used), limited: budget.is_some(), ..Lanes::default() };
+        for ((i, work, wish), share) in wanted.into_iter().zip(shares) {
+            let partition = facts[i].partition.clone();
+            let consumer = self.consumer(&partition.topic);
+            let lane = Lane::new(consumer, partition, work, share, (self.now_ms(), self.started_wall_ms));
+            // Without a share a partition is not even claimed; a jump needs none.
+            if share == 0 && wish.records > 0 { lanes.parked.push(lane) } else { lanes.waiting.push_back(lane) }
+        }
+        lanes
+    }
+
+    /// Works through all lanes, some at a time, and hands what one could not
+    /// use of the budget to those that can.
+    async fn drain(&self, lanes: &mut Lanes, mut interrupt: watch::Receiver<Interrupt>) {
+        let mut running = FuturesUnordered::new();
+        let mut interruptible = true;
+        lanes.interrupted = self.interrupted(*interrupt.borrow_and_update());
+        loop {
+            if self.must_stop(Duration::ZERO) {
+                // What was not begun is not begun any more, nor claimed.
+                lanes.done.extend(lanes.waiting.drain(..));
+            }
+            let free = self.sizes.partitions_at_once.saturating_sub(running.len()).min(lanes.waiting.len());
+            let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
+            let positions: Vec<_> = starting.iter().filter_map(Lane::position).collect();
+            if let Err(error) = if positions.is_empty() { Ok(()) } else { self.source.start(&positions) } {
+                lanes.refused(starting, &error);
+                self.abort();
+                continue;
+            }
+            running.extend(starting.into_iter().map(|lane| lane.work(self)));
+            let due = lanes.parked.iter().filter_map(|lane| lane.ledger.due_at_ms()).min();
+            tokio::select! {
+                Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
+                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {
+                    self.flush_parked(&mut lanes.parked).await;
+                }
+                changed = interrupt.changed(), if interruptible => {
+                    // Nobody can interrupt any more once the sender is gone.
+                    interruptible = changed.is_ok();
+                    lanes.interrupted |= self.interrupted(*interrupt.borrow());
+                }
+                else => {}
+            }
+            if running.is_empty() && lanes.waiting.is_empty() && (self.must_stop(Duration::ZERO) || !lanes.share_leftover()) {
+                break;
+            }
+        }
+        let parked = std::mem::take(&mut lanes.parked);
+        lanes.done.extend(
+            futures::stream::iter(parked)
+                .map(|mut lane| async move {
+                    if lane.is_claimed() {
+                        lane.close(self).await;
+                    }
+                    lane
+                })
+                .buffer_unordered(WRITES_AT_ONCE)
+                .collect::<Vec<_>>()
+                .await,
+        );
+    }
+
+    async fn flush_parked(&self, parked: &mut [Lane]) {
+        let now_ms = self.now_ms();
+        for lane in parked.iter_mut().filter(|lane| lane.ledger.due_at_ms().is_some_and(|due| due <= now_ms)) {
+            lane.flush(self, &Ending::Interim).await;
+        }
+    }
+
+    /// The monotonic clock, in milliseconds since the run began.
+    fn now_ms(&self) -> u64 {
+        let since = self.clock.now().saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// When a wait must end: when a cursor is due to be written, or the time is over.
+    fn wake_at(&self, due_ms: Option<u64>) -> Instant {
+        due_ms.map_or(self.stop.at, |due| (self.started + Duration::from_millis(due)).min(self.stop.at))
+    }
+
+    /// Until when a question to the brokers may take.
+    fn ask_until(&self) -> Instant {
+        (self.clock.now() + self.config.poll_timeout).min(self.stop.at)
+    }
+
+    /// Whether work that will take `expected` must not begin any more.
+    fn must_stop(&self, expected: Duration) -> bool {
+        self.halting() || self.stop.is_over(self.clock) || self.clock.now() + expected > self.stop.at
+    }
+
+    fn halting(&self) -> bool {
+        *self.halt.borrow() > Interrupt::No
+    }
+
+    /// Stops every lane after the chunk at work.
+    fn abort(&self) {
+        self.interrupted(Interrupt::Finish);
+    }
+
+    fn interrupted(&self, interrupt: Interrupt) -> bool {
+        self.halt.send_if_modified(|halt| std::mem::replace(halt, interrupt.max(*halt)) < interrupt);
+        interrupt > Interrupt::No
+    }
+
+    /// Resolves once the run is to end as urgently as `interrupt`.
+    async fn halted(&self, interrupt: Interrupt) {
+        // The sender lives as long as the run: waiting cannot fail.
+        let _ = self.halt.subscribe().wait_for(|halt| *halt >= interrupt).await;
+    }
+
+    /// Waits, but not past the time for work, nor when the run is stopped.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep_until((self.clock.now() + pause).min(self.stop.at).into()) => {}
+            () = self.halted(Interrupt::Finish) => {}
+        }
+    }
+}
+
+/// The lanes of a run, by what they are at.
+#[derive(Default)]
+struct Lanes {
+    /// To be started.
+    waiting: VecDeque<Lane>,
+    /// Without a share, or with all of it used.
+    parked: Vec<Lane>,
+    /// Ended for good.
+    done: Vec<Lane>,
+    /// What is left of the budget.
+    leftover: u64,
+    /// Whether there is a limit at all.
+    limited: bool,
+    interrupted: bool,
+}
+
+impl Lanes {
+    fn ended(&mut self, mut lane: Lane) {
+        if lane.outcome.stop == Some(Stop::ShareUsed) {
+            self.parked.push(lane);
+        } else {
+            self.leftover = self.leftover.saturating_add(lane.ledger.give_back());
+            self.done.push(lane);
+        }
+    }
+
+    fn refused(&mut self, starting: Vec<Lane>, error: &Error) {
+        for mut lane in starting {
+            lane.outcome.error = Some(error.clone());
+            self.done.push(lane);
+        }
+    }
+
+    /// Gives the leftover to those that can use it; false if there is none, or nobody can.
+    fn share_leftover(&mut self) -> bool {
+        if !self.limited || self.leftover == 0 {
+            return false;
+        }
+        let wishes: Vec<Wish> = self.parked.iter().map(Lane::wish).collect();
+        let shares = plan::fair_shares(&wishes, Some(self.leftover));
+        let parked = std::mem::take(&mut self.parked);
+        for (mut lane, share) in parked.into_iter().zip(shares) {
+            if share > 0 {
+                self.leftover -= share;
+                lane.ledger.grant(share);
+                self.waiting.push_back(lane);
+            } else {
+                self.parked.push(lane);
+            }
+        }
+        !self.waiting.is_empty()
+    }
+}
+
+/// What was counted, by topic.
+type Counts = std::collections::BTreeMap<Arc<str>, TopicCounts>;

@@ -1,0 +1,322 @@
+//! Facts, decisions and what became of them -> the report and its metrics.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::lane::{Lane, Outcome, Work};
+use super::{Answer, Counts, Invoked, Lanes, Run};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorType};
+use crate::event::RunRequest;
+use crate::ledger::Stop;
+use crate::plan::{self, Decision, Facts};
+use crate::processor::Processor;
+use crate::record::{NextOffset, TopicPartition};
+use crate::report::{
+    Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status,
+    StopReason, Unanswered, metrics_line,
+};
+use crate::source::Source;
+use crate::store::Store;
+
+/// The work that a decision asks for, if it asks for any.
+pub(super) fn work(decision: &Decision) -> Option<Work> {
+    match decision {
+        Decision::Read { from, to, why, seen } => Some(Work { from: *from, to: *to, why: *why, seen: seen.clone() }),
+        _ => None,
+    }
+}
+
+/// The report of a run, its log line and its metrics.
+pub(super) fn summarize<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    facts: &[Facts],
+    decisions: &[Decision],
+    chosen: &[usize],
+    lanes: Lanes,
+    failed: Option<Error>,
+) -> Invoked {
+    let mut books = Books {
+        counts: run.config.topics.iter().map(|topic| (topic.clone(), Default::default())).collect(),
+        errors: failed.into_iter().collect(),
+        ..Books::default()
+    };
+    let done: BTreeMap<&TopicPartition, &Lane> = lanes.done.iter().map(|lane| (&lane.partition, lane)).collect();
+    for &i in chosen {
+        books.partition(&facts[i], &decisions[i], done.get(&facts[i].partition).copied());
+    }
+    let Books { mut report, errors, counts } = books;
+    report.last_offsets.with_topic = run.config.topics.len() > 1;
+    if !facts.is_empty() {
+        report.lag = report.lag.or(chosen.is_empty().then_some(0));
+        report.stop_reason = Some(stop_reason(&report, &lanes));
+    }
+    report.duration_ms = run.now_ms();
+    if let Some(error) = worst(errors) {
+        report.status = Status::Failed;
+        report.error = Some(error);
+    }
+    let metrics = counts
+        .iter()
+        .map(|(topic, counts)| {
+            metrics_line(&run.config.group_id, topic, counts, report.duration_ms, run.clock.wall_ms())
+        })
+        .collect();
+    Invoked { answer: Answer::Run(Box::new(report)), metrics }
+}
+
+#[derive(Default)]
+struct Books {
+    report: RunReport,
+    errors: Vec<Error>,
+    counts: Counts,
+}
+
+impl Books {
+    fn partition(&mut self, facts: &Facts, decision: &Decision, lane: Option<&Lane>) {
+        let place = Place::from(&facts.partition);
+        self.decision(&place, facts, decision);
+        if let Some(lane) = lane {
+            self.outcome(&place, &facts.partition, &lane.outcome);
+        }
+        let next = match lane {
+            Some(lane) if lane.is_claimed() => Some(lane.ledger.stored_at()),
+            _ => plan::standing_at(facts, decision),
+        };
+        let end = facts.end.clone().and_then(Result::ok);
+        let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
+        let counts = self.counts.entry(facts.partition.topic.clone()).or_default();
+        if let Some(lag) = lag {
+            for sum in [&mut self.report.lag, &mut counts.lag] {
+                *sum = Some(sum.unwrap_or(0).saturating_add(lag));
+            }
+        }
+        let stored = lane.and_then(|lane| lane.outcome.stored);
+        let messages = lane.map_or(0, |lane| lane.outcome.messages);
+        if messages > 0 || stored.is_some() || lag != Some(0) {
+            self.report.partitions.push(PartitionReport {
+                place,
+                first_offset: lane.and_then(|lane| lane.outcome.first_offset),
+                last_offset: stored.map(NextOffset::last_processed),
+                messages,
+                end_offset: end.map(NextOffset::get),
+                lag: lag.unwrap_or(0),
+            });
+        }
+    }
+
+    fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
+        let partition = &facts.partition;
+        let counts = self.counts.entry(partition.topic.clone()).or_default();
+        match decision {
+            Decision::Read { .. } | Decision::Idle => {}
+            Decision::Paused => self.report.paused.push(place.clone()),
+            Decision::Held(until) => self.report.held.push(Held { place: place.clone(), until: Some(*until) }),
+            Decision::BackingOff => {
+                let Some(Ok(cursor)) = &facts.cursor else { return };
+                let Some(failures) = cursor.failures() else { return };
+                counts.blocked += 1;
+                let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
+                let offset = failures.offset.get();
+                self.errors.push(blocked_error(partition, offset, &error, failures.next_try_at_ms));
+                self.report.blocked.push(Blocked {
+                    place: place.clone(),
+                    offset,
+                    error,
+                    attempts: failures.attempts,
+                    next_try_at: failures.next_try_at_ms,
+                });
+            }
+            Decision::Truncated(what) => self.errors.push(Error::new(
+                ErrorType::Truncated,
+                format!(
+                    "{partition}: {what}. Its cursor was left alone. Decide with ON_TRUNCATION=earliest or latest, or \
+                     correct the item's offset"
+                ),
+            )),
+            Decision::RetentionLoss(range) => self.errors.push(Error::new(
+                ErrorType::RetentionLoss,
+                format!(
+                    "offsets {} to {} of {partition} were deleted by retention before they were read. Its cursor was \
+                     left alone. Go on with ON_RETENTION_LOSS=continue, or correct the item's offset",
+                    range.first, range.last
+                ),
+            )),
+            Decision::Unavailable(error) => self.unavailable(place, partition, error),
+            Decision::Invalid(error) => {
+                self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
+            }
+        }
+    }
+
+    fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
+        self.errors.push(Error::new(
+            ErrorType::BrokerUnreachable,
+            format!("no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"),
+        ));
+        self.report.unavailable.push(Unanswered { place: place.clone(), error: error.to_owned() });
+    }
+
+    fn outcome(&mut self, place: &Place, partition: &TopicPartition, outcome: &Outcome) {
+        let counts = self.counts.entry(partition.topic.clone()).or_default();
+        counts.polled += outcome.polled;
+        counts.processed += outcome.messages;
+        counts.failed += outcome.failed_tries;
+        counts.dropped += outcome.skipped.len() as u64;
+        self.report.messages_processed += outcome.messages;
+        self.report.bytes += outcome.bytes;
+        if let Some(stored) = outcome.stored {
+            self.report.last_offsets.entries.push((partition.clone(), stored.last_processed()));
+            // A jump that was not stored comes again, and is reported then.
+            if let Some((first, last, reason)) = outcome.lost {
+                let range = OffsetRange { place: place.clone(), first_offset: first, last_offset: last, reason: reason.into() };
+                counts.lost += range.count();
+                self.report.lost.push(range);
+            }
+        }
+        self.report.skipped.extend(outcome.skipped.iter().map(|(offset, error)| OffsetRange {
+            place: place.clone(),
+            first_offset: *offset,
+            last_offset: *offset,
+            reason: error.clone(),
+        }));
+        if let Some(until) = outcome.held {
+            self.report.held.push(Held { place: place.clone(), until });
+        }
+        if let Some((offset, failures)) = &outcome.blocked {
+            counts.blocked += 1;
+            let error = failures.error.clone().unwrap_or_default();
+            self.errors.push(blocked_error(partition, *offset, &error, failures.next_try_at_ms));
+            self.report.blocked.push(Blocked {
+                place: place.clone(),
+                offset: *offset,
+                error,
+                attempts: failures.attempts,
+                next_try_at: failures.next_try_at_ms,
+            });
+        }
+        self.errors.extend(outcome.error.clone());
+        if let Some(error) = &outcome.unavailable {
+            self.unavailable(place, partition, error);
+        }
+    }
+}
+
+fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_at_ms: Option<i64>) -> Error {
+    let again = next_try_at_ms.map_or_else(String::new, |ms| {
+        format!(" It is tried again after {}.", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
+    });
+    Error::new(
+        ErrorType::PartitionBlocked,
+        format!(
+            "{partition} is blocked at offset {offset}: {error}.{again} Correct the handler or the producer, set \
+             ON_FAILURE=skip, or move the cursor past the record"
+        ),
+    )
+}
+
+/// The error that a run fails with: the one that says most of why it could
+/// not do its work; how many others there are is said too.
+fn worst(mut errors: Vec<Error>) -> Option<Error> {
+    // Stable: among equals, the first partition's.
+    errors.sort_by_key(|error| (error.error_type.is_partial(), error.error_type));
+    let others = errors.len().saturating_sub(1);
+    let mut first = errors.into_iter().next()?;
+    if others > 0 {
+        let _ = write!(first.message, " ({others} more in the report)");
+    }
+    Some(first)
+}
+
+fn stop_reason(report: &RunReport, lanes: &Lanes) -> StopReason {
+    let any = |stop: Stop| lanes.done.iter().any(|lane| lane.outcome.stop == Some(stop));
+    let unshared = lanes.done.iter().any(|lane| !lane.is_claimed() && lane.outcome.stop.is_none());
+    if report.lag == Some(0) {
+        StopReason::CaughtUp
+    } else if lanes.interrupted {
+        StopReason::Interrupted
+    } else if any(Stop::OutOfTime) {
+        StopReason::Deadline
+    } else if any(Stop::ShareUsed) || unshared {
+        StopReason::MaxMessages
+    } else if !report.held.is_empty() {
+        StopReason::Held
+    } else {
+        StopReason::CaughtUp
+    }
+}
+
+/// Every run says what it did, also one that failed: as fields to search by,
+/// and as the whole report.
+pub(super) fn log(invoked: &Invoked) {
+    let Answer::Run(report) = &invoked.answer else { return };
+    let json = serde_json::to_string(report).unwrap_or_default();
+    let stop_reason = report.stop_reason.map(StopReason::as_str);
+    match &report.error {
+        None => tracing::info!(
+            messages_processed = report.messages_processed,
+            lag = report.lag,
+            stop_reason,
+            duration_ms = report.duration_ms,
+            report = json,
+            "run"
+        ),
+        Some(error) => tracing::error!(
+            error_type = %error.error_type,
+            error = error.message,
+            messages_processed = report.messages_processed,
+            lag = report.lag,
+            stop_reason,
+            duration_ms = report.duration_ms,
+            report = json,
+            "run failed"
+        ),
+    }
+}
+
+/// What a run would do, for each partition of the request.
+pub(super) fn plan_report<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    request: &RunRequest,
+    facts: &[Facts],
+) -> PlanReport {
+    let decisions = plan::decide_all(facts, &run.policy());
+    let chosen: Vec<usize> = (0..facts.len()).filter(|&i| request.includes(facts[i].partition.partition)).collect();
+    let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
+    let shares = plan::fair_shares(&wishes, run.budget(request.max_messages));
+    let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
+    PlanReport { partitions: chosen.iter().zip(shares).map(planned).collect() }
+}
+
+fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedPartition {
+    let end = facts.end.clone().and_then(Result::ok);
+    let next = plan::standing_at(facts, decision);
+    let (why, detail) = match decision {
+        Decision::Read { why: plan::Why::Lost(range), .. } | Decision::RetentionLoss(range) => {
+            ("lost to retention", Some(format!("offsets {} to {}", range.first, range.last)))
+        }
+        Decision::Read { why, from, to, .. } if share > 0 || from == to => (why.as_str(), None),
+        Decision::Read { why, .. } => ("no share of the limit", Some(why.as_str().to_owned())),
+        Decision::Idle => ("up to date", None),
+        Decision::Paused => ("paused", None),
+        Decision::Held(until) => ("claimed", Some(format!("until {}", at(*until)))),
+        Decision::BackingOff => ("backing off", None),
+        Decision::Truncated(what) => ("truncated", Some(what.clone())),
+        Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
+        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+    };
+    PlannedPartition {
+        place: Place::from(&facts.partition),
+        from: next.map(NextOffset::get),
+        to: end.map(NextOffset::get),
+        messages: share,
+        lag: next.zip(end).map_or(0, |(next, end)| next.distance_to(end)),
+        why,
+        detail,
+    }
+}
+
+fn at(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default().to_string()
+}
+

@@ -1,0 +1,182 @@
+//! What is known before a run: one query of the table and one question to the
+//! brokers, side by side; more only where it decides something.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::{Run, WRITES_AT_ONCE};
+use crate::claim::{self, Cursor};
+use crate::clock::Clock;
+use crate::config::StartPosition;
+use crate::error::{Error, ErrorType};
+use crate::plan::{self, Facts};
+use crate::processor::Processor;
+use crate::record::{NextOffset, TopicPartition};
+use crate::source::{LookUp, Looked, Source};
+use crate::store::{InvalidCursor, Store, Written};
+
+/// Whether start positions are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pins {
+    /// A run: `latest` and a time are stored before anything is read.
+    Store,
+    /// A plan writes nothing.
+    Leave,
+}
+
+/// The facts of every partition of all topics, in ascending order.
+pub(super) async fn survey<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    pins: Pins,
+) -> Result<Vec<Facts>, Error> {
+    let topics = &run.config.topics;
+    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(topics, run.ask_until()));
+    // A table that cannot be read never means "start from the beginning".
+    let cursors = cursors?;
+    let mut facts = facts(cursors, ends?);
+    let highest = plan::highest_cursors(&facts);
+    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
+    let pinned = run.config.start_position != StartPosition::Earliest;
+    let starts: Vec<usize> =
+        (0..facts.len()).filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i])).collect();
+    let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
+    for (i, looked) in earliest? {
+        facts[i].earliest = Some(looked);
+    }
+    for (i, looked) in starts.iter().zip(found?) {
+        facts[*i].start = Some(looked);
+    }
+    if pins == Pins::Store && !starts.is_empty() {
+        pin(run, &mut facts, &starts).await?;
+    }
+    Ok(facts)
+}
+
+type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+
+async fn cursors<S: Store, K: Source, P: Processor, C: Clock>(run: &Run<'_, S, K, P, C>) -> Result<Cursors, Error> {
+    let load = |topic: Arc<str>| async move {
+        let items = run.store.load(&run.consumer(&topic)).await?;
+        Ok::<_, Error>((topic, items))
+    };
+    let loaded = futures::future::try_join_all(run.config.topics.iter().cloned().map(load)).await?;
+    let mut cursors = Cursors::new();
+    for (topic, items) in loaded {
+        for item in items {
+            cursors.insert(TopicPartition::new(topic.clone(), item.partition), item.cursor);
+        }
+    }
+    Ok(cursors)
+}
+
+/// Every partition that the topics have, and every one that only the table has.
+fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
+    let fact = |partition, end, cursor| Facts { partition, end, earliest: None, cursor, start: None };
+    let mut facts: Vec<Facts> = ends
+        .into_iter()
+        .map(|(partition, end)| {
+            let cursor = cursors.remove(&partition);
+            fact(partition, Some(end), cursor)
+        })
+        .collect();
+    facts.extend(cursors.into_iter().map(|(partition, cursor)| fact(partition, None, Some(cursor))));
+    facts.sort_by(|a, b| a.partition.cmp(&b.partition));
+    facts
+}
+
+async fn earliest<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    facts: &[Facts],
+) -> Result<Vec<(usize, Looked)>, Error> {
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| plan::needs_earliest(&facts[i])).collect();
+    if wanted.is_empty() {
+        return Ok(vec![]);
+    }
+    let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
+    let found = run.source.look_up(&partitions, LookUp::Earliest, run.ask_until()).await?;
+    Ok(wanted.into_iter().zip(found).collect())
+}
+
+/// Where `START_POSITION` lies in the partitions `starts`.
+async fn start_positions<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    facts: &[Facts],
+    starts: &[usize],
+) -> Result<Vec<Looked>, Error> {
+    let StartPosition::At { unix_ms } = run.config.start_position else {
+        // `latest` is the end, which is known.
+        return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
+    };
+    if starts.is_empty() {
+        return Ok(vec![]);
+    }
+    let partitions: Vec<TopicPartition> = starts.iter().map(|&i| facts[i].partition.clone()).collect();
+    run.source.look_up(&partitions, LookUp::AtTime(unix_ms), run.ask_until()).await
+}
+
+/// Stores the start of each partition that has no cursor, the highest first:
+/// once it is there, no partition below counts as one that appeared later.
+async fn pin<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    facts: &mut [Facts],
+    starts: &[usize],
+) -> Result<(), Error> {
+    let mut wanted = Vec::with_capacity(starts.len());
+    for &i in starts {
+        match &facts[i].start {
+            Some(Ok(start)) => wanted.push((i, *start)),
+            Some(Err(unavailable)) => return Err(unpinnable(&facts[i].partition, &unavailable.0)),
+            None => return Err(unpinnable(&facts[i].partition, "it was not looked up")),
+        }
+    }
+    for topic in &run.config.topics {
+        let mut of_topic: Vec<_> = wanted.iter().filter(|(i, _)| facts[*i].partition.topic == *topic).copied().collect();
+        of_topic.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
+        let Some((highest, rest)) = of_topic.split_first() else { continue };
+        let first = pin_one(run, &facts[highest.0].partition, highest.1).await?;
+        facts[highest.0].cursor = Some(Ok(first));
+        let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, start)| {
+            let partition = facts[*i].partition.clone();
+            async move { (*i, pin_one(run, &partition, *start).await) }
+        }))
+        .buffer_unordered(WRITES_AT_ONCE)
+        .collect()
+        .await;
+        for (i, cursor) in written {
+            facts[i].cursor = Some(Ok(cursor?));
+        }
+    }
+    Ok(())
+}
+
+/// Stores one start position; where another run was faster, its word counts.
+async fn pin_one<S: Store, K: Source, P: Processor, C: Clock>(
+    run: &Run<'_, S, K, P, C>,
+    partition: &TopicPartition,
+    start: NextOffset,
+) -> Result<Cursor, Error> {
+    let consumer = run.consumer(&partition.topic);
+    let write = claim::pin(start, run.started_wall_ms);
+    match run.store.write(&consumer, partition.partition, &write).await? {
+        Written::Applied => Ok(Cursor { updated_at_ms: Some(run.started_wall_ms), ..Cursor::at(start) }),
+        Written::Refused(Some(item)) => item.map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0)),
+        // Refused by an item that is gone again, or no answer: the next run pins it.
+        Written::Refused(None) => Err(unpinnable(partition, "its item was deleted meanwhile")),
+        Written::Unanswered(trouble) => match run.store.load_one(&consumer, partition.partition).await? {
+            Some(cursor) => Ok(cursor),
+            None => Err(unpinnable(partition, &trouble)),
+        },
+    }
+}
+
+fn unpinnable(partition: &TopicPartition, why: &str) -> Error {
+    Error::new(
+        ErrorType::BrokerUnreachable,
+        format!(
+            "the start position of {partition} cannot be looked up: {why}. Nothing was read: START_POSITION is stored \
+             for every partition before the first record"
+        ),
+    )
+}

@@ -1,0 +1,131 @@
+//! The way in from Lambda: everything is made once at start, and every
+//! invocation is one call of [`invoke`](crate::invoke::invoke).
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use http::Request as HttpRequest;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime_api_client::Client as RuntimeApi;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::{Deadline, SystemClock};
+use crate::config::Config;
+use crate::error::{Error, ErrorType};
+use crate::event::Request;
+use crate::invoke::{self, Answer, Interrupt, Parts};
+use crate::processor::Processor;
+use crate::source::kafka::KafkaSource;
+use crate::store::dynamodb::{self, DynamoStore};
+
+type LambdaParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock>;
+
+/// Serves invocations with the processor that `make` builds from the settings.
+///
+/// Settings are read from the environment, once. Logs are JSON lines on stdout
+/// with the request's id; `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` set the level.
+///
+/// # Errors
+/// When the settings are wrong, or a client cannot be made: Lambda is told so
+/// by its initialisation error, with the type and every wrong setting.
+pub async fn run<P, F>(make: F) -> Result<(), lambda_runtime::Error>
+where
+    P: Processor + 'static,
+    F: FnOnce(&Config) -> P,
+{
+    log_as_json();
+    let parts = match parts(make).await {
+        Ok(parts) => Arc::new(parts),
+        Err(error) => {
+            tracing::error!(error_type = %error.error_type, error = error.message, "the function cannot start");
+            report_init_error(&error).await;
+            return Err(error.into());
+        }
+    };
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let parts = parts.clone();
+        async move { handle(&parts, event).await }
+    }))
+    .await
+}
+
+async fn parts<P: Processor>(make: impl FnOnce(&Config) -> P) -> Result<LambdaParts<P>, Error> {
+    let config = Config::from_lookup(std::env::vars())
+        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))?;
+    let source = KafkaSource::new(&config)?;
+    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    Ok(Parts {
+        store: DynamoStore::new(client, &config.table),
+        source,
+        processor: make(&config),
+        clock: SystemClock,
+        config: Arc::new(config),
+    })
+}
+
+async fn handle<P: Processor>(parts: &LambdaParts<P>, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
+    let (event, context) = event.into_parts();
+    let request = Request::from_event(&event)
+        .map_err(|invalid| logged(Error::new(ErrorType::InvalidEvent, invalid.to_string())))?;
+    let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+    let deadline = Deadline::at_wall_ms(deadline_ms, &SystemClock);
+    // Lambda interrupts nobody: the sender is dropped at once.
+    let (_, interrupt) = watch::channel(Interrupt::No);
+    let invoked = invoke::invoke(parts, &request, deadline, interrupt).await.map_err(logged)?;
+    for line in &invoked.metrics {
+        print_metrics(line);
+    }
+    match invoked.error() {
+        Some(error) => Err(error.clone().into()),
+        None => Ok(invoked.answer),
+    }
+}
+
+fn logged(error: Error) -> Error {
+    tracing::error!(error_type = %error.error_type, error = error.message, "invocation failed");
+    error
+}
+
+/// The embedded metric format needs a line of its own, exactly as it is.
+fn print_metrics(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "metrics could not be written");
+    }
+}
+
+fn log_as_json() {
+    #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
+    let filter = EnvFilter::try_new(level.unwrap_or_default().to_lowercase())
+        .ok()
+        .filter(|filter| !filter.to_string().is_empty())
+        .unwrap_or_else(|| EnvFilter::new("info"));
+    // A subscriber that an embedding program has set stays.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .try_init();
+}
+
+/// Tells Lambda why the function cannot start, so that the invocation shows
+/// the type and the message instead of `Runtime.ExitError`.
+async fn report_init_error(error: &Error) {
+    if let Err(problem) = post_init_error(error).await {
+        tracing::warn!(%problem, "the initialisation error could not be reported");
+    }
+}
+
+async fn post_init_error(error: &Error) -> Result<(), lambda_runtime::Error> {
+    let diagnostic: Diagnostic = error.clone().into();
+    let request = HttpRequest::post("/2018-06-01/runtime/init/error")
+        .header("Content-Type", "application/json")
+        .header("Lambda-Runtime-Function-Error-Type", diagnostic.error_type.as_str())
+        .body(serde_json::to_vec(&diagnostic)?.into())?;
+    RuntimeApi::builder().build()?.call(request).await?;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! The state of one partition within a run: polled, settled, failed -> the
+//! next step.
+//!
+//! The ledger knows no clock and does no work. The run asks
+//! [`Ledger::step`], does what it says, and tells the ledger what came of it.
+//!
+//! | state | step |
+//! |---|---|
+//! | the run must stop, or the partition has failed | [`Stop`](Step::Stop) |
+//! | settled records, not written for 5 s (or at all, where care is due) | [`Flush`](Step::Flush) |
+//! | records in hand | [`Process`](Step::Process) |
+//! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
+//! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
+//! | else | [`Poll`](Step::Poll) |
+
+use crate::record::{NextOffset, Record};
+
+/// How long settled records may wait for the write of their cursor: what a
+/// crash repeats at most, besides the chunk at work.
+pub const FLUSH_EVERY_MS: u64 = 5_000;
+
+/// How long the work on one chunk should take. Long enough that the look at
+/// the clocks between chunks costs nothing; short enough that a run that is
+/// interrupted has something settled.
+pub const CHUNK_TARGET_MS: u64 = 250;
+
+/// The first chunk, before the speed is known.
+pub const FIRST_CHUNK: usize = 16;
+
+/// The largest chunk, in records.
+pub const LARGEST_CHUNK: usize = 4_096;
+
+/// How much smaller a chunk is after a crash of an earlier run.
+const CARE_DIVISOR: usize = 32;
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Wait for up to this many records.
+    Poll(usize),
+    /// Process the first records in hand: this many.
+    Process(usize),
+    /// Write the cursor and go on.
+    Flush,
+    /// Nothing more to do here, for now or for good.
+    Stop(Stop),
+}
+
+/// Why a partition's work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Settled up to the end seen at the start.
+    CaughtUp,
+    /// Its share of the budget is used; a leftover of others may still come.
+    ShareUsed,
+    /// The time is over, or the run was interrupted.
+    OutOfTime,
+    /// A record failed, or the partition cannot be read on.
+    Failed,
+}
+
+/// The books of one partition in one run.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    stored: NextOffset,
+    settled: NextOffset,
+    polled: NextOffset,
+    to: NextOffset,
+    in_hand: usize,
+    share: u64,
+    chunk: usize,
+    careful_until: Option<(NextOffset, u32)>,
+    flushed_at_ms: u64,
+    failed: bool,
+}
+
+impl Ledger {
+    /// A partition with its cursor stored at `stored`, to be read from `from`
+    /// up to `to` (exclusive); at most `share` records.
+    ///
+    /// `careful_until` is where care is due because a run has died on the way,
+    /// and how often runs died at this very offset. `now_ms` is a monotonic clock.
+    #[must_use]
+    pub fn new(
+        stored: NextOffset,
+        (from, to): (NextOffset, NextOffset),
+        share: u64,
+        careful_until: Option<(NextOffset, u32)>,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            stored,
+            settled: from,
+            polled: from,
+            to,
+            in_hand: 0,
+            share,
+            chunk: FIRST_CHUNK,
+            careful_until,
+            flushed_at_ms: now_ms,
+            failed: false,
+        }
+    }
+
+    /// What to do next. `stop`: the run's time is over, or it was interrupted.
+    #[must_use]
+    pub fn step(&self, stop: bool, now_ms: u64) -> Step {
+        if self.failed {
+            return Step::Stop(Stop::Failed);
+        }
+        if self.settled >= self.to {
+            return Step::Stop(Stop::CaughtUp);
+        }
+        if stop {
+            return Step::Stop(Stop::OutOfTime);
+        }
+        if self.flush_due(now_ms) {
+            return Step::Flush;
+        }
+        if self.in_hand > 0 {
+            return Step::Process(self.in_hand.min(self.chunk_now()));
+        }
+        if self.share == 0 {
+            return Step::Stop(Stop::ShareUsed);
+        }
+        Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(LARGEST_CHUNK))
+    }
+
+    fn flush_due(&self, now_ms: u64) -> bool {
+        let careful = self.care().is_some();
+        self.settled > self.stored && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
+    }
+
+    fn care(&self) -> Option<u32> {
+        self.careful_until.filter(|(until, _)| self.settled < *until).map(|(_, crashes)| crashes)
+    }
+
+    /// After one crash a 32nd of the largest first chunk a dead run may have
+    /// had; after two at the same record, that record alone.
+    fn chunk_now(&self) -> usize {
+        match self.care() {
+            None => self.chunk,
+            Some(1) => (LARGEST_CHUNK / CARE_DIVISOR).min(self.chunk),
+            Some(_) => 1,
+        }
+    }
+
+    /// Records came: all of `records` that lie before the end are taken, and
+    /// their number is returned. The rest belongs to a later run.
+    pub fn polled(&mut self, records: &[Record]) -> usize {
+        let taken = records.iter().take_while(|record| record.offset < self.to.get()).count();
+        if let Some(next) = records[..taken].last().and_then(|last| NextOffset::after(last.offset)) {
+            self.polled = next;
+        }
+        if taken < records.len() {
+            // Everything before the end was delivered: only gaps remain.
+            self.polled = self.to;
+        }
+        self.in_hand += taken;
+        self.share = self.share.saturating_sub(taken as u64);
+        self.settle_gap();
+        taken
+    }
+
+    /// The end of the partition was reached, and it is not below the end seen
+    /// at the start: what lies between are control records and gaps.
+    pub fn reached_end(&mut self) {
+        self.polled = self.to;
+        self.settle_gap();
+    }
+
+    /// The first `count` records in hand are settled; `last` is the last of them.
+    pub fn settled(&mut self, count: usize, last: &Record) {
+        debug_assert!(count <= self.in_hand && last.offset >= self.settled.get());
+        if let Some(next) = NextOffset::after(last.offset) {
+            self.settled = next;
+        }
+        self.in_hand -= count;
+        self.settle_gap();
+    }
+
+    /// Where all that was delivered is settled, the cursor may pass the gap to
+    /// the end as well.
+    fn settle_gap(&mut self) {
+        if self.in_hand == 0 && self.polled >= self.to {
+            self.settled = self.to;
+        }
+    }
+
+    /// A chunk of `count` took `took_ms`: the next one aims at [`CHUNK_TARGET_MS`].
+    pub fn measured(&mut self, count: usize, took_ms: u64) {
+        let at_this_speed = (count as u64 * CHUNK_TARGET_MS) / took_ms.max(1);
+        let at_most = self.chunk.saturating_mul(4).min(LARGEST_CHUNK);
+        self.chunk = usize::try_from(at_this_speed).unwrap_or(usize::MAX).clamp(1, at_most);
+    }
+
+    /// The cursor was written at [`settled_at`](Self::settled_at).
+    pub fn flushed(&mut self, now_ms: u64) {
+        self.stored = self.settled;
+        self.flushed_at_ms = now_ms;
+    }
+
+    /// The partition's work ends here, with an error.
+    pub fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// More of the budget, from what others could not use.
+    pub fn grant(&mut self, share: u64) {
+        self.share = self.share.saturating_add(share);
+    }
+
+    /// What is left of the share goes back: nothing more can be read here.
+    pub fn give_back(&mut self) -> u64 {
+        std::mem::take(&mut self.share)
+    }
+
+    /// Where the cursor may be written: everything before is settled.
+    #[must_use]
+    pub fn settled_at(&self) -> NextOffset {
+        self.settled
+    }
+
+    /// Where the cursor is stored.
+    #[must_use]
+    pub fn stored_at(&self) -> NextOffset {
+        self.stored
+    }
+
+    /// The end seen at the start.
+    #[must_use]
+    pub fn to(&self) -> NextOffset {
+        self.to
+    }
+
+    /// How many records could still be read here.
+    #[must_use]
+    pub fn wish(&self) -> u64 {
+        if self.failed { 0 } else { self.polled.distance_to(self.to) }
+    }
+
+    /// When a cursor that is settled but not written is due, by the monotonic clock.
+    #[must_use]
+    pub fn due_at_ms(&self) -> Option<u64> {
+        (self.settled > self.stored).then(|| self.flushed_at_ms.saturating_add(FLUSH_EVERY_MS))
+    }
+}

@@ -1,0 +1,364 @@
+//! Stored cursors + log bounds + policy -> what to read, and what was lost.
+//!
+//! For each partition, the first row that fits decides:
+//!
+//! | item | log | decision |
+//! |---|---|---|
+//! | cannot be read | any | [`Invalid`](Decision::Invalid) |
+//! | `paused` | any | [`Paused`](Decision::Paused) |
+//! | any | partition gone | [`Truncated`](Decision::Truncated) |
+//! | any | no broker answers | [`Unavailable`](Decision::Unavailable) |
+//! | live claim | any | [`Held`](Decision::Held) |
+//! | failed, not yet time to try again | any | [`BackingOff`](Decision::BackingOff) |
+//! | next > end | | [`Truncated`](Decision::Truncated), or a jump by `ON_TRUNCATION` |
+//! | next < earliest | | [`RetentionLoss`](Decision::RetentionLoss), or a jump by `ON_RETENTION_LOSS` |
+//! | next = end | | [`Idle`](Decision::Idle) |
+//! | next < end | | [`Read`](Decision::Read) |
+//! | none, above all cursors of the topic | any | read from the earliest |
+//! | none | any | read from `START_POSITION` |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::claim::{self, Cursor, Seen, Standing};
+use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
+use crate::record::{NextOffset, TopicPartition};
+use crate::source::Looked;
+use crate::store::InvalidCursor;
+
+/// What is known of one partition before a run.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The end of its log; `None`: the topic has no such partition.
+    pub end: Option<Looked>,
+    /// The first offset left by retention. Asked for only where it decides
+    /// something: [`needs_earliest`].
+    pub earliest: Option<Looked>,
+    /// The item of the table, if there is one.
+    pub cursor: Option<Result<Cursor, InvalidCursor>>,
+    /// Where `START_POSITION` lies in this partition, if it was looked up.
+    pub start: Option<Looked>,
+}
+
+/// The settings that decide.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// For a topic without cursors.
+    pub start_position: StartPosition,
+    /// For records deleted before they were read.
+    pub on_retention_loss: OnRetentionLoss,
+    /// For a cursor past the end.
+    pub on_truncation: OnTruncation,
+    /// The wall clock, in milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// What to do with one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Read from `from` up to `to`, exclusive. They are equal where a jump is
+    /// all there is to do.
+    Read {
+        /// The first offset to read.
+        from: NextOffset,
+        /// The end as it was before the run; exclusive.
+        to: NextOffset,
+        /// Why it begins there.
+        why: Why,
+        /// What the claim is conditional on.
+        seen: Seen,
+    },
+    /// Nothing new.
+    Idle,
+    /// Set aside by an operator.
+    Paused,
+    /// Another run is at work until this time (milliseconds since the epoch).
+    Held(i64),
+    /// A record failed and is not tried again before its time.
+    BackingOff,
+    /// The cursor lies past the end, or its partition is gone.
+    Truncated(String),
+    /// Records after the cursor were deleted, and the policy is to halt.
+    RetentionLoss(LostRange),
+    /// No broker answers for it.
+    Unavailable(String),
+    /// Its item cannot be read.
+    Invalid(String),
+}
+
+/// Why a partition is read from where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It goes on where the last run stopped.
+    Resumed,
+    /// It has no cursor and starts at `START_POSITION`.
+    StartPosition,
+    /// It appeared after the topic's other cursors and starts at its earliest record.
+    AppearedLater,
+    /// Retention deleted these records before they were read.
+    Lost(LostRange),
+    /// The topic was truncated or recreated, and the cursor moved by `ON_TRUNCATION`.
+    Truncated {
+        /// Where the cursor stood.
+        stored: NextOffset,
+        /// What `ON_TRUNCATION=latest` passes over in the log as it is now.
+        passed_over: Option<LostRange>,
+    },
+}
+
+impl Why {
+    /// The reason in a few words, as `plan` shows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resumed => "resumed",
+            Self::StartPosition => "start position",
+            Self::AppearedLater => "new partition",
+            Self::Lost(_) => "lost to retention",
+            Self::Truncated { .. } => "truncated",
+        }
+    }
+}
+
+/// Offsets that retention deleted, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostRange {
+    /// The first one lost.
+    pub first: i64,
+    /// The last one lost.
+    pub last: i64,
+}
+
+impl LostRange {
+    /// How many offsets were lost. Offsets, not records: logs may have gaps.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.last.abs_diff(self.first) + 1
+    }
+}
+
+/// Whether the earliest offset decides anything for this partition. A
+/// partition that is up to date needs no further question.
+#[must_use]
+pub fn needs_earliest(facts: &Facts) -> bool {
+    match (&facts.cursor, &facts.end) {
+        (Some(Ok(cursor)), Some(Ok(end))) => !cursor.paused && cursor.next != *end,
+        (None, Some(Ok(_))) => true,
+        _ => false,
+    }
+}
+
+/// The highest partition of each topic that has an item, readable or not.
+#[must_use]
+pub fn highest_cursors(facts: &[Facts]) -> BTreeMap<Arc<str>, i32> {
+    let mut highest = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| fact.cursor.is_some()) {
+        let entry = highest.entry(fact.partition.topic.clone()).or_insert(fact.partition.partition);
+        *entry = (*entry).max(fact.partition.partition);
+    }
+    highest
+}
+
+/// Whether a partition without an item appeared after the topic's cursors were
+/// made: its number is above all of theirs.
+#[must_use]
+pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i32>) -> bool {
+    highest.get(&partition.topic).is_some_and(|highest| partition.partition > *highest)
+}
+
+/// The decision for each partition, in the order of `facts`.
+///
+/// `facts` are all partitions of the topics, also those that this run leaves
+/// to others: what "appeared later" means depends on all of them.
+#[must_use]
+pub fn decide_all(facts: &[Facts], policy: &Policy) -> Vec<Decision> {
+    let highest = highest_cursors(facts);
+    facts.iter().map(|fact| decide(fact, appeared_later(&fact.partition, &highest), policy)).collect()
+}
+
+/// The decision for one partition: the table at the top of this module.
+#[must_use]
+pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision {
+    let cursor = match &facts.cursor {
+        Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
+        Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
+        Some(Ok(cursor)) => Some(cursor),
+        None => None,
+    };
+    let end = match &facts.end {
+        None => return Decision::Truncated("the topic has no such partition any more".into()),
+        Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
+        Some(Ok(end)) => *end,
+    };
+    match cursor {
+        Some(cursor) => resume(cursor, end, facts.earliest.as_ref(), policy),
+        None => begin(facts, end, appeared_later, policy),
+    }
+}
+
+fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &Policy) -> Decision {
+    if let Standing::Held { until_ms } = cursor.standing(policy.now_ms) {
+        return Decision::Held(until_ms);
+    }
+    let too_early = |try_at: i64| try_at > policy.now_ms;
+    if cursor.failures().and_then(|failure| failure.next_try_at_ms).is_some_and(too_early) {
+        return Decision::BackingOff;
+    }
+    let read = |from, why| Decision::Read { from, to: end, why, seen: Seen::Item(cursor.clone()) };
+    let stored = cursor.next;
+    if stored == end {
+        return Decision::Idle;
+    }
+    let earliest = match earliest {
+        Some(Ok(earliest)) => *earliest,
+        Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
+        None => return Decision::Unavailable("its first offset is not known".into()),
+    };
+    if stored > end {
+        return match policy.on_truncation {
+            OnTruncation::Halt => Decision::Truncated(format!(
+                "the stored position (next offset {stored}) lies past the end of the log ({end}): \
+                 the topic was recreated or truncated"
+            )),
+            OnTruncation::Earliest => read(earliest.min(end), Why::Truncated { stored, passed_over: None }),
+            OnTruncation::Latest => {
+                let range = LostRange { first: earliest.get(), last: end.last_processed() };
+                let passed_over = (earliest < end).then_some(range);
+                read(end, Why::Truncated { stored, passed_over })
+            }
+        };
+    }
+    if stored < earliest {
+        let lost = LostRange { first: stored.get(), last: earliest.last_processed() };
+        return match policy.on_retention_loss {
+            OnRetentionLoss::Halt => Decision::RetentionLoss(lost),
+            OnRetentionLoss::Continue => read(earliest, Why::Lost(lost)),
+        };
+    }
+    read(stored, Why::Resumed)
+}
+
+fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
+    let (start, why) = match policy.start_position {
+        _ if appeared_later => (facts.earliest.as_ref(), Why::AppearedLater),
+        StartPosition::Earliest => (facts.earliest.as_ref(), Why::StartPosition),
+        StartPosition::Latest | StartPosition::At { .. } => (facts.start.as_ref(), Why::StartPosition),
+    };
+    match start {
+        Some(Ok(start)) if *start >= end => Decision::Idle,
+        Some(Ok(start)) => Decision::Read { from: *start, to: end, why, seen: Seen::Nothing { start: *start } },
+        Some(Err(unavailable)) => Decision::Unavailable(unavailable.to_string()),
+        None => Decision::Unavailable("its start position is not known".into()),
+    }
+}
+
+/// The next offset to read of a partition as it stands before the run: what
+/// its lag is counted from. `None` where it cannot be known.
+#[must_use]
+pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
+    match (decision, &facts.cursor) {
+        (Decision::Read { from, .. }, _) => Some(*from),
+        (_, Some(Ok(cursor))) => Some(cursor.next),
+        (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
+        _ => None,
+    }
+}
+
+/// How careful a run must be with a partition because an earlier one died there.
+#[must_use]
+pub fn care(seen: &Seen, now_ms: i64) -> Option<(NextOffset, u32)> {
+    let Seen::Item(cursor) = seen else { return None };
+    claim::careful_until(cursor, now_ms).map(|until| (until, claim::crashes_at_next(cursor, now_ms).max(1)))
+}
+
+/// One partition's wish for records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Records it could use: offsets between its position and the end.
+    pub records: u64,
+    /// When it was written last, in milliseconds since the epoch; `None`: never.
+    pub updated_at_ms: Option<i64>,
+}
+
+/// What a partition that is to be read could use of the budget.
+#[must_use]
+pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
+    let records = match decision {
+        Decision::Read { from, to, .. } => from.distance_to(*to),
+        _ => 0,
+    };
+    let updated_at_ms = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
+    Wish { records, updated_at_ms }
+}
+
+/// Shares a run's budget fairly, in the order of `wishes`; `None`: no limit.
+///
+/// Each partition gets the same, as far as it can use it; what it cannot use
+/// goes to the others. What cannot be divided goes, one by one, to those that
+/// were written the longest ago: with a limit below their number, each gets
+/// its turn.
+///
+/// | budget | wishes | shares |
+/// |---|---|---|
+/// | none | 5, 2000 | 5, 2000 |
+/// | 1000 | 5, 2000 | 5, 995 |
+/// | 1000 | 600, 600, 10 | 495, 495, 10 |
+/// | 2 | 9, 9, 9 | 1, 1, 0 |
+#[must_use]
+pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
+    let Some(budget) = budget else { return wishes.iter().map(|wish| wish.records).collect() };
+    let (level, mut rest) = level(wishes, budget);
+    let mut shares: Vec<u64> = wishes.iter().map(|wish| wish.records.min(level)).collect();
+    let mut oldest_first: Vec<usize> = (0..wishes.len()).filter(|&i| wishes[i].records > level).collect();
+    oldest_first.sort_by_key(|&i| (wishes[i].updated_at_ms, i));
+    for i in oldest_first {
+        if rest > 0 {
+            shares[i] += 1;
+            rest -= 1;
+        }
+    }
+    shares
+}
+
+/// The highest share that all can have which could use it, and what is then
+/// left of the budget: less than one for each of those.
+fn level(wishes: &[Wish], mut budget: u64) -> (u64, u64) {
+    let mut ascending: Vec<u64> = wishes.iter().map(|wish| wish.records).collect();
+    ascending.sort_unstable();
+    let mut left = ascending.len() as u64;
+    for wish in ascending {
+        if wish > budget / left {
+            return (budget / left, budget % left);
+        }
+        budget -= wish;
+        left -= 1;
+    }
+    (u64::MAX, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wishes(records: &[u64]) -> Vec<Wish> {
+        records.iter().map(|&records| Wish { records, updated_at_ms: Some(0) }).collect()
+    }
+
+    #[test]
+    fn small_wishes_are_met_and_what_they_leave_goes_to_the_others() {
+        assert_eq!(fair_shares(&wishes(&[5, 2000]), None), [5, 2000]);
+        assert_eq!(fair_shares(&wishes(&[5, 2000]), Some(1000)), [5, 995]);
+        assert_eq!(fair_shares(&wishes(&[600, 600, 10]), Some(1000)), [495, 495, 10]);
+        assert_eq!(fair_shares(&wishes(&[1, 2]), Some(1000)), [1, 2]);
+        assert_eq!(fair_shares(&[], Some(1000)), [0; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_divided_goes_to_those_written_the_longest_ago() {
+        let wish = |updated_at_ms| Wish { records: 9, updated_at_ms };
+        assert_eq!(fair_shares(&[wish(Some(30)), wish(Some(20)), wish(Some(10))], Some(2)), [0, 1, 1]);
+        assert_eq!(fair_shares(&[wish(Some(30)), wish(None), wish(Some(10))], Some(1)), [0, 1, 0]);
+    }
+}

@@ -1,0 +1,131 @@
+//! The common case in ten lines: a closure for each record.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use crate::decode;
+use crate::processor::{Failure, Processor, Progress, RunContext};
+use crate::record::{Chunk, Record};
+
+/// A processor from a closure that handles one record.
+///
+/// The closure is called for each record in order; an `Err` stops the
+/// partition at that record. Between two records it stops when the time is
+/// over, so a slow handler still settles some records in each run.
+///
+/// ```
+/// use kafka_consumer_lambda::processor::{Failure, Processor, closure::each};
+/// use kafka_consumer_lambda::record::Record;
+///
+/// fn handler() -> impl Processor {
+///     each(|record: Record| async move {
+///         if record.is_tombstone() {
+///             return Ok(()); // the key was deleted: nothing to store
+///         }
+///         store(&record.id()).await.map_err(|error| Failure::Retry(error.to_string()))
+///     })
+/// }
+/// # async fn store(_: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// # let _ = handler();
+/// ```
+pub fn each<F, Fut>(handle: F) -> impl Processor
+where
+    F: Fn(Record) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    Each { handle }
+}
+
+/// A processor from a closure that handles one JSON value.
+///
+/// Like [`each`], with the value parsed into `T`; `None` is a tombstone. A
+/// value that is not a `T` is [`Failure::Poison`]: the error names the record
+/// and the place in it, and shows nothing of the value.
+///
+/// ```
+/// use kafka_consumer_lambda::processor::{Processor, closure::json};
+/// use kafka_consumer_lambda::record::Record;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Order { id: u64 }
+///
+/// fn handler() -> impl Processor {
+///     json(|order: Option<Order>, record: Record| async move {
+///         match order {
+///             Some(order) => tracing::info!(order.id, "stored"),
+///             None => tracing::info!(record = record.id(), "deleted"),
+///         }
+///         Ok(())
+///     })
+/// }
+/// # let _ = handler();
+/// ```
+pub fn json<T, F, Fut>(handle: F) -> impl Processor
+where
+    T: DeserializeOwned + Send + Sync,
+    F: Fn(Option<T>, Record) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    Json { handle, value: PhantomData }
+}
+
+struct Each<F> {
+    handle: F,
+}
+
+impl<F, Fut> Processor for Each<F>
+where
+    F: Fn(Record) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        one_by_one(chunk, run, |record| (self.handle)(record.clone())).await
+    }
+}
+
+struct Json<T, F> {
+    handle: F,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T, F, Fut> Processor for Json<T, F>
+where
+    T: DeserializeOwned + Send + Sync,
+    F: Fn(Option<T>, Record) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        one_by_one(chunk, run, |record| {
+            let work = decode::json::<T>(record).map(|value| (self.handle)(value, record.clone()));
+            async move {
+                match work {
+                    Ok(work) => work.await,
+                    Err(error) => Err(Failure::Poison(error.to_string())),
+                }
+            }
+        })
+        .await
+    }
+
+    fn decodes(&self) -> bool {
+        true
+    }
+}
+
+async fn one_by_one<'a, Fut>(chunk: &'a Chunk, run: &RunContext, handle: impl Fn(&'a Record) -> Fut) -> Progress
+where
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    for (settled, record) in chunk.records().iter().enumerate() {
+        // The first record is always tried: the run looked at the clock just before.
+        if settled > 0 && run.time_left().is_zero() {
+            return Progress { settled, stop: None };
+        }
+        if let Err(failure) = handle(record).await {
+            return Progress { settled, stop: Some(failure) };
+        }
+    }
+    Progress::all(chunk)
+}

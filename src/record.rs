@@ -1,0 +1,227 @@
+//! The domain's words: [`Record`], [`TopicPartition`], [`NextOffset`], [`Chunk`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// One partition of one topic. Shown as `topic-partition`, as Kafka's own tools do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, 0 or more.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// The partition `partition` of `topic`.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// The offset of the next record to read: 0 or more.
+///
+/// The table stores the **last processed** offset, one less. Only the store
+/// converts, so that no other code can be one off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NextOffset(i64);
+
+impl NextOffset {
+    /// The start of every log.
+    pub const ZERO: Self = Self(0);
+
+    /// `offset` as the next to read; `None` below 0.
+    #[must_use]
+    pub const fn new(offset: i64) -> Option<Self> {
+        if offset < 0 { None } else { Some(Self(offset)) }
+    }
+
+    /// The next offset after `last_processed`, where -1 means that nothing was
+    /// processed yet; `None` below -1, and at the end of the number range.
+    #[must_use]
+    pub const fn after(last_processed: i64) -> Option<Self> {
+        match last_processed.checked_add(1) {
+            Some(next) => Self::new(next),
+            None => None,
+        }
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The last processed offset: one less, -1 at the start of the log.
+    #[must_use]
+    pub const fn last_processed(self) -> i64 {
+        self.0 - 1
+    }
+
+    /// How many offsets lie between `self` and `end`; 0 if `end` is not ahead.
+    #[must_use]
+    pub const fn distance_to(self, end: Self) -> u64 {
+        if end.0 > self.0 { end.0.abs_diff(self.0) } else { 0 }
+    }
+}
+
+impl fmt::Display for NextOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One header of a record. Names may repeat; the order is the producer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The header's name.
+    pub name: String,
+    /// The header's value, if it has one.
+    pub value: Option<Bytes>,
+}
+
+/// One record as it came from Kafka.
+///
+/// `Debug` shows where the record is and how large, never its key or value:
+/// records must not reach a log by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where the record lies.
+    pub partition: TopicPartition,
+    /// The record's offset in its partition.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch: the producer's clock or the
+    /// broker's, by the topic's `message.timestamp.type`.
+    pub timestamp_ms: Option<i64>,
+    /// The key, if there is one. A key of no bytes is a key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers in the producer's order.
+    pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// A name for this record that is the same each time it is read:
+    /// `topic-partition-offset`. What makes a handler's work idempotent.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.partition, self.offset)
+    }
+
+    /// Whether the value is null: in a compacted topic, the key was deleted.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// Bytes of key, value and headers.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len))
+            .sum();
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + headers
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id())
+            .field("timestamp_ms", &self.timestamp_ms)
+            .field("size_bytes", &self.size_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Consecutive records of one partition, in ascending order of offset; never
+/// empty. Offsets may have gaps: compaction and transactions leave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    records: Vec<Record>,
+}
+
+impl Chunk {
+    /// `records` as a chunk; `None` if there are none.
+    ///
+    /// The caller hands over records of one partition in ascending order.
+    #[must_use]
+    pub fn new(records: Vec<Record>) -> Option<Self> {
+        debug_assert!(records.is_sorted_by(|a, b| a.offset < b.offset && a.partition == b.partition));
+        if records.is_empty() { None } else { Some(Self { records }) }
+    }
+
+    /// The partition that all records are from.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.records[0].partition
+    }
+
+    /// The records, in ascending order of offset.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// How many records there are: at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_offset_and_the_next_to_read_are_one_apart() {
+        assert_eq!(NextOffset::after(-1), Some(NextOffset::ZERO));
+        assert_eq!(NextOffset::after(12_345).map(NextOffset::get), Some(12_346));
+        assert_eq!(NextOffset::after(12_345).map(NextOffset::last_processed), Some(12_345));
+    }
+
+    #[test]
+    fn offsets_outside_the_log_are_refused() {
+        assert_eq!(NextOffset::after(-2), None);
+        assert_eq!(NextOffset::after(i64::MAX), None);
+        assert_eq!(NextOffset::after(i64::MIN), None);
+        assert_eq!(NextOffset::new(-1), None);
+        assert!(NextOffset::after(i64::MAX - 1).is_some());
+    }
+
+    #[test]
+    fn a_distance_is_never_negative() {
+        let (five, nine) = (NextOffset(5), NextOffset(9));
+        assert_eq!(five.distance_to(nine), 4);
+        assert_eq!(nine.distance_to(five), 0);
+        assert_eq!(five.distance_to(five), 0);
+    }
+
+    #[test]
+    fn the_debug_form_of_a_record_shows_neither_key_nor_value() {
+        let record = Record {
+            partition: TopicPartition::new("t", 3),
+            offset: 7,
+            timestamp_ms: None,
+            key: Some(Bytes::from_static(b"planted-key")),
+            value: Some(Bytes::from_static(b"planted-value")),
+            headers: vec![],
+        };
+        let shown = format!("{record:?}");
+        assert!(shown.contains("t-3-7"), "{shown}");
+        assert!(!shown.contains("planted"), "{shown}");
+    }
+}

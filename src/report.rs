@@ -1,0 +1,326 @@
+//! What a run says of itself: counts, lag, stop reason, and everything that
+//! was skipped, lost, held or blocked. The JSON shapes are public.
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Error;
+use crate::record::TopicPartition;
+
+/// Whether a run did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It did.
+    #[default]
+    Success,
+    /// It did not, or not all of it; what was processed is stored.
+    Failed,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All that it may read is read: the lag is 0, or the rest is paused,
+    /// blocked or unavailable and named there.
+    CaughtUp,
+    /// The limit of records was reached.
+    MaxMessages,
+    /// The time was over.
+    Deadline,
+    /// Other runs had all the work.
+    Held,
+    /// Somebody stopped it.
+    Interrupted,
+}
+
+impl StopReason {
+    /// The word as in the JSON form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CaughtUp => "caught_up",
+            Self::MaxMessages => "max_messages",
+            Self::Deadline => "deadline",
+            Self::Held => "held",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The report of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunReport {
+    /// Whether it did its work.
+    pub status: Status,
+    /// What failed, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// Records handled by the processor, skipped ones not included.
+    pub messages_processed: u64,
+    /// The cursors this run stored, as last processed offsets.
+    pub last_offsets: LastOffsets,
+    /// Why it ended; null for a run that could not look at its partitions.
+    pub stop_reason: Option<StopReason>,
+    /// End minus next, over all partitions of the request that could be looked
+    /// at, against the ends seen at the start; null if none could be.
+    pub lag: Option<u64>,
+    /// Records passed over by `ON_FAILURE=skip`.
+    pub skipped: Vec<OffsetRange>,
+    /// Offsets that retention deleted before they were read, or that a moved
+    /// end took along.
+    pub lost: Vec<OffsetRange>,
+    /// Records sent to a dead-letter target.
+    pub dead_lettered: u64,
+    /// Bytes of keys, values and headers handled.
+    pub bytes: u64,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: u64,
+    /// Partitions of another live run, or edited or claimed by others meanwhile.
+    pub held: Vec<Held>,
+    /// Partitions set aside by an operator.
+    pub paused: Vec<Place>,
+    /// Partitions held up by a record that failed.
+    pub blocked: Vec<Blocked>,
+    /// Partitions that no broker answered for.
+    pub unavailable: Vec<Unanswered>,
+    /// The partitions that were read or stored, or that still have records.
+    pub partitions: Vec<PartitionReport>,
+}
+
+/// Cursors that a run stored: partition -> last processed offset. The keys are
+/// partitions; with several topics, `topic-partition`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastOffsets {
+    /// In ascending order of topic and partition.
+    pub entries: Vec<(TopicPartition, i64)>,
+    /// Whether the keys name the topic.
+    pub with_topic: bool,
+}
+
+impl Serialize for LastOffsets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.entries.iter().map(|(partition, offset)| {
+            let key = if self.with_topic { partition.to_string() } else { partition.partition.to_string() };
+            (key, offset)
+        }))
+    }
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+impl From<&TopicPartition> for Place {
+    fn from(partition: &TopicPartition) -> Self {
+        Self { topic: partition.topic.to_string(), partition: partition.partition }
+    }
+}
+
+/// Offsets passed over, both inclusive, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OffsetRange {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The first one.
+    pub first_offset: i64,
+    /// The last one.
+    pub last_offset: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl OffsetRange {
+    /// How many offsets that is.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.last_offset.abs_diff(self.first_offset) + 1
+    }
+}
+
+/// A partition that somebody else works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Until when, in milliseconds since the epoch; null where it was edited.
+    pub until: Option<i64>,
+}
+
+/// A partition held up by a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The record's offset.
+    pub offset: i64,
+    /// What is wrong with it.
+    pub error: String,
+    /// How often it was tried, over all runs.
+    pub attempts: u32,
+    /// When it is tried again, in milliseconds since the epoch.
+    pub next_try_at: Option<i64>,
+}
+
+/// A partition that no broker answered for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unanswered {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// What was tried and came back.
+    pub error: String,
+}
+
+/// What a run did with one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionReport {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The first record handled.
+    pub first_offset: Option<i64>,
+    /// The cursor this run stored: the last processed offset.
+    pub last_offset: Option<i64>,
+    /// Records handled.
+    pub messages: u64,
+    /// The end as seen at the start.
+    pub end_offset: Option<i64>,
+    /// End minus next.
+    pub lag: u64,
+}
+
+/// What a run would do: the answer to `plan`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// Every partition of the request, in ascending order of topic and partition.
+    pub partitions: Vec<PlannedPartition>,
+}
+
+/// What a run would do with one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedPartition {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The first offset it would read.
+    pub from: Option<i64>,
+    /// The end as seen now; exclusive.
+    pub to: Option<i64>,
+    /// How many offsets it would read of those, by its share of the limit.
+    pub messages: u64,
+    /// Offsets between `from` and `to`.
+    pub lag: u64,
+    /// Why: `resumed`, `start position`, `new partition`, `lost to retention`,
+    /// `truncated`, `up to date`, `paused`, `claimed`, `backing off`,
+    /// `unavailable`, `invalid cursor`, `no share of the limit`.
+    pub why: &'static str,
+    /// More of it, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What one run counted for one topic, for its metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicCounts {
+    /// Records fetched.
+    pub polled: u64,
+    /// Records handled.
+    pub processed: u64,
+    /// Tries that failed.
+    pub failed: u64,
+    /// Records skipped by policy.
+    pub dropped: u64,
+    /// Records sent to a dead-letter target.
+    pub dead_lettered: u64,
+    /// Offsets lost.
+    pub lost: u64,
+    /// Partitions held up.
+    pub blocked: u64,
+    /// End minus next; `None` if the brokers did not tell.
+    pub lag: Option<u64>,
+}
+
+/// One line of `CloudWatch`'s embedded metric format for one run and topic.
+///
+/// Where AWS's own event source mapping has a name for a figure, it is the
+/// same name (Lambda Developer Guide, "Event source mapping metrics").
+#[must_use]
+pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_ms: u64, now_ms: i64) -> String {
+    let count = |name: &'static str, value: u64| (name, "Count", value);
+    let mut figures = vec![
+        count("PolledEventCount", counts.polled),
+        count("ProcessedEventCount", counts.processed),
+        count("FailedInvokeEventCount", counts.failed),
+        count("DroppedEventCount", counts.dropped),
+        count("OnFailureDestinationDeliveredEventCount", counts.dead_lettered),
+        count("LostEventCount", counts.lost),
+        count("BlockedPartitions", counts.blocked),
+        ("RunDuration", "Milliseconds", duration_ms),
+    ];
+    // A lag that nobody could look at is no lag of 0.
+    figures.extend(counts.lag.map(|lag| count("OffsetLag", lag)));
+    let metrics: Vec<_> =
+        figures.iter().map(|(name, unit, _)| serde_json::json!({ "Name": name, "Unit": unit })).collect();
+    let mut line = serde_json::json!({
+        "_aws": {
+            "Timestamp": now_ms,
+            "CloudWatchMetrics": [{
+                "Namespace": "KafkaConsumer",
+                "Dimensions": [["ConsumerGroup", "Topic"]],
+                "Metrics": metrics,
+            }],
+        },
+        "ConsumerGroup": group_id,
+        "Topic": topic,
+    });
+    for (name, _, value) in figures {
+        line[name] = value.into();
+    }
+    line.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_report_has_the_shape_of_the_contract() {
+        let json = serde_json::to_string(&RunReport { stop_reason: Some(StopReason::CaughtUp), lag: Some(0), ..Default::default() }).expect("a report is JSON");
+        assert_eq!(
+            json,
+            "{\"status\":\"success\",\"messages_processed\":0,\"last_offsets\":{},\"stop_reason\":\"caught_up\",\
+             \"lag\":0,\"skipped\":[],\"lost\":[],\"dead_lettered\":0,\"bytes\":0,\"duration_ms\":0,\"held\":[],\
+             \"paused\":[],\"blocked\":[],\"unavailable\":[],\"partitions\":[]}"
+        );
+    }
+
+    #[test]
+    fn last_offsets_are_in_order_and_name_the_topic_where_there_are_several() {
+        let entries = vec![(TopicPartition::new("t", 2), 5), (TopicPartition::new("t", 10), -1)];
+        let one = LastOffsets { entries: entries.clone(), with_topic: false };
+        assert_eq!(serde_json::to_string(&one).expect("JSON"), r#"{"2":5,"10":-1}"#);
+        let several = LastOffsets { entries, with_topic: true };
+        assert_eq!(serde_json::to_string(&several).expect("JSON"), r#"{"t-2":5,"t-10":-1}"#);
+    }
+
+    #[test]
+    fn a_lag_that_nobody_could_look_at_is_not_a_metric_of_zero() {
+        let unknown = metrics_line("g", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
+        assert!(!unknown.contains("OffsetLag"), "{unknown}");
+        let known = metrics_line("g", "t", &TopicCounts { lag: Some(0), ..Default::default() }, 7, 1_700_000_000_000);
+        let line: serde_json::Value = serde_json::from_str(&known).expect("JSON");
+        assert_eq!(line["OffsetLag"], 0);
+        assert_eq!(line["RunDuration"], 7);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "KafkaConsumer");
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(9));
+    }
+}

@@ -1,0 +1,178 @@
+//! What librdkafka says beside its return codes: the errors and logs that hold
+//! the cause, and the statistics that tell silence from patience.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorType};
+use crate::record::TopicPartition;
+
+/// How many of the last errors are remembered: the cause is among the first
+/// few of each broker, which then repeat.
+const REMEMBERED: usize = 32;
+
+/// Listens to one client.
+pub struct Context {
+    poll_timeout: Duration,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    errors: VecDeque<(RDKafkaErrorCode, String)>,
+    /// Bytes received from each broker, and when that number last grew.
+    brokers: BTreeMap<i32, (u64, Instant)>,
+    leaders: BTreeMap<TopicPartition, i32>,
+}
+
+/// How often librdkafka states its figures: several times within `POLL_TIMEOUT`.
+#[must_use]
+pub fn statistics_interval_ms(poll_timeout: Duration) -> u128 {
+    (poll_timeout.as_millis() / 5).clamp(20, 1000)
+}
+
+impl Context {
+    /// A listener for a client whose brokers may be silent for `poll_timeout`.
+    #[must_use]
+    pub fn new(poll_timeout: Duration) -> Self {
+        Self { poll_timeout, heard: Mutex::default() }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A broker answered: earlier errors explain nothing any more.
+    pub fn answered(&self) {
+        self.heard().errors.clear();
+    }
+
+    /// How long the leader of `partition` has sent no byte; never longer than
+    /// since `since`.
+    #[must_use]
+    pub fn silence(&self, partition: &TopicPartition, since: Instant) -> Duration {
+        let heard = self.heard();
+        let last_byte = heard.leaders.get(partition).and_then(|leader| heard.brokers.get(leader)).map(|(_, at)| *at);
+        now().saturating_duration_since(last_byte.map_or(since, |at| at.max(since)))
+    }
+
+    /// Why nobody answered, in the words of the contract: librdkafka's return
+    /// codes only say "timed out", its events hold the cause.
+    #[must_use]
+    pub fn explain(&self, bootstrap_servers: &str, waited: Duration, error: &KafkaError) -> Error {
+        let heard = self.heard();
+        let last = |wanted: fn(RDKafkaErrorCode) -> bool| {
+            heard.errors.iter().rev().find(|(code, _)| wanted(*code)).map(|(_, reason)| reason.clone())
+        };
+        if let Some(reason) = last(|code| code == RDKafkaErrorCode::Authentication) {
+            return Error::new(
+                ErrorType::AuthenticationFailed,
+                format!("the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"),
+            );
+        }
+        let (cause, hint) = if let Some(reason) = last(|code| code == RDKafkaErrorCode::SSL) {
+            (reason, "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority")
+        } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::Resolve) {
+            (reason, "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network")
+        } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::BrokerTransportFailure) {
+            (reason, "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run")
+        } else {
+            (error.to_string(), "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL")
+        };
+        Error::new(
+            ErrorType::BrokerUnreachable,
+            format!(
+                "no broker of {bootstrap_servers} answered within {:.1} s (POLL_TIMEOUT): {cause}. {hint}",
+                waited.as_secs_f64()
+            ),
+        )
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => tracing::info!(target: "librdkafka", facility, "{message}"),
+            // The run says what it means for the run; this is for those who look closer.
+            _ => tracing::debug!(target: "librdkafka", facility, severe = true, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        // No group is joined, so no right on one is needed. The end of a
+        // partition is no error at all.
+        if matches!(code, RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        tracing::debug!(target: "librdkafka", %code, reason, "client error");
+        let mut heard = self.heard();
+        if heard.errors.len() == REMEMBERED {
+            heard.errors.pop_front();
+        }
+        heard.errors.push_back((code, reason.to_owned()));
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let Ok(figures) = serde_json::from_slice::<Figures>(statistics) else {
+            tracing::warn!(target: "librdkafka", "statistics could not be read");
+            return;
+        };
+        let mut heard = self.heard();
+        let now = now();
+        for broker in figures.brokers.into_values() {
+            let entry = heard.brokers.entry(broker.nodeid).or_insert((0, now));
+            if broker.rxbytes != entry.0 {
+                *entry = (broker.rxbytes, now);
+            }
+        }
+        for (topic, figures) in figures.topics {
+            for partition in figures.partitions.into_values() {
+                heard.leaders.insert(TopicPartition::new(topic.as_str(), partition.partition), partition.leader);
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
+        self.poll_timeout.into()
+    }
+}
+
+/// The part of librdkafka's statistics (STATISTICS.md) that is of use here.
+#[derive(Deserialize)]
+struct Figures {
+    brokers: BTreeMap<String, BrokerFigures>,
+    topics: BTreeMap<String, TopicFigures>,
+}
+
+#[derive(Deserialize)]
+struct BrokerFigures {
+    nodeid: i32,
+    rxbytes: u64,
+}
+
+#[derive(Deserialize)]
+struct TopicFigures {
+    partitions: BTreeMap<String, PartitionFigures>,
+}
+
+#[derive(Deserialize)]
+struct PartitionFigures {
+    partition: i32,
+    leader: i32,
+}
+
+#[expect(clippy::disallowed_methods, reason = "silence is measured in real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,123 @@
+//! How much librdkafka may fetch ahead: sized to the run and to its memory.
+
+use rdkafka::ClientConfig;
+
+use crate::config::MessageLimit;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Partitions that are read at once, at most: enough to keep several brokers
+/// busy; more only spreads the memory thinner.
+const MOST_PARTITIONS_AT_ONCE: u64 = 16;
+
+/// What one partition should have at least: a fetch, a queue and a chunk of
+/// 1 MiB each (the largest record a broker accepts by default), and as much
+/// again for what a decompressed batch overshoots.
+const PARTITION_BYTES: u64 = 4 * MIB;
+
+/// Fetching further ahead than this brings nothing: measured with 1 KB records.
+const MOST_RECORDS_AHEAD: u64 = 20_000;
+
+/// How memory is divided. Each partition that is being read has a quarter of
+/// its part for the fetch, for the queue, for the chunk in hand, and for what
+/// overshoots.
+///
+/// | memory | partitions at once | per fetch and partition | queue | chunk |
+/// |---|---|---|---|---|
+/// | 1 MiB | 1 | 256 KiB | 256 KiB | 256 KiB |
+/// | 16 MiB | 4 | 1 MiB | 1 MiB | 1 MiB |
+/// | 64 MiB | 16 | 1 MiB | 1 MiB | 1 MiB |
+/// | 256 MiB | 16 | 1 MiB | 4 MiB | 4 MiB |
+///
+/// A single record above these is read all the same: a broker always returns
+/// the first record whole (KIP-74).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchSizes {
+    /// Partitions that are read at once.
+    pub partitions_at_once: usize,
+    /// Bytes of one partition in one fetch.
+    pub partition_fetch_bytes: u64,
+    /// Bytes in one fetch of one broker.
+    pub fetch_bytes: u64,
+    /// KiB that wait in one partition's queue before fetching pauses.
+    pub queue_kib: u64,
+    /// Records that wait in one partition's queue before fetching pauses.
+    pub queue_records: u64,
+    /// Bytes in one chunk.
+    pub chunk_bytes: usize,
+}
+
+impl FetchSizes {
+    /// The sizes for a run with `memory_bytes` for fetched records and at most
+    /// `limit` of them.
+    #[must_use]
+    pub fn new(memory_bytes: u64, limit: MessageLimit) -> Self {
+        let at_once = (memory_bytes / PARTITION_BYTES).clamp(1, MOST_PARTITIONS_AT_ONCE);
+        let quarter = (memory_bytes / at_once / 4).max(64 * KIB);
+        let partition_fetch_bytes = quarter.min(MIB);
+        let queue_records = match limit {
+            MessageLimit::At(records) => records.get().min(MOST_RECORDS_AHEAD),
+            MessageLimit::Unlimited => MOST_RECORDS_AHEAD,
+        };
+        Self {
+            partitions_at_once: usize::try_from(at_once).unwrap_or(1),
+            partition_fetch_bytes,
+            fetch_bytes: (memory_bytes / 4).clamp(partition_fetch_bytes, 50 * MIB),
+            queue_kib: quarter / KIB,
+            queue_records,
+            chunk_bytes: usize::try_from(quarter).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Sets librdkafka's properties; the user's own come after and win.
+    pub(super) fn apply(&self, client: &mut ClientConfig) {
+        client
+            .set("queued.min.messages", self.queue_records.to_string())
+            .set("queued.max.messages.kbytes", self.queue_kib.to_string())
+            .set("fetch.message.max.bytes", self.partition_fetch_bytes.to_string())
+            .set("fetch.max.bytes", self.fetch_bytes.to_string())
+            // Never above fetch.max.bytes, which librdkafka would raise to it.
+            .set("message.max.bytes", self.fetch_bytes.min(MIB).to_string())
+            // An empty fetch is a wait at the end of every run: 1 ms was the
+            // fastest of 0, 1, 5, 10 and 500.
+            .set("fetch.wait.max.ms", "1")
+            // The default of a second stalls small queues.
+            .set("fetch.queue.backoff.ms", "0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_sizes_is_true() {
+        let row = |mib: u64| {
+            let sizes = FetchSizes::new(mib * MIB, MessageLimit::Unlimited);
+            (sizes.partitions_at_once, sizes.partition_fetch_bytes / KIB, sizes.queue_kib, sizes.chunk_bytes as u64 / KIB)
+        };
+        assert_eq!(row(1), (1, 256, 256, 256));
+        assert_eq!(row(16), (4, 1024, 1024, 1024));
+        assert_eq!(row(64), (16, 1024, 1024, 1024));
+        assert_eq!(row(256), (16, 1024, 4096, 4096));
+    }
+
+    #[test]
+    fn what_all_partitions_may_hold_together_fits_the_memory() {
+        for mib in 1..2048 {
+            let sizes = FetchSizes::new(mib * MIB, MessageLimit::Unlimited);
+            let each = sizes.partition_fetch_bytes + sizes.queue_kib * KIB + sizes.chunk_bytes as u64;
+            assert!(each * sizes.partitions_at_once as u64 <= mib * MIB, "{mib} MiB: {sizes:?}");
+            assert!(sizes.fetch_bytes <= mib * MIB);
+        }
+    }
+
+    #[test]
+    fn a_run_of_ten_records_does_not_fetch_thousands() {
+        let ten = MessageLimit::At(NonZeroU64::new(10).expect("10 is not 0"));
+        assert_eq!(FetchSizes::new(64 * MIB, ten).queue_records, 10);
+    }
+}

@@ -1,0 +1,129 @@
+//! One partition's queue: its records and its errors, and nobody else's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::Message;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::error::{Error, ErrorType};
+use crate::record::{Header, Record, TopicPartition};
+use crate::source::kafka::context::Context;
+use crate::source::{Limit, Polled, Unavailable};
+
+/// The queue of one partition that is being read.
+pub(super) struct Lane {
+    partition: TopicPartition,
+    queue: PartitionQueue<Context>,
+    ready: Arc<Notify>,
+    /// What came after records that were returned first.
+    pending: Mutex<Option<Polled>>,
+    lost_order: AtomicBool,
+}
+
+impl Lane {
+    pub(super) fn new(partition: TopicPartition, mut queue: PartitionQueue<Context>) -> Self {
+        let ready = Arc::new(Notify::new());
+        let wake = ready.clone();
+        queue.set_nonempty_callback(move || wake.notify_one());
+        Self { partition, queue, ready, pending: Mutex::new(None), lost_order: AtomicBool::new(false) }
+    }
+
+    /// Resolves when something may have come since the last look.
+    pub(super) fn ready(&self) -> Notified<'_> {
+        self.ready.notified()
+    }
+
+    /// A record of this partition arrived elsewhere: going on would skip it.
+    pub(super) fn lost_order(&self) {
+        self.lost_order.store(true, Ordering::SeqCst);
+        self.ready.notify_one();
+    }
+
+    /// What has come, without waiting; `None`: nothing yet.
+    pub(super) fn drain(&self, limit: Limit) -> Option<Polled> {
+        if self.lost_order.load(Ordering::SeqCst) {
+            return Some(Polled::Unavailable(Unavailable("its records arrived out of order".into())));
+        }
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(polled) = pending.take() {
+            return Some(polled);
+        }
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < limit.records && (bytes < limit.bytes || records.is_empty()) {
+            match self.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let record = self.record(&message);
+                    bytes += record.size_bytes();
+                    records.push(record);
+                }
+                Some(Err(error)) => {
+                    let Some(event) = self.event(error) else { continue };
+                    if records.is_empty() {
+                        return Some(event);
+                    }
+                    *pending = Some(event);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if records.is_empty() { None } else { Some(Polled::Records(records)) }
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> Record {
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            headers
+                .iter()
+                .map(|header| Header {
+                    name: header.key.to_owned(),
+                    value: header.value.map(Bytes::copy_from_slice),
+                })
+                .collect()
+        });
+        Record {
+            partition: self.partition.clone(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(Bytes::copy_from_slice),
+            value: message.payload().map(Bytes::copy_from_slice),
+            headers,
+        }
+    }
+
+    /// What an error of this partition's queue means. `None`: librdkafka goes
+    /// on by itself, and its silence would tell if it did not.
+    fn event(&self, error: KafkaError) -> Option<Polled> {
+        if let KafkaError::PartitionEOF(_) = error {
+            return Some(Polled::End);
+        }
+        let partition = &self.partition;
+        Some(match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut,
+            ) => return None,
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Polled::OutOfRange,
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Polled::Failed(Error::new(
+                ErrorType::NotAuthorized,
+                format!("the broker does not let this user read {partition}. Allow Read on the topic"),
+            )),
+            Some(code @ (RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage)) => Polled::Failed(Error::new(
+                ErrorType::PartitionBlocked,
+                format!(
+                    "a batch of {partition} cannot be read: {code}. Nothing after it is read. \
+                     Look at the broker's disk, or move the cursor past the batch"
+                ),
+            )),
+            _ => Polled::Unavailable(Unavailable(error.to_string())),
+        })
+    }
+}

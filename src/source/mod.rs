@@ -1,0 +1,104 @@
+//! Where records come from: the [`Source`] seam.
+
+pub mod kafka;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::record::{NextOffset, Record, TopicPartition};
+
+/// An offset of one partition's log, or why nobody could tell it.
+pub type Looked = Result<NextOffset, Unavailable>;
+
+/// Why a partition could not be asked or read: no leader, or a broker that
+/// does not answer. It concerns this partition and no other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// How much one poll may return. At least one record is returned if there is
+/// one, however large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Records at most.
+    pub records: usize,
+    /// Bytes of keys, values and headers at most.
+    pub bytes: usize,
+}
+
+/// What a poll of one partition brought.
+#[derive(Debug)]
+pub enum Polled {
+    /// Records in ascending order of offset, at least one.
+    Records(Vec<Record>),
+    /// The end of the partition was reached; all records before it were returned.
+    End,
+    /// The broker has no record at the offset asked for.
+    OutOfRange,
+    /// Nobody answers for this partition.
+    Unavailable(Unavailable),
+    /// The partition cannot be read on.
+    Failed(Error),
+}
+
+/// Records from partitions that are read side by side, each with errors of its
+/// own.
+///
+/// A run first asks for offsets, then [`start`](Self::start)s partitions,
+/// polls each until it has enough, and [`finish`](Self::finish)es it. After
+/// the last partition is finished nothing is fetched any more, and the source
+/// can be kept for the next run.
+pub trait Source: Send + Sync {
+    /// The end offset (the next to be written; with `read_committed` the last
+    /// stable offset) of every partition of `topics`, in ascending order of
+    /// topic and partition.
+    ///
+    /// # Errors
+    /// When a topic does not exist or may not be read, or no broker answers
+    /// before `until`. A partition without a leader is no error of the call.
+    fn ends(
+        &self,
+        topics: &[Arc<str>],
+        until: Instant,
+    ) -> impl Future<Output = Result<Vec<(TopicPartition, Looked)>, Error>> + Send;
+
+    /// One offset for each of `partitions`, in the same order.
+    ///
+    /// # Errors
+    /// As for [`ends`](Self::ends).
+    fn look_up(
+        &self,
+        partitions: &[TopicPartition],
+        what: LookUp,
+        until: Instant,
+    ) -> impl Future<Output = Result<Vec<Looked>, Error>> + Send;
+
+    /// Starts to fetch these partitions at these offsets, beside those that
+    /// are being read.
+    ///
+    /// # Errors
+    /// When the client refuses: a bug, not a state of the cluster.
+    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error>;
+
+    /// Waits for something of a started partition. Ends by itself when the
+    /// brokers are silent for longer than `POLL_TIMEOUT`. May be dropped at any
+    /// time without losing a record.
+    fn poll(&self, partition: &TopicPartition, limit: Limit) -> impl Future<Output = Polled> + Send;
+
+    /// Stops fetching these partitions. Unknown ones are ignored.
+    fn finish(&self, partitions: &[TopicPartition]);
+}
+
+/// Which offset of a log to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookUp {
+    /// The first offset that retention has left.
+    Earliest,
+    /// The end.
+    End,
+    /// The first record with this timestamp or a later one (milliseconds since
+    /// the epoch); the end if there is none.
+    AtTime(i64),
+}

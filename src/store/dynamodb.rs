@@ -1,0 +1,176 @@
+//! Cursors in a `DynamoDB` table: the [`Store`] that people can read and move.
+//!
+//! Partition key `consumer_id` (S), sort key `partition` (N). `offset` (N) is
+//! the **last processed** offset, -1 where nothing was processed yet. These
+//! files alone convert between it and [`NextOffset`](crate::record::NextOffset).
+//!
+//! | file | |
+//! |---|---|
+//! | `item.rs` | an item -> a cursor, or what is wrong with it; pure |
+//! | `expression.rs` | a conditional write -> the expressions of one `UpdateItem`; pure |
+//! | `trouble.rs` | what a failed call means, and what to do next |
+//! | `connect.rs` | a client that gives up in time |
+//! | `table.rs` | makes the table |
+
+mod connect;
+mod expression;
+mod item;
+mod table;
+mod trouble;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+pub use self::connect::{Patience, client};
+pub use self::table::TableCreated;
+
+use self::expression::Expression;
+use self::item::{Item, Place, name};
+use self::trouble::Call;
+use crate::claim::{Cursor, CursorWrite};
+use crate::error::{Error, ErrorType};
+use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, Written};
+
+/// The least number that `DynamoDB` can hold.
+const LEAST_NUMBER: &str = "-9.9999999999999999999999999999999999999E+125";
+
+/// A table of cursors in `DynamoDB`. Clones share one client.
+#[derive(Debug, Clone)]
+pub struct DynamoStore {
+    client: Client,
+    table: String,
+}
+
+impl DynamoStore {
+    /// The table `table`, reached by `client`. Nothing is sent yet.
+    ///
+    /// Patience and retries are the client's own: [`client`] makes one that
+    /// gives up in time.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    fn call(&self, action: &'static str) -> Call {
+        Call::new(action, &self.table, self.client.config().region().map(AsRef::as_ref))
+    }
+
+    fn read(&self, consumer: &Consumer, partition: i32, item: &Item) -> Result<Cursor, InvalidCursor> {
+        item::read(&Place { table: &self.table, consumer, partition }, item)
+    }
+
+    fn read_stored(&self, consumer: &Consumer, item: &Item) -> Result<StoredCursor, Error> {
+        let partition = item::partition(&self.table, consumer, item)
+            .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?;
+        Ok(StoredCursor { partition, cursor: self.read(consumer, partition, item) })
+    }
+}
+
+impl Store for DynamoStore {
+    /// As the trait says; and a sort key that is no partition's number fails
+    /// the call with `InvalidCursor`, because it can stand for no partition.
+    async fn load(&self, consumer: &Consumer) -> Result<Vec<StoredCursor>, Error> {
+        let mut cursors = vec![];
+        let mut start = None;
+        loop {
+            let call = self.call("Query");
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                // The second clause holds for every number. With it a table of
+                // other keys is an error; without it, a table without items.
+                .key_condition_expression("#key = :key AND #partition >= :least")
+                .expression_attribute_names("#key", name::CONSUMER_ID)
+                .expression_attribute_names("#partition", name::PARTITION)
+                .expression_attribute_values(":key", AttributeValue::S(consumer.to_string()))
+                .expression_attribute_values(":least", AttributeValue::N(LEAST_NUMBER.to_owned()))
+                .set_exclusive_start_key(start)
+                .customize()
+                .interceptor(call.witness())
+                .send()
+                .await
+                .map_err(|error| call.error(&error))?;
+            for item in page.items() {
+                cursors.push(self.read_stored(consumer, item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.as_ref().is_none_or(HashMap::is_empty) {
+                return Ok(cursors);
+            }
+        }
+    }
+
+    async fn load_one(&self, consumer: &Consumer, partition: i32) -> Result<Option<Cursor>, Error> {
+        let call = self.call("GetItem");
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .set_key(Some(key(consumer, partition)))
+            .customize()
+            .interceptor(call.witness())
+            .send()
+            .await
+            .map_err(|error| call.error(&error))?;
+        found
+            .item()
+            .map(|item| self.read(consumer, partition, item))
+            .transpose()
+            .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))
+    }
+
+    /// As the trait says. A write counts as unanswered as soon as one of the
+    /// SDK's attempts may have reached the table without an answer of it,
+    /// whatever the last attempt came to.
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+        let call = self.call("UpdateItem");
+        let Expression { update, condition, names, values } = expression::of(write, consumer);
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(consumer, partition)))
+            .set_update_expression(update)
+            .set_condition_expression(condition)
+            // `DynamoDB` refuses an empty map.
+            .set_expression_attribute_names(Some(names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .interceptor(call.witness())
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(Written::Applied) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                let old = refused.item().filter(|item| !item.is_empty());
+                Ok(Written::Refused(old.map(|item| self.read(consumer, partition, item))))
+            }
+            // Certainly not applied, but a matter of a moment: the item tells
+            // the caller so, and the write is made again.
+            Some(
+                UpdateItemError::TransactionConflictException(_) | UpdateItemError::ReplicatedWriteConflictException(_),
+            ) => Ok(Written::Unanswered(call.error(&error).message)),
+            _ if call.in_doubt() => Ok(Written::Unanswered(call.error(&error).message)),
+            _ => Err(call.error(&error)),
+        }
+    }
+}
+
+fn key(consumer: &Consumer, partition: i32) -> Item {
+    HashMap::from([
+        (name::CONSUMER_ID.to_owned(), AttributeValue::S(consumer.to_string())),
+        (name::PARTITION.to_owned(), AttributeValue::N(partition.to_string())),
+    ])
+}

@@ -1,0 +1,235 @@
+//! An item of the table -> a [`Cursor`], or what is wrong with it.
+//!
+//! People and other programs write these items too, so nothing is taken on
+//! trust. Attributes that are not ours are ignored.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::claim::{Cursor, Failures, RunId};
+use crate::record::NextOffset;
+use crate::store::{Consumer, InvalidCursor};
+
+/// An item, as the SDK hands it over.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The names of the table's attributes. `offset` and `partition` are reserved
+/// words, so expressions use placeholders throughout.
+pub(super) mod name {
+    /// Partition key, S: `<group_id>_<topic>`.
+    pub(in super::super) const CONSUMER_ID: &str = "consumer_id";
+    /// Sort key, N: the partition's number.
+    pub(in super::super) const PARTITION: &str = "partition";
+    /// N: the last processed offset; -1: nothing yet.
+    pub(in super::super) const OFFSET: &str = "offset";
+    /// S: the topic's name.
+    pub(in super::super) const TOPIC: &str = "topic";
+    /// S: the group's name.
+    pub(in super::super) const GROUP_ID: &str = "group_id";
+    /// S: the run that wrote the item last.
+    pub(in super::super) const RUN: &str = "run";
+    /// N: the claim's end, in milliseconds since the epoch.
+    pub(in super::super) const CLAIM_UNTIL: &str = "claim_until";
+    /// N: the end that the claim's run planned to reach, exclusive.
+    pub(in super::super) const CLAIM_TO: &str = "claim_to";
+    /// N: the failing record's own offset.
+    pub(in super::super) const FAIL_OFFSET: &str = "fail_offset";
+    /// N: how often that record was tried.
+    pub(in super::super) const ATTEMPTS: &str = "attempts";
+    /// N: how many runs died there.
+    pub(in super::super) const CRASHES: &str = "crashes";
+    /// N: not before, in milliseconds since the epoch.
+    pub(in super::super) const NEXT_TRY_AT: &str = "next_try_at";
+    /// S: what was wrong.
+    pub(in super::super) const ERROR: &str = "error";
+    /// N: when a run wrote the item last, in milliseconds since the epoch.
+    pub(in super::super) const UPDATED_AT: &str = "updated_at";
+    /// BOOL: whether runs must leave the partition alone.
+    pub(in super::super) const PAUSED: &str = "paused";
+}
+
+/// Which item is being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) table: &'a str,
+    pub(super) consumer: &'a Consumer,
+    pub(super) partition: i32,
+}
+
+/// The partition that an item stands for.
+///
+/// # Errors
+/// When the sort key is no partition's number.
+pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result<i32, InvalidCursor> {
+    let found = item.get(name::PARTITION);
+    let number = match found {
+        Some(AttributeValue::N(number)) => number.parse().ok().filter(|partition| *partition >= 0),
+        _ => None,
+    };
+    number.ok_or_else(|| {
+        InvalidCursor(format!(
+            "table \"{table}\", consumer_id \"{consumer}\": partition is {}, but a partition's number (N), 0 or more, \
+             belongs there. Delete the item",
+            found.map_or_else(|| "missing".to_owned(), shown)
+        ))
+    })
+}
+
+/// The cursor that an item is.
+///
+/// | attribute | if missing | what is refused |
+/// |---|---|---|
+/// | `offset` | refused | not a whole number, below -1, the last of the number range |
+/// | `topic`, `group_id` | no matter | not a string, or another than the consumer's |
+/// | `run`, `error` | none | not a string |
+/// | `claim_until`, `claim_to`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
+/// | `attempts`, `crashes` | 0 | the same, and above `u32` |
+/// | `paused` | no | not a BOOL |
+/// | `updated_at` | none | nothing: other programs write a text there, and it is only a hint |
+///
+/// # Errors
+/// The first attribute that is refused.
+pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCursor> {
+    let fields = Fields { place: *place, item };
+    fields.agrees(name::TOPIC, &place.consumer.topic)?;
+    fields.agrees(name::GROUP_ID, &place.consumer.group_id)?;
+    Ok(Cursor {
+        next: fields.next()?,
+        run: fields.text(name::RUN)?.map(RunId::new),
+        claim_until_ms: fields.number(name::CLAIM_UNTIL, TIME, not_negative)?,
+        claim_to: fields.number(name::CLAIM_TO, OFFSET, NextOffset::new)?,
+        failure: fields.failures()?,
+        paused: fields.flag(name::PAUSED)?,
+        updated_at_ms: match item.get(name::UPDATED_AT) {
+            Some(AttributeValue::N(number)) => number.parse().ok(),
+            _ => None,
+        },
+    })
+}
+
+const TIME: &str = "a time in milliseconds since 1970 (N)";
+const OFFSET: &str = "an offset (N), 0 or more,";
+const COUNT: &str = "a count (N), 0 or more,";
+const TEXT: &str = "a text (S)";
+
+fn not_negative(number: i64) -> Option<i64> {
+    (number >= 0).then_some(number)
+}
+
+struct Fields<'a> {
+    place: Place<'a>,
+    item: &'a Item,
+}
+
+impl<'a> Fields<'a> {
+    fn next(&self) -> Result<NextOffset, InvalidCursor> {
+        let belongs = "the last processed offset (N), -1 or more,";
+        let advice = "Correct it, or delete the item to begin at the start position";
+        let found = self.item.get(name::OFFSET);
+        let next = match found {
+            Some(AttributeValue::N(number)) => number.parse().ok().and_then(NextOffset::after),
+            _ => None,
+        };
+        next.ok_or_else(|| self.invalid(name::OFFSET, found, belongs, advice))
+    }
+
+    fn failures(&self) -> Result<Option<Failures>, InvalidCursor> {
+        let offset = self.number(name::FAIL_OFFSET, OFFSET, NextOffset::new)?;
+        let failures = Failures {
+            offset: offset.unwrap_or_default(),
+            attempts: self.count(name::ATTEMPTS)?,
+            crashes: self.count(name::CRASHES)?,
+            next_try_at_ms: self.number(name::NEXT_TRY_AT, TIME, not_negative)?,
+            error: self.text(name::ERROR)?.map(str::to_owned),
+        };
+        // Counts that name no offset count for none.
+        Ok(offset.map(|_| failures))
+    }
+
+    fn count(&self, name: &str) -> Result<u32, InvalidCursor> {
+        Ok(self.number(name, COUNT, |number| u32::try_from(number).ok())?.unwrap_or_default())
+    }
+
+    fn number<T>(
+        &self,
+        name: &str,
+        belongs: &str,
+        check: impl Fn(i64) -> Option<T>,
+    ) -> Result<Option<T>, InvalidCursor> {
+        self.optional(name, belongs, |value| match value {
+            AttributeValue::N(number) => number.parse().ok().and_then(&check),
+            _ => None,
+        })
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'a str>, InvalidCursor> {
+        self.optional(name, TEXT, |value| value.as_s().ok().map(String::as_str))
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, InvalidCursor> {
+        Ok(self.optional(name, "true or false (BOOL)", |value| value.as_bool().ok().copied())?.unwrap_or_default())
+    }
+
+    /// `<group_id>_<topic>` is ambiguous where names hold an underscore; these
+    /// two attributes settle whose item it is.
+    fn agrees(&self, name: &str, ours: &str) -> Result<(), InvalidCursor> {
+        match self.item.get(name) {
+            None => Ok(()),
+            Some(AttributeValue::S(theirs)) if theirs == ours => Ok(()),
+            found => Err(self.invalid(
+                name,
+                found,
+                &format!("{} (S)", quoted(ours)),
+                "If the item belongs to another group and topic, choose another group id; if not, correct it",
+            )),
+        }
+    }
+
+    fn optional<T>(
+        &self,
+        name: &str,
+        belongs: &str,
+        read: impl Fn(&'a AttributeValue) -> Option<T>,
+    ) -> Result<Option<T>, InvalidCursor> {
+        let Some(value) = self.item.get(name) else { return Ok(None) };
+        read(value)
+            .map(Some)
+            .ok_or_else(|| self.invalid(name, Some(value), belongs, "Correct the attribute or remove it"))
+    }
+
+    fn invalid(&self, name: &str, found: Option<&AttributeValue>, belongs: &str, advice: &str) -> InvalidCursor {
+        let Place { table, consumer, partition } = self.place;
+        InvalidCursor(format!(
+            "table \"{table}\", consumer_id \"{consumer}\", partition {partition}: {name} is {}, but {belongs} belongs \
+             there. {advice}",
+            found.map_or_else(|| "missing".to_owned(), shown)
+        ))
+    }
+}
+
+/// A value in words, with its type, never longer than a line.
+fn shown(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::N(number) => format!("{number} (N)"),
+        AttributeValue::S(text) => format!("{} (S)", quoted(text)),
+        AttributeValue::Bool(flag) => format!("{flag} (BOOL)"),
+        AttributeValue::Null(_) => "NULL".to_owned(),
+        AttributeValue::L(_) => "a list (L)".to_owned(),
+        AttributeValue::M(_) => "a map (M)".to_owned(),
+        AttributeValue::B(_) => "binary (B)".to_owned(),
+        _ => "a set".to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    const LONGEST_CHARS: usize = 60;
+    match text.char_indices().nth(LONGEST_CHARS) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "item_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! Where cursors live: the [`Store`] seam, one file per backend.
+
+pub mod dynamodb;
+pub mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::claim::{Cursor, CursorWrite, Verdict};
+use crate::error::{Error, ErrorType};
+
+/// Whose cursors: a consumer group on one topic. Shown as the table's
+/// partition key, `<group_id>_<topic>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Consumer {
+    /// The group's name.
+    pub group_id: Arc<str>,
+    /// The topic's name.
+    pub topic: Arc<str>,
+}
+
+impl fmt::Display for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.group_id, self.topic)
+    }
+}
+
+/// One item of the table. A cursor that cannot be read is a value here: it
+/// stops its own partition and no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredCursor {
+    /// The partition's number.
+    pub partition: i32,
+    /// The cursor, or why the item is not one.
+    pub cursor: Result<Cursor, InvalidCursor>,
+}
+
+/// Why an item cannot be read as a cursor: it names the item, the attribute,
+/// what was found and what belongs there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCursor(pub String);
+
+/// What a store answered to a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// The write was made.
+    Applied,
+    /// A clause did not hold; this is the item that was there.
+    Refused(Option<Result<Cursor, InvalidCursor>>),
+    /// No answer: the write may have been applied or not.
+    Unanswered(String),
+}
+
+/// Cursors and claims, by consumer and partition.
+///
+/// A backend answers what is there at that moment; it decides nothing. Every
+/// call ends within the backend's own patience (seconds), and retries what can
+/// safely be tried again. Calls for different partitions may run at once.
+pub trait Store: Send + Sync {
+    /// All items of `consumer`, in ascending order of partition, read consistently.
+    ///
+    /// # Errors
+    /// When the table does not exist, cannot be reached, or refuses the read.
+    /// An item that is not a cursor is no error of the call.
+    fn load(&self, consumer: &Consumer) -> impl Future<Output = Result<Vec<StoredCursor>, Error>> + Send;
+
+    /// One item, read consistently; `None` if there is none.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load), and when the item is not a cursor.
+    fn load_one(
+        &self,
+        consumer: &Consumer,
+        partition: i32,
+    ) -> impl Future<Output = Result<Option<Cursor>, Error>> + Send;
+
+    /// Makes one conditional write: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When the write was certainly not made. Without an answer it is
+    /// [`Written::Unanswered`], which is no error yet: the item tells.
+    fn write(
+        &self,
+        consumer: &Consumer,
+        partition: i32,
+        write: &CursorWrite,
+    ) -> impl Future<Output = Result<Written, Error>> + Send;
+}
+
+/// Makes `write` and finds out what became of it.
+///
+/// A refusal is judged by the item that was there; a missing answer by one
+/// consistent read. A write that was certainly not applied is made once more.
+///
+/// # Errors
+/// When the store fails, or when it stays unknown whether the write was made.
+pub async fn write_and_judge<S: Store>(
+    store: &S,
+    consumer: &Consumer,
+    partition: i32,
+    write: &CursorWrite,
+    judge: impl Fn(Option<&Cursor>) -> Verdict,
+) -> Result<Verdict, Error> {
+    let mut last_trouble = String::new();
+    for _ in 0..2 {
+        let item = match store.write(consumer, partition, write).await? {
+            Written::Applied => return Ok(Verdict::Applied),
+            Written::Refused(item) => {
+                item.transpose().map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?
+            }
+            Written::Unanswered(trouble) => {
+                last_trouble = trouble;
+                store.load_one(consumer, partition).await?
+            }
+        };
+        match judge(item.as_ref()) {
+            Verdict::NotApplied => {}
+            verdict => return Ok(verdict),
+        }
+    }
+    Err(Error::new(
+        ErrorType::TableUnreachable,
+        format!(
+            "the cursor of {consumer}, partition {partition}, could not be written: {last_trouble}. \
+             Nothing is lost: the next run reads from the stored offset"
+        ),
+    ))
+}

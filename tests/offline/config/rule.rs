@@ -1,0 +1,108 @@
+//! Each setting's rule, with values on both sides of it.
+
+use std::collections::BTreeSet;
+
+use kafka_consumer_lambda::config::SETTINGS;
+
+use super::{accepted, read};
+
+/// Variable, values that are allowed, values that are not; `|` stands between two values.
+const RULES: &[(&str, &str, &str)] = &[
+    (
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "b:1|b:65535|b|a:1, b:2|10.0.0.1:9092|[::1]:9092|[::1]|PLAINTEXT://b:9092|b-1.x_y.z:9096",
+        "b:0|b:65536|b:|b:x|b:+1|:9092|a:1,,b:2|a:1,| |::1|[::1|[x]:1|http://b:1|SSL://b:1|u:p@b:1|a b:1|b:1/x",
+    ),
+    (
+        "KAFKA_TOPIC",
+        "a|a,b| a , b |A.b_c-9|...",
+        ".|..|a,,b|a,|,| |a,a|ä|a/b|a\nb",
+    ),
+    (
+        "KAFKA_GROUP_ID",
+        "g|my group|gruppe-ä|a/b#c",
+        " | g|g\n|g\tg|\u{0}",
+    ),
+    (
+        "DYNAMODB_TABLE",
+        "abc|a.b|A_b-9| abc |arn:aws:dynamodb:eu-central-1:123456789012:table/offsets|arn:aws-cn:dynamodb:cn-north-1:1:table/abc",
+        "ab|a b c|täble|arn:|arn:aws:sqs:eu:1:abc|arn:aws:dynamodb:eu:1:table/ab|arn:aws:dynamodb:eu:1:table/abc/index/x|arn:aws:dynamodb:::table/abc",
+    ),
+    (
+        "MAX_MESSAGES",
+        "1|1000|unlimited|Unlimited| 5 |18446744073709551615",
+        "0|-1|1.5|1e3|1_000|none| |18446744073709551616",
+    ),
+    (
+        "POLL_TIMEOUT",
+        "0.1|5|5.0|300|2.5",
+        "0|0.09|300.1|-1|NaN|inf|5s|5,0| ",
+    ),
+    ("TIME_LIMIT", "1|60|900|1.5", "0|0.9|901|60s|x"),
+    (
+        "START_POSITION",
+        "earliest|LATEST|2026-11-01T06:00:00Z|2026-11-01T06:00:00.5+02:00|1970-01-01T00:00:00Z",
+        "beginning|2026-11-01|2026-11-01T06:00:00|1969-12-31T23:59:59Z|1762000000000|-1| ",
+    ),
+    ("MESSAGE_FORMAT", "json|text|bytes|JSON", "avro|utf8| "),
+    (
+        "DESTINATION",
+        "log|discard",
+        "logs|https://example.com|arn:aws:sqs:eu:1:q| ",
+    ),
+    ("LOG_VALUES", "true|false|True", "1|yes| "),
+    (
+        "ON_FAILURE",
+        "halt|skip",
+        "stop|kafka://dead|arn:aws:sqs:eu-central-1:123456789012:dead| ",
+    ),
+    (
+        "MAX_ATTEMPTS",
+        "1|10000",
+        "0|10001|-1|1.5|4294967296|unlimited",
+    ),
+    ("ON_RETENTION_LOSS", "continue|halt", "skip|earliest"),
+    (
+        "ON_TRUNCATION",
+        "halt|earliest|latest",
+        "continue|2026-11-01T06:00:00Z",
+    ),
+    (
+        "MAX_MEMORY_BYTES",
+        "1048576|10737418240",
+        "1048575|10737418241|64MiB|-1|1.5",
+    ),
+];
+
+#[track_caller]
+fn assert_only_this_is_refused(variable: &str, value: &str) {
+    let problems = read(&[(variable, value)]).expect_err(&format!("{variable}={value:?}"));
+    assert_eq!(problems.problems().len(), 1, "{problems}");
+    assert!(
+        problems.to_string().starts_with(&format!("{variable}=")),
+        "{problems}"
+    );
+}
+
+#[test]
+fn each_rule_takes_and_refuses_what_it_should() {
+    let tested: BTreeSet<_> = RULES.iter().map(|rule| rule.0).collect();
+    let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.variable).collect();
+    assert_eq!(tested, all);
+    for (variable, allowed, refused) in RULES {
+        for value in allowed.split('|') {
+            accepted(&[(variable, value)]);
+        }
+        for value in refused.split('|') {
+            assert_only_this_is_refused(variable, value);
+        }
+    }
+}
+
+#[test]
+fn names_have_a_longest_length() {
+    for (variable, longest_chars) in [("KAFKA_TOPIC", 249), ("DYNAMODB_TABLE", 255)] {
+        accepted(&[(variable, &"t".repeat(longest_chars))]);
+        assert_only_this_is_refused(variable, &"t".repeat(longest_chars + 1));
+    }
+}

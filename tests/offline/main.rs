@@ -1,0 +1,16 @@
+//! Tests that need no server: plain `cargo test`.
+
+mod config;
+mod event;
+mod store;
+
+// Only what needs no server.
+#[path = "../support"]
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+mod support {
+    pub(crate) mod dynamo_conformance;
+    pub(crate) mod scripted_dynamodb;
+    pub(crate) mod store_conformance;
+    pub(crate) mod store_histories;
+    pub(crate) mod table;
+}

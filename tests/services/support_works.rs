@@ -1,0 +1,108 @@
+//! The ground that the other tests stand on.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::support::kafka::{self, Message, unique, values};
+use crate::support::services::{services, start_private_broker};
+use crate::support::table::{Table, number};
+
+#[test]
+fn what_is_produced_is_in_the_log() {
+    let bootstrap = &services().kafka_bootstrap;
+    let topic = unique("support");
+    kafka::create_topic(bootstrap, &topic, 2, &[("cleanup.policy", "delete")]);
+    let offsets = kafka::produce(bootstrap, &topic, 1, &values(["a", "b", "c"]), &[]);
+    assert_eq!(offsets, [0, 1, 2]);
+
+    let special = [
+        Message::value("d")
+            .key("k")
+            .header("h", "1")
+            .timestamp(1_000),
+        Message::tombstone("k"),
+        Message::default(),
+    ];
+    for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        kafka::produce(
+            bootstrap,
+            &topic,
+            1,
+            &special,
+            &[("compression.type", codec)],
+        );
+    }
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 0), (0, 0));
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 1), (0, 15));
+
+    kafka::delete_records(bootstrap, &topic, 1, 2);
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 1), (2, 15));
+    kafka::add_partitions(bootstrap, &topic, 3);
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 2), (0, 0));
+
+    kafka::delete_topic(bootstrap, &topic);
+    kafka::create_topic(bootstrap, &topic, 1, &[]);
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 0), (0, 0));
+}
+
+#[test]
+fn transactions_end_with_a_control_record() {
+    let bootstrap = &services().kafka_bootstrap;
+    let topic = unique("support");
+    kafka::create_topic(bootstrap, &topic, 1, &[]);
+    let open = kafka::begin_transaction(bootstrap, &topic, 0, &values(["a", "b"]));
+    assert_eq!(open.offsets, [0, 1]);
+    open.commit();
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 0), (0, 3));
+    kafka::begin_transaction(bootstrap, &topic, 0, &values(["c"])).abort();
+    assert_eq!(kafka::watermarks(bootstrap, &topic, 0), (0, 5));
+}
+
+#[tokio::test]
+async fn items_are_written_and_read() {
+    let table = Table::create(&services().dynamodb_endpoint, &unique("support")).await;
+    for partition in [1, 0] {
+        table.put_cursor("g", "t", partition, 41).await;
+    }
+    table.update_offset("g_t", 1, 42).await;
+    assert_eq!(table.offset("g_t", 0).await, Some(41));
+    assert_eq!(table.offset("g_t", 1).await, Some(42));
+    assert_eq!(table.offset("g_t", 2).await, None);
+    let partitions: Vec<i64> = table
+        .items()
+        .await
+        .iter()
+        .map(|item| number(item, "partition"))
+        .collect();
+    assert_eq!(partitions, [0, 1]);
+
+    table.delete_item("g_t", 0).await;
+    assert_eq!(table.items().await.len(), 1);
+    table.delete().await;
+}
+
+#[test]
+fn a_private_broker_can_be_frozen_and_killed() {
+    let broker = start_private_broker();
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &broker.bootstrap)
+        .set("group.id", "g")
+        .create()
+        .expect("a consumer");
+    let answers = || {
+        client
+            .fetch_metadata(None, Duration::from_millis(500))
+            .is_ok()
+    };
+    kafka::create_topic(&broker.bootstrap, "t", 1, &[]);
+    assert!(answers());
+    broker.stop();
+    assert!(!answers());
+    broker.cont();
+    assert!(answers());
+    broker.stop();
+    broker.kill();
+    assert!(!answers());
+}

@@ -1,0 +1,173 @@
+//! Topics and records in the services' Kafka. Everything here blocks until it is done.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::process::eventually;
+
+pub(crate) use super::producer::{Message, Transaction, begin_transaction, produce, values};
+
+/// Loopback answers in milliseconds; a machine that compiles meanwhile takes its time.
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
+
+/// A name that no other test has, for topics, tables and groups.
+pub(crate) fn unique(name: &str) -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    format!("{name}-{}", &id[..8])
+}
+
+/// Makes a topic and waits until every partition of it answers.
+pub(crate) fn create_topic(
+    bootstrap: &str,
+    topic: &str,
+    partitions: i32,
+    configs: &[(&str, &str)],
+) {
+    let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    for (name, value) in configs {
+        new = new.set(name, value);
+    }
+    let results = wait(admin(bootstrap).create_topics([&new], &options()));
+    for result in results.expect("the broker answers") {
+        result.unwrap_or_else(|(_, code)| panic!("topic {topic} cannot be made: {code}"));
+    }
+    wait_for_leaders(bootstrap, topic, partitions);
+}
+
+/// Raises the number of partitions to `total`.
+pub(crate) fn add_partitions(bootstrap: &str, topic: &str, total: i32) {
+    let count = usize::try_from(total).expect("a number of partitions is not negative");
+    let new = NewPartitions::new(topic, count);
+    let results = wait(admin(bootstrap).create_partitions([&new], &options()));
+    for result in results.expect("the broker answers") {
+        result.unwrap_or_else(|(_, code)| panic!("{topic} cannot have {total} partitions: {code}"));
+    }
+    wait_for_leaders(bootstrap, topic, total);
+}
+
+/// Removes a topic, and waits until the broker no longer knows it.
+pub(crate) fn delete_topic(bootstrap: &str, topic: &str) {
+    let results = wait(admin(bootstrap).delete_topics(&[topic], &options()));
+    for result in results.expect("the broker answers") {
+        result.unwrap_or_else(|(_, code)| panic!("topic {topic} cannot be removed: {code}"));
+    }
+    let gone = eventually(LIMIT, || {
+        admin(bootstrap)
+            .inner()
+            .fetch_metadata(Some(topic), LIMIT)
+            .is_ok_and(|metadata| {
+                metadata
+                    .topics()
+                    .iter()
+                    .all(|it| it.error().is_some() || it.partitions().is_empty())
+            })
+    });
+    assert!(gone, "topic {topic} is still there");
+}
+
+/// Deletes the records below offset `before`, as retention would.
+pub(crate) fn delete_records(bootstrap: &str, topic: &str, partition: i32, before: i64) {
+    let mut offsets = TopicPartitionList::new();
+    offsets
+        .add_partition_offset(topic, partition, Offset::Offset(before))
+        .expect("an offset in range");
+    let results = wait(admin(bootstrap).delete_records(&offsets, &options()));
+    for element in results.expect("the broker answers").elements() {
+        element
+            .error()
+            .unwrap_or_else(|error| panic!("{topic}-{partition}: {error}"));
+    }
+}
+
+/// The log's first offset and its end, whatever the state of transactions.
+pub(crate) fn watermarks(bootstrap: &str, topic: &str, partition: i32) -> (i64, i64) {
+    admin(bootstrap)
+        .inner()
+        .fetch_watermarks(topic, partition, LIMIT)
+        .unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
+}
+
+/// Right after a topic is made, some partitions refuse requests for some milliseconds.
+fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
+    let admin = admin(bootstrap);
+    let limit = Duration::from_secs(1);
+    for partition in 0..partitions {
+        let ready = eventually(LIMIT, || {
+            // A kept client believes for minutes that a partition does not exist.
+            let _ = admin.inner().fetch_metadata(Some(topic), limit);
+            admin
+                .inner()
+                .fetch_watermarks(topic, partition, limit)
+                .is_ok()
+        });
+        assert!(ready, "{topic}-{partition} has no leader");
+    }
+}
+
+/// The client for everything but records. One for each broker, kept: ending one takes 100 ms.
+fn admin(bootstrap: &str) -> Arc<AdminClient<DefaultClientContext>> {
+    client(bootstrap, "read_uncommitted")
+}
+
+pub(super) fn client(
+    bootstrap: &str,
+    isolation: &'static str,
+) -> Arc<AdminClient<DefaultClientContext>> {
+    type Clients = HashMap<(String, &'static str), Arc<AdminClient<DefaultClientContext>>>;
+    static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
+
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || {
+        let config = config(bootstrap, &[("isolation.level", isolation)]);
+        Arc::new(config.create().expect("a bootstrap address"))
+    };
+    Arc::clone(
+        clients
+            .entry((bootstrap.to_owned(), isolation))
+            .or_insert_with(new),
+    )
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(LIMIT))
+        .operation_timeout(Some(LIMIT))
+}
+
+pub(super) fn config(bootstrap: &str, properties: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    for (name, value) in properties {
+        config.set(*name, *value);
+    }
+    config
+}
+
+/// Blocks on a future of the admin client, which a thread of its own completes; works inside
+/// and outside of a runtime.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

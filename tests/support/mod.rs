@@ -1,0 +1,23 @@
+//! What the tests on real services share: the services themselves, and helpers for topics and
+//! tables.
+//!
+//! Names of topics, tables and groups come from [`kafka::unique`], so that tests run side by side
+//! on the same services.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of this"
+)]
+
+pub(crate) mod dynamo_conformance;
+pub(crate) mod kafka;
+pub(crate) mod services;
+pub(crate) mod store_conformance;
+pub(crate) mod store_histories;
+pub(crate) mod table;
+
+mod containers;
+mod jvm;
+mod process;
+mod producer;

@@ -1,0 +1,121 @@
+//! A server that answers as a script says, for failures that no real
+//! `DynamoDB` can be brought to show at will.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server does with one request.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Answers with this status and body.
+    Answer(u16, String),
+    /// Hands it on and answers with what comes back.
+    Forward,
+    /// Hands it on, and closes the connection instead of answering.
+    ForwardAndHangUp,
+    /// Closes the connection.
+    HangUp,
+    /// Leaves the connection open and says nothing.
+    Silence,
+}
+
+impl Act {
+    /// An error as `DynamoDB` words it.
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::Answer(status, format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#))
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    /// Where it listens, as a URL.
+    pub(crate) endpoint: String,
+    script: Arc<Mutex<VecDeque<Act>>>,
+}
+
+impl Scripted {
+    /// Starts a server that hands on to `upstream`, an address like
+    /// `127.0.0.1:8000`, whatever the script says nothing of.
+    pub(crate) async fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let script = Arc::new(Mutex::new(VecDeque::new()));
+        let (shared, upstream) = (Arc::clone(&script), upstream.to_owned());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared), upstream.clone()));
+            }
+        });
+        Self { endpoint, script }
+    }
+
+    /// What to do with the next requests, each try of the client counting.
+    pub(crate) fn next(&self, acts: impl IntoIterator<Item = Act>) {
+        self.script.lock().expect("nobody panicked").extend(acts);
+    }
+
+    /// How many acts are left.
+    pub(crate) fn left(&self) -> usize {
+        self.script.lock().expect("nobody panicked").len()
+    }
+}
+
+async fn serve(mut client: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, upstream: String) {
+    while let Some(request) = read_message(&mut client).await {
+        let act = script.lock().expect("nobody panicked").pop_front().unwrap_or(Act::Forward);
+        let answer = match act {
+            Act::Answer(status, body) => format!(
+                "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n\
+                 {body}",
+                body.len()
+            )
+            .into_bytes(),
+            Act::Forward => forward(&upstream, &request).await,
+            Act::ForwardAndHangUp => {
+                forward(&upstream, &request).await;
+                return;
+            }
+            Act::HangUp => return,
+            Act::Silence => std::future::pending().await,
+        };
+        if client.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward(upstream: &str, request: &[u8]) -> Vec<u8> {
+    let mut server = TcpStream::connect(upstream).await.expect("upstream is there");
+    server.write_all(request).await.expect("upstream reads");
+    read_message(&mut server).await.expect("upstream answers")
+}
+
+/// One HTTP message with a length; `None` when the connection ends before.
+async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut message = vec![];
+    loop {
+        let mut buffer = [0; 8192];
+        let count = stream.read(&mut buffer).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        message.extend_from_slice(&buffer[..count]);
+        if let Some(end) = end_of(&message)
+            && message.len() >= end
+        {
+            return Some(message);
+        }
+    }
+}
+
+/// Where the message ends, once its header is complete.
+fn end_of(message: &[u8]) -> Option<usize> {
+    let header_end = message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let header = String::from_utf8_lossy(&message[..header_end]).to_lowercase();
+    let length = header.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    Some(header_end + length.unwrap_or(0))
+}

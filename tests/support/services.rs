@@ -1,0 +1,245 @@
+//! A real Kafka and a real DynamoDB for the tests, from wherever they can be had.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::containers::{self, Project};
+use super::jvm::{self, Jvm};
+use super::process::{self, Guarded};
+
+const BOOTSTRAP_VARIABLE: &str = "KAFKA_CONSUMER_TEST_BOOTSTRAP";
+const DYNAMODB_VARIABLE: &str = "KAFKA_CONSUMER_TEST_DYNAMODB";
+
+/// The ports that docker-compose.yml publishes.
+const KAFKA_PORT: u16 = 9092;
+const DYNAMODB_PORT: u16 = 8000;
+
+/// A service on this machine answers in milliseconds, or something else has its port.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// The services that the tests of this process share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// A value for `KAFKA_BOOTSTRAP_SERVERS`.
+    pub(crate) kafka_bootstrap: String,
+    /// A value for `AWS_ENDPOINT_URL_DYNAMODB`.
+    pub(crate) dynamodb_endpoint: String,
+    /// What is used, as a sentence.
+    pub(crate) which: String,
+    // They end when these are dropped, or the process is gone.
+    _processes: Vec<Guarded>,
+}
+
+/// The services, started on the first call.
+///
+/// # Panics
+/// If none can be had. The message says what to install.
+pub(crate) fn services() -> &'static Services {
+    static SERVICES: OnceLock<Result<Services, String>> = OnceLock::new();
+    let result = SERVICES.get_or_init(|| {
+        let services = find();
+        if let Ok(services) = &services {
+            say(&services.which);
+        }
+        services
+    });
+    match result {
+        Ok(services) => services,
+        Err(message) => panic!("{message}"),
+    }
+}
+
+fn find() -> Result<Services, String> {
+    if let Some(given) = given() {
+        return Ok(given);
+    }
+    if kafka_answers(KAFKA_PORT) && looks_like_dynamodb(DYNAMODB_PORT) {
+        return Ok(local(
+            KAFKA_PORT,
+            DYNAMODB_PORT,
+            "that are already up",
+            Vec::new(),
+        ));
+    }
+    if containers::engine_answers() {
+        let Project {
+            process,
+            kafka_port,
+            dynamodb_port,
+        } = containers::all()?;
+        return Ok(local(
+            kafka_port,
+            dynamodb_port,
+            "of docker-compose.yml",
+            vec![process],
+        ));
+    }
+    if let Some(missing) = jvm::missing() {
+        return Err(nothing_to_be_had(&missing));
+    }
+    let dynamodb = thread::spawn(jvm::dynamodb);
+    let kafka = jvm::kafka();
+    let dynamodb = dynamodb
+        .join()
+        .map_err(|_| "the start of DynamoDB Local panicked")?;
+    let (kafka, dynamodb) = (kafka?, dynamodb?);
+    let processes = vec![kafka.process, dynamodb.process];
+    Ok(local(
+        kafka.port,
+        dynamodb.port,
+        "from Maven Central, as JVMs",
+        processes,
+    ))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the way to point the tests at other services"
+)]
+fn given() -> Option<Services> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (kafka, dynamodb) = (variable(BOOTSTRAP_VARIABLE)?, variable(DYNAMODB_VARIABLE)?);
+    Some(Services {
+        which: format!(
+            "tests use the services of {BOOTSTRAP_VARIABLE} ({kafka}) and {DYNAMODB_VARIABLE} ({dynamodb})"
+        ),
+        kafka_bootstrap: kafka,
+        dynamodb_endpoint: dynamodb,
+        _processes: Vec::new(),
+    })
+}
+
+fn local(kafka: u16, dynamodb: u16, origin: &str, processes: Vec<Guarded>) -> Services {
+    Services {
+        kafka_bootstrap: format!("127.0.0.1:{kafka}"),
+        dynamodb_endpoint: format!("http://127.0.0.1:{dynamodb}"),
+        which: format!(
+            "tests use the Apache Kafka (port {kafka}) and DynamoDB Local (port {dynamodb}) {origin}"
+        ),
+        _processes: processes,
+    }
+}
+
+fn nothing_to_be_had(missing: &str) -> String {
+    format!(
+        "These tests need a real Apache Kafka and a real DynamoDB Local. One of these is enough:\n\
+         - Docker with its compose plugin, running (`docker info` and `docker compose version` answer);\n\
+         - Java {}+ and Maven (Debian: `apt-get install default-jdk-headless maven`): the services \
+         then come from Maven Central. Now: {missing};\n\
+         - services of your own, in {BOOTSTRAP_VARIABLE}=host:port and {DYNAMODB_VARIABLE}=http://host:port.",
+        jvm::OLDEST_JAVA
+    )
+}
+
+/// A broker of a test's own, to be stopped and killed.
+#[derive(Debug)]
+pub(crate) struct PrivateBroker {
+    /// A value for `KAFKA_BOOTSTRAP_SERVERS`.
+    pub(crate) bootstrap: String,
+    process: Guarded,
+    control: Control,
+}
+
+#[derive(Debug)]
+enum Control {
+    Signals,
+    Containers(String),
+}
+
+/// Starts a broker for the caller alone; about three seconds.
+///
+/// # Panics
+/// If it cannot be had. The message says why.
+pub(crate) fn start_private_broker() -> PrivateBroker {
+    let missing = jvm::missing();
+    let started = match missing {
+        None => jvm::kafka().map(|Jvm { process, port }| (process, port, Control::Signals)),
+        Some(_) if containers::engine_answers() => containers::kafka().map(|it| {
+            let control = Control::Containers(containers::name(it.kafka_port));
+            (it.process, it.kafka_port, control)
+        }),
+        Some(missing) => Err(nothing_to_be_had(&missing)),
+    };
+    let (process, port, control) = started.unwrap_or_else(|message| panic!("{message}"));
+    PrivateBroker {
+        bootstrap: format!("127.0.0.1:{port}"),
+        process,
+        control,
+    }
+}
+
+impl PrivateBroker {
+    /// The broker's process id; in a container, that of the program that watches it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    pub(crate) fn stop(&self) {
+        self.act("STOP", "pause");
+    }
+
+    /// Ends a [`stop`](Self::stop).
+    pub(crate) fn cont(&self) {
+        self.act("CONT", "unpause");
+    }
+
+    /// Kills it, frozen or not, and waits until it is gone: connections are refused.
+    pub(crate) fn kill(&self) {
+        self.act("KILL", "kill");
+        let gone = process::eventually(Duration::from_secs(20), || self.process.has_ended());
+        assert!(gone, "the broker was killed and is still there");
+    }
+
+    fn act(&self, signal: &str, verb: &str) {
+        match &self.control {
+            Control::Signals => process::signal(self.process.pid(), signal),
+            Control::Containers(project) => containers::act(project, verb),
+        }
+    }
+}
+
+/// A broker on this machine answers a metadata request.
+pub(super) fn kafka_answers(port: u16) -> bool {
+    // Spares the wait where nothing listens.
+    if connect(port).is_none() {
+        return false;
+    }
+    ClientConfig::new()
+        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+        .set("group.id", "probe")
+        .set("log_level", "0")
+        .create::<BaseConsumer>()
+        .and_then(|client| client.fetch_metadata(None, PROBE_LIMIT))
+        .is_ok_and(|metadata| !metadata.brokers().is_empty())
+}
+
+/// What answers at a port of this machine speaks as DynamoDB does, even to a bare request.
+pub(super) fn looks_like_dynamodb(port: u16) -> bool {
+    let ask = || {
+        let mut connection = connect(port)?;
+        connection.set_read_timeout(Some(PROBE_LIMIT)).ok()?;
+        connection.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = Vec::new();
+        connection.take(4096).read_to_end(&mut answer).ok()?;
+        Some(String::from_utf8_lossy(&answer).to_lowercase())
+    };
+    ask().is_some_and(|answer| answer.contains("x-amzn-requestid"))
+}
+
+fn connect(port: u16) -> Option<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
+}
+
+/// Tells the person at the terminal; unlike `eprintln!`, the test runner does not swallow it.
+pub(super) fn say(what: &str) {
+    // A closed stderr is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{what}");
+}

@@ -1,0 +1,206 @@
+//! What may have happened to an item before a write meets it, and the bench on
+//! which every store is tried; see [`store_conformance`](super::store_conformance).
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use kafka_consumer_lambda::claim::{
+    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, RunId, Set, flush, release,
+};
+use kafka_consumer_lambda::record::NextOffset;
+use kafka_consumer_lambda::store::memory::MemoryStore;
+use kafka_consumer_lambda::store::{Consumer, Store, Written};
+
+/// A store, and the hand of an operator on the same items.
+pub(crate) trait Bench {
+    type Store: Store;
+
+    fn store(&self) -> &Self::Store;
+
+    /// Replaces the item by one with only the five public attributes.
+    async fn put(&self, consumer: &Consumer, partition: i32, next: NextOffset);
+
+    /// Changes the offset of an item and nothing else.
+    async fn move_to(&self, consumer: &Consumer, partition: i32, next: NextOffset);
+
+    /// Sets `paused`.
+    async fn pause(&self, consumer: &Consumer, partition: i32);
+
+    /// Deletes the item.
+    async fn delete(&self, consumer: &Consumer, partition: i32);
+}
+
+impl Bench for MemoryStore {
+    type Store = Self;
+
+    fn store(&self) -> &Self {
+        self
+    }
+
+    async fn put(&self, consumer: &Consumer, partition: i32, next: NextOffset) {
+        MemoryStore::put(self, consumer, partition, Cursor::at(next));
+    }
+
+    async fn move_to(&self, consumer: &Consumer, partition: i32, next: NextOffset) {
+        let item = self.get(consumer, partition).expect("there is an item");
+        MemoryStore::put(self, consumer, partition, Cursor { next, ..item });
+    }
+
+    async fn pause(&self, consumer: &Consumer, partition: i32) {
+        let item = self.get(consumer, partition).expect("there is an item");
+        MemoryStore::put(self, consumer, partition, Cursor { paused: true, ..item });
+    }
+
+    async fn delete(&self, consumer: &Consumer, partition: i32) {
+        MemoryStore::delete(self, consumer, partition);
+    }
+}
+
+pub(super) const NOW_MS: i64 = 1_800_000_000_000;
+pub(super) const OUR_UNTIL_MS: i64 = NOW_MS + 70_000;
+pub(super) const OTHERS_UNTIL_MS: i64 = NOW_MS + 50_000;
+pub(super) const EXPIRED_MS: i64 = NOW_MS - 1;
+
+/// What happened to an item before. Wherever it starts, its next offset is 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    Nothing,
+    FiveAttributes,
+    Ours,
+    OursThenFlushed,
+    OursThenFinished,
+    OursThenBlocked,
+    OursThenReleased,
+    OursThenPut,
+    OursThenMoved,
+    OursThenDeleted,
+    OursThenTakenOver,
+    Others,
+    OthersExpired,
+}
+
+impl History {
+    pub(super) const ALL: [Self; 13] = [
+        Self::Nothing,
+        Self::FiveAttributes,
+        Self::Ours,
+        Self::OursThenFlushed,
+        Self::OursThenFinished,
+        Self::OursThenBlocked,
+        Self::OursThenReleased,
+        Self::OursThenPut,
+        Self::OursThenMoved,
+        Self::OursThenDeleted,
+        Self::OursThenTakenOver,
+        Self::Others,
+        Self::OthersExpired,
+    ];
+
+    pub(super) async fn make<B: Bench>(self, bench: &B, consumer: &Consumer, partition: i32) {
+        use History::*;
+        let apply = async |write: &CursorWrite| {
+            let written = bench.store().write(consumer, partition, write).await;
+            assert_eq!(written, Ok(Written::Applied), "{self:?}");
+        };
+        match self {
+            Nothing => return,
+            FiveAttributes => return bench.put(consumer, partition, next(5)).await,
+            Others => return apply(&raw(&claimed("other", OTHERS_UNTIL_MS))).await,
+            OthersExpired => return apply(&raw(&claimed("other", EXPIRED_MS))).await,
+            _ => apply(&raw(&claimed("me", OUR_UNTIL_MS))).await,
+        }
+        match self {
+            OursThenFlushed => apply(&flushed(&Ending::Interim)).await,
+            OursThenFinished => apply(&flushed(&Ending::Final)).await,
+            OursThenBlocked => apply(&flush(&me(), next(5), next(5), &Ending::Blocked(failures(5)), NOW_MS)).await,
+            OursThenReleased => apply(&release(&me())).await,
+            OursThenPut => bench.put(consumer, partition, next(5)).await,
+            OursThenMoved => bench.move_to(consumer, partition, next(2)).await,
+            OursThenDeleted => bench.delete(consumer, partition).await,
+            OursThenTakenOver => apply(&raw(&claimed("other", OTHERS_UNTIL_MS))).await,
+            _ => {}
+        }
+    }
+}
+
+/// Makes `write` on an item of each history: applied in those of `made_in`,
+/// the item then being `after` of what it was; refused in all others.
+pub(super) async fn check<B: Bench>(
+    bench: &B,
+    write: &CursorWrite,
+    made_in: &[History],
+    after: impl Fn(Option<Cursor>) -> Cursor,
+) {
+    let (consumer, store) = (consumer(), bench.store());
+    for (partition, history) in (0..).zip(History::ALL) {
+        history.make(bench, &consumer, partition).await;
+        let before = store.load_one(&consumer, partition).await.unwrap();
+        let written = store.write(&consumer, partition, write).await.unwrap();
+        let now = store.load_one(&consumer, partition).await.unwrap();
+        if made_in.contains(&history) {
+            assert_eq!((written, now), (Written::Applied, Some(after(before))), "{history:?}");
+        } else {
+            assert_eq!((written, &now), (Written::Refused(before.clone().map(Ok)), &before), "{history:?}");
+        }
+    }
+}
+
+/// A consumer of a test's own.
+pub(crate) fn consumer() -> Consumer {
+    Consumer { group_id: format!("group-{}", uuid::Uuid::new_v4()).into(), topic: "orders".into() }
+}
+
+/// An offset that is in range.
+pub(crate) fn next(offset: i64) -> NextOffset {
+    NextOffset::new(offset).expect("offsets of tests are in range")
+}
+
+/// Everything of `cursor`, without a condition.
+pub(crate) fn raw(cursor: &Cursor) -> CursorWrite {
+    let mut sets = vec![Set::Next(cursor.next), Set::Identity];
+    sets.extend(cursor.run.clone().map(Set::Run));
+    sets.extend(cursor.claim_until_ms.map(Set::ClaimUntil));
+    sets.extend(cursor.claim_to.map(Set::ClaimTo));
+    sets.extend(cursor.failure.clone().map(Set::Failures));
+    sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
+    let removes = vec![Attribute::ClaimUntil, Attribute::ClaimTo, Attribute::Failures];
+    CursorWrite { conditions: vec![], sets, removes }
+}
+
+pub(super) fn me() -> RunId {
+    RunId::new("me")
+}
+
+pub(super) fn our_claim() -> Claim {
+    Claim { run: me(), until_ms: OUR_UNTIL_MS, to: next(9), now_ms: NOW_MS }
+}
+
+/// An item at 5 under a claim.
+pub(super) fn claimed(run: &str, until_ms: i64) -> Cursor {
+    Cursor {
+        run: Some(RunId::new(run)),
+        claim_until_ms: Some(until_ms),
+        claim_to: Some(next(9)),
+        updated_at_ms: Some(NOW_MS),
+        ..Cursor::at(next(5))
+    }
+}
+
+/// An item of ours after the claim's end.
+pub(super) fn ended(offset: i64) -> Cursor {
+    Cursor { run: Some(me()), updated_at_ms: Some(NOW_MS), ..Cursor::at(next(offset)) }
+}
+
+/// Our flush from 5 to 8.
+pub(super) fn flushed(ending: &Ending) -> CursorWrite {
+    flush(&me(), next(5), next(8), ending, NOW_MS)
+}
+
+pub(super) fn failures(offset: i64) -> Failures {
+    Failures {
+        offset: next(offset),
+        attempts: 2,
+        crashes: 1,
+        next_try_at_ms: Some(NOW_MS + 60_000),
+        error: Some("no JSON".to_owned()),
+    }
+}
