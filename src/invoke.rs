@@ -222,6 +222,9 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
                 // What was not begun is not begun any more, nor claimed.
                 lanes.done.extend(lanes.waiting.drain(..));
             }
+            if running.is_empty() && lanes.waiting.is_empty() && (self.must_stop(Duration::ZERO) || !lanes.share_leftover()) {
+                break;
+            }
             let free = self.sizes.partitions_at_once.saturating_sub(running.len()).min(lanes.waiting.len());
             let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
             let positions: Vec<_> = starting.iter().filter_map(Lane::position).collect();
@@ -242,10 +245,6 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
                     interruptible = changed.is_ok();
                     lanes.interrupted |= self.interrupted(*interrupt.borrow());
                 }
-                else => {}
-            }
-            if running.is_empty() && lanes.waiting.is_empty() && (self.must_stop(Duration::ZERO) || !lanes.share_leftover()) {
-                break;
             }
         }
         let parked = std::mem::take(&mut lanes.parked);

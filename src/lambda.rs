@@ -10,6 +10,7 @@ use lambda_runtime_api_client::Client as RuntimeApi;
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::clock::{Deadline, SystemClock};
 use crate::config::Config;
@@ -52,7 +53,9 @@ where
 }
 
 async fn parts<P: Processor>(make: impl FnOnce(&Config) -> P) -> Result<LambdaParts<P>, Error> {
-    let config = Config::from_lookup(std::env::vars())
+    #[expect(clippy::disallowed_methods, reason = "a function's settings come in here")]
+    let variables = std::env::vars();
+    let config = Config::from_lookup(variables)
         .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))?;
     let source = KafkaSource::new(&config)?;
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
@@ -73,7 +76,9 @@ async fn handle<P: Processor>(parts: &LambdaParts<P>, event: LambdaEvent<Value>)
     let deadline = Deadline::at_wall_ms(deadline_ms, &SystemClock);
     // Lambda interrupts nobody: the sender is dropped at once.
     let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = invoke::invoke(parts, &request, deadline, interrupt).await.map_err(logged)?;
+    let invoked = invoke::invoke(parts, &request, deadline, interrupt)
+        .await
+        .map_err(logged)?;
     for line in &invoked.metrics {
         print_metrics(line);
     }
@@ -97,19 +102,38 @@ fn print_metrics(line: &str) {
 }
 
 fn log_as_json() {
-    #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
-    let filter = EnvFilter::try_new(level.unwrap_or_default().to_lowercase())
-        .ok()
-        .filter(|filter| !filter.to_string().is_empty())
-        .unwrap_or_else(|| EnvFilter::new("info"));
     // A subscriber that an embedding program has set stays.
     let _ = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_span_list(false)
-        .with_env_filter(filter)
+        .with_env_filter(log_filter())
         .try_init();
+}
+
+/// What is logged of `lambda_runtime` itself, whatever the level.
+const OF_THE_RUNTIME: [&str; 2] = [
+    // An error that an invocation returns is logged by then, with its fields. The runtime would
+    // say it again, as the text of a struct, and every failure would count twice.
+    "lambda_runtime::layers::panic=off",
+    // The span that holds the request's id: also for warnings and errors alone.
+    "lambda_runtime::layers::trace=info",
+];
+
+/// What is logged, read as `lambda_runtime` does: a level that does not exist means `info`.
+fn log_filter() -> EnvFilter {
+    #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let directives = variable("RUST_LOG");
+    let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| directives.clone());
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .parse_lossy(directives.unwrap_or_default());
+    OF_THE_RUNTIME
+        .iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive)
 }
 
 /// Tells Lambda why the function cannot start, so that the invocation shows

@@ -26,6 +26,7 @@
 //! | [`processor`] | what happens to records: your handler |
 //! | [`invoke`] | the only place where the stages are joined |
 //! | [`lambda`] | the way in from Lambda |
+//! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
 pub mod claim;
 #[cfg(feature = "cli")]
@@ -33,6 +34,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decode;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod invoke;
@@ -44,3 +47,7 @@ pub mod record;
 pub mod report;
 pub mod source;
 pub mod store;
+
+pub use processor::Failure;
+pub use processor::closure::{each, json};
+pub use record::Record;

@@ -1,4 +1,200 @@
-//! `demo`.
-use super::{Exit, output::Out};
+//! `demo`: the scheduled job, tick by tick, on an embedded Kafka and `DynamoDB`.
+//!
+//! The runs are real: the same [`invoke`](crate::invoke::invoke) as in Lambda.
+//! Only the clock and the handler are the demo's own, so that minutes pass at
+//! once and a process can die. At the end every order is accounted for.
+//!
+//! Nothing is read from the environment: settings for real services must not
+//! reach the demo, nor the demo them.
+
+mod check;
+mod clock;
+mod handler;
+mod items;
+mod job;
+mod orders;
+mod story;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::output::{self, Out};
+use super::{Exit, args::Format};
 use crate::error::Error;
-pub(super) async fn demo(_out: &Out) -> Result<Exit, Error> { Ok(Exit::Done) }
+use check::Check;
+use job::{Job, Tick};
+use orders::{AT_FIRST, LATER};
+use story::Story;
+
+/// How often the schedule starts the job. Longer than a claim lasts.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// More ticks than it can take to catch up.
+const MOST_TICKS: usize = 10;
+
+/// All of it, for programs.
+#[derive(Serialize)]
+struct Document {
+    ticks: Vec<Tick>,
+    check: Check,
+}
+
+pub(super) async fn demo(out: &Out) -> Result<Exit, Error> {
+    let mut demo = Demo { story: Story::new(out.format), job: Job::start().await?, ticks: vec![] };
+    demo.orders_arrive().await?;
+    demo.first_tick().await?;
+    let in_hand = demo.tick_that_dies().await?;
+    demo.next_tick().await?;
+    demo.new_orders().await?;
+    demo.idle_tick().await?;
+    let check = demo.account_for_every_order(&in_hand).await?;
+    let passed = check.passed;
+    if out.format == Format::Json {
+        out.say("", &Document { ticks: demo.ticks, check });
+    }
+    Ok(if passed { Exit::Done } else { Exit::Failed })
+}
+
+struct Demo {
+    story: Story,
+    job: Job,
+    ticks: Vec<Tick>,
+}
+
+impl Demo {
+    async fn orders_arrive(&mut self) -> Result<(), Error> {
+        self.story.tell(story::WELCOME);
+        self.story.heading("Orders arrive");
+        self.story.tell(story::ORDERS_ARRIVE);
+        self.job.produce(AT_FIRST).await?;
+        let [p0, p1, p2, p3] = AT_FIRST;
+        self.story.tell(&format!(
+            "{} orders wait in the topic \"{}\": {p0}, {p1}, {p2} and {p3} in its partitions 0 to 3.",
+            self.job.produced().total(),
+            orders::TOPIC,
+        ));
+        Ok(())
+    }
+
+    async fn first_tick(&mut self) -> Result<(), Error> {
+        self.story.heading("The first tick");
+        self.story.tell(story::FIRST_TICK);
+        let tick = self.job.tick().await?;
+        self.show_run(&tick);
+        self.story.tell(story::THE_TABLE);
+        self.show_items(tick);
+        Ok(())
+    }
+
+    /// What the dead process had handled and not stored.
+    async fn tick_that_dies(&mut self) -> Result<BTreeSet<(i32, i64)>, Error> {
+        self.story.heading("A tick that dies");
+        self.story.tell(story::TICK_THAT_DIES);
+        self.job.pass(EVERY);
+        let before = self.job.seen();
+        let tick = self.job.tick_that_dies().await?;
+        let seen = self.job.seen();
+        let in_hand = check::in_hand(&seen, &tick.items);
+        let handled = seen.len() - before.len();
+        self.story.tell(&format!(
+            "The process is gone. It had handled {handled} orders: {} are stored, {} are not. Nothing was released: \
+             the\nclaims are still in the table.",
+            handled - in_hand.len(),
+            in_hand.len(),
+        ));
+        self.show_items(tick);
+        Ok(in_hand)
+    }
+
+    async fn next_tick(&mut self) -> Result<(), Error> {
+        self.story.heading("The next tick goes on");
+        self.story.tell(story::NEXT_TICK);
+        self.job.pass(EVERY);
+        self.run_and_show().await?;
+        Ok(())
+    }
+
+    async fn new_orders(&mut self) -> Result<(), Error> {
+        self.story.heading("New orders arrive");
+        self.story.tell(story::NEW_ORDERS);
+        self.job.produce(LATER).await?;
+        self.story.tell(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
+        for _ in 0..MOST_TICKS {
+            self.story.tell("A minute later.");
+            self.job.pass(EVERY);
+            if self.run_and_show().await? == Some(0) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn idle_tick(&mut self) -> Result<(), Error> {
+        self.story.heading("A tick without work");
+        self.story.tell(story::IDLE_TICK);
+        self.job.pass(EVERY);
+        let tick = self.job.tick().await?;
+        self.show_run(&tick);
+        self.ticks.push(tick);
+        Ok(())
+    }
+
+    async fn account_for_every_order(&mut self, in_hand: &BTreeSet<(i32, i64)>) -> Result<Check, Error> {
+        let items = self.job.items().await?;
+        let check = check::check(&self.job.produced().counts, &self.job.seen(), in_hand, &items);
+        self.story.heading("What became of the orders");
+        self.story.verdict(check.passed, &words(&check));
+        if check.passed {
+            self.story.heading("What to try next");
+            self.story.tell(&story::next_steps(&program()));
+        } else {
+            eprintln!("Failed: the orders were not handled as they should have been. This is a bug: please report it");
+        }
+        Ok(check)
+    }
+
+    /// A tick with its report and the items after it; returns the lag.
+    async fn run_and_show(&mut self) -> Result<Option<u64>, Error> {
+        let tick = self.job.tick().await?;
+        let lag = tick.report.as_ref().and_then(|report| report.lag);
+        self.show_run(&tick);
+        self.show_items(tick);
+        Ok(lag)
+    }
+
+    fn show_run(&self, tick: &Tick) {
+        if let Some(report) = &tick.report {
+            self.story.tell(&output::run_table(report));
+        }
+    }
+
+    fn show_items(&mut self, tick: Tick) {
+        self.story.tell(&items::table(&tick.items));
+        self.ticks.push(tick);
+    }
+}
+
+fn words(check: &Check) -> String {
+    let Check { orders, handled, handled_twice, in_hand_at_the_crash, skipped, handled_more_often, .. } = check;
+    if check.passed {
+        format!(
+            "Every order was handled at least once: all {orders} of them. {handled_twice} were handled twice because \
+             of the\ncrash: those of the chunks that were at work. None was skipped."
+        )
+    } else {
+        format!(
+            "Of {orders} orders {handled} were handled, and {skipped} were skipped. {handled_twice} were handled \
+             twice and\n{handled_more_often} more often; {in_hand_at_the_crash} should have been handled twice."
+        )
+    }
+}
+
+/// How this program is started from here.
+fn program() -> String {
+    let path = std::env::current_exe().ok();
+    let here = std::env::current_dir().ok();
+    let relative = path.as_deref().and_then(|path| path.strip_prefix(here?).ok());
+    relative.map_or_else(|| "kafka-consumer".into(), |path| path.display().to_string())
+}

@@ -44,7 +44,7 @@ pub(super) fn write_line(line: &str) {
     }
 }
 
-fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
+pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
     for column in right_aligned {

@@ -103,7 +103,7 @@ pub async fn write_and_judge<S: Store>(
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
 ) -> Result<Verdict, Error> {
-    let mut last_trouble = String::new();
+    let mut last_trouble = "the item did not change, and the write was refused all the same".to_owned();
     for _ in 0..2 {
         let item = match store.write(consumer, partition, write).await? {
             Written::Applied => return Ok(Verdict::Applied),

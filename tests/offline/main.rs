@@ -1,5 +1,6 @@
 //! Tests that need no server: plain `cargo test`.
 
+mod bootstrap;
 mod config;
 mod event;
 mod store;
@@ -9,6 +10,7 @@ mod store;
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 mod support {
     pub(crate) mod dynamo_conformance;
+    pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
     pub(crate) mod store_conformance;
     pub(crate) mod store_histories;

@@ -3,5 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bootstrap;
+mod commands;
+mod failure;
+mod run;
 mod store;
 mod support_works;

@@ -12,10 +12,13 @@
 
 pub(crate) mod dynamo_conformance;
 pub(crate) mod kafka;
+pub(crate) mod runtime_api;
+pub(crate) mod scripted_dynamodb;
 pub(crate) mod services;
 pub(crate) mod store_conformance;
 pub(crate) mod store_histories;
 pub(crate) mod table;
+pub(crate) mod world;
 
 mod containers;
 mod jvm;

@@ -35,6 +35,7 @@ pub(crate) struct Scripted {
     /// Where it listens, as a URL.
     pub(crate) endpoint: String,
     script: Arc<Mutex<VecDeque<Act>>>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -44,13 +45,19 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
         let script = Arc::new(Mutex::new(VecDeque::new()));
-        let (shared, upstream) = (Arc::clone(&script), upstream.to_owned());
+        let seen = Arc::new(Mutex::new(vec![]));
+        let (shared, noted, upstream) = (Arc::clone(&script), Arc::clone(&seen), upstream.to_owned());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared), upstream.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&noted), upstream.clone()));
             }
         });
-        Self { endpoint, script }
+        Self { endpoint, script, seen }
+    }
+
+    /// The names of the operations that were asked for since the last look.
+    pub(crate) fn take_seen(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock().expect("nobody panicked"))
     }
 
     /// What to do with the next requests, each try of the client counting.
@@ -64,8 +71,14 @@ impl Scripted {
     }
 }
 
-async fn serve(mut client: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, upstream: String) {
+async fn serve(
+    mut client: TcpStream,
+    script: Arc<Mutex<VecDeque<Act>>>,
+    seen: Arc<Mutex<Vec<String>>>,
+    upstream: String,
+) {
     while let Some(request) = read_message(&mut client).await {
+        seen.lock().expect("nobody panicked").extend(operation(&request));
         let act = script.lock().expect("nobody panicked").pop_front().unwrap_or(Act::Forward);
         let answer = match act {
             Act::Answer(status, body) => format!(
@@ -118,4 +131,11 @@ fn end_of(message: &[u8]) -> Option<usize> {
     let header = String::from_utf8_lossy(&message[..header_end]).to_lowercase();
     let length = header.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     Some(header_end + length.unwrap_or(0))
+}
+
+/// The operation that a request's `X-Amz-Target` names.
+fn operation(request: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(request);
+    let target = text.lines().find(|line| line.to_lowercase().starts_with("x-amz-target:"))?;
+    Some(target.rsplit_once('.')?.1.trim().to_owned())
 }

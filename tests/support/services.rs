@@ -13,8 +13,8 @@ use super::containers::{self, Project};
 use super::jvm::{self, Jvm};
 use super::process::{self, Guarded};
 
-const BOOTSTRAP_VARIABLE: &str = "KAFKA_CONSUMER_TEST_BOOTSTRAP";
-const DYNAMODB_VARIABLE: &str = "KAFKA_CONSUMER_TEST_DYNAMODB";
+const BOOTSTRAP_VARIABLE: &str = "TEST_KAFKA_BOOTSTRAP_SERVERS";
+const DYNAMODB_VARIABLE: &str = "TEST_DYNAMODB_ENDPOINT";
 
 /// The ports that docker-compose.yml publishes.
 const KAFKA_PORT: u16 = 9092;

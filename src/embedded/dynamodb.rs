@@ -1,0 +1,60 @@
+//! A `DynamoDB` on an in-memory database.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorType};
+use crate::store::dynamodb::Patience;
+
+/// Any name does; this one is in the messages that name a region.
+const REGION: &str = "us-east-1";
+
+/// A `DynamoDB` on 127.0.0.1, started inside a Tokio runtime. It starts empty,
+/// and asks nobody for credentials.
+pub struct EmbeddedDynamoDb {
+    endpoint: String,
+    /// Dropped with this, which tells the server to stop.
+    _stop: oneshot::Sender<()>,
+}
+
+impl EmbeddedDynamoDb {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start() -> Result<Self, Error> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new(ErrorType::TableUnreachable, format!("the embedded DynamoDB cannot be started: {error}"))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| failed(&error))?;
+        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let database = dynoxide::Database::memory().map_err(|error| failed(&error))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let stopped = async move { _ = stopped.await };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+                tracing::error!(error, "the embedded DynamoDB stopped");
+            }
+        });
+        Ok(Self { endpoint: format!("http://{address}"), _stop: stop })
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A client for it that looks at nothing in the environment.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"));
+        Client::from_conf(Patience::default().apply(config).build())
+    }
+}

@@ -1,0 +1,282 @@
+//! Lambda's Runtime API for tests: starts a function's program, hands it events, and holds it to its time as
+//! Lambda does.
+
+mod server;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use self::server::{Answer, Call};
+
+/// Lambda's own limit.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// How often a program is looked at that says nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a program may take to end once it has reported why it will.
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A program that is initialised and waits for events. Dropping it kills the program.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// How long the program took until it asked for its first event.
+    pub(crate) init: Duration,
+    program: Program,
+    timeout: Duration,
+}
+
+/// What became of one event.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) request_id: String,
+    pub(crate) result: Result<Value, FunctionError>,
+    pub(crate) duration: Duration,
+    /// The lines that the program wrote to stdout meanwhile.
+    pub(crate) stdout: Vec<String>,
+    /// The lines that the program wrote to stderr meanwhile.
+    pub(crate) stderr: Vec<String>,
+}
+
+/// An error as the caller of a function sees it, with the header that came along.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FunctionError {
+    pub(crate) error_type: String,
+    pub(crate) message: String,
+    /// `Lambda-Runtime-Function-Error-Type`.
+    pub(crate) header: Option<String>,
+}
+
+/// Why a program never asked for an event.
+#[derive(Debug)]
+pub(crate) struct InitError {
+    pub(crate) error: FunctionError,
+    /// `None`: it was killed.
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+}
+
+impl Function {
+    /// Starts `binary` with these settings and nothing of this process's environment, and waits until it asks
+    /// for an event.
+    pub(crate) fn start(
+        binary: impl AsRef<Path>,
+        settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+        timeout: Duration,
+    ) -> Result<Self, Box<InitError>> {
+        let started = now();
+        let mut program = Program::start(binary.as_ref(), settings);
+        match program.until_next(INIT_LIMIT, |_| None) {
+            Ok(()) => Ok(Self {
+                init: started.elapsed(),
+                program,
+                timeout,
+            }),
+            Err(error) => Err(Box::new(InitError {
+                error,
+                exit_code: program.end(),
+                stdout: program.lines("stdout"),
+                stderr: program.lines("stderr"),
+            })),
+        }
+    }
+
+    /// Hands over an event and waits for the answer, until the function's time is over.
+    ///
+    /// As at Lambda, an event is done when the program has answered and asks for the next one.
+    pub(crate) fn invoke(&mut self, event: &Value) -> Invocation {
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let deadline = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970") + self.timeout;
+        let seen = ["stdout", "stderr"].map(|stream| self.program.lines(stream).len());
+        let started = now();
+        let next = self
+            .program
+            .next
+            .take()
+            .expect("the program is gone: its time was over, or it ended");
+        let headers = format!(
+            "Lambda-Runtime-Aws-Request-Id: {request_id}\r\nLambda-Runtime-Deadline-Ms: {}\r\n\
+             Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:test\r\n\
+             Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n",
+            deadline.as_millis()
+        );
+        // A program that is gone is found out below.
+        let _ = next.send(server::event(&headers, event));
+
+        let mut answer = None;
+        let ended = self.program.until_next(self.timeout, |(id, result)| {
+            assert_eq!(id, request_id, "an answer to another request");
+            let first = answer.replace((result, started.elapsed())).is_none();
+            (!first).then(|| FunctionError::lambdas_own("Runtime.InvalidResponse", "there were two answers"))
+        });
+        let (result, duration) = match (ended, answer) {
+            (Ok(()), Some(answer)) => answer,
+            (Ok(()), None) => panic!("the program asked for the next event without an answer to this one"),
+            (Err(error), _) => {
+                self.program.kill();
+                (Err(error), started.elapsed())
+            }
+        };
+        let [stdout, stderr] = ["stdout", "stderr"].map(|stream| self.program.lines(stream));
+        let [stdout, stderr] = [stdout[seen[0]..].to_vec(), stderr[seen[1]..].to_vec()];
+        Invocation {
+            request_id,
+            result,
+            duration,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// The program's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.child.id()
+    }
+}
+
+impl Invocation {
+    /// The answer of an invocation that did not fail.
+    #[track_caller]
+    pub(crate) fn success(&self) -> &Value {
+        self.result
+            .as_ref()
+            .unwrap_or_else(|error| panic!("it failed: {error:?}\n{self:#?}"))
+    }
+
+    /// The message of an invocation that failed with this type.
+    #[track_caller]
+    pub(crate) fn failure(&self, error_type: &str) -> &str {
+        let Err(error) = &self.result else {
+            panic!("it did not fail: {self:#?}")
+        };
+        assert_eq!(error.error_type, error_type, "{self:#?}");
+        &error.message
+    }
+}
+
+impl FunctionError {
+    fn lambdas_own(error_type: &str, message: impl Into<String>) -> Self {
+        Self {
+            error_type: error_type.to_owned(),
+            message: message.into(),
+            header: None,
+        }
+    }
+}
+
+/// A child process, its output, and what it says to the API.
+#[derive(Debug)]
+struct Program {
+    child: Child,
+    calls: Receiver<Call>,
+    /// Where the answer to its open question for an event goes.
+    next: Option<Sender<String>>,
+    /// Files, not pipes: what was written before an answer can be read after it.
+    output: TempDir,
+}
+
+impl Program {
+    fn start(binary: &Path, settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
+        let (address, calls) = server::start();
+        let output = tempfile::tempdir().expect("a temporary folder");
+        let file = |name| File::create(output.path().join(name)).expect("a file for the output");
+        let child = Command::new(binary)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            // Not the developer's: it may hold settings for AWS.
+            .env("HOME", output.path())
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "test")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/test")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]test")
+            .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+            .envs(settings)
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary.display()));
+        Self {
+            child,
+            calls,
+            next: None,
+            output,
+        }
+    }
+
+    /// Waits until the program asks for an event. `answered` takes the answers before that.
+    fn until_next(
+        &mut self,
+        limit: Duration,
+        mut answered: impl FnMut(Answer) -> Option<FunctionError>,
+    ) -> Result<(), FunctionError> {
+        let started = now();
+        loop {
+            let left = limit.saturating_sub(started.elapsed());
+            match self.calls.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(Call::Next(next)) => {
+                    self.next = Some(next);
+                    return Ok(());
+                }
+                Ok(Call::InitError(error)) => return Err(error),
+                Ok(Call::Answer(answer)) => answered(answer).map_or(Ok(()), Err)?,
+                Err(RecvTimeoutError::Disconnected) => panic!("the server of the Runtime API is gone"),
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                    let message = format!("Task timed out after {:.2} seconds", limit.as_secs_f64());
+                    return Err(FunctionError::lambdas_own("Sandbox.Timedout", message));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Ok(Some(status)) = self.child.try_wait() {
+                        let message = format!("Runtime exited: {status}");
+                        return Err(FunctionError::lambdas_own("Runtime.ExitError", message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the program's end and returns its code; kills it if it does not end.
+    fn end(&mut self) -> Option<i32> {
+        let started = now();
+        while started.elapsed() < EXIT_LIMIT {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        self.kill();
+        None
+    }
+
+    fn kill(&mut self) {
+        // Fails only for a program that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// All that the program has written so far.
+    fn lines(&self, stream: &str) -> Vec<String> {
+        let text = fs::read(self.output.path().join(stream)).expect("the output can be read");
+        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures another process")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,166 @@
+//! A topic, a table and a group of a test's own, and the real command line to run on them.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::kafka::{self, Message, unique, values};
+use super::services::services;
+use super::table::Table;
+
+/// What one test works on. Its topics, tables and groups are nobody else's.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) bootstrap: String,
+    pub(crate) endpoint: String,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    pub(crate) table: Table,
+    settings: Vec<(String, String)>,
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl World {
+    /// A new topic of so many partitions, and an empty table.
+    pub(crate) async fn new(name: &str, partitions: i32) -> Self {
+        let bootstrap = services().kafka_bootstrap.clone();
+        Self::on(&bootstrap, name, partitions, &[]).await
+    }
+
+    /// As [`new`](Self::new), on another broker and with settings of the topic.
+    pub(crate) async fn on(bootstrap: &str, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Self {
+        let endpoint = services().dynamodb_endpoint.clone();
+        let topic = unique(name);
+        kafka::create_topic(bootstrap, &topic, partitions, configs);
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            table: Table::create(&endpoint, &unique(name)).await,
+            endpoint,
+            topic,
+            group: unique("group"),
+            settings: vec![],
+        }
+    }
+
+    /// A setting for all commands from here on.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The partition key of this world's cursors.
+    pub(crate) fn consumer_id(&self) -> String {
+        format!("{}_{}", self.group, self.topic)
+    }
+
+    /// Produces `{"n": 0}`, `{"n": 1}`, ... to a partition.
+    pub(crate) fn produce(&self, partition: i32, count: usize) {
+        let records = values((0..count).map(|n| format!("{{\"n\":{n}}}")));
+        self.produce_these(partition, &records);
+    }
+
+    pub(crate) fn produce_these(&self, partition: i32, records: &[Message]) {
+        kafka::produce(&self.bootstrap, &self.topic, partition, records, &[]);
+    }
+
+    /// The stored `offset` of a partition: the last processed one.
+    pub(crate) async fn offset(&self, partition: i32) -> Option<i64> {
+        self.table.offset(&self.consumer_id(), partition).await
+    }
+
+    /// Stores a cursor as a program does that knows just the five attributes.
+    pub(crate) async fn put_offset(&self, partition: i32, offset: i64) {
+        self.table.put_cursor(&self.group, &self.topic, partition, offset).await;
+    }
+
+    /// The command, with this world's settings and nothing of the machine's.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-consumer"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &self.endpoint)
+            .env("KAFKA_BOOTSTRAP_SERVERS", &self.bootstrap)
+            .env("KAFKA_TOPIC", &self.topic)
+            .env("KAFKA_GROUP_ID", &self.group)
+            .env("DYNAMODB_TABLE", &self.table.name)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn ran(&self, arguments: &[&str]) -> Ran {
+        let started = Instant::now();
+        let output = self.command(arguments).output().expect("the command starts");
+        Ran::new(output, started)
+    }
+
+    /// `run --output json`.
+    pub(crate) fn run(&self) -> Ran {
+        self.ran(&["run", "--output", "json"])
+    }
+
+    /// Starts a command and leaves it running.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the command starts")
+    }
+}
+
+impl Ran {
+    pub(crate) fn new(output: Output, started: Instant) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+            took: started.elapsed(),
+        }
+    }
+
+    /// The JSON document on stdout.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    /// The report of a run that did its work.
+    pub(crate) fn success(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        let report = self.json();
+        assert_eq!(report["status"], "success", "{report}");
+        report
+    }
+
+    /// The report of a run that failed, by its error type and exit code.
+    pub(crate) fn failure(&self, error_type: &str, code: i32) -> Value {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        let report = self.json();
+        assert_eq!(report["status"], "failed", "{report}");
+        assert_eq!(report["error"]["type"], error_type, "{report}");
+        let last = self.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&format!("{error_type}: ")), "the last line of stderr: {last}");
+        report
+    }
+
+    /// The offsets that were logged, one for each record, in order.
+    pub(crate) fn logged_offsets(&self) -> Vec<i64> {
+        self.stderr
+            .lines()
+            .filter(|line| line.contains(" record "))
+            .filter_map(|line| line.split("offset=").nth(1)?.split(' ').next()?.parse().ok())
+            .collect()
+    }
+}
