@@ -93,7 +93,10 @@ impl Cursor {
     /// A cursor at `next` with nothing else on its item.
     #[must_use]
     pub fn at(next: NextOffset) -> Self {
-        Self { next, ..Self::default() }
+        Self {
+            next,
+            ..Self::default()
+        }
     }
 
     /// The failures that still count: those that name the next offset.
@@ -259,18 +262,21 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
     match seen {
         Seen::Nothing { start } => {
             sets.extend([Set::Next(*start), Set::Identity, Set::ClaimTo(claim.to)]);
-            CursorWrite { conditions: vec![Clause::ItemMissing], sets, removes: vec![] }
+            CursorWrite {
+                conditions: vec![Clause::ItemMissing],
+                sets,
+                removes: vec![],
+            }
         }
         Seen::Item(cursor) => {
-            sets.push(Set::ClaimTo(careful_until(cursor, claim.now_ms).map_or(claim.to, |end| end.max(claim.to))));
+            sets.push(Set::ClaimTo(
+                careful_until(cursor, claim.now_ms).map_or(claim.to, |end| end.max(claim.to)),
+            ));
             if let Some(failures) = failures_after_takeover(cursor, claim.now_ms) {
                 sets.push(Set::Failures(failures));
             }
             CursorWrite {
-                conditions: vec![
-                    Clause::NextIs(cursor.next),
-                    Clause::ClaimUntilIs(cursor.claim_until_ms),
-                ],
+                conditions: vec![Clause::NextIs(cursor.next), Clause::ClaimUntilIs(cursor.claim_until_ms)],
                 sets,
                 removes: vec![],
             }
@@ -332,7 +338,11 @@ pub fn flush(run: &RunId, expected: NextOffset, next: NextOffset, ending: &Endin
         }
     }
     CursorWrite {
-        conditions: vec![Clause::RunIs(run.clone()), Clause::NextIs(expected), Clause::ClaimExists],
+        conditions: vec![
+            Clause::RunIs(run.clone()),
+            Clause::NextIs(expected),
+            Clause::ClaimExists,
+        ],
         sets,
         removes,
     }
@@ -384,7 +394,9 @@ pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict 
         (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
             Verdict::NotApplied
         }
-        (item, _) => Verdict::Edited { until_ms: item.and_then(|item| item.claim_until_ms) },
+        (item, _) => Verdict::Edited {
+            until_ms: item.and_then(|item| item.claim_until_ms),
+        },
     }
 }
 
@@ -408,11 +420,15 @@ pub fn judge_flush(
     ending: &Ending,
     now: Option<&Cursor>,
 ) -> Verdict {
-    let Some(item) = now else { return Verdict::Edited { until_ms: None } };
+    let Some(item) = now else {
+        return Verdict::Edited { until_ms: None };
+    };
     let claim_stays = *ending == Ending::Interim;
     match &item.run {
         Some(by) if by != run => Verdict::TakenOver { by: by.clone() },
-        None => Verdict::Edited { until_ms: item.claim_until_ms },
+        None => Verdict::Edited {
+            until_ms: item.claim_until_ms,
+        },
         Some(_) if item.next == next && item.claim_until_ms.is_some() == claim_stays => Verdict::Applied,
         Some(_) if item.next == expected && item.claim_until_ms.is_some() => Verdict::NotApplied,
         Some(_) => Verdict::Edited { until_ms: None },

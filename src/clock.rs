@@ -45,14 +45,20 @@ impl Deadline {
     #[must_use]
     pub fn after(limit: Duration, clock: &impl Clock) -> Self {
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-        Self { at: clock.now() + limit, wall_ms: clock.wall_ms().saturating_add(limit_ms) }
+        Self {
+            at: clock.now() + limit,
+            wall_ms: clock.wall_ms().saturating_add(limit_ms),
+        }
     }
 
     /// The deadline that Lambda states as a wall clock time.
     #[must_use]
     pub fn at_wall_ms(wall_ms: i64, clock: &impl Clock) -> Self {
         let left_ms = u64::try_from(wall_ms.saturating_sub(clock.wall_ms())).unwrap_or(0);
-        Self { at: clock.now() + Duration::from_millis(left_ms), wall_ms }
+        Self {
+            at: clock.now() + Duration::from_millis(left_ms),
+            wall_ms,
+        }
     }
 
     /// When processing must stop so that the last writes arrive in time.
@@ -64,7 +70,10 @@ impl Deadline {
         let left = self.at.saturating_duration_since(clock.now());
         let reserve = (left / 20).max(Duration::from_secs(1)).min(left / 2);
         let reserve_ms = i64::try_from(reserve.as_millis()).unwrap_or(0);
-        Self { at: self.at.checked_sub(reserve).unwrap_or(self.at), wall_ms: self.wall_ms.saturating_sub(reserve_ms) }
+        Self {
+            at: self.at.checked_sub(reserve).unwrap_or(self.at),
+            wall_ms: self.wall_ms.saturating_sub(reserve_ms),
+        }
     }
 
     /// Whether the time is over by either clock.

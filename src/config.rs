@@ -22,10 +22,7 @@ use std::time::Duration;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub use property::{property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
-pub use value::{
-    Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation,
-    StartPosition,
-};
+pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -96,13 +93,8 @@ impl Config {
     ///
     /// All settings that are wrong, each with its variable, its value unless that is a secret,
     /// and what is allowed.
-    pub fn from_lookup(
-        vars: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, InvalidSettings> {
-        let vars: BTreeMap<String, String> = vars
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
+    pub fn from_lookup(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidSettings> {
+        let vars: BTreeMap<String, String> = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let mut property_problems = Vec::new();
         let kafka_properties = property::read(&vars, &mut property_problems);
         let mut settings = Settings {
@@ -201,26 +193,13 @@ impl Settings<'_> {
         })
     }
 
-    fn parse<T>(
-        &mut self,
-        variable: &str,
-        parse: impl FnOnce(&str) -> Result<T, NotAllowed>,
-    ) -> Option<T> {
+    fn parse<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
         self.parse_raw(variable, |text| parse(text.trim()))
     }
 
     /// The value of a variable, or of its default in [`SETTINGS`]; `None` if it is wrong.
-    fn parse_raw<T>(
-        &mut self,
-        variable: &str,
-        parse: impl FnOnce(&str) -> Result<T, NotAllowed>,
-    ) -> Option<T> {
-        let default = || {
-            SETTINGS
-                .iter()
-                .find(|setting| setting.variable == variable)?
-                .default
-        };
+    fn parse_raw<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
+        let default = || SETTINGS.iter().find(|setting| setting.variable == variable)?.default;
         let text = self
             .vars
             .get(variable)
@@ -246,11 +225,8 @@ impl Settings<'_> {
             return Some(default_memory_bytes(None));
         }
         self.parse(FUNCTION_MEMORY_VARIABLE, |text| {
-            let allowed =
-                |_| NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
-            text.parse()
-                .map(|mib| default_memory_bytes(Some(mib)))
-                .map_err(allowed)
+            let allowed = |_| NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
+            text.parse().map(|mib| default_memory_bytes(Some(mib))).map_err(allowed)
         })
     }
 
@@ -259,11 +235,7 @@ impl Settings<'_> {
         let (Some(group_id), Some(topics)) = (group_id, topics) else {
             return;
         };
-        let longest_topic_bytes = topics
-            .iter()
-            .map(|topic| topic.len())
-            .max()
-            .unwrap_or_default();
+        let longest_topic_bytes = topics.iter().map(|topic| topic.len()).max().unwrap_or_default();
         let left_bytes = name::MAX_KEY_BYTES - longest_topic_bytes - "_".len();
         if group_id.len() > left_bytes {
             let reason = format!(
@@ -294,9 +266,7 @@ fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
     let Some(memory_mib) = function_memory_mib else {
         return COMMAND_LINE_BYTES;
     };
-    let left_mib = memory_mib
-        .min(*MAX_MEMORY_BYTES.end() / MIB)
-        .saturating_sub(BASE_MIB);
+    let left_mib = memory_mib.min(*MAX_MEMORY_BYTES.end() / MIB).saturating_sub(BASE_MIB);
     (left_mib * MIB * SHARE_PERCENT / 100).max(LEAST_BYTES)
 }
 

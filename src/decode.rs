@@ -38,7 +38,9 @@ pub struct DecodeError {
 /// When the bytes are not of that format. An empty value is text and bytes,
 /// but not JSON.
 pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, DecodeError> {
-    let Some(bytes) = record.value.as_deref() else { return Ok(Value::Tombstone) };
+    let Some(bytes) = record.value.as_deref() else {
+        return Ok(Value::Tombstone);
+    };
     match format {
         MessageFormat::Json => serde_json::from_slice(bytes)
             .map(Value::Json)
@@ -55,12 +57,21 @@ pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, Decod
 /// # Errors
 /// When the value is not JSON, or not a `T`.
 pub fn json<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, DecodeError> {
-    let Some(bytes) = record.value.as_deref() else { return Ok(None) };
-    serde_json::from_slice(bytes).map(Some).map_err(|error| undecodable(record, "JSON of the expected shape", json_problem(&error)))
+    let Some(bytes) = record.value.as_deref() else {
+        return Ok(None);
+    };
+    serde_json::from_slice(bytes)
+        .map(Some)
+        .map_err(|error| undecodable(record, "JSON of the expected shape", json_problem(&error)))
 }
 
 fn undecodable(record: &Record, expected: &'static str, problem: String) -> DecodeError {
-    DecodeError { partition: record.partition.clone(), offset: record.offset, expected, problem }
+    DecodeError {
+        partition: record.partition.clone(),
+        offset: record.offset,
+        expected,
+        problem,
+    }
 }
 
 /// What is wrong and where, in words of our own: a message of serde's may
@@ -105,7 +116,9 @@ mod tests {
     fn json_is_checked_as_a_whole_and_handed_on_as_written() {
         for good in [&b"{\"a\": 1}"[..], b"null", b" [1 , 2] ", b"\"x\"", b"1e400"] {
             let record = record(Some(good));
-            let Ok(Value::Json(raw)) = decode(MessageFormat::Json, &record) else { panic!("{good:?}") };
+            let Ok(Value::Json(raw)) = decode(MessageFormat::Json, &record) else {
+                panic!("{good:?}")
+            };
             assert_eq!(raw.get().as_bytes(), good.trim_ascii());
         }
         for bad in [&b""[..], b"{", b"{\"a\":1} x", b"{'a':1}", b"\"\xff\"", b"nul"] {
@@ -121,14 +134,23 @@ mod tests {
 
     #[test]
     fn text_is_utf_8_and_bytes_are_anything() {
-        assert!(matches!(decode(MessageFormat::Text, &record(Some(b""))), Ok(Value::Text(""))));
+        assert!(matches!(
+            decode(MessageFormat::Text, &record(Some(b""))),
+            Ok(Value::Text(""))
+        ));
         assert!(decode(MessageFormat::Text, &record(Some(b"\xc3\x28"))).is_err());
-        assert!(matches!(decode(MessageFormat::Bytes, &record(Some(b"\xc3\x28"))), Ok(Value::Bytes(_))));
+        assert!(matches!(
+            decode(MessageFormat::Bytes, &record(Some(b"\xc3\x28"))),
+            Ok(Value::Bytes(_))
+        ));
     }
 
     #[test]
     fn an_error_names_topic_partition_and_offset_and_nothing_of_the_value() {
-        let error = decode(MessageFormat::Json, &record(Some(b"planted"))).map(|_| ()).unwrap_err().to_string();
+        let error = decode(MessageFormat::Json, &record(Some(b"planted")))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "the record at offset 41 of orders-2 is not valid JSON: a syntax error at line 1, column 1"

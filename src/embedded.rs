@@ -49,7 +49,10 @@ impl Embedded {
     /// # Errors
     /// When one of them cannot be started: no port or no thread is left.
     pub async fn start(brokers: u8) -> Result<Self, Error> {
-        Ok(Self { kafka: EmbeddedKafka::start(brokers)?, dynamodb: EmbeddedDynamoDb::start().await? })
+        Ok(Self {
+            kafka: EmbeddedKafka::start(brokers)?,
+            dynamodb: EmbeddedDynamoDb::start().await?,
+        })
     }
 
     /// The Kafka, to make topics and to fill them.
@@ -105,17 +108,26 @@ mod tests {
     async fn a_partition_that_does_not_exist_is_an_error() {
         let kafka = EmbeddedKafka::start(1).expect("it starts");
         kafka.create_topic("t", 2).await.expect("the topic is made");
-        let error = kafka.produce("t", 2, ["lost"]).await.expect_err("there is no partition 2");
+        let error = kafka
+            .produce("t", 2, ["lost"])
+            .await
+            .expect_err("there is no partition 2");
         assert!(error.message.contains("t-2"), "{error}");
     }
 
     #[tokio::test]
     async fn a_dropped_service_answers_no_more() {
         let embedded = Embedded::start(1).await.expect("they start");
-        assert_eq!(embedded.store("cursors").create_table().await, Ok(TableCreated::Created));
+        assert_eq!(
+            embedded.store("cursors").create_table().await,
+            Ok(TableCreated::Created)
+        );
         let addresses = BTreeMap::from([
             ("kafka", embedded.bootstrap_servers().to_owned()),
-            ("dynamodb", embedded.dynamodb_endpoint().trim_start_matches("http://").to_owned()),
+            (
+                "dynamodb",
+                embedded.dynamodb_endpoint().trim_start_matches("http://").to_owned(),
+            ),
         ]);
         drop(embedded);
         // The listener is closed by its task, as soon as that has its turn.

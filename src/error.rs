@@ -46,7 +46,10 @@ impl ErrorType {
     /// command line.
     #[must_use]
     pub fn is_partial(self) -> bool {
-        matches!(self, Self::PartitionBlocked | Self::Truncated | Self::RetentionLoss | Self::ClaimLost)
+        matches!(
+            self,
+            Self::PartitionBlocked | Self::Truncated | Self::RetentionLoss | Self::ClaimLost
+        )
     }
 }
 
@@ -72,12 +75,18 @@ pub struct Error {
 impl Error {
     /// A failure of the type `error_type`.
     pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
-        Self { error_type, message: message.into() }
+        Self {
+            error_type,
+            message: message.into(),
+        }
     }
 }
 
 impl From<Error> for lambda_runtime::Diagnostic {
     fn from(error: Error) -> Self {
-        Self { error_type: error.error_type.to_string(), error_message: error.message }
+        Self {
+            error_type: error.error_type.to_string(),
+            error_message: error.message,
+        }
     }
 }

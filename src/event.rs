@@ -191,9 +191,7 @@ impl Request {
                 return Err(InvalidEvent::NotAvailable { action: "backfill" });
             }
             Some(other) => {
-                return Err(InvalidEvent::UnknownAction {
-                    value: shown(other),
-                });
+                return Err(InvalidEvent::UnknownAction { value: shown(other) });
             }
         };
         let mut run = RunRequest::default();
@@ -212,9 +210,7 @@ impl Request {
             }
         }
         if let (Some(partitions), Some(shard)) = (&run.partitions, run.shard)
-            && !partitions
-                .iter()
-                .any(|partition| shard.contains(*partition))
+            && !partitions.iter().any(|partition| shard.contains(*partition))
         {
             return Err(InvalidEvent::NothingSelected { shard });
         }
@@ -258,13 +254,11 @@ impl Field<'_> {
             Value::String(text) => text.clone(),
             _ => String::new(),
         };
-        text.parse()
-            .map_err(|_| self.invalid(MessageLimit::ALLOWED))
+        text.parse().map_err(|_| self.invalid(MessageLimit::ALLOWED))
     }
 
     fn partitions(&self) -> Result<Vec<i32>, InvalidEvent> {
-        let allowed =
-            "must be an array of partition numbers, at least one; for all partitions leave it out";
+        let allowed = "must be an array of partition numbers, at least one; for all partitions leave it out";
         let numbers = self.value.as_array().filter(|numbers| !numbers.is_empty());
         let mut partitions = numbers
             .ok_or_else(|| self.invalid(allowed))?

@@ -104,7 +104,10 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
             let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
-            Ok(Invoked { answer, metrics: vec![] })
+            Ok(Invoked {
+                answer,
+                metrics: vec![],
+            })
         }
         Request::Run(request) => {
             let invoked = run.make(request, interrupt).await;
@@ -159,10 +162,12 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
         };
         let policy = self.policy();
         let decisions = plan::decide_all(&facts, &policy);
-        let chosen: Vec<usize> = (0..facts.len()).filter(|&i| request.includes(facts[i].partition.partition)).collect();
+        let chosen: Vec<usize> = (0..facts.len())
+            .filter(|&i| request.includes(facts[i].partition.partition))
+            .collect();
         let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
         self.drain(&mut work, interrupt).await;
-        summary::summarize(self, &facts, &decisions, &chosen, work, failed)
+        summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
     }
 
     fn policy(&self) -> plan::Policy {
@@ -175,7 +180,10 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
     }
 
     fn consumer(&self, topic: &Arc<str>) -> Consumer {
-        Consumer { group_id: self.config.group_id.clone(), topic: topic.clone() }
+        Consumer {
+            group_id: self.config.group_id.clone(),
+            topic: topic.clone(),
+        }
     }
 
     fn budget(&self, asked: Option<MessageLimit>) -> Option<u64> {
@@ -186,13 +194,7 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
     }
 
     /// A lane for each partition with work, with its share of the budget.
-    fn lanes(
-        &self,
-        facts: &[Facts],
-        decisions: &[Decision],
-        chosen: &[usize],
-        asked: Option<MessageLimit>,
-    ) -> Lanes {
+    fn lanes(&self, facts: &[Facts], decisions: &[Decision], chosen: &[usize], asked: Option<MessageLimit>) -> Lanes {
         let budget = self.budget(asked);
         let wanted: Vec<(usize, Work, Wish)> = chosen
             .iter()
@@ -200,13 +202,21 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
             .collect();
         let shares = plan::fair_shares(&wanted.iter().map(|(_, _, wish)| *wish).collect::<Vec<_>>(), budget);
         let used: u64 = shares.iter().fold(0, |sum, share| sum.saturating_add(*share));
-        let mut lanes = Lanes { leftover: budget.map_or(0, |budget| budget - used), limited: budget.is_some(), ..Lanes::default() };
+        let mut lanes = Lanes {
+            leftover: budget.map_or(0, |budget| budget - used),
+            limited: budget.is_some(),
+            ..Lanes::default()
+        };
         for ((i, work, wish), share) in wanted.into_iter().zip(shares) {
             let partition = facts[i].partition.clone();
             let consumer = self.consumer(&partition.topic);
             let lane = Lane::new(consumer, partition, work, share, (self.now_ms(), self.started_wall_ms));
             // Without a share a partition is not even claimed; a jump needs none.
-            if share == 0 && wish.records > 0 { lanes.parked.push(lane) } else { lanes.waiting.push_back(lane) }
+            if share == 0 && wish.records > 0 {
+                lanes.parked.push(lane);
+            } else {
+                lanes.waiting.push_back(lane);
+            }
         }
         lanes
     }
@@ -222,13 +232,24 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
                 // What was not begun is not begun any more, nor claimed.
                 lanes.done.extend(lanes.waiting.drain(..));
             }
-            if running.is_empty() && lanes.waiting.is_empty() && (self.must_stop(Duration::ZERO) || !lanes.share_leftover()) {
+            if running.is_empty()
+                && lanes.waiting.is_empty()
+                && (self.must_stop(Duration::ZERO) || !lanes.share_leftover())
+            {
                 break;
             }
-            let free = self.sizes.partitions_at_once.saturating_sub(running.len()).min(lanes.waiting.len());
+            let free = self
+                .sizes
+                .partitions_at_once
+                .saturating_sub(running.len())
+                .min(lanes.waiting.len());
             let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
             let positions: Vec<_> = starting.iter().filter_map(Lane::position).collect();
-            if let Err(error) = if positions.is_empty() { Ok(()) } else { self.source.start(&positions) } {
+            if let Err(error) = if positions.is_empty() {
+                Ok(())
+            } else {
+                self.source.start(&positions)
+            } {
                 lanes.refused(starting, &error);
                 self.abort();
                 continue;
@@ -264,7 +285,10 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
 
     async fn flush_parked(&self, parked: &mut [Lane]) {
         let now_ms = self.now_ms();
-        for lane in parked.iter_mut().filter(|lane| lane.ledger.due_at_ms().is_some_and(|due| due <= now_ms)) {
+        for lane in parked
+            .iter_mut()
+            .filter(|lane| lane.ledger.due_at_ms().is_some_and(|due| due <= now_ms))
+        {
             lane.flush(self, &Ending::Interim).await;
         }
     }
@@ -277,7 +301,9 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
 
     /// When a wait must end: when a cursor is due to be written, or the time is over.
     fn wake_at(&self, due_ms: Option<u64>) -> Instant {
-        due_ms.map_or(self.stop.at, |due| (self.started + Duration::from_millis(due)).min(self.stop.at))
+        due_ms.map_or(self.stop.at, |due| {
+            (self.started + Duration::from_millis(due)).min(self.stop.at)
+        })
     }
 
     /// Until when a question to the brokers may take.
@@ -300,7 +326,8 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
     }
 
     fn interrupted(&self, interrupt: Interrupt) -> bool {
-        self.halt.send_if_modified(|halt| std::mem::replace(halt, interrupt.max(*halt)) < interrupt);
+        self.halt
+            .send_if_modified(|halt| std::mem::replace(halt, interrupt.max(*halt)) < interrupt);
         interrupt > Interrupt::No
     }
 

@@ -132,7 +132,9 @@ impl Ledger {
     }
 
     fn care(&self) -> Option<u32> {
-        self.careful_until.filter(|(until, _)| self.settled < *until).map(|(_, crashes)| crashes)
+        self.careful_until
+            .filter(|(until, _)| self.settled < *until)
+            .map(|(_, crashes)| crashes)
     }
 
     /// After one crash a 32nd of the largest first chunk a dead run may have
@@ -148,7 +150,10 @@ impl Ledger {
     /// Records came: all of `records` that lie before the end are taken, and
     /// their number is returned. The rest belongs to a later run.
     pub fn polled(&mut self, records: &[Record]) -> usize {
-        let taken = records.iter().take_while(|record| record.offset < self.to.get()).count();
+        let taken = records
+            .iter()
+            .take_while(|record| record.offset < self.to.get())
+            .count();
         if let Some(next) = records[..taken].last().and_then(|last| NextOffset::after(last.offset)) {
             self.polled = next;
         }
@@ -236,7 +241,11 @@ impl Ledger {
     /// How many records could still be read here.
     #[must_use]
     pub fn wish(&self) -> u64 {
-        if self.failed { 0 } else { self.polled.distance_to(self.to) }
+        if self.failed {
+            0
+        } else {
+            self.polled.distance_to(self.to)
+        }
     }
 
     /// When a cursor that is settled but not written is due, by the monotonic clock.

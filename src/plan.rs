@@ -155,7 +155,9 @@ pub fn needs_earliest(facts: &Facts) -> bool {
 pub fn highest_cursors(facts: &[Facts]) -> BTreeMap<Arc<str>, i32> {
     let mut highest = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.cursor.is_some()) {
-        let entry = highest.entry(fact.partition.topic.clone()).or_insert(fact.partition.partition);
+        let entry = highest
+            .entry(fact.partition.topic.clone())
+            .or_insert(fact.partition.partition);
         *entry = (*entry).max(fact.partition.partition);
     }
     highest
@@ -165,7 +167,9 @@ pub fn highest_cursors(facts: &[Facts]) -> BTreeMap<Arc<str>, i32> {
 /// made: its number is above all of theirs.
 #[must_use]
 pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i32>) -> bool {
-    highest.get(&partition.topic).is_some_and(|highest| partition.partition > *highest)
+    highest
+        .get(&partition.topic)
+        .is_some_and(|highest| partition.partition > *highest)
 }
 
 /// The decision for each partition, in the order of `facts`.
@@ -175,7 +179,10 @@ pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i
 #[must_use]
 pub fn decide_all(facts: &[Facts], policy: &Policy) -> Vec<Decision> {
     let highest = highest_cursors(facts);
-    facts.iter().map(|fact| decide(fact, appeared_later(&fact.partition, &highest), policy)).collect()
+    facts
+        .iter()
+        .map(|fact| decide(fact, appeared_later(&fact.partition, &highest), policy))
+        .collect()
 }
 
 /// The decision for one partition: the table at the top of this module.
@@ -203,10 +210,19 @@ fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &
         return Decision::Held(until_ms);
     }
     let too_early = |try_at: i64| try_at > policy.now_ms;
-    if cursor.failures().and_then(|failure| failure.next_try_at_ms).is_some_and(too_early) {
+    if cursor
+        .failures()
+        .and_then(|failure| failure.next_try_at_ms)
+        .is_some_and(too_early)
+    {
         return Decision::BackingOff;
     }
-    let read = |from, why| Decision::Read { from, to: end, why, seen: Seen::Item(cursor.clone()) };
+    let read = |from, why| Decision::Read {
+        from,
+        to: end,
+        why,
+        seen: Seen::Item(cursor.clone()),
+    };
     let stored = cursor.next;
     if stored == end {
         return Decision::Idle;
@@ -222,16 +238,28 @@ fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &
                 "the stored position (next offset {stored}) lies past the end of the log ({end}): \
                  the topic was recreated or truncated"
             )),
-            OnTruncation::Earliest => read(earliest.min(end), Why::Truncated { stored, passed_over: None }),
+            OnTruncation::Earliest => read(
+                earliest.min(end),
+                Why::Truncated {
+                    stored,
+                    passed_over: None,
+                },
+            ),
             OnTruncation::Latest => {
-                let range = LostRange { first: earliest.get(), last: end.last_processed() };
+                let range = LostRange {
+                    first: earliest.get(),
+                    last: end.last_processed(),
+                };
                 let passed_over = (earliest < end).then_some(range);
                 read(end, Why::Truncated { stored, passed_over })
             }
         };
     }
     if stored < earliest {
-        let lost = LostRange { first: stored.get(), last: earliest.last_processed() };
+        let lost = LostRange {
+            first: stored.get(),
+            last: earliest.last_processed(),
+        };
         return match policy.on_retention_loss {
             OnRetentionLoss::Halt => Decision::RetentionLoss(lost),
             OnRetentionLoss::Continue => read(earliest, Why::Lost(lost)),
@@ -248,7 +276,12 @@ fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) 
     };
     match start {
         Some(Ok(start)) if *start >= end => Decision::Idle,
-        Some(Ok(start)) => Decision::Read { from: *start, to: end, why, seen: Seen::Nothing { start: *start } },
+        Some(Ok(start)) => Decision::Read {
+            from: *start,
+            to: end,
+            why,
+            seen: Seen::Nothing { start: *start },
+        },
         Some(Err(unavailable)) => Decision::Unavailable(unavailable.to_string()),
         None => Decision::Unavailable("its start position is not known".into()),
     }
@@ -289,7 +322,10 @@ pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
         Decision::Read { from, to, .. } => from.distance_to(*to),
         _ => 0,
     };
-    let updated_at_ms = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
+    let updated_at_ms = facts
+        .cursor
+        .as_ref()
+        .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
     Wish { records, updated_at_ms }
 }
 
@@ -308,7 +344,9 @@ pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
 /// | 2 | 9, 9, 9 | 1, 1, 0 |
 #[must_use]
 pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
-    let Some(budget) = budget else { return wishes.iter().map(|wish| wish.records).collect() };
+    let Some(budget) = budget else {
+        return wishes.iter().map(|wish| wish.records).collect();
+    };
     let (level, mut rest) = level(wishes, budget);
     let mut shares: Vec<u64> = wishes.iter().map(|wish| wish.records.min(level)).collect();
     let mut oldest_first: Vec<usize> = (0..wishes.len()).filter(|&i| wishes[i].records > level).collect();
@@ -343,7 +381,13 @@ mod tests {
     use super::*;
 
     fn wishes(records: &[u64]) -> Vec<Wish> {
-        records.iter().map(|&records| Wish { records, updated_at_ms: Some(0) }).collect()
+        records
+            .iter()
+            .map(|&records| Wish {
+                records,
+                updated_at_ms: Some(0),
+            })
+            .collect()
     }
 
     #[test]
@@ -357,8 +401,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_divided_goes_to_those_written_the_longest_ago() {
-        let wish = |updated_at_ms| Wish { records: 9, updated_at_ms };
-        assert_eq!(fair_shares(&[wish(Some(30)), wish(Some(20)), wish(Some(10))], Some(2)), [0, 1, 1]);
-        assert_eq!(fair_shares(&[wish(Some(30)), wish(None), wish(Some(10))], Some(1)), [0, 1, 0]);
+        let wish = |updated_at_ms| Wish {
+            records: 9,
+            updated_at_ms,
+        };
+        assert_eq!(
+            fair_shares(&[wish(Some(30)), wish(Some(20)), wish(Some(10))], Some(2)),
+            [0, 1, 1]
+        );
+        assert_eq!(
+            fair_shares(&[wish(Some(30)), wish(None), wish(Some(10))], Some(1)),
+            [0, 1, 0]
+        );
     }
 }

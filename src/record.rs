@@ -17,7 +17,10 @@ pub struct TopicPartition {
 impl TopicPartition {
     /// The partition `partition` of `topic`.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
-        Self { topic: topic.into(), partition }
+        Self {
+            topic: topic.into(),
+            partition,
+        }
     }
 }
 
@@ -159,7 +162,11 @@ impl Chunk {
     #[must_use]
     pub fn new(records: Vec<Record>) -> Option<Self> {
         debug_assert!(records.is_sorted_by(|a, b| a.offset < b.offset && a.partition == b.partition));
-        if records.is_empty() { None } else { Some(Self { records }) }
+        if records.is_empty() {
+            None
+        } else {
+            Some(Self { records })
+        }
     }
 
     /// The partition that all records are from.

@@ -101,7 +101,11 @@ pub struct LastOffsets {
 impl Serialize for LastOffsets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.entries.iter().map(|(partition, offset)| {
-            let key = if self.with_topic { partition.to_string() } else { partition.partition.to_string() };
+            let key = if self.with_topic {
+                partition.to_string()
+            } else {
+                partition.partition.to_string()
+            };
             (key, offset)
         }))
     }
@@ -118,7 +122,10 @@ pub struct Place {
 
 impl From<&TopicPartition> for Place {
     fn from(partition: &TopicPartition) -> Self {
-        Self { topic: partition.topic.to_string(), partition: partition.partition }
+        Self {
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+        }
     }
 }
 
@@ -268,8 +275,10 @@ pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_
     ];
     // A lag that nobody could look at is no lag of 0.
     figures.extend(counts.lag.map(|lag| count("OffsetLag", lag)));
-    let metrics: Vec<_> =
-        figures.iter().map(|(name, unit, _)| serde_json::json!({ "Name": name, "Unit": unit })).collect();
+    let metrics: Vec<_> = figures
+        .iter()
+        .map(|(name, unit, _)| serde_json::json!({ "Name": name, "Unit": unit }))
+        .collect();
     let mut line = serde_json::json!({
         "_aws": {
             "Timestamp": now_ms,
@@ -294,7 +303,12 @@ mod tests {
 
     #[test]
     fn an_idle_report_has_the_shape_of_the_contract() {
-        let json = serde_json::to_string(&RunReport { stop_reason: Some(StopReason::CaughtUp), lag: Some(0), ..Default::default() }).expect("a report is JSON");
+        let json = serde_json::to_string(&RunReport {
+            stop_reason: Some(StopReason::CaughtUp),
+            lag: Some(0),
+            ..Default::default()
+        })
+        .expect("a report is JSON");
         assert_eq!(
             json,
             "{\"status\":\"success\",\"messages_processed\":0,\"last_offsets\":{},\"stop_reason\":\"caught_up\",\
@@ -306,9 +320,15 @@ mod tests {
     #[test]
     fn last_offsets_are_in_order_and_name_the_topic_where_there_are_several() {
         let entries = vec![(TopicPartition::new("t", 2), 5), (TopicPartition::new("t", 10), -1)];
-        let one = LastOffsets { entries: entries.clone(), with_topic: false };
+        let one = LastOffsets {
+            entries: entries.clone(),
+            with_topic: false,
+        };
         assert_eq!(serde_json::to_string(&one).expect("JSON"), r#"{"2":5,"10":-1}"#);
-        let several = LastOffsets { entries, with_topic: true };
+        let several = LastOffsets {
+            entries,
+            with_topic: true,
+        };
         assert_eq!(serde_json::to_string(&several).expect("JSON"), r#"{"t-2":5,"t-10":-1}"#);
     }
 
@@ -316,11 +336,23 @@ mod tests {
     fn a_lag_that_nobody_could_look_at_is_not_a_metric_of_zero() {
         let unknown = metrics_line("g", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
         assert!(!unknown.contains("OffsetLag"), "{unknown}");
-        let known = metrics_line("g", "t", &TopicCounts { lag: Some(0), ..Default::default() }, 7, 1_700_000_000_000);
+        let known = metrics_line(
+            "g",
+            "t",
+            &TopicCounts {
+                lag: Some(0),
+                ..Default::default()
+            },
+            7,
+            1_700_000_000_000,
+        );
         let line: serde_json::Value = serde_json::from_str(&known).expect("JSON");
         assert_eq!(line["OffsetLag"], 0);
         assert_eq!(line["RunDuration"], 7);
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "KafkaConsumer");
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(9));
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len),
+            Some(9)
+        );
     }
 }

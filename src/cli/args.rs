@@ -12,9 +12,11 @@ use crate::event::Shard;
 /// Lambda the same code runs on a schedule.
 #[derive(Debug, Parser)]
 #[command(name = "kafka-consumer", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 a partition is blocked, truncated \
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 a partition is blocked, truncated \
                         or lost while the others were done.\n\nEvery setting is also an environment variable, the same \
-                        as in Lambda. Logs go to stderr; RUST_LOG sets their level.")]
+                        as in Lambda. Logs go to stderr; RUST_LOG sets their level."
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -82,7 +84,11 @@ pub(super) struct Selection {
 
 fn every(text: &str) -> Result<Duration, String> {
     let every = humantime::parse_duration(text).map_err(|error| format!("{error}; allowed: 60s, 5m, 1h"))?;
-    if every < Duration::from_secs(1) { Err("allowed: 1s or more".into()) } else { Ok(every) }
+    if every < Duration::from_secs(1) {
+        Err("allowed: 1s or more".into())
+    } else {
+        Ok(every)
+    }
 }
 
 /// The settings given as flags, as the variables they stand for.
@@ -102,7 +108,10 @@ const HEADING: &str = "Settings (also environment variables)";
 impl Args for Settings {
     fn augment_args(command: clap::Command) -> clap::Command {
         let flags = SETTINGS.iter().map(|setting| {
-            let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+            let default = setting
+                .default
+                .map(|default| format!(" [default: {default}]"))
+                .unwrap_or_default();
             let arg = Arg::new(setting.variable)
                 .long(setting.flag())
                 .value_name("VALUE")
@@ -144,7 +153,11 @@ impl FromArgMatches for Settings {
             let value = matches.get_one::<String>(setting.variable)?;
             Some((setting.variable.to_owned(), value.clone()))
         });
-        let properties = matches.get_many::<(String, String)>("property").into_iter().flatten().cloned();
+        let properties = matches
+            .get_many::<(String, String)>("property")
+            .into_iter()
+            .flatten()
+            .cloned();
         self.pairs.extend(named.chain(properties));
         Ok(())
     }
@@ -170,13 +183,24 @@ mod tests {
 
     #[test]
     fn every_setting_is_a_flag_and_its_alias_means_the_same() {
-        let cli = Cli::try_parse_from(["kafka-consumer", "run", "--topic", "t", "--max-messages=7", "-Xfetch.min.bytes=1"])
-            .expect("these are arguments");
+        let cli = Cli::try_parse_from([
+            "kafka-consumer",
+            "run",
+            "--topic",
+            "t",
+            "--max-messages=7",
+            "-Xfetch.min.bytes=1",
+        ])
+        .expect("these are arguments");
         let pairs: Vec<_> = cli.settings.pairs().collect();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             pairs,
-            [pair("KAFKA_TOPIC", "t"), pair("MAX_MESSAGES", "7"), pair("KAFKA_FETCH_MIN_BYTES", "1")]
+            [
+                pair("KAFKA_TOPIC", "t"),
+                pair("MAX_MESSAGES", "7"),
+                pair("KAFKA_FETCH_MIN_BYTES", "1")
+            ]
         );
     }
 

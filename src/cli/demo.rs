@@ -41,8 +41,12 @@ struct Document {
     check: Check,
 }
 
-pub(super) async fn demo(out: &Out) -> Result<Exit, Error> {
-    let mut demo = Demo { story: Story::new(out.format), job: Job::start().await?, ticks: vec![] };
+pub(super) async fn demo(out: Out) -> Result<Exit, Error> {
+    let mut demo = Demo {
+        story: Story::new(out.format),
+        job: Job::start().await?,
+        ticks: vec![],
+    };
     demo.orders_arrive().await?;
     demo.first_tick().await?;
     let in_hand = demo.tick_that_dies().await?;
@@ -52,7 +56,13 @@ pub(super) async fn demo(out: &Out) -> Result<Exit, Error> {
     let check = demo.account_for_every_order(&in_hand).await?;
     let passed = check.passed;
     if out.format == Format::Json {
-        out.say("", &Document { ticks: demo.ticks, check });
+        out.say(
+            "",
+            &Document {
+                ticks: demo.ticks,
+                check,
+            },
+        );
     }
     Ok(if passed { Exit::Done } else { Exit::Failed })
 }
@@ -120,7 +130,8 @@ impl Demo {
         self.story.heading("New orders arrive");
         self.story.tell(story::NEW_ORDERS);
         self.job.produce(LATER).await?;
-        self.story.tell(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
+        self.story
+            .tell(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
         for _ in 0..MOST_TICKS {
             self.story.tell("A minute later.");
             self.job.pass(EVERY);
@@ -177,7 +188,15 @@ impl Demo {
 }
 
 fn words(check: &Check) -> String {
-    let Check { orders, handled, handled_twice, in_hand_at_the_crash, skipped, handled_more_often, .. } = check;
+    let Check {
+        orders,
+        handled,
+        handled_twice,
+        in_hand_at_the_crash,
+        skipped,
+        handled_more_often,
+        ..
+    } = check;
     if check.passed {
         format!(
             "Every order was handled at least once: all {orders} of them. {handled_twice} were handled twice because \

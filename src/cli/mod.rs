@@ -58,7 +58,7 @@ pub fn main() -> i32 {
         }
     };
     let out = Out { format: cli.output };
-    let exit = match runtime.block_on(dispatch(cli, &out)) {
+    let exit = match runtime.block_on(dispatch(cli, out)) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("{error}");
@@ -70,7 +70,7 @@ pub fn main() -> i32 {
     exit as i32
 }
 
-async fn dispatch(cli: Cli, out: &Out) -> Result<Exit, Error> {
+async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
     match cli.command {
         Command::Run(arguments) => run::run(config(&cli.settings)?, arguments, out).await,
         Command::Plan(arguments) => run::plan(config(&cli.settings)?, &arguments, out).await,
@@ -88,7 +88,10 @@ async fn dispatch(cli: Cli, out: &Out) -> Result<Exit, Error> {
 
 /// The settings: the environment first, then the flags, which win.
 fn config(settings: &args::Settings) -> Result<Config, Error> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    // Names and values that are no text cannot be ours.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Config::from_lookup(variables.chain(settings.pairs()))
         .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))
 }
@@ -96,8 +99,14 @@ fn config(settings: &args::Settings) -> Result<Config, Error> {
 fn log_to_stderr(cli: &Cli) {
     #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
-    let default = if matches!(cli.command, Command::Demo) { "error" } else { "info" };
-    let filter = level.and_then(|level| EnvFilter::try_new(level).ok()).unwrap_or_else(|| EnvFilter::new(default));
+    let default = if matches!(cli.command, Command::Demo) {
+        "error"
+    } else {
+        "info"
+    };
+    let filter = level
+        .and_then(|level| EnvFilter::try_new(level).ok())
+        .unwrap_or_else(|| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

@@ -18,7 +18,7 @@ pub(super) struct Out {
 
 impl Out {
     /// Writes an answer.
-    pub(super) fn answer(&self, answer: &Answer) {
+    pub(super) fn answer(self, answer: &Answer) {
         match answer {
             Answer::Run(report) => self.say(&run_table(report), answer),
             Answer::Plan(plan) => self.say(&plan_table(plan), answer),
@@ -26,7 +26,7 @@ impl Out {
     }
 
     /// Writes `words` for people, or `value` for programs.
-    pub(super) fn say(&self, words: &str, value: &impl Serialize) {
+    pub(super) fn say(self, words: &str, value: &impl Serialize) {
         match self.format {
             Format::Table => write_line(words),
             Format::Json => write_line(&serde_json::to_string(value).unwrap_or_default()),
@@ -46,7 +46,10 @@ pub(super) fn write_line(line: &str) {
 
 pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(headings);
     for column in right_aligned {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -112,11 +115,20 @@ fn remarks(report: &RunReport) -> Vec<String> {
         lines.push(format!("paused: {}", at(place)));
     }
     for range in &report.skipped {
-        lines.push(format!("skipped: {} offset {}: {}", at(&range.place), range.first_offset, range.reason));
+        lines.push(format!(
+            "skipped: {} offset {}: {}",
+            at(&range.place),
+            range.first_offset,
+            range.reason
+        ));
     }
     for range in &report.lost {
         let (first, last) = (range.first_offset, range.last_offset);
-        lines.push(format!("lost: {} offsets {first} to {last}: {}", at(&range.place), range.reason));
+        lines.push(format!(
+            "lost: {} offsets {first} to {last}: {}",
+            at(&range.place),
+            range.reason
+        ));
     }
     for blocked in &report.blocked {
         lines.push(format!(

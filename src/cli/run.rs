@@ -28,7 +28,11 @@ impl From<&Selection> for RunRequest {
             partitions
         });
         // The limit is a setting here.
-        Self { max_messages: None, partitions, shard: selection.shard }
+        Self {
+            max_messages: None,
+            partitions,
+            shard: selection.shard,
+        }
     }
 }
 
@@ -44,7 +48,7 @@ async fn parts(config: Config) -> Result<CliParts, Error> {
     })
 }
 
-pub(super) async fn plan(config: Config, selection: &Selection, out: &Out) -> Result<Exit, Error> {
+pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = once(&parts, &Request::Plan(selection.into()), interrupt).await?;
@@ -52,7 +56,7 @@ pub(super) async fn plan(config: Config, selection: &Selection, out: &Out) -> Re
     Ok(Exit::Done)
 }
 
-pub(super) async fn run(config: Config, arguments: RunArgs, out: &Out) -> Result<Exit, Error> {
+pub(super) async fn run(config: Config, arguments: RunArgs, out: Out) -> Result<Exit, Error> {
     let interrupt = signals::interrupts()?;
     let parts = parts(config).await?;
     let request = Request::Run((&arguments.selection).into());
@@ -84,7 +88,7 @@ async fn again_and_again(
     request: &Request,
     every: Duration,
     mut interrupt: watch::Receiver<Interrupt>,
-    out: &Out,
+    out: Out,
 ) -> Result<(), Error> {
     while *interrupt.borrow() == Interrupt::No {
         let next = parts.clock.now() + every;
@@ -99,7 +103,7 @@ async fn again_and_again(
 }
 
 /// The report on stdout; a failure on stderr, last.
-fn tell(invoked: &Invoked, out: &Out) -> Exit {
+fn tell(invoked: &Invoked, out: Out) -> Exit {
     out.answer(&invoked.answer);
     match invoked.error() {
         None => Exit::Done,

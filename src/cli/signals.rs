@@ -17,7 +17,10 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn interrupts() -> Result<watch::Receiver<Interrupt>, Error> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
-            Error::new(ErrorType::InvalidConfiguration, format!("signals cannot be received here: {error}"))
+            Error::new(
+                ErrorType::InvalidConfiguration,
+                format!("signals cannot be received here: {error}"),
+            )
         })
     };
     let (mut ctrl_c, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

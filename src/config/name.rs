@@ -30,10 +30,7 @@ pub(super) fn bootstrap_servers(text: &str, security_protocol: &str) -> Result<S
         let address = match server.split_once("://") {
             None => server,
             Some((protocol, address)) => {
-                if !PROTOCOLS
-                    .iter()
-                    .any(|known| known.eq_ignore_ascii_case(protocol))
-                {
+                if !PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(protocol)) {
                     return Err(NotAllowed::new("must be host:port, comma-separated"));
                 }
                 if !protocol.eq_ignore_ascii_case(security_protocol) {
@@ -60,17 +57,15 @@ fn is_address(address: &str) -> bool {
         };
         (host.parse::<Ipv6Addr>().is_ok(), port)
     } else {
-        let (host, port) = address
-            .find(':')
-            .map_or((address, ""), |at| address.split_at(at));
+        let (host, port) = address.find(':').map_or((address, ""), |at| address.split_at(at));
         let valid = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
         (!host.is_empty() && host.chars().all(valid), port)
     };
     // librdkafka reads an address without a port as port 9092.
     let port_is_valid = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| {
-            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)
-        });
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0));
     host_is_valid && port_is_valid
 }
 
@@ -124,9 +119,7 @@ pub(super) fn table(text: &str) -> Result<String, NotAllowed> {
     };
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     match name {
-        Some(name) if TABLE_CHARS.contains(&name.len()) && name.bytes().all(valid) => {
-            Ok(text.to_owned())
-        }
+        Some(name) if TABLE_CHARS.contains(&name.len()) && name.bytes().all(valid) => Ok(text.to_owned()),
         _ => Err(NotAllowed::new(
             "must be the name of a table, 3 to 255 of a-z, A-Z, 0-9, `.`, `_` and `-`, or its ARN (arn:aws:dynamodb:<region>:<account>:table/<name>)",
         )),

@@ -39,9 +39,7 @@ pub struct NotAllowed {
 impl NotAllowed {
     /// An error with this reason: half a sentence that can follow the variable and the value.
     pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 

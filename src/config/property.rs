@@ -50,18 +50,12 @@ pub fn property_of(variable: &str) -> Option<String> {
 /// The variable that sets a property: `KAFKA_SECURITY_PROTOCOL` for `security.protocol`.
 #[must_use]
 pub fn variable_of(property: &str) -> String {
-    let name = property
-        .replace('_', "__")
-        .replace('-', "___")
-        .replace('.', "_");
+    let name = property.replace('_', "__").replace('-', "___").replace('.', "_");
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
 /// Reads all properties from the variables that are set, and adds what is wrong to `problems`.
-pub(super) fn read(
-    vars: &BTreeMap<String, String>,
-    problems: &mut Vec<InvalidSetting>,
-) -> BTreeMap<String, String> {
+pub(super) fn read(vars: &BTreeMap<String, String>, problems: &mut Vec<InvalidSetting>) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();
     let mut given: BTreeMap<String, &str> = BTreeMap::new();
     for (variable, value) in vars {
@@ -76,10 +70,7 @@ pub(super) fn read(
             Entry::Occupied(entry) => {
                 problems.push(InvalidSetting::name(
                     variable,
-                    format!(
-                        "means the same property as {}; set one of them only",
-                        entry.get()
-                    ),
+                    format!("means the same property as {}; set one of them only", entry.get()),
                 ));
                 continue;
             }
@@ -112,16 +103,12 @@ fn canonical(property: &str) -> &str {
 
 fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetting> {
     if let Some((named, _)) = NAMED.iter().find(|(_, name)| *name == property) {
-        return Err(InvalidSetting::name(
-            variable,
-            format!("use {named}, in this spelling"),
-        ));
+        return Err(InvalidSetting::name(variable, format!("use {named}, in this spelling")));
     }
     if let Some(reason) = refusal(property) {
         return Err(InvalidSetting::name(variable, reason));
     }
-    let not_allowed =
-        |reason: String| InvalidSetting::value(variable, value, NotAllowed::new(reason));
+    let not_allowed = |reason: String| InvalidSetting::value(variable, value, NotAllowed::new(reason));
     if canonical(property) == "sasl.mechanisms" && !MECHANISMS.contains(&value) {
         return Err(not_allowed(match value {
             "AWS_MSK_IAM" => "not available in this version yet; use SCRAM-SHA-512 with \
@@ -135,9 +122,9 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
     config.set(property, value);
     match config.create_native_config() {
         Ok(native) => match native.get(property) {
-            Ok(read) if !is_secret(property) && is_misread(value, &read) => Err(not_allowed(
-                format!("would be read as {read}; write a plain number, without a unit"),
-            )),
+            Ok(read) if !is_secret(property) && is_misread(value, &read) => Err(not_allowed(format!(
+                "would be read as {read}; write a plain number, without a unit"
+            ))),
             _ => Ok(()),
         },
         // The value is not shown: it may be the password of a misspelt sasl.password.
@@ -149,14 +136,9 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
             Err(not_allowed(description))
         }
         // Neither name nor value reached librdkafka, so this too may be a misspelt sasl.password.
-        Err(KafkaError::Nul(_)) => Err(InvalidSetting::name(
-            variable,
-            "must not hold a NUL character",
-        )),
+        Err(KafkaError::Nul(_)) => Err(InvalidSetting::name(variable, "must not hold a NUL character")),
         // librdkafka's own words repeat the value.
-        Err(_) => Err(not_allowed(format!(
-            "is no value for librdkafka's `{property}`"
-        ))),
+        Err(_) => Err(not_allowed(format!("is no value for librdkafka's `{property}`"))),
     }
 }
 
@@ -170,18 +152,14 @@ fn refusal(property: &str) -> Option<&'static str> {
         "auto.offset.reset" => {
             "owned by the program: it would skip records silently; use START_POSITION, ON_RETENTION_LOSS and ON_TRUNCATION"
         }
-        "enable.partition.eof" => {
-            "owned by the program: it tells a run that it has caught up; remove it"
-        }
+        "enable.partition.eof" => "owned by the program: it tells a run that it has caught up; remove it",
         "check.crcs" => "owned by the program: damaged records are always detected; remove it",
         "plugin.library.paths" => "not available: it would load code into the process; remove it",
         "secret.arn" => {
             "not available in this version yet; use KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or \
              KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM"
         }
-        "ca.secret.arn" => {
-            "not available in this version yet; use KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION"
-        }
+        "ca.secret.arn" => "not available in this version yet; use KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION",
         _ => return None,
     })
 }
@@ -203,14 +181,11 @@ fn unknown(property: &str) -> String {
 
 /// The variable that may have been meant. Names that the program owns are never suggested.
 fn suggestion(property: &str) -> Option<String> {
-    similar_names(property).find_map(
-        |name| match NAMED.iter().find(|(_, named)| *named == name) {
-            Some((variable, _)) => Some((*variable).to_owned()),
-            // Names with `_` are call-backs and pointers, which no text can set.
-            None => (!name.contains('_') && refusal(&name).is_none() && exists(&name))
-                .then(|| variable_of(&name)),
-        },
-    )
+    similar_names(property).find_map(|name| match NAMED.iter().find(|(_, named)| *named == name) {
+        Some((variable, _)) => Some((*variable).to_owned()),
+        // Names with `_` are call-backs and pointers, which no text can set.
+        None => (!name.contains('_') && refusal(&name).is_none() && exists(&name)).then(|| variable_of(&name)),
+    })
 }
 
 /// Whether librdkafka knows the property. Asking for its value would not do: one that has none by

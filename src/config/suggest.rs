@@ -25,9 +25,7 @@ pub(super) fn similar_names(name: &str) -> impl Iterator<Item = String> {
         }
         names.remove(name.as_bytes());
     }
-    names
-        .into_iter()
-        .filter_map(|name| String::from_utf8(name).ok())
+    names.into_iter().filter_map(|name| String::from_utf8(name).ok())
 }
 
 /// One character left out, added, replaced, or swapped with its neighbour.

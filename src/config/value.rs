@@ -59,9 +59,7 @@ impl FromStr for MessageLimit {
         if text.eq_ignore_ascii_case("unlimited") {
             return Ok(Self::Unlimited);
         }
-        text.parse()
-            .map(Self::At)
-            .map_err(|_| NotAllowed::new(Self::ALLOWED))
+        text.parse().map(Self::At).map_err(|_| NotAllowed::new(Self::ALLOWED))
     }
 }
 

@@ -26,7 +26,10 @@ impl EmbeddedDynamoDb {
     /// When no port is free.
     pub async fn start() -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorType::TableUnreachable, format!("the embedded DynamoDB cannot be started: {error}"))
+            Error::new(
+                ErrorType::TableUnreachable,
+                format!("the embedded DynamoDB cannot be started: {error}"),
+            )
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| failed(&error))?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
@@ -38,7 +41,10 @@ impl EmbeddedDynamoDb {
                 tracing::error!(error, "the embedded DynamoDB stopped");
             }
         });
-        Ok(Self { endpoint: format!("http://{address}"), _stop: stop })
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            _stop: stop,
+        })
     }
 
     /// Its URL.

@@ -50,7 +50,10 @@ impl EmbeddedKafka {
             .mock_cluster()
             .ok_or_else(|| failed("the embedded Kafka cannot be started", &"librdkafka made no cluster"))?
             .bootstrap_servers();
-        Ok(Self { producer, bootstrap_servers })
+        Ok(Self {
+            producer,
+            bootstrap_servers,
+        })
     }
 
     /// `host:port` of the brokers, comma-separated.
@@ -73,7 +76,9 @@ impl EmbeddedKafka {
     /// When there is a topic of that name, or the name is none.
     pub async fn create_topic(&self, topic: &str, partitions: u16) -> Result<(), Error> {
         let refused = |error: KafkaError| failed(&format!("the topic {topic} cannot be made"), &error);
-        let cluster = self.cluster().ok_or_else(|| failed("the embedded Kafka is gone", &"no cluster"))?;
+        let cluster = self
+            .cluster()
+            .ok_or_else(|| failed("the embedded Kafka is gone", &"no cluster"))?;
         cluster.create_topic(topic, i32::from(partitions), 1).map_err(refused)?;
         drop(cluster);
         // The first record to a topic that the producer has not asked for
@@ -108,15 +113,21 @@ impl EmbeddedKafka {
         let mut offsets = Vec::with_capacity(sent);
         for _ in 0..sent {
             // Each record is answered, at the latest when its time is over.
-            offsets.push(acks.recv().await.unwrap_or(Err(KafkaError::Canceled)).map_err(refused)?);
+            offsets.push(
+                acks.recv()
+                    .await
+                    .unwrap_or(Err(KafkaError::Canceled))
+                    .map_err(refused)?,
+            );
         }
         Ok(offsets)
     }
 
     /// Queues one record; false if the queue is full.
     fn send(&self, topic: &str, partition: i32, value: &[u8], ack: &AckTo) -> KafkaResult<bool> {
-        let record: BaseRecord<'_, [u8], [u8], Box<AckTo>> =
-            BaseRecord::with_opaque_to(topic, Box::new(ack.clone())).partition(partition).payload(value);
+        let record: BaseRecord<'_, [u8], [u8], Box<AckTo>> = BaseRecord::with_opaque_to(topic, Box::new(ack.clone()))
+            .partition(partition)
+            .payload(value);
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),

@@ -42,8 +42,7 @@ impl fmt::Display for Shard {
 }
 
 /// What a shard may be, for messages.
-pub(super) const SHARD_ALLOWED: &str =
-    "must be text such as \"2/4\": the second of four shares, counted from 1";
+pub(super) const SHARD_ALLOWED: &str = "must be text such as \"2/4\": the second of four shares, counted from 1";
 
 impl FromStr for Shard {
     type Err = NotAllowed;

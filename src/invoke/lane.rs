@@ -61,7 +61,7 @@ pub(super) struct Outcome {
     pub(super) failed_tries: u64,
     pub(super) skipped: Vec<(i64, String)>,
     pub(super) lost: Option<(i64, i64, &'static str)>,
-    pub(super) held: Option<Option<i64>>,
+    pub(super) held: Option<Elsewhere>,
     pub(super) blocked: Option<(i64, Failures)>,
     pub(super) unavailable: Option<String>,
     pub(super) error: Option<Error>,
@@ -69,7 +69,13 @@ pub(super) struct Outcome {
 }
 
 impl Lane {
-    pub(super) fn new(consumer: Consumer, partition: TopicPartition, work: Work, share: u64, run_ms: (u64, i64)) -> Self {
+    pub(super) fn new(
+        consumer: Consumer,
+        partition: TopicPartition,
+        work: Work,
+        share: u64,
+        run_ms: (u64, i64),
+    ) -> Self {
         let Work { from, to, why, seen } = work;
         let care = crate::plan::care(&seen, run_ms.1);
         Self {
@@ -93,13 +99,25 @@ impl Lane {
 
     /// What this lane could still use of the budget.
     pub(super) fn wish(&self) -> Wish {
-        let Seen::Item(cursor) = &self.seen else { return Wish { records: self.ledger.wish(), updated_at_ms: None } };
-        Wish { records: self.ledger.wish(), updated_at_ms: cursor.updated_at_ms }
+        let Seen::Item(cursor) = &self.seen else {
+            return Wish {
+                records: self.ledger.wish(),
+                updated_at_ms: None,
+            };
+        };
+        Wish {
+            records: self.ledger.wish(),
+            updated_at_ms: cursor.updated_at_ms,
+        }
     }
 
     /// Where to fetch from; `None` where there is nothing to fetch.
     pub(super) fn position(&self) -> Option<(TopicPartition, NextOffset)> {
-        let next = if self.claimed { self.ledger.settled_at() } else { self.from };
+        let next = if self.claimed {
+            self.ledger.settled_at()
+        } else {
+            self.from
+        };
         (self.ledger.wish() > 0).then(|| (self.partition.clone(), next))
     }
 
@@ -130,7 +148,11 @@ impl Lane {
     /// How long the next record will take, once something is settled: a record
     /// that cannot be finished in time is better left to the next run.
     fn expected(&self) -> Duration {
-        if self.outcome.messages == 0 { Duration::ZERO } else { Duration::from_millis(self.record_ms) }
+        if self.outcome.messages == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(self.record_ms)
+        }
     }
 
     async fn claim<S: Store, K: Source, P: Processor, C: Clock>(&mut self, run: &Run<'_, S, K, P, C>) -> bool {
@@ -150,8 +172,10 @@ impl Lane {
                 self.claimed = true;
                 self.note_jump();
             }
-            Ok(Verdict::Edited { until_ms }) => self.outcome.held = Some(until_ms),
-            Ok(Verdict::TakenOver { .. } | Verdict::NotApplied) => self.outcome.held = Some(None),
+            Ok(Verdict::Edited { until_ms }) => self.outcome.held = Some(Elsewhere { until_ms }),
+            Ok(Verdict::TakenOver { .. } | Verdict::NotApplied) => {
+                self.outcome.held = Some(Elsewhere { until_ms: None });
+            }
             Err(error) => self.fail(error),
         }
         self.claimed
@@ -172,7 +196,10 @@ impl Lane {
     }
 
     async fn poll<S: Store, K: Source, P: Processor, C: Clock>(&mut self, run: &Run<'_, S, K, P, C>, records: usize) {
-        let limit = Limit { records, bytes: run.sizes.chunk_bytes };
+        let limit = Limit {
+            records,
+            bytes: run.sizes.chunk_bytes,
+        };
         let wake = run.wake_at(self.ledger.due_at_ms());
         let polled = tokio::select! {
             biased;
@@ -203,7 +230,10 @@ impl Lane {
     /// The end came before the end seen at the start: only control records lie
     /// between, or the log was cut.
     async fn check_end<S: Store, K: Source, P: Processor, C: Clock>(&mut self, run: &Run<'_, S, K, P, C>) {
-        let asked = run.source.look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until()).await;
+        let asked = run
+            .source
+            .look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until())
+            .await;
         match asked.map(|mut ends| ends.pop()) {
             Ok(Some(Ok(end))) if end >= self.ledger.to() => self.ledger.reached_end(),
             Ok(Some(Ok(end))) => self.fail(Error::new(
@@ -233,7 +263,10 @@ impl Lane {
             }
             return;
         };
-        let context = RunContext { stop_at: run.stop.at, attempt: self.attempts() + 1 };
+        let context = RunContext {
+            stop_at: run.stop.at,
+            attempt: self.attempts() + 1,
+        };
         let started = run.clock.now();
         let work = AssertUnwindSafe(run.processor.process(&chunk, &context)).catch_unwind();
         let ended = tokio::select! {
@@ -249,7 +282,10 @@ impl Lane {
             Err(panic) => {
                 // Which record it was is unknown: from here on, one at a time.
                 self.ledger.measured(1, u64::MAX / 2);
-                Progress { settled: 0, stop: Some(Failure::Retry(format!("the handler panicked: {}", words(&*panic)))) }
+                Progress {
+                    settled: 0,
+                    stop: Some(Failure::Retry(format!("the handler panicked: {}", words(&*panic)))),
+                }
             }
         };
         let settled = progress.settled.min(chunk.len());
@@ -287,27 +323,47 @@ impl Lane {
     }
 
     fn settle(&mut self, count: usize) {
-        let Some(last) = count.checked_sub(1).and_then(|last| self.in_hand.get(last)) else { return };
+        let Some(last) = count.checked_sub(1).and_then(|last| self.in_hand.get(last)) else {
+            return;
+        };
         self.ledger.settled(count, last);
-        self.outcome.first_offset = self.outcome.first_offset.or(self.in_hand.front().map(|first| first.offset));
+        self.outcome.first_offset = self
+            .outcome
+            .first_offset
+            .or(self.in_hand.front().map(|first| first.offset));
         self.outcome.messages += count as u64;
-        self.outcome.bytes += self.in_hand.drain(..count).map(|record| record.size_bytes() as u64).sum::<u64>();
+        self.outcome.bytes += self
+            .in_hand
+            .drain(..count)
+            .map(|record| record.size_bytes() as u64)
+            .sum::<u64>();
         self.tries = 0;
     }
 
     /// How often the record at the cursor was tried, over all runs.
     fn attempts(&self) -> u32 {
-        let Seen::Item(cursor) = &self.seen else { return self.tries };
-        let before = cursor.failures().filter(|failure| failure.offset == self.ledger.settled_at());
+        let Seen::Item(cursor) = &self.seen else {
+            return self.tries;
+        };
+        let before = cursor
+            .failures()
+            .filter(|failure| failure.offset == self.ledger.settled_at());
         before.map_or(0, |failure| failure.attempts).saturating_add(self.tries)
     }
 
     /// The first record in hand failed: try again, pass it over, or stop here.
-    async fn failed<S: Store, K: Source, P: Processor, C: Clock>(&mut self, run: &Run<'_, S, K, P, C>, failure: Failure) {
+    async fn failed<S: Store, K: Source, P: Processor, C: Clock>(
+        &mut self,
+        run: &Run<'_, S, K, P, C>,
+        failure: Failure,
+    ) {
         self.tries += 1;
         self.outcome.failed_tries += 1;
         let Some(offset) = self.in_hand.front().map(|record| record.offset) else {
-            return self.fail(Error::new(ErrorType::DestinationFailed, format!("{}: {failure}", self.partition)));
+            return self.fail(Error::new(
+                ErrorType::DestinationFailed,
+                format!("{}: {failure}", self.partition),
+            ));
         };
         let exhausted = self.attempts() >= run.config.max_attempts.get();
         match failure {
@@ -358,9 +414,16 @@ impl Lane {
     }
 
     fn back_off_ms(&self) -> i64 {
-        let Seen::Item(cursor) = &self.seen else { return FIRST_BACK_OFF_MS };
-        let still_there = cursor.failures().filter(|failure| failure.offset == self.ledger.settled_at());
-        next_back_off_ms(still_there.and_then(|failure| failure.next_try_at_ms), cursor.updated_at_ms)
+        let Seen::Item(cursor) = &self.seen else {
+            return FIRST_BACK_OFF_MS;
+        };
+        let still_there = cursor
+            .failures()
+            .filter(|failure| failure.offset == self.ledger.settled_at());
+        next_back_off_ms(
+            still_there.and_then(|failure| failure.next_try_at_ms),
+            cursor.updated_at_ms,
+        )
     }
 
     fn unfinished(&mut self, chunk: &Chunk) {
@@ -401,7 +464,7 @@ impl Lane {
             Ok(Verdict::TakenOver { by }) => self.fail(self.claim_lost(&by)),
             Ok(Verdict::Edited { .. } | Verdict::NotApplied) => {
                 tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
-                self.outcome.held = Some(None);
+                self.outcome.held = Some(Elsewhere { until_ms: None });
                 self.ledger.fail();
                 self.release(run).await;
             }
@@ -431,7 +494,11 @@ impl Lane {
 
     /// The last write: the cursor without its claim, or the claim alone.
     pub(super) async fn close<S: Store, K: Source, P: Processor, C: Clock>(&mut self, run: &Run<'_, S, K, P, C>) {
-        let lost = self.outcome.error.as_ref().is_some_and(|error| error.error_type == ErrorType::ClaimLost);
+        let lost = self
+            .outcome
+            .error
+            .as_ref()
+            .is_some_and(|error| error.error_type == ErrorType::ClaimLost);
         if lost || self.outcome.held.is_some() {
             return;
         }
@@ -439,12 +506,21 @@ impl Lane {
             Some((_, failures)) => Ending::Blocked(failures.clone()),
             None => Ending::Final,
         };
-        if self.ledger.settled_at() != self.ledger.stored_at() || ending != Ending::Final || self.outcome.stored.is_some() {
+        if self.ledger.settled_at() != self.ledger.stored_at()
+            || ending != Ending::Final
+            || self.outcome.stored.is_some()
+        {
             self.flush(run, &ending).await;
         } else {
             self.release(run).await;
         }
     }
+}
+
+/// The partition is in other hands: another run's, or an operator's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Elsewhere {
+    pub(super) until_ms: Option<i64>,
 }
 
 /// What a lane is to do: the [`Read`](crate::plan::Decision::Read) of a plan.
@@ -459,13 +535,20 @@ pub(super) struct Work {
 /// 1, 2, 4, 8, at most 15 minutes: twice what it was, which lies between the
 /// last failure's write and its next try.
 fn next_back_off_ms(next_try_at_ms: Option<i64>, written_at_ms: Option<i64>) -> i64 {
-    let before = next_try_at_ms.zip(written_at_ms).map(|(next, written)| next.saturating_sub(written));
-    before.map_or(FIRST_BACK_OFF_MS, |before| before.saturating_mul(2).clamp(FIRST_BACK_OFF_MS, LONGEST_BACK_OFF_MS))
+    let before = next_try_at_ms
+        .zip(written_at_ms)
+        .map(|(next, written)| next.saturating_sub(written));
+    before.map_or(FIRST_BACK_OFF_MS, |before| {
+        before.saturating_mul(2).clamp(FIRST_BACK_OFF_MS, LONGEST_BACK_OFF_MS)
+    })
 }
 
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST_ERROR {
-        let end = (0..=LONGEST_ERROR).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        let end = (0..=LONGEST_ERROR)
+            .rev()
+            .find(|&i| text.is_char_boundary(i))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
@@ -493,9 +576,15 @@ mod tests {
         let mut delays = vec![next_back_off_ms(None, None)];
         for _ in 0..5 {
             let written = 1_000_000;
-            delays.push(next_back_off_ms(delays.last().map(|delay| written + delay), Some(written)));
+            delays.push(next_back_off_ms(
+                delays.last().map(|delay| written + delay),
+                Some(written),
+            ));
         }
-        assert_eq!(delays.iter().map(|ms| ms / 60_000).collect::<Vec<_>>(), [1, 2, 4, 8, 15, 15]);
+        assert_eq!(
+            delays.iter().map(|ms| ms / 60_000).collect::<Vec<_>>(),
+            [1, 2, 4, 8, 15, 15]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Lane, Outcome, Work};
+use super::lane::{Elsewhere, Lane, Outcome, Work};
 use super::{Answer, Counts, Invoked, Lanes, Run};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
@@ -13,8 +13,8 @@ use crate::plan::{self, Decision, Facts};
 use crate::processor::Processor;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status,
-    StopReason, Unanswered, metrics_line,
+    Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
+    TopicCounts, Unanswered, metrics_line,
 };
 use crate::source::Source;
 use crate::store::Store;
@@ -22,7 +22,12 @@ use crate::store::Store;
 /// The work that a decision asks for, if it asks for any.
 pub(super) fn work(decision: &Decision) -> Option<Work> {
     match decision {
-        Decision::Read { from, to, why, seen } => Some(Work { from: *from, to: *to, why: *why, seen: seen.clone() }),
+        Decision::Read { from, to, why, seen } => Some(Work {
+            from: *from,
+            to: *to,
+            why: *why,
+            seen: seen.clone(),
+        }),
         _ => None,
     }
 }
@@ -33,11 +38,16 @@ pub(super) fn summarize<S: Store, K: Source, P: Processor, C: Clock>(
     facts: &[Facts],
     decisions: &[Decision],
     chosen: &[usize],
-    lanes: Lanes,
+    lanes: &Lanes,
     failed: Option<Error>,
 ) -> Invoked {
     let mut books = Books {
-        counts: run.config.topics.iter().map(|topic| (topic.clone(), Default::default())).collect(),
+        counts: run
+            .config
+            .topics
+            .iter()
+            .map(|topic| (topic.clone(), TopicCounts::default()))
+            .collect(),
         errors: failed.into_iter().collect(),
         ..Books::default()
     };
@@ -45,11 +55,15 @@ pub(super) fn summarize<S: Store, K: Source, P: Processor, C: Clock>(
     for &i in chosen {
         books.partition(&facts[i], &decisions[i], done.get(&facts[i].partition).copied());
     }
-    let Books { mut report, errors, counts } = books;
+    let Books {
+        mut report,
+        errors,
+        counts,
+    } = books;
     report.last_offsets.with_topic = run.config.topics.len() > 1;
     if !facts.is_empty() {
         report.lag = report.lag.or(chosen.is_empty().then_some(0));
-        report.stop_reason = Some(stop_reason(&report, &lanes));
+        report.stop_reason = Some(stop_reason(&report, lanes));
     }
     report.duration_ms = run.now_ms();
     if let Some(error) = worst(errors) {
@@ -59,10 +73,19 @@ pub(super) fn summarize<S: Store, K: Source, P: Processor, C: Clock>(
     let metrics = counts
         .iter()
         .map(|(topic, counts)| {
-            metrics_line(&run.config.group_id, topic, counts, report.duration_ms, run.clock.wall_ms())
+            metrics_line(
+                &run.config.group_id,
+                topic,
+                counts,
+                report.duration_ms,
+                run.clock.wall_ms(),
+            )
         })
         .collect();
-    Invoked { answer: Answer::Run(Box::new(report)), metrics }
+    Invoked {
+        answer: Answer::Run(Box::new(report)),
+        metrics,
+    }
 }
 
 #[derive(Default)]
@@ -111,14 +134,18 @@ impl Books {
         match decision {
             Decision::Read { .. } | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
-            Decision::Held(until) => self.report.held.push(Held { place: place.clone(), until: Some(*until) }),
+            Decision::Held(until) => self.report.held.push(Held {
+                place: place.clone(),
+                until: Some(*until),
+            }),
             Decision::BackingOff => {
                 let Some(Ok(cursor)) = &facts.cursor else { return };
                 let Some(failures) = cursor.failures() else { return };
                 counts.blocked += 1;
                 let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
                 let offset = failures.offset.get();
-                self.errors.push(blocked_error(partition, offset, &error, failures.next_try_at_ms));
+                self.errors
+                    .push(blocked_error(partition, offset, &error, failures.next_try_at_ms));
                 self.report.blocked.push(Blocked {
                     place: place.clone(),
                     offset,
@@ -152,9 +179,14 @@ impl Books {
     fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
         self.errors.push(Error::new(
             ErrorType::BrokerUnreachable,
-            format!("no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"),
+            format!(
+                "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"
+            ),
         ));
-        self.report.unavailable.push(Unanswered { place: place.clone(), error: error.to_owned() });
+        self.report.unavailable.push(Unanswered {
+            place: place.clone(),
+            error: error.to_owned(),
+        });
     }
 
     fn outcome(&mut self, place: &Place, partition: &TopicPartition, outcome: &Outcome) {
@@ -166,27 +198,41 @@ impl Books {
         self.report.messages_processed += outcome.messages;
         self.report.bytes += outcome.bytes;
         if let Some(stored) = outcome.stored {
-            self.report.last_offsets.entries.push((partition.clone(), stored.last_processed()));
+            self.report
+                .last_offsets
+                .entries
+                .push((partition.clone(), stored.last_processed()));
             // A jump that was not stored comes again, and is reported then.
             if let Some((first, last, reason)) = outcome.lost {
-                let range = OffsetRange { place: place.clone(), first_offset: first, last_offset: last, reason: reason.into() };
+                let range = OffsetRange {
+                    place: place.clone(),
+                    first_offset: first,
+                    last_offset: last,
+                    reason: reason.into(),
+                };
                 counts.lost += range.count();
                 self.report.lost.push(range);
             }
         }
-        self.report.skipped.extend(outcome.skipped.iter().map(|(offset, error)| OffsetRange {
-            place: place.clone(),
-            first_offset: *offset,
-            last_offset: *offset,
-            reason: error.clone(),
-        }));
-        if let Some(until) = outcome.held {
-            self.report.held.push(Held { place: place.clone(), until });
+        self.report
+            .skipped
+            .extend(outcome.skipped.iter().map(|(offset, error)| OffsetRange {
+                place: place.clone(),
+                first_offset: *offset,
+                last_offset: *offset,
+                reason: error.clone(),
+            }));
+        if let Some(Elsewhere { until_ms }) = outcome.held {
+            self.report.held.push(Held {
+                place: place.clone(),
+                until: until_ms,
+            });
         }
         if let Some((offset, failures)) = &outcome.blocked {
             counts.blocked += 1;
             let error = failures.error.clone().unwrap_or_default();
-            self.errors.push(blocked_error(partition, *offset, &error, failures.next_try_at_ms));
+            self.errors
+                .push(blocked_error(partition, *offset, &error, failures.next_try_at_ms));
             self.report.blocked.push(Blocked {
                 place: place.clone(),
                 offset: *offset,
@@ -204,7 +250,10 @@ impl Books {
 
 fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_at_ms: Option<i64>) -> Error {
     let again = next_try_at_ms.map_or_else(String::new, |ms| {
-        format!(" It is tried again after {}.", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
+        format!(
+            " It is tried again after {}.",
+            jiff::Timestamp::from_millisecond(ms).unwrap_or_default()
+        )
     });
     Error::new(
         ErrorType::PartitionBlocked,
@@ -230,7 +279,10 @@ fn worst(mut errors: Vec<Error>) -> Option<Error> {
 
 fn stop_reason(report: &RunReport, lanes: &Lanes) -> StopReason {
     let any = |stop: Stop| lanes.done.iter().any(|lane| lane.outcome.stop == Some(stop));
-    let unshared = lanes.done.iter().any(|lane| !lane.is_claimed() && lane.outcome.stop.is_none());
+    let unshared = lanes
+        .done
+        .iter()
+        .any(|lane| !lane.is_claimed() && lane.outcome.stop.is_none());
     if report.lag == Some(0) {
         StopReason::CaughtUp
     } else if lanes.interrupted {
@@ -281,20 +333,29 @@ pub(super) fn plan_report<S: Store, K: Source, P: Processor, C: Clock>(
     facts: &[Facts],
 ) -> PlanReport {
     let decisions = plan::decide_all(facts, &run.policy());
-    let chosen: Vec<usize> = (0..facts.len()).filter(|&i| request.includes(facts[i].partition.partition)).collect();
+    let chosen: Vec<usize> = (0..facts.len())
+        .filter(|&i| request.includes(facts[i].partition.partition))
+        .collect();
     let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
     let shares = plan::fair_shares(&wishes, run.budget(request.max_messages));
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
-    PlanReport { partitions: chosen.iter().zip(shares).map(planned).collect() }
+    PlanReport {
+        partitions: chosen.iter().zip(shares).map(planned).collect(),
+    }
 }
 
 fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedPartition {
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {
-        Decision::Read { why: plan::Why::Lost(range), .. } | Decision::RetentionLoss(range) => {
-            ("lost to retention", Some(format!("offsets {} to {}", range.first, range.last)))
+        Decision::Read {
+            why: plan::Why::Lost(range),
+            ..
         }
+        | Decision::RetentionLoss(range) => (
+            "lost to retention",
+            Some(format!("offsets {} to {}", range.first, range.last)),
+        ),
         Decision::Read { why, from, to, .. } if share > 0 || from == to => (why.as_str(), None),
         Decision::Read { why, .. } => ("no share of the limit", Some(why.as_str().to_owned())),
         Decision::Idle => ("up to date", None),
@@ -317,6 +378,7 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
 }
 
 fn at(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default().to_string()
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .unwrap_or_default()
+        .to_string()
 }
-

@@ -39,8 +39,9 @@ pub(super) async fn survey<S: Store, K: Source, P: Processor, C: Clock>(
     let highest = plan::highest_cursors(&facts);
     let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
     let pinned = run.config.start_position != StartPosition::Earliest;
-    let starts: Vec<usize> =
-        (0..facts.len()).filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i])).collect();
+    let starts: Vec<usize> = (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
+        .collect();
     let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
     for (i, looked) in earliest? {
         facts[i].earliest = Some(looked);
@@ -73,7 +74,13 @@ async fn cursors<S: Store, K: Source, P: Processor, C: Clock>(run: &Run<'_, S, K
 
 /// Every partition that the topics have, and every one that only the table has.
 fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
-    let fact = |partition, end, cursor| Facts { partition, end, earliest: None, cursor, start: None };
+    let fact = |partition, end, cursor| Facts {
+        partition,
+        end,
+        earliest: None,
+        cursor,
+        start: None,
+    };
     let mut facts: Vec<Facts> = ends
         .into_iter()
         .map(|(partition, end)| {
@@ -81,7 +88,11 @@ fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts
             fact(partition, Some(end), cursor)
         })
         .collect();
-    facts.extend(cursors.into_iter().map(|(partition, cursor)| fact(partition, None, Some(cursor))));
+    facts.extend(
+        cursors
+            .into_iter()
+            .map(|(partition, cursor)| fact(partition, None, Some(cursor))),
+    );
     facts.sort_by(|a, b| a.partition.cmp(&b.partition));
     facts
 }
@@ -95,7 +106,10 @@ async fn earliest<S: Store, K: Source, P: Processor, C: Clock>(
         return Ok(vec![]);
     }
     let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
-    let found = run.source.look_up(&partitions, LookUp::Earliest, run.ask_until()).await?;
+    let found = run
+        .source
+        .look_up(&partitions, LookUp::Earliest, run.ask_until())
+        .await?;
     Ok(wanted.into_iter().zip(found).collect())
 }
 
@@ -113,7 +127,9 @@ async fn start_positions<S: Store, K: Source, P: Processor, C: Clock>(
         return Ok(vec![]);
     }
     let partitions: Vec<TopicPartition> = starts.iter().map(|&i| facts[i].partition.clone()).collect();
-    run.source.look_up(&partitions, LookUp::AtTime(unix_ms), run.ask_until()).await
+    run.source
+        .look_up(&partitions, LookUp::AtTime(unix_ms), run.ask_until())
+        .await
 }
 
 /// Stores the start of each partition that has no cursor, the highest first:
@@ -132,9 +148,15 @@ async fn pin<S: Store, K: Source, P: Processor, C: Clock>(
         }
     }
     for topic in &run.config.topics {
-        let mut of_topic: Vec<_> = wanted.iter().filter(|(i, _)| facts[*i].partition.topic == *topic).copied().collect();
+        let mut of_topic: Vec<_> = wanted
+            .iter()
+            .filter(|(i, _)| facts[*i].partition.topic == *topic)
+            .copied()
+            .collect();
         of_topic.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
-        let Some((highest, rest)) = of_topic.split_first() else { continue };
+        let Some((highest, rest)) = of_topic.split_first() else {
+            continue;
+        };
         let first = pin_one(run, &facts[highest.0].partition, highest.1).await?;
         facts[highest.0].cursor = Some(Ok(first));
         let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, start)| {
@@ -160,7 +182,10 @@ async fn pin_one<S: Store, K: Source, P: Processor, C: Clock>(
     let consumer = run.consumer(&partition.topic);
     let write = claim::pin(start, run.started_wall_ms);
     match run.store.write(&consumer, partition.partition, &write).await? {
-        Written::Applied => Ok(Cursor { updated_at_ms: Some(run.started_wall_ms), ..Cursor::at(start) }),
+        Written::Applied => Ok(Cursor {
+            updated_at_ms: Some(run.started_wall_ms),
+            ..Cursor::at(start)
+        }),
         Written::Refused(Some(item)) => item.map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0)),
         // Refused by an item that is gone again, or no answer: the next run pins it.
         Written::Refused(None) => Err(unpinnable(partition, "its item was deleted meanwhile")),

@@ -68,7 +68,10 @@ where
     F: Fn(Option<T>, Record) -> Fut + Send + Sync,
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
-    Json { handle, value: PhantomData }
+    Json {
+        handle,
+        value: PhantomData,
+    }
 }
 
 struct Each<F> {
@@ -124,7 +127,10 @@ where
             return Progress { settled, stop: None };
         }
         if let Err(failure) = handle(record).await {
-            return Progress { settled, stop: Some(failure) };
+            return Progress {
+                settled,
+                stop: Some(failure),
+            };
         }
     }
     Progress::all(chunk)

@@ -1,7 +1,7 @@
 //! `DESTINATION=log`: one structured log line for each record.
 
-use crate::decode::{self, Value};
 use crate::config::MessageFormat;
+use crate::decode::{self, Value};
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
@@ -25,7 +25,7 @@ impl Processor for Log {
 }
 
 impl Log {
-    fn log(&self, record: &Record) {
+    fn log(self, record: &Record) {
         let (key, value) = if self.values { self.shown(record) } else { (None, None) };
         tracing::info!(
             topic = &*record.partition.topic,
@@ -40,7 +40,7 @@ impl Log {
         );
     }
 
-    fn shown(&self, record: &Record) -> (Option<String>, Option<String>) {
+    fn shown(self, record: &Record) -> (Option<String>, Option<String>) {
         let key = record.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned());
         let value = match decode::decode(self.format, record) {
             Ok(Value::Json(json)) => Some(json.get().to_owned()),

@@ -55,7 +55,10 @@ impl Progress {
     /// Every record of `chunk` is settled.
     #[must_use]
     pub fn all(chunk: &Chunk) -> Self {
-        Self { settled: chunk.len(), stop: None }
+        Self {
+            settled: chunk.len(),
+            stop: None,
+        }
     }
 }
 
@@ -107,7 +110,10 @@ impl Configured {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         match config.destination {
-            Destination::Log { values } => Self::Log(Log { format: config.message_format, values }),
+            Destination::Log { values } => Self::Log(Log {
+                format: config.message_format,
+                values,
+            }),
             Destination::Discard => Self::Discard(Discard),
         }
     }

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
 
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
@@ -90,11 +90,17 @@ impl KafkaSource {
         let asked = self
             .blocking(move |consumer| {
                 let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
-                let Some(found) = metadata.topics().first() else { return Ok(Err(None)) };
+                let Some(found) = metadata.topics().first() else {
+                    return Ok(Err(None));
+                };
                 if let Some(error) = found.error() {
                     return Ok(Err(Some(RDKafkaErrorCode::from(error))));
                 }
-                Ok(Ok(found.partitions().iter().map(|p| (p.id(), p.leader())).collect::<BTreeMap<_, _>>()))
+                Ok(Ok(found
+                    .partitions()
+                    .iter()
+                    .map(|p| (p.id(), p.leader()))
+                    .collect::<BTreeMap<_, _>>()))
             })
             .await;
         match asked {
@@ -113,7 +119,11 @@ impl KafkaSource {
         let asked = futures::future::join_all(topics.iter().map(|topic| self.refresh(topic, until))).await;
         let mut all = Vec::new();
         for (topic, partitions) in topics.iter().zip(asked) {
-            all.extend(partitions?.into_keys().map(|partition| TopicPartition::new(topic.clone(), partition)));
+            all.extend(
+                partitions?
+                    .into_keys()
+                    .map(|partition| TopicPartition::new(topic.clone(), partition)),
+            );
         }
         Ok(all)
     }
@@ -123,7 +133,11 @@ impl KafkaSource {
         let mut all = Vec::new();
         for topic in topics {
             let partitions = known.get(topic)?;
-            all.extend(partitions.keys().map(|partition| TopicPartition::new(topic.clone(), *partition)));
+            all.extend(
+                partitions
+                    .keys()
+                    .map(|partition| TopicPartition::new(topic.clone(), *partition)),
+            );
         }
         Some(all)
     }
@@ -145,7 +159,10 @@ impl KafkaSource {
             topics.dedup();
             self.refresh_all(&topics, until).await?;
             let again: Vec<TopicPartition> = missing.iter().map(|&i| partitions[i].clone()).collect();
-            for (i, looked) in missing.into_iter().zip(self.look_up_once(&again, what, patient_until).await?) {
+            for (i, looked) in missing
+                .into_iter()
+                .zip(self.look_up_once(&again, what, patient_until).await?)
+            {
                 found[i] = looked;
             }
         }
@@ -164,7 +181,9 @@ impl KafkaSource {
         let first_until = now() + left(until) / ALL_AT_ONCE_SHARE;
         match self.offsets(partitions.to_vec(), what, first_until).await {
             Ok(found) => self.unless_refused(partitions, found),
-            Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => Err(topic_error(&partitions[0].topic, Some(code))),
+            Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => {
+                Err(topic_error(&partitions[0].topic, Some(code)))
+            }
             Err(error) => self.look_up_by_leader(partitions, what, until, &error).await,
         }
     }
@@ -179,22 +198,32 @@ impl KafkaSource {
     ) -> Result<Vec<Looked>, Error> {
         let mut by_leader: BTreeMap<Leader, Vec<usize>> = BTreeMap::new();
         for (i, partition) in partitions.iter().enumerate() {
-            let leader = self.known().get(&partition.topic).and_then(|p| p.get(&partition.partition).copied());
+            let leader = self
+                .known()
+                .get(&partition.topic)
+                .and_then(|p| p.get(&partition.partition).copied());
             by_leader.entry(leader.unwrap_or(-1)).or_default().push(i);
         }
         if by_leader.len() == 1 {
             return Err(self.unreachable(first_error));
         }
         let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
-        let answers = futures::future::join_all(groups.iter().map(|group| {
-            self.offsets(group.iter().map(|&i| partitions[i].clone()).collect(), what, until)
-        }))
+        let answers = futures::future::join_all(
+            groups
+                .iter()
+                .map(|group| self.offsets(group.iter().map(|&i| partitions[i].clone()).collect(), what, until)),
+        )
         .await;
         let mut found: Vec<Looked> = vec![Err(Unavailable(first_error.to_string())); partitions.len()];
         for (group, answer) in groups.into_iter().zip(answers) {
             match answer {
-                Ok(answer) => group.into_iter().zip(answer).for_each(|(i, (looked, _))| found[i] = looked),
-                Err(error) => group.into_iter().for_each(|i| found[i] = Err(Unavailable(self.unanswered(&error)))),
+                Ok(answer) => group
+                    .into_iter()
+                    .zip(answer)
+                    .for_each(|(i, (looked, _))| found[i] = looked),
+                Err(error) => group
+                    .into_iter()
+                    .for_each(|i| found[i] = Err(Unavailable(format!("its broker did not answer: {error}")))),
             }
         }
         if found.iter().all(Result::is_err) {
@@ -209,7 +238,10 @@ impl KafkaSource {
         found: Vec<(Looked, Option<RDKafkaErrorCode>)>,
     ) -> Result<Vec<Looked>, Error> {
         self.consumer.context().answered();
-        let refused = found.iter().zip(partitions).find(|((_, code), _)| code.is_some_and(is_refusal));
+        let refused = found
+            .iter()
+            .zip(partitions)
+            .find(|((_, code), _)| code.is_some_and(is_refusal));
         if let Some(((_, code), partition)) = refused {
             return Err(topic_error(&partition.topic, *code));
         }
@@ -235,7 +267,10 @@ impl KafkaSource {
                 list.add_partition_offset(&partition.topic, partition.partition, wanted)?;
             }
             let answer = consumer.offsets_for_times(list, timeout)?;
-            Ok(partitions.iter().map(|partition| read_offset(&answer, partition)).collect())
+            Ok(partitions
+                .iter()
+                .map(|partition| read_offset(&answer, partition))
+                .collect())
         })
         .await
     }
@@ -255,25 +290,30 @@ impl KafkaSource {
     /// Serves the client's own queue: logs, errors, statistics. No record may
     /// arrive there, for each partition has a queue of its own.
     fn serve_events(&self) {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
-            if let Ok(stray) = event {
-                use rdkafka::Message as _;
-                let partition = TopicPartition::new(stray.topic(), stray.partition());
-                tracing::error!(%partition, offset = stray.offset(), "a record arrived outside its queue");
-                if let Some(lane) = self.lanes().get(&partition) {
-                    lane.lost_order();
-                }
+        loop {
+            let served = self.consumer.context().served();
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(stray)) => self.stray(&stray),
+                None if self.consumer.context().served() == served => return,
+                // The context has heard it.
+                Some(Err(_)) | None => {}
             }
+        }
+    }
+
+    fn stray(&self, record: &BorrowedMessage<'_>) {
+        let partition = TopicPartition::new(record.topic(), record.partition());
+        tracing::error!(%partition, offset = record.offset(), "a record arrived outside its queue");
+        if let Some(lane) = self.lanes().get(&partition) {
+            lane.lost_order();
         }
     }
 
     fn unreachable(&self, error: &KafkaError) -> Error {
         self.serve_events();
-        self.consumer.context().explain(&self.bootstrap_servers, self.poll_timeout, error)
-    }
-
-    fn unanswered(&self, error: &KafkaError) -> String {
-        format!("its broker did not answer: {error}")
+        self.consumer
+            .context()
+            .explain(&self.bootstrap_servers, self.poll_timeout, error)
     }
 }
 
@@ -299,24 +339,26 @@ impl Source for KafkaSource {
         Ok(partitions.into_iter().zip(found).collect())
     }
 
-    async fn look_up(
-        &self,
-        partitions: &[TopicPartition],
-        what: LookUp,
-        until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
+    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
         let found = self.look_up_patiently(partitions, what, until).await?;
         if !matches!(what, LookUp::AtTime(_)) {
             return Ok(found);
         }
         // No record of that time or later: the end, which the answer does not tell.
         let ends = self.look_up_patiently(partitions, LookUp::End, until).await?;
-        Ok(found.into_iter().zip(ends).map(|(found, end)| at_most(found, end)).collect())
+        Ok(found
+            .into_iter()
+            .zip(ends)
+            .map(|(found, end)| at_most(found, end))
+            .collect())
     }
 
     fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
         let refused = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorType::BrokerUnreachable, format!("the Kafka client refused to read: {error}"))
+            Error::new(
+                ErrorType::BrokerUnreachable,
+                format!("the Kafka client refused to read: {error}"),
+            )
         };
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for (partition, next) in positions {
@@ -326,7 +368,8 @@ impl Source for KafkaSource {
                 .consumer
                 .split_partition_queue(&partition.topic, partition.partition)
                 .ok_or_else(|| refused(&format!("{partition} has no queue")))?;
-            self.lanes().insert(partition.clone(), Arc::new(Lane::new(partition.clone(), queue)));
+            self.lanes()
+                .insert(partition.clone(), Arc::new(Lane::new(partition.clone(), queue)));
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(next.get()))
                 .map_err(|error| refused(&error))?;
         }
@@ -353,7 +396,7 @@ impl Source for KafkaSource {
             }
             // The client's events must be served now and then, also for the
             // statistics that tell silence from a long stretch of aborted records.
-            let pause = (self.poll_timeout - silent).min(Duration::from_millis(50));
+            let pause = self.poll_timeout.saturating_sub(silent).min(Duration::from_millis(50));
             let _ = tokio::time::timeout(pause, ready).await;
         }
     }
@@ -401,7 +444,10 @@ fn read_offset(answer: &TopicPartitionList, partition: &TopicPartition) -> (Look
 }
 
 fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
 }
 
 fn unknown_topic(topic: &str) -> Error {
@@ -435,7 +481,10 @@ fn client_config(config: &Config, sizes: &FetchSizes) -> ClientConfig {
         .set("client.id", &*config.group_id)
         .set("ssl.ca.location", "probe")
         .set("topic.metadata.refresh.interval.ms", "60000")
-        .set("statistics.interval.ms", context::statistics_interval_ms(config.poll_timeout).to_string());
+        .set(
+            "statistics.interval.ms",
+            context::statistics_interval_ms(config.poll_timeout).to_string(),
+        );
     sizes.apply(&mut client);
     for (name, value) in &config.kafka_properties {
         client.set(name, value);

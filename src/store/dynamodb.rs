@@ -50,7 +50,10 @@ impl DynamoStore {
     /// Patience and retries are the client's own: [`client`] makes one that
     /// gives up in time.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self {
+            client,
+            table: table.into(),
+        }
     }
 
     /// The table's name.
@@ -64,13 +67,23 @@ impl DynamoStore {
     }
 
     fn read(&self, consumer: &Consumer, partition: i32, item: &Item) -> Result<Cursor, InvalidCursor> {
-        item::read(&Place { table: &self.table, consumer, partition }, item)
+        item::read(
+            &Place {
+                table: &self.table,
+                consumer,
+                partition,
+            },
+            item,
+        )
     }
 
     fn read_stored(&self, consumer: &Consumer, item: &Item) -> Result<StoredCursor, Error> {
         let partition = item::partition(&self.table, consumer, item)
             .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?;
-        Ok(StoredCursor { partition, cursor: self.read(consumer, partition, item) })
+        Ok(StoredCursor {
+            partition,
+            cursor: self.read(consumer, partition, item),
+        })
     }
 }
 
@@ -135,7 +148,12 @@ impl Store for DynamoStore {
     /// whatever the last attempt came to.
     async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
         let call = self.call("UpdateItem");
-        let Expression { update, condition, names, values } = expression::of(write, consumer);
+        let Expression {
+            update,
+            condition,
+            names,
+            values,
+        } = expression::of(write, consumer);
         let answer = self
             .client
             .update_item()
@@ -151,7 +169,9 @@ impl Store for DynamoStore {
             .interceptor(call.witness())
             .send()
             .await;
-        let Err(error) = answer else { return Ok(Written::Applied) };
+        let Err(error) = answer else {
+            return Ok(Written::Applied);
+        };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                 let old = refused.item().filter(|item| !item.is_empty());

@@ -47,7 +47,10 @@ impl Store for MemoryStore {
         Ok(self
             .items()
             .range((key.clone(), i32::MIN)..=(key, i32::MAX))
-            .map(|((_, partition), cursor)| StoredCursor { partition: *partition, cursor: Ok(cursor.clone()) })
+            .map(|((_, partition), cursor)| StoredCursor {
+                partition: *partition,
+                cursor: Ok(cursor.clone()),
+            })
             .collect())
     }
 

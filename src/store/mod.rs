@@ -107,9 +107,9 @@ pub async fn write_and_judge<S: Store>(
     for _ in 0..2 {
         let item = match store.write(consumer, partition, write).await? {
             Written::Applied => return Ok(Verdict::Applied),
-            Written::Refused(item) => {
-                item.transpose().map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?
-            }
+            Written::Refused(item) => item
+                .transpose()
+                .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?,
             Written::Unanswered(trouble) => {
                 last_trouble = trouble;
                 store.load_one(consumer, partition).await?

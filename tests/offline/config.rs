@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka_consumer_lambda::config::{
-    Config, Destination, InvalidSettings, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss,
-    OnTruncation, SETTINGS, StartPosition,
+    Config, Destination, InvalidSettings, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation,
+    SETTINGS, StartPosition,
 };
 use proptest::prelude::*;
 
@@ -32,10 +32,7 @@ fn refused(vars: &[(&str, &str)]) -> String {
 /// The whole text for one wrong setting.
 #[track_caller]
 fn assert_refused(variable: &str, value: &str, expected: &str) {
-    assert_eq!(
-        refused(&[(variable, value)]),
-        format!("{variable}{expected}")
-    );
+    assert_eq!(refused(&[(variable, value)]), format!("{variable}{expected}"));
 }
 
 fn limit(number: u64) -> MessageLimit {
@@ -65,10 +62,7 @@ fn without_any_variable_the_contract_s_defaults_apply() {
 
 #[test]
 fn an_empty_value_counts_as_unset() {
-    let vars: Vec<_> = SETTINGS
-        .iter()
-        .map(|setting| (setting.variable, ""))
-        .collect();
+    let vars: Vec<_> = SETTINGS.iter().map(|setting| (setting.variable, "")).collect();
     assert_eq!(accepted(&vars), accepted(&[]));
     assert_eq!(
         accepted(&[("KAFKA_NO_SUCH_THING", ""), ("KAFKA_SECRET_ARN", "")]),
@@ -211,9 +205,7 @@ fn what_comes_later_is_recognised_and_refused() {
     assert_refused(
         "KAFKA_SASL_MECHANISM",
         "AWS_MSK_IAM",
-        &format!(
-            "=\"AWS_MSK_IAM\": {later} SCRAM-SHA-512 with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-        ),
+        &format!("=\"AWS_MSK_IAM\": {later} SCRAM-SHA-512 with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),
     );
 }
 
@@ -247,15 +239,12 @@ fn group_and_topic_fit_into_the_key_together() {
             ("KAFKA_GROUP_ID", "g".repeat(bytes)),
         ]
     };
-    let read =
-        |bytes| Config::from_lookup(vars(bytes).map(|(name, value)| (name.to_owned(), value)));
+    let read = |bytes| Config::from_lookup(vars(bytes).map(|(name, value)| (name.to_owned(), value)));
     assert!(read(2048 - 249 - 1).is_ok());
     let problems = read(2048 - 249).expect_err("one byte too long").to_string();
     assert!(problems.starts_with("KAFKA_GROUP_ID=\"ggg"), "{problems}");
     assert!(
-        problems.ends_with(
-            "(1799 characters): must have at most 1798 bytes beside this topic, and has 1799"
-        ),
+        problems.ends_with("(1799 characters): must have at most 1798 bytes beside this topic, and has 1799"),
         "{problems}"
     );
 }
@@ -299,17 +288,9 @@ fn words_survive_their_text() {
     }
     check(&[MessageLimit::Unlimited]);
     check(&[StartPosition::Earliest, StartPosition::Latest]);
-    check(&[
-        MessageFormat::Json,
-        MessageFormat::Text,
-        MessageFormat::Bytes,
-    ]);
+    check(&[MessageFormat::Json, MessageFormat::Text, MessageFormat::Bytes]);
     check(&[Destination::Log { values: false }, Destination::Discard]);
     check(&[OnFailure::Halt, OnFailure::Skip]);
     check(&[OnRetentionLoss::Continue, OnRetentionLoss::Halt]);
-    check(&[
-        OnTruncation::Halt,
-        OnTruncation::Earliest,
-        OnTruncation::Latest,
-    ]);
+    check(&[OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest]);
 }

@@ -35,9 +35,7 @@ fn scheduler(detail: &Value) -> Value {
 
 #[track_caller]
 fn refused(event: &Value) -> String {
-    Request::from_event(event)
-        .expect_err("must be refused")
-        .to_string()
+    Request::from_event(event).expect_err("must be refused").to_string()
 }
 
 #[test]
@@ -58,11 +56,7 @@ fn what_a_schedule_sends_is_a_run() {
         json!({"action": "run"}),
         json!({"action": null, "max_messages": null, "partitions": null, "shard": null}),
     ] {
-        assert_eq!(
-            Request::from_event(&event),
-            Ok(Request::Run(run())),
-            "{event}"
-        );
+        assert_eq!(Request::from_event(&event), Ok(Request::Run(run())), "{event}");
     }
 }
 
@@ -125,11 +119,7 @@ fn fields_are_read_alone_in_a_detail_and_in_a_detail_as_text() {
             scheduler(&json!(fields.to_string())),
             beside,
         ] {
-            assert_eq!(
-                Request::from_event(&event).as_ref(),
-                Ok(&expected),
-                "{event}"
-            );
+            assert_eq!(Request::from_event(&event).as_ref(), Ok(&expected), "{event}");
         }
     }
 }
@@ -138,8 +128,7 @@ fn fields_are_read_alone_in_a_detail_and_in_a_detail_as_text() {
 fn an_event_source_mapping_of_aws_gets_its_own_answer() {
     let records = json!({"orders-0": [{"topic": "orders", "value": "c2VjcmV0"}]});
     for source in ["aws:kafka", "SelfManagedKafka"] {
-        let event =
-            json!({"eventSource": source, "bootstrapServers": "b:9092", "records": records});
+        let event = json!({"eventSource": source, "bootstrapServers": "b:9092", "records": records});
         assert_eq!(
             refused(&event),
             format!(
@@ -209,9 +198,7 @@ fn partitions_and_shard_must_both_hold() {
         shard: Some(shard("2/4")),
         ..run()
     };
-    let included: Vec<i32> = (-1..10)
-        .filter(|partition| request.includes(*partition))
-        .collect();
+    let included: Vec<i32> = (-1..10).filter(|partition| request.includes(*partition)).collect();
     assert_eq!(included, [1, 5]);
     assert!((0..10).all(|partition| run().includes(partition)));
 }

@@ -2,6 +2,8 @@
 
 mod bootstrap;
 mod config;
+#[cfg(all(feature = "cli", feature = "embedded"))]
+mod demo;
 mod event;
 mod store;
 

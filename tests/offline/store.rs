@@ -24,7 +24,9 @@ mod embedded {
 
     /// Starts a `DynamoDB` in this process, for one test, and gives its address.
     async fn start() -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
         let database = dynoxide::Database::memory().expect("it takes memory only");
         tokio::spawn(dynoxide::server::serve_on(listener, database));
@@ -44,7 +46,12 @@ mod embedded {
         let store = store_at(&server.endpoint);
         store.create_table().await.unwrap();
         let (consumer, seen) = (consumer(), Seen::Nothing { start: next(0) });
-        let ours = Claim { run: RunId::new("me"), until_ms: 200, to: next(9), now_ms: 100 };
+        let ours = Claim {
+            run: RunId::new("me"),
+            until_ms: 200,
+            to: next(9),
+            now_ms: 100,
+        };
         let write = claim(&seen, &ours);
         server.next(vec![act.clone(); tries]);
         let verdict = write_and_judge(&store, &consumer, 0, &write, |item| judge_claim(&seen, &ours, item)).await;
@@ -108,7 +115,9 @@ mod failures {
     async fn write_meets(acts: &[Act]) -> Result<Written, Error> {
         let server = Scripted::start(NOWHERE).await;
         server.next(acts.iter().cloned());
-        let written = store_at(&server.endpoint).write(&consumer(), 0, &pin(next(0), 100)).await;
+        let written = store_at(&server.endpoint)
+            .write(&consumer(), 0, &pin(next(0), 100))
+            .await;
         assert_eq!(server.left(), 0, "{written:?}");
         written
     }
@@ -121,12 +130,19 @@ mod failures {
     async fn a_write_that_was_only_throttled_was_certainly_not_made() {
         let error = write_meets(&[throttled(), throttled(), throttled()]).await.unwrap_err();
         assert_eq!(error.error_type, ErrorType::TableUnreachable);
-        assert!(error.message.contains("throttled") && error.message.contains("slow down"), "{error}");
+        assert!(
+            error.message.contains("throttled") && error.message.contains("slow down"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_write_without_an_answer_stays_in_doubt_whatever_the_last_try_came_to() {
-        for doubt in [Act::HangUp, Act::Silence, Act::error(500, "InternalServerError", "oops")] {
+        for doubt in [
+            Act::HangUp,
+            Act::Silence,
+            Act::error(500, "InternalServerError", "oops"),
+        ] {
             let denied = Act::error(400, "AccessDeniedException", "no");
             let written = write_meets(&[doubt.clone(), throttled(), denied]).await;
             assert!(matches!(written, Ok(Written::Unanswered(_))), "{doubt:?}: {written:?}");
@@ -135,7 +151,11 @@ mod failures {
 
     #[tokio::test]
     async fn a_write_that_is_never_answered_is_unanswered() {
-        for doubt in [Act::HangUp, Act::Silence, Act::error(500, "InternalServerError", "oops")] {
+        for doubt in [
+            Act::HangUp,
+            Act::Silence,
+            Act::error(500, "InternalServerError", "oops"),
+        ] {
             let written = write_meets(&[doubt.clone(), doubt.clone(), doubt.clone()]).await;
             assert!(matches!(written, Ok(Written::Unanswered(_))), "{doubt:?}: {written:?}");
         }
@@ -150,10 +170,26 @@ mod failures {
     #[tokio::test]
     async fn a_refused_request_is_an_error_that_says_what_to_do() {
         let rows = [
-            ("AccessDeniedException", ErrorType::TableUnreachable, "Allow dynamodb:UpdateItem"),
-            ("UnrecognizedClientException", ErrorType::TableUnreachable, "the AWS credentials were refused"),
-            ("ResourceNotFoundException", ErrorType::TableNotFound, "kafka-consumer table create"),
-            ("ValidationException", ErrorType::TableUnreachable, "ValidationException: words"),
+            (
+                "AccessDeniedException",
+                ErrorType::TableUnreachable,
+                "Allow dynamodb:UpdateItem",
+            ),
+            (
+                "UnrecognizedClientException",
+                ErrorType::TableUnreachable,
+                "the AWS credentials were refused",
+            ),
+            (
+                "ResourceNotFoundException",
+                ErrorType::TableNotFound,
+                "kafka-consumer table create",
+            ),
+            (
+                "ValidationException",
+                ErrorType::TableUnreachable,
+                "ValidationException: words",
+            ),
         ];
         for (code, error_type, advice) in rows {
             let error = write_meets(&[Act::error(400, code, "words")]).await.unwrap_err();
@@ -164,17 +200,27 @@ mod failures {
 
     #[tokio::test]
     async fn an_answer_that_is_not_dynamodbs_is_an_error_with_its_status() {
-        let error = write_meets(&[Act::Answer(403, "<html>Forbidden</html>".to_owned())]).await.unwrap_err();
+        let error = write_meets(&[Act::Answer(403, "<html>Forbidden</html>".to_owned())])
+            .await
+            .unwrap_err();
         assert_eq!(error.error_type, ErrorType::TableUnreachable);
-        assert!(error.message.contains("with HTTP status 403. Check the network"), "{error}");
+        assert!(
+            error.message.contains("with HTTP status 403. Check the network"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_message_never_shows_a_secret() {
         let signature = "the canonical request was: x-amz-security-token:planted-token";
-        let error = write_meets(&[Act::error(400, "InvalidSignatureException", signature)]).await.unwrap_err();
+        let error = write_meets(&[Act::error(400, "InvalidSignatureException", signature)])
+            .await
+            .unwrap_err();
         assert!(!error.message.contains("planted"), "{error}");
-        let error = store_at(&format!("http://{NOWHERE}")).load(&consumer()).await.unwrap_err();
+        let error = store_at(&format!("http://{NOWHERE}"))
+            .load(&consumer())
+            .await
+            .unwrap_err();
         assert!(!error.message.contains("planted"), "{error}");
     }
 
@@ -182,7 +228,11 @@ mod failures {
     async fn a_table_that_cannot_be_reached_is_an_error_in_time() {
         let silent = Scripted::start(NOWHERE).await;
         silent.next(vec![Act::Silence; 3]);
-        for endpoint in [silent.endpoint.as_str(), &format!("http://{NOWHERE}"), "http://no-such-host.invalid"] {
+        for endpoint in [
+            silent.endpoint.as_str(),
+            &format!("http://{NOWHERE}"),
+            "http://no-such-host.invalid",
+        ] {
             let start = Instant::now();
             let error = store_at(endpoint).load(&consumer()).await.unwrap_err();
             assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());

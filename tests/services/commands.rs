@@ -20,10 +20,17 @@ async fn an_idle_run_makes_one_query_and_no_write_and_leaves_the_table_as_it_is(
     tokio::task::block_in_place(|| world.run()).success();
     let mut asked = proxy.take_seen();
     asked.sort();
-    assert_eq!(asked, ["Query", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem"], "two writes a partition");
+    assert_eq!(
+        asked,
+        ["Query", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem"],
+        "two writes a partition"
+    );
     let before = world.table.items().await;
     let report = tokio::task::block_in_place(|| world.run()).success();
-    assert_eq!((&report["messages_processed"], &report["partitions"]), (&json!(0), &json!([])));
+    assert_eq!(
+        (&report["messages_processed"], &report["partitions"]),
+        (&json!(0), &json!([]))
+    );
     assert_eq!(proxy.take_seen(), ["Query"]);
     assert_eq!(world.table.items().await, before);
 }
@@ -35,14 +42,23 @@ async fn plan_says_what_a_run_would_read_and_writes_nothing() {
     world.produce(1, 5);
     world.put_offset(1, 4).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
-    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint).set("MAX_MESSAGES", 10);
+    world
+        .set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint)
+        .set("MAX_MESSAGES", 10);
     let ran = tokio::task::block_in_place(|| world.ran(&["plan", "--output", "json"]));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let rows: Vec<_> = ran.json()["partitions"]
         .as_array()
         .expect("partitions")
         .iter()
-        .map(|row| (row["from"].clone(), row["to"].clone(), row["messages"].clone(), row["why"].clone()))
+        .map(|row| {
+            (
+                row["from"].clone(),
+                row["to"].clone(),
+                row["messages"].clone(),
+                row["why"].clone(),
+            )
+        })
         .collect();
     assert_eq!(
         rows,
@@ -86,11 +102,18 @@ async fn the_report_is_a_readable_table_by_default() {
     let ran = world.ran(&["run"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.starts_with("3 records in "), "{}", ran.stdout);
-    assert!(ran.stdout.contains("caught up · lag 0") && ran.stdout.contains("last stored"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("caught up · lag 0") && ran.stdout.contains("last stored"),
+        "{}",
+        ran.stdout
+    );
 }
 
 fn signal(pid: u32, name: &str) {
-    let done = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().expect("kill is there");
+    let done = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()
+        .expect("kill is there");
     assert!(done.success());
 }
 
@@ -157,7 +180,10 @@ async fn a_run_ends_before_its_time_limit_with_its_progress_saved() {
     let report = ran.success();
     assert_eq!(report["stop_reason"], "deadline", "{report}");
     assert!(report["duration_ms"].as_u64().is_some_and(|ms| ms < 2000), "{report}");
-    assert_eq!(world.offset(0).await.map(|offset| offset + 1), report["messages_processed"].as_i64());
+    assert_eq!(
+        world.offset(0).await.map(|offset| offset + 1),
+        report["messages_processed"].as_i64()
+    );
 }
 
 #[tokio::test]
@@ -166,7 +192,11 @@ async fn table_create_makes_the_table_and_is_content_if_it_is_there() {
     let name = unique("created");
     world.set("DYNAMODB_TABLE", &name);
     let first = world.ran(&["table", "create", "--output", "json"]);
-    assert_eq!((first.code, &first.json()["created"]), (Some(0), &json!(true)), "{first:?}");
+    assert_eq!(
+        (first.code, &first.json()["created"]),
+        (Some(0), &json!(true)),
+        "{first:?}"
+    );
     let second = world.ran(&["table", "create"]);
     assert_eq!(second.code, Some(0));
     assert!(second.stdout.contains("already there"), "{second:?}");

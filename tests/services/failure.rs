@@ -32,7 +32,10 @@ async fn undecodable_json_first_in_the_middle_or_last_halts_its_partition_there_
         assert_eq!(report["blocked"][0]["offset"], position);
         assert_eq!(report["blocked"][0]["attempts"], 1);
         let message = report["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(&format!("{}-0 is blocked at offset {position}", world.topic)), "{message}");
+        assert!(
+            message.contains(&format!("{}-0 is blocked at offset {position}", world.topic)),
+            "{message}"
+        );
         assert!(!format!("{ran:?}").contains("planted"), "no value in any output");
         assert_eq!(world.offset(0).await, Some(position - 1));
         assert_eq!(world.offset(1).await, Some(19), "the other partition is done");
@@ -60,7 +63,10 @@ async fn a_blocked_partition_waits_without_a_write_and_goes_on_once_its_cursor_i
 async fn skip_passes_over_an_undecodable_record_and_names_it() {
     let mut world = World::new("skip", 1).await;
     world.set("ON_FAILURE", "skip");
-    world.produce_these(0, &[Message::value("1"), Message::value("nothing"), Message::value("2")]);
+    world.produce_these(
+        0,
+        &[Message::value("1"), Message::value("nothing"), Message::value("2")],
+    );
     let report = world.run().success();
     assert_eq!(report["messages_processed"], 2);
     assert_eq!(report["last_offsets"], json!({"0": 2}));
@@ -85,7 +91,11 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     topic.set("KAFKA_TOPIC", "no-such-topic");
     let ran = topic.run();
     let report = ran.failure("UnknownTopic", 1);
-    assert!(report["error"]["message"].as_str().is_some_and(|words| words.contains("no-such-topic")));
+    assert!(
+        report["error"]["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("no-such-topic"))
+    );
     assert!(ran.took < SOON, "{:?}", ran.took);
 
     let mut broker = World::new("unknown", 1).await;
@@ -102,7 +112,11 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     table.set("DYNAMODB_TABLE", "no-such-table");
     let ran = table.run();
     let report = ran.failure("TableNotFound", 1);
-    assert!(report["error"]["message"].as_str().is_some_and(|words| words.contains("no-such-table")));
+    assert!(
+        report["error"]["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("no-such-table"))
+    );
     assert!(ran.took < SOON, "{:?}", ran.took);
 }
 
@@ -136,8 +150,15 @@ async fn items_that_are_no_cursors_stop_their_partition_and_are_named() {
         world.table.put_item(item.clone()).await;
         let ran = world.run();
         let message = ran.failure("InvalidCursor", 1)["error"]["message"].to_string();
-        assert!(message.contains(&world.consumer_id()) && message.contains(found), "{message}");
-        assert_eq!(world.table.get_item(&world.consumer_id(), 0).await, Some(item), "left as it was");
+        assert!(
+            message.contains(&world.consumer_id()) && message.contains(found),
+            "{message}"
+        );
+        assert_eq!(
+            world.table.get_item(&world.consumer_id(), 0).await,
+            Some(item),
+            "left as it was"
+        );
         assert_eq!(ran.logged_offsets(), [0, 1, 2], "partition 1 alone");
     }
 }
@@ -151,7 +172,10 @@ async fn a_topic_or_group_that_contradicts_the_key_is_an_invalid_cursor() {
     world.table.put_item(item).await;
     let ran = world.run();
     let message = ran.failure("InvalidCursor", 1)["error"]["message"].to_string();
-    assert!(message.contains("another") && message.contains(&world.topic), "{message}");
+    assert!(
+        message.contains("another") && message.contains(&world.topic),
+        "{message}"
+    );
     assert!(ran.logged_offsets().is_empty());
 }
 
@@ -163,7 +187,10 @@ async fn records_deleted_by_retention_are_reported_once_and_the_jump_is_stored()
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 6);
     let report = world.run().success();
     assert_eq!(report["messages_processed"], 4);
-    assert_eq!((&report["lost"][0]["first_offset"], &report["lost"][0]["last_offset"]), (&json!(3), &json!(5)));
+    assert_eq!(
+        (&report["lost"][0]["first_offset"], &report["lost"][0]["last_offset"]),
+        (&json!(3), &json!(5))
+    );
     assert_eq!(world.run().success()["lost"], json!([]));
 }
 
@@ -174,7 +201,10 @@ async fn a_jump_is_stored_even_if_no_record_is_left_to_read() {
     world.put_offset(0, 2).await;
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 10);
     let report = world.run().success();
-    assert_eq!((&report["messages_processed"], &report["last_offsets"]), (&json!(0), &json!({"0": 9})));
+    assert_eq!(
+        (&report["messages_processed"], &report["last_offsets"]),
+        (&json!(0), &json!({"0": 9}))
+    );
     assert_eq!(report["lost"][0]["last_offset"], 9);
     assert_eq!(world.run().success()["lost"], json!([]));
 }
@@ -234,8 +264,14 @@ async fn a_partition_claimed_by_a_live_run_is_held_and_an_expired_claim_is_taken
         world.table.put_item(item).await;
     }
     let report = world.run().success();
-    assert_eq!(report["held"], json!([{"topic": world.topic, "partition": 0, "until": now + 60_000}]));
-    assert_eq!((&report["last_offsets"], &report["stop_reason"]), (&json!({"1": 2}), &json!("held")));
+    assert_eq!(
+        report["held"],
+        json!([{"topic": world.topic, "partition": 0, "until": now + 60_000}])
+    );
+    assert_eq!(
+        (&report["last_offsets"], &report["stop_reason"]),
+        (&json!({"1": 2}), &json!("held"))
+    );
 }
 
 #[tokio::test]
@@ -244,23 +280,40 @@ async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_
         let broker = start_private_broker();
         let mut world = World::on(&broker.bootstrap, "dying", 1, &[]).await;
         // One byte too few for two records in a fetch: the log of 2,000 records takes a while.
-        world.set("POLL_TIMEOUT", 2).set("MAX_MESSAGES", "unlimited").set("MAX_MEMORY_BYTES", 1024 * 1024);
-        world.set("KAFKA_FETCH_MESSAGE_MAX_BYTES", 2_000).set("KAFKA_QUEUED_MIN_MESSAGES", 1).set("RUST_LOG", "info");
+        world
+            .set("POLL_TIMEOUT", 2)
+            .set("MAX_MESSAGES", "unlimited")
+            .set("MAX_MEMORY_BYTES", 1024 * 1024);
+        world
+            .set("KAFKA_FETCH_MESSAGE_MAX_BYTES", 2_000)
+            .set("KAFKA_QUEUED_MIN_MESSAGES", 1)
+            .set("RUST_LOG", "info");
         let records = values((0..20_000).map(|n| format!("\"{n:01000}\"")));
         world.produce_these(0, &records);
         let mut child = world.start(&["run", "--output", "json"]);
         while world.offset(0).await.is_none() {
-            assert!(child.try_wait().expect("it can be asked").is_none(), "it ended too early");
+            assert!(
+                child.try_wait().expect("it can be asked").is_none(),
+                "it ended too early"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        if frozen { broker.stop() } else { broker.kill() }
+        if frozen {
+            broker.stop();
+        } else {
+            broker.kill();
+        }
         let since = Instant::now();
         let ran = Ran::new(child.wait_with_output().expect("it ends"), since);
         let report = ran.failure("BrokerUnreachable", 1);
         assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
         let processed = report["messages_processed"].as_i64().expect("a count");
         assert!(processed < 20_000, "it was in the middle");
-        assert_eq!(world.offset(0).await, Some(processed - 1), "what was processed is stored");
+        assert_eq!(
+            world.offset(0).await,
+            Some(processed - 1),
+            "what was processed is stored"
+        );
         assert_eq!(report["unavailable"][0]["partition"], 0);
     }
 }

@@ -1,5 +1,7 @@
 //! Tests on a real Apache Kafka and a real DynamoDB Local.
 
+#![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

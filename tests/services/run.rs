@@ -34,10 +34,28 @@ async fn the_response_has_exactly_the_fields_of_the_contract() {
     let world = World::new("shape", 1).await;
     world.produce(0, 2);
     let report = world.run().success();
-    let fields: Vec<&str> = report.as_object().expect("an object").keys().map(String::as_str).collect();
+    let fields: Vec<&str> = report
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     let mut expected = vec![
-        "status", "messages_processed", "last_offsets", "stop_reason", "lag", "skipped", "lost", "dead_lettered",
-        "bytes", "duration_ms", "held", "paused", "blocked", "unavailable", "partitions",
+        "status",
+        "messages_processed",
+        "last_offsets",
+        "stop_reason",
+        "lag",
+        "skipped",
+        "lost",
+        "dead_lettered",
+        "bytes",
+        "duration_ms",
+        "held",
+        "paused",
+        "blocked",
+        "unavailable",
+        "partitions",
     ];
     expected.sort_unstable();
     assert_eq!(fields, expected);
@@ -63,7 +81,9 @@ async fn three_partitions_resume_each_at_its_own_place() {
         world.put_offset(partition, i64::from(partition) * 30 + 9).await;
     }
     let report = world.run().success();
-    let firsts: Vec<i64> = (0..3).map(|p| report["partitions"][p]["first_offset"].as_i64().expect("a first")).collect();
+    let firsts: Vec<i64> = (0..3)
+        .map(|p| report["partitions"][p]["first_offset"].as_i64().expect("a first"))
+        .collect();
     assert_eq!(firsts, [10, 40, 70]);
     assert_eq!(report["messages_processed"], 90 + 60 + 30);
     assert_eq!(report["last_offsets"], json!({"0": 99, "1": 99, "2": 99}));
@@ -77,11 +97,22 @@ async fn of_1500_waiting_records_the_default_limit_takes_1000_then_500_then_none
     let counts: Vec<_> = (0..3)
         .map(|_| {
             let report = world.run().success();
-            (report["messages_processed"].as_u64(), report["stop_reason"].as_str().map(str::to_owned), report["lag"].as_u64())
+            (
+                report["messages_processed"].as_u64(),
+                report["stop_reason"].as_str().map(str::to_owned),
+                report["lag"].as_u64(),
+            )
         })
         .collect();
     let row = |messages, reason: &str, lag| (Some(messages), Some(reason.to_owned()), Some(lag));
-    assert_eq!(counts, [row(1000, "max_messages", 500), row(500, "caught_up", 0), row(0, "caught_up", 0)]);
+    assert_eq!(
+        counts,
+        [
+            row(1000, "max_messages", 500),
+            row(500, "caught_up", 0),
+            row(0, "caught_up", 0)
+        ]
+    );
     assert_eq!(world.offset(0).await, Some(1499));
 }
 
@@ -178,7 +209,11 @@ async fn a_time_as_start_position_begins_at_the_first_record_of_that_time() {
     let ran = world.run();
     assert_eq!(ran.success()["last_offsets"], json!({"0": 2}));
     assert_eq!(ran.logged_offsets(), [1, 2]);
-    assert_eq!(world.offset(1).await, Some(-1), "no record of that time: pinned at the end");
+    assert_eq!(
+        world.offset(1).await,
+        Some(-1),
+        "no record of that time: pinned at the end"
+    );
 }
 
 #[tokio::test]
@@ -200,7 +235,11 @@ async fn tombstones_and_absent_keys_are_records_like_others() {
     let world = World::new("tombstones", 1).await;
     world.produce_these(
         0,
-        &[kafka::Message::tombstone("k"), kafka::Message::value("{}"), kafka::Message::value("1").key("")],
+        &[
+            kafka::Message::tombstone("k"),
+            kafka::Message::value("{}"),
+            kafka::Message::value("1").key(""),
+        ],
     );
     let ran = world.run();
     assert_eq!(ran.success()["messages_processed"], 3);
@@ -212,7 +251,13 @@ async fn compressed_topics_are_read() {
     let world = World::new("codecs", 1).await;
     for codec in ["gzip", "snappy", "lz4", "zstd"] {
         let records = kafka::values((0..50).map(|n| format!("[{n}]")));
-        kafka::produce(&world.bootstrap, &world.topic, 0, &records, &[("compression.type", codec)]);
+        kafka::produce(
+            &world.bootstrap,
+            &world.topic,
+            0,
+            &records,
+            &[("compression.type", codec)],
+        );
     }
     assert_eq!(world.run().success()["messages_processed"], 200);
 }
@@ -231,7 +276,9 @@ async fn a_topic_that_ends_in_control_records_is_caught_up_and_stays_so() {
 #[tokio::test]
 async fn records_of_a_megabyte_fit_a_function_of_256_mb() {
     let mut world = World::new("large", 2).await;
-    world.set("MAX_MEMORY_BYTES", 8 * 1024 * 1024).set("DESTINATION", "discard");
+    world
+        .set("MAX_MEMORY_BYTES", 8 * 1024 * 1024)
+        .set("DESTINATION", "discard");
     let large = kafka::Message::value(format!("\"{}\"", "x".repeat(999_000)));
     for partition in 0..2 {
         world.produce_these(partition, &vec![large.clone(); 20]);

@@ -18,21 +18,12 @@ fn what_is_produced_is_in_the_log() {
     assert_eq!(offsets, [0, 1, 2]);
 
     let special = [
-        Message::value("d")
-            .key("k")
-            .header("h", "1")
-            .timestamp(1_000),
+        Message::value("d").key("k").header("h", "1").timestamp(1_000),
         Message::tombstone("k"),
         Message::default(),
     ];
     for codec in ["gzip", "snappy", "lz4", "zstd"] {
-        kafka::produce(
-            bootstrap,
-            &topic,
-            1,
-            &special,
-            &[("compression.type", codec)],
-        );
+        kafka::produce(bootstrap, &topic, 1, &special, &[("compression.type", codec)]);
     }
     assert_eq!(kafka::watermarks(bootstrap, &topic, 0), (0, 0));
     assert_eq!(kafka::watermarks(bootstrap, &topic, 1), (0, 15));
@@ -91,11 +82,7 @@ fn a_private_broker_can_be_frozen_and_killed() {
         .set("group.id", "g")
         .create()
         .expect("a consumer");
-    let answers = || {
-        client
-            .fetch_metadata(None, Duration::from_millis(500))
-            .is_ok()
-    };
+    let answers = || client.fetch_metadata(None, Duration::from_millis(500)).is_ok();
     kafka::create_topic(&broker.bootstrap, "t", 1, &[]);
     assert!(answers());
     broker.stop();

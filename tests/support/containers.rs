@@ -25,9 +25,7 @@ pub(super) struct Project {
 
 /// A container engine is there, and it can do compose files.
 pub(super) fn engine_answers() -> bool {
-    let answers = |arguments: &[&str]| {
-        process::answer(Command::new("docker").args(arguments), ENGINE_LIMIT).is_some()
-    };
+    let answers = |arguments: &[&str]| process::answer(Command::new("docker").args(arguments), ENGINE_LIMIT).is_some();
     answers(&["info"]) && answers(&["compose", "version"])
 }
 
@@ -50,15 +48,7 @@ pub(super) fn name(kafka_port: u16) -> String {
 
 /// Does something, such as `pause`, to a project's Kafka.
 pub(super) fn act(project: &str, verb: &str) {
-    process::run(Command::new("docker").args([
-        "compose",
-        "-p",
-        project,
-        "-f",
-        COMPOSE_FILE,
-        verb,
-        "kafka",
-    ]));
+    process::run(Command::new("docker").args(["compose", "-p", project, "-f", COMPOSE_FILE, verb, "kafka"]));
 }
 
 fn start(services: &[&str], ready: impl Fn(&Project) -> bool) -> Result<Project, String> {

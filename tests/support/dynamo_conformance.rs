@@ -2,7 +2,11 @@
 //! one and DynamoDB Local alike; run by [`dynamo_conformance_tests`].
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
-#![allow(unused_macros, unused_imports, reason = "without the feature `embedded` the offline tests do not run this")]
+#![allow(
+    unused_macros,
+    unused_imports,
+    reason = "without the feature `embedded` the offline tests do not run this"
+)]
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -35,7 +39,10 @@ impl DynamoBench {
     /// The name of a table that does not exist.
     fn without_table(endpoint: &str) -> Self {
         let table = Table::named(endpoint, &format!("cursors-{}", uuid::Uuid::new_v4()));
-        Self { store: DynamoStore::new(table.client.clone(), &table.name), table }
+        Self {
+            store: DynamoStore::new(table.client.clone(), &table.name),
+            table,
+        }
     }
 }
 
@@ -47,15 +54,23 @@ impl Bench for DynamoBench {
     }
 
     async fn put(&self, consumer: &Consumer, partition: i32, next: NextOffset) {
-        self.table.put_cursor(&consumer.group_id, &consumer.topic, partition, next.last_processed()).await;
+        self.table
+            .put_cursor(&consumer.group_id, &consumer.topic, partition, next.last_processed())
+            .await;
     }
 
     async fn move_to(&self, consumer: &Consumer, partition: i32, next: NextOffset) {
-        self.table.update_offset(&consumer.to_string(), partition, next.last_processed()).await;
+        self.table
+            .update_offset(&consumer.to_string(), partition, next.last_processed())
+            .await;
     }
 
     async fn pause(&self, consumer: &Consumer, partition: i32) {
-        let mut item = self.table.get_item(&consumer.to_string(), partition).await.expect("there is an item");
+        let mut item = self
+            .table
+            .get_item(&consumer.to_string(), partition)
+            .await
+            .expect("there is an item");
         item.insert("paused".to_owned(), AttributeValue::Bool(true));
         self.table.put_item(item).await;
     }
@@ -113,13 +128,22 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         paused: false,
         updated_at_ms: Some(10),
     };
-    assert_eq!(bench.store.write(&consumer, 3, &raw(&cursor)).await, Ok(Written::Applied));
+    assert_eq!(
+        bench.store.write(&consumer, 3, &raw(&cursor)).await,
+        Ok(Written::Applied)
+    );
     let mut expected = five_attributes(&consumer.group_id, &consumer.topic, 3, 4);
     expected.extend(
-        [("claim_until", 20), ("claim_to", 9), ("fail_offset", 5), ("attempts", 2), ("crashes", 1)]
-            .into_iter()
-            .chain([("next_try_at", 30), ("updated_at", 10)])
-            .map(|(name, number)| (name.to_owned(), AttributeValue::N(number.to_string()))),
+        [
+            ("claim_until", 20),
+            ("claim_to", 9),
+            ("fail_offset", 5),
+            ("attempts", 2),
+            ("crashes", 1),
+        ]
+        .into_iter()
+        .chain([("next_try_at", 30), ("updated_at", 10)])
+        .map(|(name, number)| (name.to_owned(), AttributeValue::N(number.to_string()))),
     );
     expected.insert("run".to_owned(), AttributeValue::S("run-1".to_owned()));
     expected.insert("error".to_owned(), AttributeValue::S("no JSON".to_owned()));
@@ -129,11 +153,22 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
 pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
     let (bench, consumer) = (DynamoBench::create(endpoint).await, consumer());
     let mut item = five_attributes(&consumer.group_id, &consumer.topic, 0, 4);
-    item.insert("owner".to_owned(), AttributeValue::Ss(vec!["a".to_owned(), "b".to_owned()]));
+    item.insert(
+        "owner".to_owned(),
+        AttributeValue::Ss(vec!["a".to_owned(), "b".to_owned()]),
+    );
     bench.table.put_item(item).await;
     let run = RunId::new("me");
-    let ours = Claim { run: run.clone(), until_ms: 200, to: next(9), now_ms: 100 };
-    let blocked = Ending::Blocked(Failures { offset: next(8), ..Failures::default() });
+    let ours = Claim {
+        run: run.clone(),
+        until_ms: 200,
+        to: next(9),
+        now_ms: 100,
+    };
+    let blocked = Ending::Blocked(Failures {
+        offset: next(8),
+        ..Failures::default()
+    });
     let writes = [
         claim(&Seen::Item(Cursor::at(next(5))), &ours),
         flush(&run, next(5), next(6), &Ending::Interim, 101),
@@ -141,7 +176,11 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         release(&run),
     ];
     for write in writes {
-        assert_eq!(bench.store.write(&consumer, 0, &write).await, Ok(Written::Applied), "{write:?}");
+        assert_eq!(
+            bench.store.write(&consumer, 0, &write).await,
+            Ok(Written::Applied),
+            "{write:?}"
+        );
         let item = bench.table.get_item(&consumer.to_string(), 0).await.unwrap();
         assert!(item["owner"].is_ss(), "{write:?} left {item:?}");
     }
@@ -151,7 +190,10 @@ pub(crate) async fn an_item_that_is_no_cursor_stops_only_its_own_partition(endpo
     let (bench, consumer) = (DynamoBench::create(endpoint).await, consumer());
     bench.put(&consumer, 0, next(5)).await;
     let bad = five_attributes(&consumer.group_id, &consumer.topic, 1, 4);
-    bench.table.put_item(with(bad, "offset", AttributeValue::S("4".to_owned()))).await;
+    bench
+        .table
+        .put_item(with(bad, "offset", AttributeValue::S("4".to_owned())))
+        .await;
 
     let items = bench.store.load(&consumer).await.unwrap();
     assert_eq!(items[0].cursor, Ok(Cursor::at(next(5))));
@@ -166,13 +208,25 @@ pub(crate) async fn an_item_that_is_no_cursor_stops_only_its_own_partition(endpo
 
 pub(crate) async fn an_item_of_a_group_with_the_same_key_is_refused(endpoint: &str) {
     let bench = DynamoBench::create(endpoint).await;
-    let ours = Consumer { group_id: "a".into(), topic: "b_c".into() };
-    let theirs = Consumer { group_id: "a_b".into(), topic: "c".into() };
+    let ours = Consumer {
+        group_id: "a".into(),
+        topic: "b_c".into(),
+    };
+    let theirs = Consumer {
+        group_id: "a_b".into(),
+        topic: "c".into(),
+    };
     bench.put(&theirs, 0, next(5)).await;
     let items = bench.store.load(&ours).await.unwrap();
     let why = items[0].cursor.clone().unwrap_err();
-    assert!(why.0.contains("topic is \"c\" (S), but \"b_c\" (S) belongs there"), "{why}");
-    assert_eq!(bench.store.load(&theirs).await.unwrap()[0].cursor, Ok(Cursor::at(next(5))));
+    assert!(
+        why.0.contains("topic is \"c\" (S), but \"b_c\" (S) belongs there"),
+        "{why}"
+    );
+    assert_eq!(
+        bench.store.load(&theirs).await.unwrap()[0].cursor,
+        Ok(Cursor::at(next(5)))
+    );
 }
 
 pub(crate) async fn a_sort_key_that_is_no_partition_fails_the_load(endpoint: &str) {
@@ -181,7 +235,10 @@ pub(crate) async fn a_sort_key_that_is_no_partition_fails_the_load(endpoint: &st
         let consumer = consumer();
         bench.put(&consumer, 0, next(5)).await;
         let item = five_attributes(&consumer.group_id, &consumer.topic, 0, 4);
-        bench.table.put_item(with(item, "partition", AttributeValue::N(key.to_owned()))).await;
+        bench
+            .table
+            .put_item(with(item, "partition", AttributeValue::N(key.to_owned())))
+            .await;
         let error = bench.store.load(&consumer).await.unwrap_err();
         assert_eq!(error.error_type, ErrorType::InvalidCursor);
         assert!(error.message.contains(&format!("partition is {key} (N)")), "{error}");
@@ -193,11 +250,22 @@ pub(crate) async fn a_number_is_read_however_it_was_written(endpoint: &str) {
     for (written, offset) in [("7.0", 7), ("1E2", 100), ("007", 7), ("+7", 7), ("-1.00", -1)] {
         let consumer = consumer();
         let item = five_attributes(&consumer.group_id, &consumer.topic, 0, 0);
-        bench.table.put_item(with(item, "offset", AttributeValue::N(written.to_owned()))).await;
+        bench
+            .table
+            .put_item(with(item, "offset", AttributeValue::N(written.to_owned())))
+            .await;
         let cursor = bench.store.load_one(&consumer, 0).await.unwrap().unwrap();
         assert_eq!(cursor.next.last_processed(), offset, "{written}");
-        let ours = Claim { run: RunId::new("me"), until_ms: 200, to: next(1000), now_ms: 100 };
-        let claimed = bench.store.write(&consumer, 0, &claim(&Seen::Item(cursor), &ours)).await;
+        let ours = Claim {
+            run: RunId::new("me"),
+            until_ms: 200,
+            to: next(1000),
+            now_ms: 100,
+        };
+        let claimed = bench
+            .store
+            .write(&consumer, 0, &claim(&Seen::Item(cursor), &ours))
+            .await;
         assert_eq!(claimed, Ok(Written::Applied), "{written}");
     }
 }
@@ -206,7 +274,10 @@ pub(crate) async fn a_missing_table_is_not_found(endpoint: &str) {
     let bench = DynamoBench::without_table(endpoint);
     for error in failures_of_every_call(&bench.store).await {
         assert_eq!(error.error_type, ErrorType::TableNotFound, "{error}");
-        let place = format!("there is no table \"{}\" (region us-east-1, endpoint {endpoint})", bench.table.name);
+        let place = format!(
+            "there is no table \"{}\" (region us-east-1, endpoint {endpoint})",
+            bench.table.name
+        );
         assert!(error.message.starts_with(&place), "{error}");
         assert!(error.message.contains("kafka-consumer table create"), "{error}");
     }
@@ -218,7 +289,10 @@ pub(crate) async fn a_table_with_other_keys_is_not_found(endpoint: &str) {
         create_with(&bench.table, keys).await;
         for error in failures_of_every_call(&bench.store).await {
             assert_eq!(error.error_type, ErrorType::TableNotFound, "{keys:?}: {error}");
-            assert!(error.message.contains("are not consumer_id (S) and partition (N)"), "{keys:?}: {error}");
+            assert!(
+                error.message.contains("are not consumer_id (S) and partition (N)"),
+                "{keys:?}: {error}"
+            );
         }
     }
 }
@@ -250,8 +324,14 @@ pub(crate) async fn a_table_with_other_keys_is_never_taken_for_ours(endpoint: &s
 const OTHER_KEYS: [&[(&str, ScalarAttributeType)]; 4] = [
     &[("id", ScalarAttributeType::S)],
     &[("consumer_id", ScalarAttributeType::S)],
-    &[("consumer_id", ScalarAttributeType::S), ("partition", ScalarAttributeType::S)],
-    &[("consumer_id", ScalarAttributeType::N), ("partition", ScalarAttributeType::N)],
+    &[
+        ("consumer_id", ScalarAttributeType::S),
+        ("partition", ScalarAttributeType::S),
+    ],
+    &[
+        ("consumer_id", ScalarAttributeType::N),
+        ("partition", ScalarAttributeType::N),
+    ],
 ];
 
 /// The errors of a load, a load of one and a write.
@@ -271,11 +351,20 @@ fn with(mut item: Item, name: &str, value: AttributeValue) -> Item {
 }
 
 async fn create_with(table: &Table, keys: &[(&str, ScalarAttributeType)]) {
-    let mut request = table.client.create_table().table_name(&table.name).billing_mode(BillingMode::PayPerRequest);
+    let mut request = table
+        .client
+        .create_table()
+        .table_name(&table.name)
+        .billing_mode(BillingMode::PayPerRequest);
     for ((name, kind), role) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
         let key = KeySchemaElement::builder().attribute_name(*name).key_type(role).build();
-        let attribute = AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build();
-        request = request.key_schema(key.unwrap()).attribute_definitions(attribute.unwrap());
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(*name)
+            .attribute_type(kind.clone())
+            .build();
+        request = request
+            .key_schema(key.unwrap())
+            .attribute_definitions(attribute.unwrap());
     }
     request.send().await.expect("the table can be made");
 }

@@ -56,11 +56,7 @@ pub(super) fn missing() -> Option<String> {
 /// The 17 of `openjdk version "17.0.15" 2025-04-15`.
 fn java_major(version: &str) -> Option<u32> {
     let number = version.split('"').nth(1)?;
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Starts a broker that knows nothing yet.
@@ -81,9 +77,7 @@ pub(super) fn kafka() -> Result<Jvm, String> {
         write(&directory.join("server.properties"), &properties)?;
         write(&directory.join("log4j2.properties"), KAFKA_LOGGING)?;
         let process = launch(directory, &jars, &script)?;
-        process.wait_until("Kafka", START_LIMIT, |it| {
-            it.log().contains("Kafka Server started")
-        })?;
+        process.wait_until("Kafka", START_LIMIT, |it| it.log().contains("Kafka Server started"))?;
         Ok(Jvm { process, port })
     })
 }
@@ -125,11 +119,7 @@ fn start(one: impl Fn(&Path) -> Result<Jvm, String>) -> Result<Jvm, String> {
 /// Ports that are free right now, all different.
 pub(super) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("no free port left"));
-    listeners.map(|it| {
-        it.local_addr()
-            .expect("a bound socket has an address")
-            .port()
-    })
+    listeners.map(|it| it.local_addr().expect("a bound socket has an address").port())
 }
 
 /// The folder with a pom's jars; fetched once for each content of the pom.
@@ -148,24 +138,15 @@ fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
     }
     // Jars of an older pom would stay on the class path.
     if jars.exists() {
-        fs::remove_dir_all(&jars)
-            .map_err(|error| format!("cannot remove {}: {error}", jars.display()))?;
+        fs::remove_dir_all(&jars).map_err(|error| format!("cannot remove {}: {error}", jars.display()))?;
     }
-    super::services::say(&format!(
-        "fetching the jars of {name} into {}",
-        jars.display()
-    ));
+    super::services::say(&format!("fetching the jars of {name} into {}", jars.display()));
     let source = home.join(format!("{name}-pom.xml"));
     write(&source, pom)?;
     let mut output_directory = std::ffi::OsString::from("-DoutputDirectory=");
     output_directory.push(&jars);
     let output = Command::new("mvn")
-        .args([
-            "-q",
-            "-B",
-            "-Dstyle.color=never",
-            "dependency:copy-dependencies",
-        ])
+        .args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"])
         .args([OsStr::new("-DincludeScope=runtime"), &output_directory])
         .arg("-f")
         .arg(&source)
@@ -186,8 +167,7 @@ fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
 pub(super) fn folder() -> Result<PathBuf, String> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = scratch.parent().unwrap_or(scratch).join("test-services");
-    fs::create_dir_all(&folder)
-        .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     Ok(folder)
 }
 

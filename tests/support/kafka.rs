@@ -25,12 +25,7 @@ pub(crate) fn unique(name: &str) -> String {
 }
 
 /// Makes a topic and waits until every partition of it answers.
-pub(crate) fn create_topic(
-    bootstrap: &str,
-    topic: &str,
-    partitions: i32,
-    configs: &[(&str, &str)],
-) {
+pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
     let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     for (name, value) in configs {
         new = new.set(name, value);
@@ -103,10 +98,7 @@ fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
         let ready = eventually(LIMIT, || {
             // A kept client believes for minutes that a partition does not exist.
             let _ = admin.inner().fetch_metadata(Some(topic), limit);
-            admin
-                .inner()
-                .fetch_watermarks(topic, partition, limit)
-                .is_ok()
+            admin.inner().fetch_watermarks(topic, partition, limit).is_ok()
         });
         assert!(ready, "{topic}-{partition} has no leader");
     }
@@ -117,10 +109,7 @@ fn admin(bootstrap: &str) -> Arc<AdminClient<DefaultClientContext>> {
     client(bootstrap, "read_uncommitted")
 }
 
-pub(super) fn client(
-    bootstrap: &str,
-    isolation: &'static str,
-) -> Arc<AdminClient<DefaultClientContext>> {
+pub(super) fn client(bootstrap: &str, isolation: &'static str) -> Arc<AdminClient<DefaultClientContext>> {
     type Clients = HashMap<(String, &'static str), Arc<AdminClient<DefaultClientContext>>>;
     static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
 
@@ -129,11 +118,7 @@ pub(super) fn client(
         let config = config(bootstrap, &[("isolation.level", isolation)]);
         Arc::new(config.create().expect("a bootstrap address"))
     };
-    Arc::clone(
-        clients
-            .entry((bootstrap.to_owned(), isolation))
-            .or_insert_with(new),
-    )
+    Arc::clone(clients.entry((bootstrap.to_owned(), isolation)).or_insert_with(new))
 }
 
 fn options() -> AdminOptions {

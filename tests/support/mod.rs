@@ -4,11 +4,7 @@
 //! Names of topics, tables and groups come from [`kafka::unique`], so that tests run side by side
 //! on the same services.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test binary uses a part of this"
-)]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 
 pub(crate) mod dynamo_conformance;
 pub(crate) mod kafka;

@@ -86,12 +86,7 @@ impl Guarded {
     ///
     /// # Errors
     /// The child ended or the time is over: the message holds the end of its log.
-    pub(super) fn wait_until(
-        &self,
-        what: &str,
-        limit: Duration,
-        ready: impl Fn(&Self) -> bool,
-    ) -> Result<(), String> {
+    pub(super) fn wait_until(&self, what: &str, limit: Duration, ready: impl Fn(&Self) -> bool) -> Result<(), String> {
         let came_true = eventually(limit, || ready(self) || self.has_ended());
         let problem = if self.has_ended() {
             "ended before it was ready".to_owned()

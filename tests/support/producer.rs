@@ -43,8 +43,7 @@ impl Message {
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers
-            .push((name.to_owned(), Some(value.as_ref().to_vec())));
+        self.headers.push((name.to_owned(), Some(value.as_ref().to_vec())));
         self
     }
 
@@ -78,20 +77,13 @@ pub(crate) fn produce(
 ///
 /// The records are in the log, and hidden from a reader of committed ones until
 /// [`commit`](Transaction::commit).
-pub(crate) fn begin_transaction(
-    bootstrap: &str,
-    topic: &str,
-    partition: i32,
-    messages: &[Message],
-) -> Transaction {
+pub(crate) fn begin_transaction(bootstrap: &str, topic: &str, partition: i32, messages: &[Message]) -> Transaction {
     let id = unique("transaction");
     let producer = producer(bootstrap, &[("transactional.id", &id)]);
     producer
         .init_transactions(LIMIT)
         .expect("the broker has room for a transaction");
-    producer
-        .begin_transaction()
-        .expect("no transaction is open");
+    producer.begin_transaction().expect("no transaction is open");
     let offsets = send_all(&producer, topic, partition, messages);
     Transaction {
         offsets,
@@ -162,10 +154,7 @@ impl ProducerContext for Acks {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.clone()),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(result);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(result);
     }
 }
 
@@ -178,12 +167,7 @@ fn producer(bootstrap: &str, properties: &[(&str, &str)]) -> BaseProducer<Acks> 
         .expect("producer properties that exist")
 }
 
-fn send_all(
-    producer: &BaseProducer<Acks>,
-    topic: &str,
-    partition: i32,
-    messages: &[Message],
-) -> Vec<i64> {
+fn send_all(producer: &BaseProducer<Acks>, topic: &str, partition: i32, messages: &[Message]) -> Vec<i64> {
     // Without it the first record waits half a second for a timer inside librdkafka.
     let metadata = producer.client().fetch_metadata(Some(topic), LIMIT);
     metadata.unwrap_or_else(|error| panic!("{topic} is unknown: {error}"));
@@ -191,11 +175,7 @@ fn send_all(
         let mut record = record(topic, partition, message);
         while let Err((error, back)) = producer.send(record) {
             let full = RDKafkaErrorCode::QueueFull;
-            assert_eq!(
-                error,
-                KafkaError::MessageProduction(full),
-                "{topic}-{partition}"
-            );
+            assert_eq!(error, KafkaError::MessageProduction(full), "{topic}-{partition}");
             producer.poll(Duration::from_millis(100));
             record = back;
         }
@@ -206,13 +186,7 @@ fn send_all(
         producer.in_flight_count() == 0
     });
     assert!(done, "{topic}-{partition} does not acknowledge");
-    let acks = std::mem::take(
-        &mut *producer
-            .context()
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    let acks = std::mem::take(&mut *producer.context().0.lock().unwrap_or_else(PoisonError::into_inner));
     assert_eq!(acks.len(), messages.len(), "one answer a message");
     acks.into_iter()
         .map(|ack| ack.unwrap_or_else(|error| panic!("{topic}-{partition}: {error}")))
@@ -233,14 +207,11 @@ fn record<'a>(topic: &'a str, partition: i32, message: &'a Message) -> BaseRecor
     if message.headers.is_empty() {
         return record;
     }
-    let headers = message
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |all, (key, value)| {
-            all.insert(Header {
-                key,
-                value: value.as_ref(),
-            })
-        });
+    let headers = message.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+        all.insert(Header {
+            key,
+            value: value.as_ref(),
+        })
+    });
     record.headers(headers)
 }

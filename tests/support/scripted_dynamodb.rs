@@ -25,7 +25,10 @@ pub(crate) enum Act {
 impl Act {
     /// An error as `DynamoDB` words it.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::Answer(status, format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#))
+        Self::Answer(
+            status,
+            format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#),
+        )
     }
 }
 
@@ -79,7 +82,11 @@ async fn serve(
 ) {
     while let Some(request) = read_message(&mut client).await {
         seen.lock().expect("nobody panicked").extend(operation(&request));
-        let act = script.lock().expect("nobody panicked").pop_front().unwrap_or(Act::Forward);
+        let act = script
+            .lock()
+            .expect("nobody panicked")
+            .pop_front()
+            .unwrap_or(Act::Forward);
         let answer = match act {
             Act::Answer(status, body) => format!(
                 "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n\
@@ -129,13 +136,17 @@ async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 fn end_of(message: &[u8]) -> Option<usize> {
     let header_end = message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let header = String::from_utf8_lossy(&message[..header_end]).to_lowercase();
-    let length = header.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let length = header
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     Some(header_end + length.unwrap_or(0))
 }
 
 /// The operation that a request's `X-Amz-Target` names.
 fn operation(request: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(request);
-    let target = text.lines().find(|line| line.to_lowercase().starts_with("x-amz-target:"))?;
+    let target = text
+        .lines()
+        .find(|line| line.to_lowercase().starts_with("x-amz-target:"))?;
     Some(target.rsplit_once('.')?.1.trim().to_owned())
 }

@@ -60,12 +60,7 @@ fn find() -> Result<Services, String> {
         return Ok(given);
     }
     if kafka_answers(KAFKA_PORT) && looks_like_dynamodb(DYNAMODB_PORT) {
-        return Ok(local(
-            KAFKA_PORT,
-            DYNAMODB_PORT,
-            "that are already up",
-            Vec::new(),
-        ));
+        return Ok(local(KAFKA_PORT, DYNAMODB_PORT, "that are already up", Vec::new()));
     }
     if containers::engine_answers() {
         let Project {
@@ -73,21 +68,14 @@ fn find() -> Result<Services, String> {
             kafka_port,
             dynamodb_port,
         } = containers::all()?;
-        return Ok(local(
-            kafka_port,
-            dynamodb_port,
-            "of docker-compose.yml",
-            vec![process],
-        ));
+        return Ok(local(kafka_port, dynamodb_port, "of docker-compose.yml", vec![process]));
     }
     if let Some(missing) = jvm::missing() {
         return Err(nothing_to_be_had(&missing));
     }
     let dynamodb = thread::spawn(jvm::dynamodb);
     let kafka = jvm::kafka();
-    let dynamodb = dynamodb
-        .join()
-        .map_err(|_| "the start of DynamoDB Local panicked")?;
+    let dynamodb = dynamodb.join().map_err(|_| "the start of DynamoDB Local panicked")?;
     let (kafka, dynamodb) = (kafka?, dynamodb?);
     let processes = vec![kafka.process, dynamodb.process];
     Ok(local(
@@ -98,17 +86,12 @@ fn find() -> Result<Services, String> {
     ))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the way to point the tests at other services"
-)]
+#[expect(clippy::disallowed_methods, reason = "the way to point the tests at other services")]
 fn given() -> Option<Services> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (kafka, dynamodb) = (variable(BOOTSTRAP_VARIABLE)?, variable(DYNAMODB_VARIABLE)?);
     Some(Services {
-        which: format!(
-            "tests use the services of {BOOTSTRAP_VARIABLE} ({kafka}) and {DYNAMODB_VARIABLE} ({dynamodb})"
-        ),
+        which: format!("tests use the services of {BOOTSTRAP_VARIABLE} ({kafka}) and {DYNAMODB_VARIABLE} ({dynamodb})"),
         kafka_bootstrap: kafka,
         dynamodb_endpoint: dynamodb,
         _processes: Vec::new(),
@@ -119,9 +102,7 @@ fn local(kafka: u16, dynamodb: u16, origin: &str, processes: Vec<Guarded>) -> Se
     Services {
         kafka_bootstrap: format!("127.0.0.1:{kafka}"),
         dynamodb_endpoint: format!("http://127.0.0.1:{dynamodb}"),
-        which: format!(
-            "tests use the Apache Kafka (port {kafka}) and DynamoDB Local (port {dynamodb}) {origin}"
-        ),
+        which: format!("tests use the Apache Kafka (port {kafka}) and DynamoDB Local (port {dynamodb}) {origin}"),
         _processes: processes,
     }
 }

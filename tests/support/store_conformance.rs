@@ -58,19 +58,31 @@ pub(crate) use conformance_tests;
 
 pub(crate) async fn a_start_is_pinned_only_where_no_item_is<B: Bench>(bench: &B) {
     let made_in = [History::Nothing, History::OursThenDeleted];
-    check(bench, &pin(next(7), NOW_MS), &made_in, |_| Cursor { updated_at_ms: Some(NOW_MS), ..Cursor::at(next(7)) })
-        .await;
+    check(bench, &pin(next(7), NOW_MS), &made_in, |_| Cursor {
+        updated_at_ms: Some(NOW_MS),
+        ..Cursor::at(next(7))
+    })
+    .await;
 }
 
 pub(crate) async fn a_partition_without_an_item_is_claimed_only_while_there_is_none<B: Bench>(bench: &B) {
     let write = claim(&Seen::Nothing { start: next(0) }, &our_claim());
     let made_in = [History::Nothing, History::OursThenDeleted];
-    check(bench, &write, &made_in, |_| Cursor { next: next(0), ..claimed("me", OUR_UNTIL_MS) }).await;
+    check(bench, &write, &made_in, |_| Cursor {
+        next: next(0),
+        ..claimed("me", OUR_UNTIL_MS)
+    })
+    .await;
 }
 
 pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(bench: &B) {
     let write = claim(&Seen::Item(Cursor::at(next(5))), &our_claim());
-    let made_in = [History::FiveAttributes, History::OursThenPut, History::OursThenReleased, History::OursThenBlocked];
+    let made_in = [
+        History::FiveAttributes,
+        History::OursThenPut,
+        History::OursThenReleased,
+        History::OursThenBlocked,
+    ];
     check(bench, &write, &made_in, |before| Cursor {
         failure: before.and_then(|item| item.failure),
         ..claimed("me", OUR_UNTIL_MS)
@@ -80,7 +92,11 @@ pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(be
 
 pub(crate) async fn an_expired_claim_is_taken_over_only_as_it_was_seen<B: Bench>(bench: &B) {
     let write = claim(&Seen::Item(claimed("other", EXPIRED_MS)), &our_claim());
-    let crashed = Failures { offset: next(5), crashes: 1, ..Failures::default() };
+    let crashed = Failures {
+        offset: next(5),
+        crashes: 1,
+        ..Failures::default()
+    };
     check(bench, &write, &[History::OthersExpired], |_| Cursor {
         failure: Some(crashed.clone()),
         ..claimed("me", OUR_UNTIL_MS)
@@ -102,7 +118,11 @@ pub(crate) async fn a_final_flush_needs_our_claim_and_the_cursor_where_we_left_i
 
 pub(crate) async fn a_blocked_flush_needs_our_claim_and_the_cursor_where_we_left_it<B: Bench>(bench: &B) {
     let write = flushed(&Ending::Blocked(failures(8)));
-    check(bench, &write, &[History::Ours], |_| Cursor { failure: Some(failures(8)), ..ended(8) }).await;
+    check(bench, &write, &[History::Ours], |_| Cursor {
+        failure: Some(failures(8)),
+        ..ended(8)
+    })
+    .await;
 }
 
 pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: &B) {
@@ -133,7 +153,11 @@ pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
     ];
     for write in writes {
         History::OursThenDeleted.make(bench, &consumer, 0).await;
-        assert_eq!(store.write(&consumer, 0, &write).await, Ok(Written::Refused(None)), "{write:?}");
+        assert_eq!(
+            store.write(&consumer, 0, &write).await,
+            Ok(Written::Refused(None)),
+            "{write:?}"
+        );
         assert_eq!(store.load(&consumer).await, Ok(vec![]), "{write:?}");
     }
 }
@@ -180,7 +204,10 @@ async fn write_twice<B: Bench>(
     let store = bench.store();
     assert_eq!(store.write(consumer, partition, write).await, Ok(Written::Applied));
     let item = store.load_one(consumer, partition).await.unwrap();
-    assert_eq!(store.write(consumer, partition, write).await, Ok(Written::Refused(item.map(Ok))));
+    assert_eq!(
+        store.write(consumer, partition, write).await,
+        Ok(Written::Refused(item.map(Ok)))
+    );
     let verdict = write_and_judge(store, consumer, partition, write, judge).await;
     assert_eq!(verdict, Ok(Verdict::Applied), "{write:?}");
 }
@@ -192,14 +219,26 @@ pub(crate) async fn a_claim_that_another_run_won_is_refused_with_its_end<B: Benc
     let write = claim(&seen, &our_claim());
     let judge = |item: Option<&Cursor>| judge_claim(&seen, &our_claim(), item);
     let verdict = write_and_judge(bench.store(), &consumer, 0, &write, judge).await;
-    assert_eq!(verdict, Ok(Verdict::Edited { until_ms: Some(OTHERS_UNTIL_MS) }));
+    assert_eq!(
+        verdict,
+        Ok(Verdict::Edited {
+            until_ms: Some(OTHERS_UNTIL_MS)
+        })
+    );
 }
 
 pub(crate) async fn new_failures_replace_all_of_the_old_ones<B: Bench>(bench: &B) {
     let consumer = consumer();
-    let new = Failures { offset: next(9), attempts: 7, ..Failures::default() };
+    let new = Failures {
+        offset: next(9),
+        attempts: 7,
+        ..Failures::default()
+    };
     for failures in [failures(8), new.clone()] {
-        let write = raw(&Cursor { failure: Some(failures), ..Cursor::at(next(5)) });
+        let write = raw(&Cursor {
+            failure: Some(failures),
+            ..Cursor::at(next(5))
+        });
         assert_eq!(bench.store().write(&consumer, 0, &write).await, Ok(Written::Applied));
     }
     let item = bench.store().load_one(&consumer, 0).await.unwrap().unwrap();
@@ -212,7 +251,11 @@ pub(crate) async fn a_pause_survives_every_write<B: Bench>(bench: &B) {
     bench.pause(&consumer, 0).await;
     let item = store.load_one(&consumer, 0).await.unwrap().unwrap();
     assert!(item.paused);
-    let writes = [claim(&Seen::Item(item), &our_claim()), flushed(&Ending::Final), release(&me())];
+    let writes = [
+        claim(&Seen::Item(item), &our_claim()),
+        flushed(&Ending::Final),
+        release(&me()),
+    ];
     for write in writes {
         assert_eq!(store.write(&consumer, 0, &write).await, Ok(Written::Applied));
         assert!(store.load_one(&consumer, 0).await.unwrap().unwrap().paused, "{write:?}");
@@ -221,7 +264,10 @@ pub(crate) async fn a_pause_survives_every_write<B: Bench>(bench: &B) {
 
 pub(crate) async fn two_runs_claim_every_partition_once<B: Bench>(bench: &B) {
     let (consumer, store) = (consumer(), bench.store());
-    let rival = Claim { run: RunId::new("rival"), ..our_claim() };
+    let rival = Claim {
+        run: RunId::new("rival"),
+        ..our_claim()
+    };
     for partition in 0..20 {
         let seen = if partition % 2 == 0 {
             Seen::Nothing { start: next(0) }
@@ -230,7 +276,11 @@ pub(crate) async fn two_runs_claim_every_partition_once<B: Bench>(bench: &B) {
             Seen::Item(Cursor::at(next(5)))
         };
         let (ours, theirs) = (claim(&seen, &our_claim()), claim(&seen, &rival));
-        let written = join(store.write(&consumer, partition, &ours), store.write(&consumer, partition, &theirs)).await;
+        let written = join(
+            store.write(&consumer, partition, &ours),
+            store.write(&consumer, partition, &theirs),
+        )
+        .await;
         let winner = match (written.0.unwrap(), written.1.unwrap()) {
             (Written::Applied, Written::Refused(Some(Ok(item)))) if item.run == Some(me()) => me(),
             (Written::Refused(Some(Ok(item))), Written::Applied) if item.run == Some(rival.run.clone()) => {
@@ -246,24 +296,42 @@ pub(crate) async fn two_runs_claim_every_partition_once<B: Bench>(bench: &B) {
 pub(crate) async fn items_of_more_than_one_page_are_loaded_in_order<B: Bench>(bench: &B) {
     let (consumer, store) = (consumer(), bench.store());
     // A page holds 1 MB. Eleven items, so that 10 comes after 9 and not after 1.
-    let long = Failures { error: Some("x".repeat(200_000)), ..failures(5) };
-    let cursor = Cursor { failure: Some(long), ..Cursor::at(next(5)) };
+    let long = Failures {
+        error: Some("x".repeat(200_000)),
+        ..failures(5)
+    };
+    let cursor = Cursor {
+        failure: Some(long),
+        ..Cursor::at(next(5))
+    };
     for partition in (0..11).rev() {
-        assert_eq!(store.write(&consumer, partition, &raw(&cursor)).await, Ok(Written::Applied));
+        assert_eq!(
+            store.write(&consumer, partition, &raw(&cursor)).await,
+            Ok(Written::Applied)
+        );
     }
     let items = store.load(&consumer).await.unwrap();
-    assert_eq!(items.iter().map(|item| item.partition).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
+    assert_eq!(
+        items.iter().map(|item| item.partition).collect::<Vec<_>>(),
+        (0..11).collect::<Vec<_>>()
+    );
     assert!(items.iter().all(|item| item.cursor.as_ref() == Ok(&cursor)));
 }
 
 pub(crate) async fn only_the_consumers_own_items_are_loaded<B: Bench>(bench: &B) {
     let (ours, store) = (consumer(), bench.store());
-    let longer = Consumer { topic: format!("{}2", ours.topic).into(), ..ours.clone() };
+    let longer = Consumer {
+        topic: format!("{}2", ours.topic).into(),
+        ..ours.clone()
+    };
     bench.put(&ours, 1, next(5)).await;
     bench.put(&longer, 2, next(6)).await;
     let partitions = async |consumer| {
         let items = store.load(consumer).await.unwrap();
-        items.into_iter().map(|item| (item.partition, item.cursor.unwrap().next.get())).collect::<Vec<_>>()
+        items
+            .into_iter()
+            .map(|item| (item.partition, item.cursor.unwrap().next.get()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(partitions(&ours).await, [(1, 5)]);
     assert_eq!(partitions(&longer).await, [(2, 6)]);

@@ -139,14 +139,21 @@ pub(super) async fn check<B: Bench>(
         if made_in.contains(&history) {
             assert_eq!((written, now), (Written::Applied, Some(after(before))), "{history:?}");
         } else {
-            assert_eq!((written, &now), (Written::Refused(before.clone().map(Ok)), &before), "{history:?}");
+            assert_eq!(
+                (written, &now),
+                (Written::Refused(before.clone().map(Ok)), &before),
+                "{history:?}"
+            );
         }
     }
 }
 
 /// A consumer of a test's own.
 pub(crate) fn consumer() -> Consumer {
-    Consumer { group_id: format!("group-{}", uuid::Uuid::new_v4()).into(), topic: "orders".into() }
+    Consumer {
+        group_id: format!("group-{}", uuid::Uuid::new_v4()).into(),
+        topic: "orders".into(),
+    }
 }
 
 /// An offset that is in range.
@@ -163,7 +170,11 @@ pub(crate) fn raw(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
     let removes = vec![Attribute::ClaimUntil, Attribute::ClaimTo, Attribute::Failures];
-    CursorWrite { conditions: vec![], sets, removes }
+    CursorWrite {
+        conditions: vec![],
+        sets,
+        removes,
+    }
 }
 
 pub(super) fn me() -> RunId {
@@ -171,7 +182,12 @@ pub(super) fn me() -> RunId {
 }
 
 pub(super) fn our_claim() -> Claim {
-    Claim { run: me(), until_ms: OUR_UNTIL_MS, to: next(9), now_ms: NOW_MS }
+    Claim {
+        run: me(),
+        until_ms: OUR_UNTIL_MS,
+        to: next(9),
+        now_ms: NOW_MS,
+    }
 }
 
 /// An item at 5 under a claim.
@@ -187,7 +203,11 @@ pub(super) fn claimed(run: &str, until_ms: i64) -> Cursor {
 
 /// An item of ours after the claim's end.
 pub(super) fn ended(offset: i64) -> Cursor {
-    Cursor { run: Some(me()), updated_at_ms: Some(NOW_MS), ..Cursor::at(next(offset)) }
+    Cursor {
+        run: Some(me()),
+        updated_at_ms: Some(NOW_MS),
+        ..Cursor::at(next(offset))
+    }
 }
 
 /// Our flush from 5 to 8.

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 
 /// An item as the table holds it.
@@ -58,10 +57,7 @@ impl Table {
             ("partition", KeyType::Range, ScalarAttributeType::N),
         ];
         for (name, role, kind) in keys {
-            let key = KeySchemaElement::builder()
-                .attribute_name(name)
-                .key_type(role)
-                .build();
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(role).build();
             let attribute = AttributeDefinition::builder()
                 .attribute_name(name)
                 .attribute_type(kind)
@@ -75,27 +71,18 @@ impl Table {
 
     /// Writes an item, replacing what was there, as an operator's `PutItem` does.
     pub(crate) async fn put_item(&self, item: Item) {
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item));
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
         request.send().await.expect("the item can be written");
     }
 
     /// Writes an item of just the five attributes. `offset` is the last processed one.
     pub(crate) async fn put_cursor(&self, group: &str, topic: &str, partition: i32, offset: i64) {
-        self.put_item(five_attributes(group, topic, partition, offset))
-            .await;
+        self.put_item(five_attributes(group, topic, partition, offset)).await;
     }
 
     /// Reads an item.
     pub(crate) async fn get_item(&self, consumer_id: &str, partition: i32) -> Option<Item> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .consistent_read(true);
+        let request = self.client.get_item().table_name(&self.name).consistent_read(true);
         let request = request.set_key(Some(key(consumer_id, partition)));
         request.send().await.expect("the item can be read").item
     }
@@ -109,11 +96,7 @@ impl Table {
 
     /// All items, by key.
     pub(crate) async fn items(&self) -> Vec<Item> {
-        let request = self
-            .client
-            .scan()
-            .table_name(&self.name)
-            .consistent_read(true);
+        let request = self.client.scan().table_name(&self.name).consistent_read(true);
         let pages = request.into_paginator().items().send();
         let mut items: Vec<Item> = pages
             .try_collect()
@@ -180,13 +163,7 @@ pub(crate) fn number(item: &Item, name: &str) -> i64 {
 
 fn key(consumer_id: &str, partition: i32) -> Item {
     HashMap::from([
-        (
-            "consumer_id".to_owned(),
-            AttributeValue::S(consumer_id.to_owned()),
-        ),
-        (
-            "partition".to_owned(),
-            AttributeValue::N(partition.to_string()),
-        ),
+        ("consumer_id".to_owned(), AttributeValue::S(consumer_id.to_owned())),
+        ("partition".to_owned(), AttributeValue::N(partition.to_string())),
     ])
 }

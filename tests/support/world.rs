@@ -52,7 +52,7 @@ impl World {
     }
 
     /// A setting for all commands from here on.
-    pub(crate) fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
+    pub(crate) fn set(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self
     }
@@ -151,7 +151,10 @@ impl Ran {
         assert_eq!(report["status"], "failed", "{report}");
         assert_eq!(report["error"]["type"], error_type, "{report}");
         let last = self.stderr.lines().last().unwrap_or_default();
-        assert!(last.starts_with(&format!("{error_type}: ")), "the last line of stderr: {last}");
+        assert!(
+            last.starts_with(&format!("{error_type}: ")),
+            "the last line of stderr: {last}"
+        );
         report
     }
 

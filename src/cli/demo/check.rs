@@ -29,8 +29,15 @@ pub(super) struct Check {
 
 /// What was handled at the moment of the crash, and is not stored: these come again.
 pub(super) fn in_hand(seen: &Seen, left: &[Item]) -> BTreeSet<(i32, i64)> {
-    let stored = |partition: i32| left.iter().find(|item| item.partition == partition).map_or(-1, |item| item.offset);
-    seen.keys().copied().filter(|(partition, offset)| *offset > stored(*partition)).collect()
+    let stored = |partition: i32| {
+        left.iter()
+            .find(|item| item.partition == partition)
+            .map_or(-1, |item| item.offset)
+    };
+    seen.keys()
+        .copied()
+        .filter(|(partition, offset)| *offset > stored(*partition))
+        .collect()
 }
 
 /// Holds what was seen against what was produced, what the crash put at risk,
@@ -38,11 +45,17 @@ pub(super) fn in_hand(seen: &Seen, left: &[Item]) -> BTreeSet<(i32, i64)> {
 pub(super) fn check(produced: &[u64], seen: &Seen, in_hand: &BTreeSet<(i32, i64)>, items: &[Item]) -> Check {
     let orders: BTreeSet<(i32, i64)> = (0..)
         .zip(produced)
-        .flat_map(|(partition, count)| (0..).take(usize::try_from(*count).unwrap_or(usize::MAX)).map(move |at| (partition, at)))
+        .flat_map(|(partition, count)| {
+            (0..)
+                .take(usize::try_from(*count).unwrap_or(usize::MAX))
+                .map(move |at| (partition, at))
+        })
         .collect();
     let times = |order: &(i32, i64)| seen.get(order).copied().unwrap_or(0);
     let count = |wanted: &dyn Fn(u32) -> bool| orders.iter().filter(|order| wanted(times(order))).count() as u64;
-    let as_often_as_expected = orders.iter().all(|order| times(order) == 1 + u32::from(in_hand.contains(order)));
+    let as_often_as_expected = orders
+        .iter()
+        .all(|order| times(order) == 1 + u32::from(in_hand.contains(order)));
     let only_orders = seen.keys().all(|order| orders.contains(order));
     let stored = items.len() == produced.len()
         && items.iter().zip(produced).all(|(item, count)| {
@@ -64,7 +77,13 @@ mod tests {
     use super::*;
 
     fn item(partition: i32, offset: i64, claim_until: Option<i64>) -> Item {
-        Item { consumer_id: "g_t".into(), partition, offset, claim_until, run: None }
+        Item {
+            consumer_id: "g_t".into(),
+            partition,
+            offset,
+            claim_until,
+            run: None,
+        }
     }
 
     /// Three orders of which the crash left the last in hand; the handler's
@@ -73,7 +92,11 @@ mod tests {
         let at_the_crash = Seen::from([((0, 0), 1), ((0, 2), 1)]);
         let in_hand = in_hand(&at_the_crash, &[item(0, 1, Some(7))]);
         assert_eq!(in_hand, BTreeSet::from([(0, 2)]));
-        let seen = (0..).zip(times).filter(|(_, times)| *times > 0).map(|(at, times)| ((0, at), times)).collect();
+        let seen = (0..)
+            .zip(times)
+            .filter(|(_, times)| *times > 0)
+            .map(|(at, times)| ((0, at), times))
+            .collect();
         check(&[3], &seen, &in_hand, &[item(0, offset, claim_until)]).passed
     }
 
@@ -96,7 +119,13 @@ mod tests {
     fn the_figures_count_orders() {
         let seen = Seen::from([((0, 0), 1), ((0, 1), 3), ((1, 0), 2)]);
         let check = check(&[3, 1], &seen, &BTreeSet::from([(1, 0)]), &[]);
-        let figures = (check.orders, check.handled, check.handled_twice, check.handled_more_often, check.skipped);
+        let figures = (
+            check.orders,
+            check.handled,
+            check.handled_twice,
+            check.handled_more_often,
+            check.skipped,
+        );
         assert_eq!(figures, (4, 3, 1, 1, 1));
         assert!(!check.passed);
     }

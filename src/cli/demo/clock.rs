@@ -37,6 +37,8 @@ impl Clock for DemoClock {
     }
 
     fn wall_ms(&self) -> i64 {
-        SystemClock.wall_ms().saturating_add_unsigned(self.wall_ahead_ms.load(Ordering::SeqCst))
+        SystemClock
+            .wall_ms()
+            .saturating_add_unsigned(self.wall_ahead_ms.load(Ordering::SeqCst))
     }
 }

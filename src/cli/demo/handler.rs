@@ -29,7 +29,10 @@ pub(super) struct Handler {
 impl Handler {
     /// The same handler, and a run in which it dies.
     pub(super) fn dying(&self, death: Arc<Death>) -> Self {
-        Self { death: Some(death), ..self.clone() }
+        Self {
+            death: Some(death),
+            ..self.clone()
+        }
     }
 
     /// What it has seen so far.
@@ -44,18 +47,33 @@ impl Handler {
     fn handle(&self, records: &[Record]) -> Progress {
         for (settled, record) in records.iter().enumerate() {
             match decode::json::<Order>(record) {
-                Ok(Some(_)) => *self.lock().entry((record.partition.partition, record.offset)).or_default() += 1,
+                Ok(Some(_)) => {
+                    *self
+                        .lock()
+                        .entry((record.partition.partition, record.offset))
+                        .or_default() += 1;
+                }
                 Ok(None) => {}
-                Err(error) => return Progress { settled, stop: Some(Failure::Poison(error.to_string())) },
+                Err(error) => {
+                    return Progress {
+                        settled,
+                        stop: Some(Failure::Poison(error.to_string())),
+                    };
+                }
             }
         }
-        Progress { settled: records.len(), stop: None }
+        Progress {
+            settled: records.len(),
+            stop: None,
+        }
     }
 }
 
 impl Processor for Handler {
     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
-        let Some(death) = &self.death else { return self.handle(chunk.records()) };
+        let Some(death) = &self.death else {
+            return self.handle(chunk.records());
+        };
         if death.spares(chunk.partition().partition) {
             return self.handle(chunk.records());
         }
@@ -84,7 +102,11 @@ pub(super) struct Death {
 
 impl Death {
     pub(super) fn new(clock: DemoClock) -> Self {
-        Self { clock, first_chunks: Mutex::default(), reached: Semaphore::new(0) }
+        Self {
+            clock,
+            first_chunks: Mutex::default(),
+            reached: Semaphore::new(0),
+        }
     }
 
     /// Resolves when so many partitions are in the middle of a chunk.

@@ -25,15 +25,29 @@ pub(super) struct Item {
 
 /// All items, by partition; read past the store, so that they are raw.
 pub(super) async fn read(client: &Client, table: &str) -> Result<Vec<Item>, Error> {
-    let answer = client.scan().table_name(table).consistent_read(true).send().await.map_err(|error| {
-        Error::new(
-            ErrorType::TableUnreachable,
-            format!("the table {table} cannot be read: {}", DisplayErrorContext(&error)),
-        )
-    })?;
-    let mut items = answer.items().iter().map(item).collect::<Option<Vec<_>>>().ok_or_else(|| {
-        Error::new(ErrorType::InvalidCursor, format!("an item of the table {table} lacks one of its attributes"))
-    })?;
+    let answer = client
+        .scan()
+        .table_name(table)
+        .consistent_read(true)
+        .send()
+        .await
+        .map_err(|error| {
+            Error::new(
+                ErrorType::TableUnreachable,
+                format!("the table {table} cannot be read: {}", DisplayErrorContext(&error)),
+            )
+        })?;
+    let mut items = answer
+        .items()
+        .iter()
+        .map(item)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| {
+            Error::new(
+                ErrorType::InvalidCursor,
+                format!("an item of the table {table} lacks one of its attributes"),
+            )
+        })?;
     items.sort_by_key(|item| item.partition);
     Ok(items)
 }
@@ -69,7 +83,10 @@ pub(super) fn table(items: &[Item]) -> String {
 /// A run's name is long; its beginning tells runs apart.
 fn claim(item: &Item) -> String {
     const SHORT: usize = 8;
-    let Some(until) = item.claim_until.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) else {
+    let Some(until) = item
+        .claim_until
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+    else {
         return "-".into();
     };
     let run = item.run.as_deref().map_or("?", |run| run.get(..SHORT).unwrap_or(run));

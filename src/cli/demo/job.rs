@@ -103,7 +103,9 @@ impl Job {
         let process = self.process()?;
         let answer = run(&process).await?.answer;
         self.process = Some(process);
-        let Answer::Run(report) = answer else { return Err(unexpected("a run answered with a plan")) };
+        let Answer::Run(report) = answer else {
+            return Err(unexpected("a run answered with a plan"));
+        };
         if let Some(error) = report.error {
             return Err(error);
         }
@@ -145,12 +147,19 @@ impl Job {
 
     async fn ended(&mut self, report: Option<RunReport>) -> Result<Tick, Error> {
         self.ticks += 1;
-        Ok(Tick { tick: self.ticks, crashed: report.is_none(), report, items: self.items().await? })
+        Ok(Tick {
+            tick: self.ticks,
+            crashed: report.is_none(),
+            report,
+            items: self.items().await?,
+        })
     }
 
     fn partitions_with_work(&self, items: &[Item]) -> u32 {
         let caught_up = |item: &&Item| {
-            let produced = usize::try_from(item.partition).ok().and_then(|at| self.produced.counts.get(at));
+            let produced = usize::try_from(item.partition)
+                .ok()
+                .and_then(|at| self.produced.counts.get(at));
             produced.is_some_and(|produced| i64::try_from(*produced).is_ok_and(|end| item.offset + 1 >= end))
         };
         let caught_up = items.iter().filter(caught_up).count();
@@ -180,5 +189,8 @@ fn config(bootstrap_servers: &str) -> Result<Config, Error> {
 }
 
 fn unexpected(what: &str) -> Error {
-    Error::new(ErrorType::DestinationFailed, format!("the demo went wrong: {what}. This is a bug: please report it"))
+    Error::new(
+        ErrorType::DestinationFailed,
+        format!("the demo went wrong: {what}. This is a bug: please report it"),
+    )
 }

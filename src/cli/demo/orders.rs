@@ -65,9 +65,8 @@ impl Produced {
             let end = *produced + count;
             while *produced < end {
                 let next = end.min(*produced + BATCH);
-                let batch = (*produced..next).map(|number| {
-                    serde_json::to_vec(&Order::new(partition, number)).unwrap_or_default()
-                });
+                let batch = (*produced..next)
+                    .map(|number| serde_json::to_vec(&Order::new(partition, number)).unwrap_or_default());
                 kafka.produce(TOPIC, partition, batch).await?;
                 bar.inc(next - *produced);
                 *produced = next;

@@ -84,15 +84,27 @@ record, and writes nothing.";
 
 /// What to try next; `program` is how this one was started.
 pub(super) fn next_steps(program: &str) -> String {
+    let commands = [
+        ("make up".to_owned(), "start them, with a topic and a table"),
+        (format!("{program} table create"), "the table, if it is not there"),
+        (format!("{program} plan"), "what a run would read, and why"),
+        (format!("{program} run"), "one tick; with --every 60s, a schedule"),
+    ];
+    let width = commands
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or_default();
+    let [up, create, plan, run] = commands.map(|(command, meaning)| format!("  {command:width$}  {meaning}"));
     format!(
         "\
 The same against a real Kafka and a DynamoDB Local (needs Docker):
-  make up                               start them, with a topic and a table
+{up}
   export AWS_ENDPOINT_URL=http://localhost:8000 AWS_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  {program} table create    the table, if it is not there
-  {program} plan            what a run would read, and why
-  {program} run             one tick; with --every 60s, a schedule
+{create}
+{plan}
+{run}
 A handler of your own starts from examples/orders.rs.
 All tests, also those against real services: make test"
     )

@@ -1,7 +1,8 @@
 //! What librdkafka says beside its return codes: the errors and logs that hold
 //! the cause, and the statistics that tell silence from patience.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,19 +15,17 @@ use serde::Deserialize;
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
 
-/// How many of the last errors are remembered: the cause is among the first
-/// few of each broker, which then repeat.
-const REMEMBERED: usize = 32;
-
 /// Listens to one client.
 pub struct Context {
     poll_timeout: Duration,
+    served: AtomicU64,
     heard: Mutex<Heard>,
 }
 
 #[derive(Default)]
 struct Heard {
-    errors: VecDeque<(RDKafkaErrorCode, String)>,
+    /// The last reason for each code: few codes, that repeat without end.
+    errors: Vec<(RDKafkaErrorCode, String)>,
     /// Bytes received from each broker, and when that number last grew.
     brokers: BTreeMap<i32, (u64, Instant)>,
     leaders: BTreeMap<TopicPartition, i32>,
@@ -42,11 +41,25 @@ impl Context {
     /// A listener for a client whose brokers may be silent for `poll_timeout`.
     #[must_use]
     pub fn new(poll_timeout: Duration) -> Self {
-        Self { poll_timeout, heard: Mutex::default() }
+        Self {
+            poll_timeout,
+            served: AtomicU64::new(0),
+            heard: Mutex::default(),
+        }
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many events were served: a poll that only serves one returns nothing.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    fn count_served(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A broker answered: earlier errors explain nothing any more.
@@ -59,7 +72,11 @@ impl Context {
     #[must_use]
     pub fn silence(&self, partition: &TopicPartition, since: Instant) -> Duration {
         let heard = self.heard();
-        let last_byte = heard.leaders.get(partition).and_then(|leader| heard.brokers.get(leader)).map(|(_, at)| *at);
+        let last_byte = heard
+            .leaders
+            .get(partition)
+            .and_then(|leader| heard.brokers.get(leader))
+            .map(|(_, at)| *at);
         now().saturating_duration_since(last_byte.map_or(since, |at| at.max(since)))
     }
 
@@ -69,22 +86,41 @@ impl Context {
     pub fn explain(&self, bootstrap_servers: &str, waited: Duration, error: &KafkaError) -> Error {
         let heard = self.heard();
         let last = |wanted: fn(RDKafkaErrorCode) -> bool| {
-            heard.errors.iter().rev().find(|(code, _)| wanted(*code)).map(|(_, reason)| reason.clone())
+            heard
+                .errors
+                .iter()
+                .rev()
+                .find(|(code, _)| wanted(*code))
+                .map(|(_, reason)| reason.clone())
         };
         if let Some(reason) = last(|code| code == RDKafkaErrorCode::Authentication) {
             return Error::new(
                 ErrorType::AuthenticationFailed,
-                format!("the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"),
+                format!(
+                    "the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"
+                ),
             );
         }
         let (cause, hint) = if let Some(reason) = last(|code| code == RDKafkaErrorCode::SSL) {
-            (reason, "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority")
+            (
+                reason,
+                "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority",
+            )
         } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::Resolve) {
-            (reason, "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network")
+            (
+                reason,
+                "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network",
+            )
         } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::BrokerTransportFailure) {
-            (reason, "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run")
+            (
+                reason,
+                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run",
+            )
         } else {
-            (error.to_string(), "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL")
+            (
+                error.to_string(),
+                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL",
+            )
         };
         Error::new(
             ErrorType::BrokerUnreachable,
@@ -98,30 +134,39 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.count_served();
         match level {
             RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => tracing::info!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
             // The run says what it means for the run; this is for those who look closer.
             _ => tracing::debug!(target: "librdkafka", facility, severe = true, "{message}"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.count_served();
         let Some(code) = error.rdkafka_error_code() else { return };
         // No group is joined, so no right on one is needed. The end of a
         // partition is no error at all.
-        if matches!(code, RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::PartitionEOF) {
+        // That all brokers are down only repeats what each one said.
+        if matches!(
+            code,
+            RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::PartitionEOF
+                | RDKafkaErrorCode::AllBrokersDown
+        ) {
             return;
         }
         tracing::debug!(target: "librdkafka", %code, reason, "client error");
         let mut heard = self.heard();
-        if heard.errors.len() == REMEMBERED {
-            heard.errors.pop_front();
-        }
-        heard.errors.push_back((code, reason.to_owned()));
+        heard.errors.retain(|(known, _)| *known != code);
+        heard.errors.push((code, reason.to_owned()));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.count_served();
         let Ok(figures) = serde_json::from_slice::<Figures>(statistics) else {
             tracing::warn!(target: "librdkafka", "statistics could not be read");
             return;
@@ -136,7 +181,10 @@ impl ClientContext for Context {
         }
         for (topic, figures) in figures.topics {
             for partition in figures.partitions.into_values() {
-                heard.leaders.insert(TopicPartition::new(topic.as_str(), partition.partition), partition.leader);
+                heard.leaders.insert(
+                    TopicPartition::new(topic.as_str(), partition.partition),
+                    partition.leader,
+                );
             }
         }
     }

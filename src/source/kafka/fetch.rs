@@ -97,7 +97,12 @@ mod tests {
     fn the_table_of_sizes_is_true() {
         let row = |mib: u64| {
             let sizes = FetchSizes::new(mib * MIB, MessageLimit::Unlimited);
-            (sizes.partitions_at_once, sizes.partition_fetch_bytes / KIB, sizes.queue_kib, sizes.chunk_bytes as u64 / KIB)
+            (
+                sizes.partitions_at_once,
+                sizes.partition_fetch_bytes / KIB,
+                sizes.queue_kib,
+                sizes.chunk_bytes as u64 / KIB,
+            )
         };
         assert_eq!(row(1), (1, 256, 256, 256));
         assert_eq!(row(16), (4, 1024, 1024, 1024));
@@ -110,7 +115,10 @@ mod tests {
         for mib in 1..2048 {
             let sizes = FetchSizes::new(mib * MIB, MessageLimit::Unlimited);
             let each = sizes.partition_fetch_bytes + sizes.queue_kib * KIB + sizes.chunk_bytes as u64;
-            assert!(each * sizes.partitions_at_once as u64 <= mib * MIB, "{mib} MiB: {sizes:?}");
+            assert!(
+                each * sizes.partitions_at_once as u64 <= mib * MIB,
+                "{mib} MiB: {sizes:?}"
+            );
             assert!(sizes.fetch_bytes <= mib * MIB);
         }
     }

@@ -32,7 +32,13 @@ impl Lane {
         let ready = Arc::new(Notify::new());
         let wake = ready.clone();
         queue.set_nonempty_callback(move || wake.notify_one());
-        Self { partition, queue, ready, pending: Mutex::new(None), lost_order: AtomicBool::new(false) }
+        Self {
+            partition,
+            queue,
+            ready,
+            pending: Mutex::new(None),
+            lost_order: AtomicBool::new(false),
+        }
     }
 
     /// Resolves when something may have come since the last look.
@@ -49,7 +55,9 @@ impl Lane {
     /// What has come, without waiting; `None`: nothing yet.
     pub(super) fn drain(&self, limit: Limit) -> Option<Polled> {
         if self.lost_order.load(Ordering::SeqCst) {
-            return Some(Polled::Unavailable(Unavailable("its records arrived out of order".into())));
+            return Some(Polled::Unavailable(Unavailable(
+                "its records arrived out of order".into(),
+            )));
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(polled) = pending.take() {
@@ -64,7 +72,7 @@ impl Lane {
                     records.push(record);
                 }
                 Some(Err(error)) => {
-                    let Some(event) = self.event(error) else { continue };
+                    let Some(event) = self.event(&error) else { continue };
                     if records.is_empty() {
                         return Some(event);
                     }
@@ -74,7 +82,11 @@ impl Lane {
                 None => break,
             }
         }
-        if records.is_empty() { None } else { Some(Polled::Records(records)) }
+        if records.is_empty() {
+            None
+        } else {
+            Some(Polled::Records(records))
+        }
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Record {
@@ -99,8 +111,8 @@ impl Lane {
 
     /// What an error of this partition's queue means. `None`: librdkafka goes
     /// on by itself, and its silence would tell if it did not.
-    fn event(&self, error: KafkaError) -> Option<Polled> {
-        if let KafkaError::PartitionEOF(_) = error {
+    fn event(&self, error: &KafkaError) -> Option<Polled> {
+        if let KafkaError::PartitionEOF(_) = *error {
             return Some(Polled::End);
         }
         let partition = &self.partition;
@@ -116,13 +128,15 @@ impl Lane {
                 ErrorType::NotAuthorized,
                 format!("the broker does not let this user read {partition}. Allow Read on the topic"),
             )),
-            Some(code @ (RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage)) => Polled::Failed(Error::new(
-                ErrorType::PartitionBlocked,
-                format!(
-                    "a batch of {partition} cannot be read: {code}. Nothing after it is read. \
+            Some(code @ (RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage)) => {
+                Polled::Failed(Error::new(
+                    ErrorType::PartitionBlocked,
+                    format!(
+                        "a batch of {partition} cannot be read: {code}. Nothing after it is read. \
                      Look at the broker's disk, or move the cursor past the batch"
-                ),
-            )),
+                    ),
+                ))
+            }
             _ => Polled::Unavailable(Unavailable(error.to_string())),
         })
     }

@@ -64,7 +64,11 @@ impl Patience {
             .build();
         config
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(self.attempts).with_initial_backoff(FIRST_PAUSE))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(self.attempts)
+                    .with_initial_backoff(FIRST_PAUSE),
+            )
             .identity_cache(IdentityCache::lazy().load_timeout(self.credentials).build())
     }
 }
@@ -94,9 +98,16 @@ pub async fn client(patience: Patience) -> Result<Client, Error> {
         .operation_timeout(METADATA_PATIENCE)
         .build();
     let region = region(metadata.clone()).await?;
-    let credentials = DefaultCredentialsChain::builder().region(region.clone()).imds_client(metadata).build().await;
-    let shared =
-        aws_config::defaults(BehaviorVersion::latest()).region(region).credentials_provider(credentials).load().await;
+    let credentials = DefaultCredentialsChain::builder()
+        .region(region.clone())
+        .imds_client(metadata)
+        .build()
+        .await;
+    let shared = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .credentials_provider(credentials)
+        .load()
+        .await;
     Ok(Client::from_conf(patience.apply(Builder::from(&shared)).build()))
 }
 

@@ -44,13 +44,22 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
     match set {
         Set::Next(next) => vec![(name::OFFSET, Some(number(next.last_processed())))],
         Set::Identity => {
-            vec![(name::TOPIC, Some(text(&consumer.topic))), (name::GROUP_ID, Some(text(&consumer.group_id)))]
+            vec![
+                (name::TOPIC, Some(text(&consumer.topic))),
+                (name::GROUP_ID, Some(text(&consumer.group_id))),
+            ]
         }
         Set::Run(run) => vec![(name::RUN, Some(text(run.as_str())))],
         Set::ClaimUntil(until_ms) => vec![(name::CLAIM_UNTIL, Some(number(*until_ms)))],
         Set::ClaimTo(end) => vec![(name::CLAIM_TO, Some(number(end.get())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
-        Set::Failures(Failures { offset, attempts, crashes, next_try_at_ms, error }) => vec![
+        Set::Failures(Failures {
+            offset,
+            attempts,
+            crashes,
+            next_try_at_ms,
+            error,
+        }) => vec![
             (name::FAIL_OFFSET, Some(number(offset.get()))),
             (name::ATTEMPTS, Some(number(i64::from(*attempts)))),
             (name::CRASHES, Some(number(i64::from(*crashes)))),
@@ -65,7 +74,13 @@ fn removed(attribute: Attribute) -> &'static [&'static str] {
     match attribute {
         Attribute::ClaimUntil => &[name::CLAIM_UNTIL],
         Attribute::ClaimTo => &[name::CLAIM_TO],
-        Attribute::Failures => &[name::FAIL_OFFSET, name::ATTEMPTS, name::CRASHES, name::NEXT_TRY_AT, name::ERROR],
+        Attribute::Failures => &[
+            name::FAIL_OFFSET,
+            name::ATTEMPTS,
+            name::CRASHES,
+            name::NEXT_TRY_AT,
+            name::ERROR,
+        ],
     }
 }
 
@@ -118,7 +133,9 @@ impl Parts {
     /// attribute would be false, so this needs a function of its own.
     fn equals(&mut self, name: &'static str, value: Option<AttributeValue>) -> String {
         let path = self.path(name);
-        let Some(value) = value else { return format!("attribute_not_exists({path})") };
+        let Some(value) = value else {
+            return format!("attribute_not_exists({path})");
+        };
         // Numbered, because the same attribute may be set to another value.
         let placeholder = format!(":if_{}", self.values.len());
         self.values.insert(placeholder.clone(), value);

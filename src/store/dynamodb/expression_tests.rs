@@ -11,7 +11,10 @@ use crate::record::NextOffset;
 use crate::store::Consumer;
 
 fn consumer() -> Consumer {
-    Consumer { group_id: "g".into(), topic: "t".into() }
+    Consumer {
+        group_id: "g".into(),
+        topic: "t".into(),
+    }
 }
 
 fn next(offset: i64) -> NextOffset {
@@ -25,13 +28,21 @@ fn n(number: &str) -> AttributeValue {
 #[test]
 fn a_flush_compares_and_sets_the_last_processed_offset() {
     let write = claim::flush(&RunId::new("me"), next(5), next(8), &Ending::Final, 99);
-    let Expression { update, condition, names, values } = of(&write, &consumer());
+    let Expression {
+        update,
+        condition,
+        names,
+        values,
+    } = of(&write, &consumer());
     assert_eq!(
         update.unwrap(),
         "SET #offset = :offset, #updated_at = :updated_at REMOVE #attempts, #claim_to, #claim_until, #crashes, \
          #error, #fail_offset, #next_try_at"
     );
-    assert_eq!(condition.unwrap(), "#run = :if_2 AND #offset = :if_3 AND attribute_exists(#claim_until)");
+    assert_eq!(
+        condition.unwrap(),
+        "#run = :if_2 AND #offset = :if_3 AND attribute_exists(#claim_until)"
+    );
     assert_eq!(names["#offset"], "offset");
     assert_eq!(values[":offset"], n("7"));
     assert_eq!(values[":if_3"], n("4"));
@@ -40,7 +51,12 @@ fn a_flush_compares_and_sets_the_last_processed_offset() {
 
 #[test]
 fn a_claim_without_an_item_names_topic_and_group() {
-    let claim = Claim { run: RunId::new("me"), until_ms: 100, to: next(9), now_ms: 50 };
+    let claim = Claim {
+        run: RunId::new("me"),
+        until_ms: 100,
+        to: next(9),
+        now_ms: 50,
+    };
     let write = claim::claim(&Seen::Nothing { start: next(0) }, &claim);
     let expression = of(&write, &consumer());
     assert_eq!(expression.condition.unwrap(), "attribute_not_exists(#consumer_id)");
@@ -60,7 +76,11 @@ fn a_claim_without_an_item_names_topic_and_group() {
 
 #[test]
 fn a_claim_that_was_not_there_must_still_not_be_there() {
-    let write = CursorWrite { conditions: vec![Clause::ClaimUntilIs(None)], sets: vec![], removes: vec![] };
+    let write = CursorWrite {
+        conditions: vec![Clause::ClaimUntilIs(None)],
+        sets: vec![],
+        removes: vec![],
+    };
     let expression = of(&write, &consumer());
     assert_eq!(expression.condition.unwrap(), "attribute_not_exists(#claim_until)");
     assert_eq!(expression.update, None);
@@ -69,7 +89,11 @@ fn a_claim_that_was_not_there_must_still_not_be_there() {
 
 #[test]
 fn new_failures_remove_what_an_earlier_one_left() {
-    let write = CursorWrite { conditions: vec![], sets: vec![Set::Failures(Failures::default())], removes: vec![] };
+    let write = CursorWrite {
+        conditions: vec![],
+        sets: vec![Set::Failures(Failures::default())],
+        removes: vec![],
+    };
     assert_eq!(
         of(&write, &consumer()).update.unwrap(),
         "SET #attempts = :attempts, #crashes = :crashes, #fail_offset = :fail_offset REMOVE #error, #next_try_at"
@@ -85,15 +109,20 @@ fn any_run() -> impl Strategy<Value = RunId> {
 }
 
 fn any_failures() -> impl Strategy<Value = Failures> {
-    (any_next(), 0..9_u32, 0..9_u32, proptest::option::of(0..9_i64), proptest::option::of("[a-z]*")).prop_map(
-        |(offset, attempts, crashes, next_try_at_ms, error)| Failures {
+    (
+        any_next(),
+        0..9_u32,
+        0..9_u32,
+        proptest::option::of(0..9_i64),
+        proptest::option::of("[a-z]*"),
+    )
+        .prop_map(|(offset, attempts, crashes, next_try_at_ms, error)| Failures {
             offset,
             attempts,
             crashes,
             next_try_at_ms,
             error,
-        },
-    )
+        })
 }
 
 prop_compose! {
@@ -112,9 +141,21 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
     let claims =
         (proptest::option::of(any_cursor()), any_next(), any_run(), any_next()).prop_map(|(item, start, run, to)| {
             let seen = item.map_or(Seen::Nothing { start }, Seen::Item);
-            claim::claim(&seen, &Claim { run, until_ms: 200, to, now_ms: 100 })
+            claim::claim(
+                &seen,
+                &Claim {
+                    run,
+                    until_ms: 200,
+                    to,
+                    now_ms: 100,
+                },
+            )
         });
-    let ending = prop_oneof![Just(Ending::Interim), Just(Ending::Final), any_failures().prop_map(Ending::Blocked)];
+    let ending = prop_oneof![
+        Just(Ending::Interim),
+        Just(Ending::Final),
+        any_failures().prop_map(Ending::Blocked)
+    ];
     let flushes = (any_run(), any_next(), any_next(), ending)
         .prop_map(|(run, expected, next, ending)| claim::flush(&run, expected, next, &ending, 100));
     prop_oneof![

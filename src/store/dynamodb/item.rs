@@ -148,7 +148,9 @@ impl<'a> Fields<'a> {
     }
 
     fn count(&self, name: &str) -> Result<u32, InvalidCursor> {
-        Ok(self.number(name, COUNT, |number| u32::try_from(number).ok())?.unwrap_or_default())
+        Ok(self
+            .number(name, COUNT, |number| u32::try_from(number).ok())?
+            .unwrap_or_default())
     }
 
     fn number<T>(
@@ -168,7 +170,9 @@ impl<'a> Fields<'a> {
     }
 
     fn flag(&self, name: &str) -> Result<bool, InvalidCursor> {
-        Ok(self.optional(name, "true or false (BOOL)", |value| value.as_bool().ok().copied())?.unwrap_or_default())
+        Ok(self
+            .optional(name, "true or false (BOOL)", |value| value.as_bool().ok().copied())?
+            .unwrap_or_default())
     }
 
     /// `<group_id>_<topic>` is ambiguous where names hold an underscore; these
@@ -192,14 +196,20 @@ impl<'a> Fields<'a> {
         belongs: &str,
         read: impl Fn(&'a AttributeValue) -> Option<T>,
     ) -> Result<Option<T>, InvalidCursor> {
-        let Some(value) = self.item.get(name) else { return Ok(None) };
+        let Some(value) = self.item.get(name) else {
+            return Ok(None);
+        };
         read(value)
             .map(Some)
             .ok_or_else(|| self.invalid(name, Some(value), belongs, "Correct the attribute or remove it"))
     }
 
     fn invalid(&self, name: &str, found: Option<&AttributeValue>, belongs: &str, advice: &str) -> InvalidCursor {
-        let Place { table, consumer, partition } = self.place;
+        let Place {
+            table,
+            consumer,
+            partition,
+        } = self.place;
         InvalidCursor(format!(
             "table \"{table}\", consumer_id \"{consumer}\", partition {partition}: {name} is {}, but {belongs} belongs \
              there. {advice}",

@@ -12,7 +12,10 @@ use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
 fn consumer() -> Consumer {
-    Consumer { group_id: "a".into(), topic: "b_c".into() }
+    Consumer {
+        group_id: "a".into(),
+        topic: "b_c".into(),
+    }
 }
 
 fn n(number: &str) -> AttributeValue {
@@ -24,7 +27,10 @@ fn s(text: &str) -> AttributeValue {
 }
 
 fn item(attributes: &[(&str, AttributeValue)]) -> Item {
-    attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    attributes
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
 }
 
 /// An item with the five public attributes, and one more or another.
@@ -45,7 +51,14 @@ fn five() -> Item {
 }
 
 fn read_item(item: &Item) -> Result<Cursor, InvalidCursor> {
-    read(&Place { table: "cursors", consumer: &consumer(), partition: 3 }, item)
+    read(
+        &Place {
+            table: "cursors",
+            consumer: &consumer(),
+            partition: 3,
+        },
+        item,
+    )
 }
 
 fn at(next: i64) -> Cursor {
@@ -91,7 +104,11 @@ fn every_offset_in_range_is_read_as_the_next() {
 fn a_bad_attribute_is_refused_by_name_with_what_was_found_and_what_belongs_there() {
     let whole = "belongs there";
     let rows = [
-        ("offset", n("1.5"), "offset is 1.5 (N), but the last processed offset (N), -1 or more, belongs there"),
+        (
+            "offset",
+            n("1.5"),
+            "offset is 1.5 (N), but the last processed offset (N), -1 or more, belongs there",
+        ),
         ("offset", n("-2"), "offset is -2 (N)"),
         ("offset", n("9223372036854775807"), whole),
         ("offset", n("9223372036854775808"), whole),
@@ -100,20 +117,44 @@ fn a_bad_attribute_is_refused_by_name_with_what_was_found_and_what_belongs_there
         ("offset", AttributeValue::Null(true), "offset is NULL"),
         ("topic", s("c"), "topic is \"c\" (S), but \"b_c\" (S) belongs there"),
         ("topic", n("1"), "topic is 1 (N)"),
-        ("group_id", s("a_b"), "group_id is \"a_b\" (S), but \"a\" (S) belongs there"),
-        ("claim_until", s("soon"), "claim_until is \"soon\" (S), but a time in milliseconds since 1970 (N) belongs"),
+        (
+            "group_id",
+            s("a_b"),
+            "group_id is \"a_b\" (S), but \"a\" (S) belongs there",
+        ),
+        (
+            "claim_until",
+            s("soon"),
+            "claim_until is \"soon\" (S), but a time in milliseconds since 1970 (N) belongs",
+        ),
         ("claim_until", n("-1"), whole),
         ("claim_until", AttributeValue::Null(true), whole),
-        ("claim_to", n("-1"), "claim_to is -1 (N), but an offset (N), 0 or more, belongs there"),
+        (
+            "claim_to",
+            n("-1"),
+            "claim_to is -1 (N), but an offset (N), 0 or more, belongs there",
+        ),
         ("claim_to", AttributeValue::Bool(true), "claim_to is true (BOOL)"),
         ("fail_offset", n("0.5"), whole),
-        ("fail_offset", AttributeValue::M(HashMap::new()), "fail_offset is a map (M)"),
-        ("attempts", n("-1"), "attempts is -1 (N), but a count (N), 0 or more, belongs there"),
+        (
+            "fail_offset",
+            AttributeValue::M(HashMap::new()),
+            "fail_offset is a map (M)",
+        ),
+        (
+            "attempts",
+            n("-1"),
+            "attempts is -1 (N), but a count (N), 0 or more, belongs there",
+        ),
         ("attempts", n("4294967296"), whole),
         ("crashes", s("1"), whole),
         ("next_try_at", n("-5"), whole),
         ("next_try_at", AttributeValue::Ns(vec![]), "next_try_at is a set"),
-        ("paused", s("true"), "paused is \"true\" (S), but true or false (BOOL) belongs there"),
+        (
+            "paused",
+            s("true"),
+            "paused is \"true\" (S), but true or false (BOOL) belongs there",
+        ),
         ("paused", n("1"), whole),
         ("run", n("1"), "run is 1 (N), but a text (S) belongs there"),
         ("error", AttributeValue::L(vec![]), "error is a list (L)"),
@@ -128,8 +169,14 @@ fn a_bad_attribute_is_refused_by_name_with_what_was_found_and_what_belongs_there
 #[test]
 fn a_missing_offset_is_refused() {
     let InvalidCursor(message) = read_item(&item(&[("consumer_id", s("a_b_c"))])).unwrap_err();
-    assert!(message.contains("offset is missing, but the last processed offset (N)"), "{message}");
-    assert!(message.ends_with("Correct it, or delete the item to begin at the start position"), "{message}");
+    assert!(
+        message.contains("offset is missing, but the last processed offset (N)"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("Correct it, or delete the item to begin at the start position"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -153,15 +200,20 @@ fn any_next() -> impl Strategy<Value = NextOffset> {
 }
 
 fn any_failures() -> impl Strategy<Value = Failures> {
-    (any_next(), any::<u32>(), any::<u32>(), proptest::option::of(0..=i64::MAX), proptest::option::of(".*")).prop_map(
-        |(offset, attempts, crashes, next_try_at_ms, error)| Failures {
+    (
+        any_next(),
+        any::<u32>(),
+        any::<u32>(),
+        proptest::option::of(0..=i64::MAX),
+        proptest::option::of(".*"),
+    )
+        .prop_map(|(offset, attempts, crashes, next_try_at_ms, error)| Failures {
             offset,
             attempts,
             crashes,
             next_try_at_ms,
             error,
-        },
-    )
+        })
 }
 
 proptest! {
@@ -190,5 +242,9 @@ fn write_all(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
     let removes = vec![Attribute::ClaimUntil, Attribute::ClaimTo, Attribute::Failures];
-    CursorWrite { conditions: vec![], sets, removes }
+    CursorWrite {
+        conditions: vec![],
+        sets,
+        removes,
+    }
 }

@@ -67,8 +67,14 @@ impl DynamoStore {
 
     async fn describe(&self) -> Result<Option<TableDescription>, Error> {
         let call = self.call("DescribeTable");
-        let answer =
-            self.client.describe_table().table_name(&self.table).customize().interceptor(call.witness()).send().await;
+        let answer = self
+            .client
+            .describe_table()
+            .table_name(&self.table)
+            .customize()
+            .interceptor(call.witness())
+            .send()
+            .await;
         match answer {
             Ok(answer) => Ok(answer.table),
             Err(error) => match error.as_service_error() {
@@ -80,11 +86,19 @@ impl DynamoStore {
 
     async fn send_create(&self) -> Result<TableCreated, Error> {
         let call = self.call("CreateTable");
-        let mut request = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        let mut request = self
+            .client
+            .create_table()
+            .table_name(&self.table)
+            .billing_mode(BillingMode::PayPerRequest);
         for (name, key_type, scalar) in KEYS {
             request = request
                 .key_schema(
-                    KeySchemaElement::builder().attribute_name(name).key_type(key_type).build().map_err(incomplete)?,
+                    KeySchemaElement::builder()
+                        .attribute_name(name)
+                        .key_type(key_type)
+                        .build()
+                        .map_err(incomplete)?,
                 )
                 .attribute_definitions(
                     AttributeDefinition::builder()
@@ -122,7 +136,9 @@ impl DynamoStore {
     }
 
     fn never_ready(&self, table: Option<&TableDescription>) -> Error {
-        let status = table.and_then(TableDescription::table_status).map_or("not there", TableStatus::as_str);
+        let status = table
+            .and_then(TableDescription::table_status)
+            .map_or("not there", TableStatus::as_str);
         Error::new(
             ErrorType::TableUnreachable,
             format!(
@@ -135,7 +151,10 @@ impl DynamoStore {
 }
 
 fn incomplete(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorType::TableUnreachable, format!("the request for a table could not be built: {error}"))
+    Error::new(
+        ErrorType::TableUnreachable,
+        format!("the request for a table could not be built: {error}"),
+    )
 }
 
 /// Keys in words: `consumer_id (S), partition (N)`.
@@ -143,13 +162,20 @@ fn keys_of(table: &TableDescription) -> String {
     let mut keys: Vec<_> = table.key_schema().iter().collect();
     keys.sort_by_key(|key| *key.key_type() != KeyType::Hash);
     let words = keys.into_iter().map(|key| {
-        let defined =
-            table.attribute_definitions().iter().find(|attribute| attribute.attribute_name() == key.attribute_name());
-        format!("{} ({})", key.attribute_name(), defined.map_or("?", |attribute| attribute.attribute_type().as_str()))
+        let defined = table
+            .attribute_definitions()
+            .iter()
+            .find(|attribute| attribute.attribute_name() == key.attribute_name());
+        format!(
+            "{} ({})",
+            key.attribute_name(),
+            defined.map_or("?", |attribute| attribute.attribute_type().as_str())
+        )
     });
     words.collect::<Vec<_>>().join(", ")
 }
 
 fn our_keys() -> String {
-    KEYS.map(|(name, _, scalar)| format!("{name} ({})", scalar.as_str())).join(", ")
+    KEYS.map(|(name, _, scalar)| format!("{name} ({})", scalar.as_str()))
+        .join(", ")
 }

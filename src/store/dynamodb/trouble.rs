@@ -22,7 +22,12 @@ pub(super) struct Call {
 impl Call {
     /// A call of `action`, which is also the name of the right that it needs.
     pub(super) fn new(action: &'static str, table: &str, region: Option<&str>) -> Self {
-        Self { action, table: table.to_owned(), region: region.map(str::to_owned), witness: Witness::default() }
+        Self {
+            action,
+            table: table.to_owned(),
+            region: region.map(str::to_owned),
+            witness: Witness::default(),
+        }
     }
 
     /// Watches the attempts of this call; to be given to the SDK.
@@ -68,9 +73,13 @@ impl Call {
                      correct DYNAMODB_TABLE or the region"
                 ),
             ),
-            Some("ValidationException") if is_about_name(said) => {
-                (TableNotFound, format!("no table can be called \"{}\": {said}. Correct DYNAMODB_TABLE", self.table))
-            }
+            Some("ValidationException") if is_about_name(said) => (
+                TableNotFound,
+                format!(
+                    "no table can be called \"{}\": {said}. Correct DYNAMODB_TABLE",
+                    self.table
+                ),
+            ),
             Some("ValidationException") if self.is_about_keys(said) => (
                 TableNotFound,
                 format!(
@@ -95,7 +104,10 @@ impl Call {
                 TableUnreachable,
                 format!("{place} is throttled ({code}): {said}. Raise its capacity, or bill it on demand"),
             ),
-            Some(code) => (TableUnreachable, format!("{action} on {place} failed: {code}: {said}. Try again")),
+            Some(code) => (
+                TableUnreachable,
+                format!("{action} on {place} failed: {code}: {said}. Try again"),
+            ),
             None if !self.witness.0.sent_ever.load(Ordering::SeqCst) => (
                 TableUnreachable,
                 format!(
@@ -154,7 +166,10 @@ fn is_about_credentials(code: &str) -> bool {
 }
 
 fn is_about_capacity(code: &str) -> bool {
-    matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded")
+    matches!(
+        code,
+        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+    )
 }
 
 /// An error with its causes on one line, each said once, without the SDK's
@@ -205,7 +220,9 @@ impl Intercept for Witness {
     ) -> Result<(), BoxError> {
         self.0.sent.store(true, Ordering::SeqCst);
         self.0.sent_ever.store(true, Ordering::SeqCst);
-        self.0.endpoint.get_or_init(|| context.request().uri().trim_end_matches('/').to_owned());
+        self.0
+            .endpoint
+            .get_or_init(|| context.request().uri().trim_end_matches('/').to_owned());
         Ok(())
     }
 
@@ -216,7 +233,9 @@ impl Intercept for Witness {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let sent = self.0.sent.swap(false, Ordering::SeqCst);
-        let refused = context.response().is_some_and(|response| response.status().is_client_error());
+        let refused = context
+            .response()
+            .is_some_and(|response| response.status().is_client_error());
         let done = context.output_or_error().is_some_and(|result| result.is_ok());
         if sent && !refused && !done {
             self.0.in_doubt.store(true, Ordering::SeqCst);
@@ -237,7 +256,10 @@ mod tests {
     fn a_missing_table_is_named_with_its_region_and_how_to_create_it() {
         let (error_type, message) = call().explain(Some("ResourceNotFoundException"), "Requested resource not found");
         assert_eq!(error_type, ErrorType::TableNotFound);
-        assert!(message.starts_with("there is no table \"cursors\" (region eu-west-1). Create it with"), "{message}");
+        assert!(
+            message.starts_with("there is no table \"cursors\" (region eu-west-1). Create it with"),
+            "{message}"
+        );
         assert!(message.contains("kafka-consumer table create"), "{message}");
     }
 
@@ -248,7 +270,10 @@ mod tests {
             ("GetItem", "The number of conditions on the keys is invalid"),
             ("UpdateItem", "The provided key element does not match the schema"),
             ("UpdateItem", "The number of conditions on the keys is invalid"),
-            ("UpdateItem", "One or more parameter values were invalid: Type mismatch for key"),
+            (
+                "UpdateItem",
+                "One or more parameter values were invalid: Type mismatch for key",
+            ),
         ];
         for (action, said) in rows {
             let (error_type, message) = Call::new(action, "cursors", None).explain(Some("ValidationException"), said);
@@ -284,7 +309,10 @@ mod tests {
     #[test]
     fn refused_credentials_are_never_quoted() {
         let (_, message) = call().explain(Some("InvalidSignatureException"), "x-amz-security-token:planted");
-        assert!(message.contains("InvalidSignatureException") && !message.contains("planted"), "{message}");
+        assert!(
+            message.contains("InvalidSignatureException") && !message.contains("planted"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -293,7 +321,13 @@ mod tests {
         #[error("{0}")]
         struct Layer(&'static str, #[source] std::io::Error);
         assert_eq!(chain(&Layer("outer", std::io::Error::other("inner"))), "outer: inner");
-        assert_eq!(chain(&Layer("dispatch failure", std::io::Error::other("inner"))), "inner");
-        assert_eq!(chain(&Layer("tried:\n  this\n  that", std::io::Error::other("this"))), "tried:; this; that");
+        assert_eq!(
+            chain(&Layer("dispatch failure", std::io::Error::other("inner"))),
+            "inner"
+        );
+        assert_eq!(
+            chain(&Layer("tried:\n  this\n  that", std::io::Error::other("this"))),
+            "tried:; this; that"
+        );
     }
 }

@@ -69,10 +69,7 @@ fn variables_and_properties_have_one_name_for_each_other() {
 fn owned_properties_are_refused_with_what_to_use() {
     let store = ": owned by the program: the table holds the positions, and nothing is committed to Kafka; remove it";
     for (variable, expected) in [
-        (
-            "KAFKA_METADATA_BROKER_LIST",
-            ": use KAFKA_BOOTSTRAP_SERVERS",
-        ),
+        ("KAFKA_METADATA_BROKER_LIST", ": use KAFKA_BOOTSTRAP_SERVERS"),
         ("KAFKA_Group_Id", ": use KAFKA_GROUP_ID, in this spelling"),
         ("KAFKA_topic", ": use KAFKA_TOPIC, in this spelling"),
         ("KAFKA_ENABLE_AUTO_COMMIT", store),
@@ -134,11 +131,7 @@ fn a_property_that_does_not_exist_is_named_with_what_may_be_meant() {
             "heap.opts",
             "correct the name, or unset it if it is another program's",
         ),
-        (
-            "KAFKA_",
-            "",
-            "correct the name, or unset it if it is another program's",
-        ),
+        ("KAFKA_", "", "correct the name, or unset it if it is another program's"),
         // Those that the program owns are not suggested.
         (
             "KAFKA_CHECK_CRC",
@@ -223,10 +216,7 @@ fn one_property_in_two_spellings_is_ambiguous() {
         format!("KAFKA_client_id: {twice} KAFKA_CLIENT_ID; set one of them only")
     );
     assert_eq!(
-        refused(&[
-            ("KAFKA_SASL_MECHANISM", "PLAIN"),
-            ("KAFKA_SASL_MECHANISMS", "PLAIN")
-        ]),
+        refused(&[("KAFKA_SASL_MECHANISM", "PLAIN"), ("KAFKA_SASL_MECHANISMS", "PLAIN")]),
         format!("KAFKA_SASL_MECHANISMS: {twice} KAFKA_SASL_MECHANISM; set one of them only")
     );
 }
@@ -264,14 +254,8 @@ fn secrets_are_never_shown() {
         "KAFKA_SECRET_ARN",
         "KAFKA_CA_SECRET_ARN",
     ] {
-        for result in [
-            read(&[(variable, "hunter2")]),
-            read(&[(variable, "hunter2\u{0}")]),
-        ] {
-            assert!(
-                !format!("{result:?}").contains("hunter2"),
-                "{variable}: {result:?}"
-            );
+        for result in [read(&[(variable, "hunter2")]), read(&[(variable, "hunter2\u{0}")])] {
+            assert!(!format!("{result:?}").contains("hunter2"), "{variable}: {result:?}");
             if let Err(problems) = result {
                 assert!(!problems.to_string().contains("hunter2"), "{problems}");
             }
@@ -281,10 +265,7 @@ fn secrets_are_never_shown() {
         refused(&[("KAFKA_SASL_JAAS_CONFIG", "password=hunter2")]),
         "KAFKA_SASL_JAAS_CONFIG=***: is no value for librdkafka's `sasl.jaas.config`"
     );
-    assert!(
-        refused(&[("KAFKA_BOOTSTRAP_SERVERS", "user:hunter2@b:1")])
-            .starts_with("KAFKA_BOOTSTRAP_SERVERS=***: ")
-    );
+    assert!(refused(&[("KAFKA_BOOTSTRAP_SERVERS", "user:hunter2@b:1")]).starts_with("KAFKA_BOOTSTRAP_SERVERS=***: "));
 }
 
 proptest! {

@@ -18,11 +18,7 @@ const RULES: &[(&str, &str, &str)] = &[
         "a|a,b| a , b |A.b_c-9|...",
         ".|..|a,,b|a,|,| |a,a|ä|a/b|a\nb",
     ),
-    (
-        "KAFKA_GROUP_ID",
-        "g|my group|gruppe-ä|a/b#c",
-        " | g|g\n|g\tg|\u{0}",
-    ),
+    ("KAFKA_GROUP_ID", "g|my group|gruppe-ä|a/b#c", " | g|g\n|g\tg|\u{0}"),
     (
         "DYNAMODB_TABLE",
         "abc|a.b|A_b-9| abc |arn:aws:dynamodb:eu-central-1:123456789012:table/offsets|arn:aws-cn:dynamodb:cn-north-1:1:table/abc",
@@ -33,11 +29,7 @@ const RULES: &[(&str, &str, &str)] = &[
         "1|1000|unlimited|Unlimited| 5 |18446744073709551615",
         "0|-1|1.5|1e3|1_000|none| |18446744073709551616",
     ),
-    (
-        "POLL_TIMEOUT",
-        "0.1|5|5.0|300|2.5",
-        "0|0.09|300.1|-1|NaN|inf|5s|5,0| ",
-    ),
+    ("POLL_TIMEOUT", "0.1|5|5.0|300|2.5", "0|0.09|300.1|-1|NaN|inf|5s|5,0| "),
     ("TIME_LIMIT", "1|60|900|1.5", "0|0.9|901|60s|x"),
     (
         "START_POSITION",
@@ -56,17 +48,9 @@ const RULES: &[(&str, &str, &str)] = &[
         "halt|skip",
         "stop|kafka://dead|arn:aws:sqs:eu-central-1:123456789012:dead| ",
     ),
-    (
-        "MAX_ATTEMPTS",
-        "1|10000",
-        "0|10001|-1|1.5|4294967296|unlimited",
-    ),
+    ("MAX_ATTEMPTS", "1|10000", "0|10001|-1|1.5|4294967296|unlimited"),
     ("ON_RETENTION_LOSS", "continue|halt", "skip|earliest"),
-    (
-        "ON_TRUNCATION",
-        "halt|earliest|latest",
-        "continue|2026-11-01T06:00:00Z",
-    ),
+    ("ON_TRUNCATION", "halt|earliest|latest", "continue|2026-11-01T06:00:00Z"),
     (
         "MAX_MEMORY_BYTES",
         "1048576|10737418240",
@@ -78,10 +62,7 @@ const RULES: &[(&str, &str, &str)] = &[
 fn assert_only_this_is_refused(variable: &str, value: &str) {
     let problems = read(&[(variable, value)]).expect_err(&format!("{variable}={value:?}"));
     assert_eq!(problems.problems().len(), 1, "{problems}");
-    assert!(
-        problems.to_string().starts_with(&format!("{variable}=")),
-        "{problems}"
-    );
+    assert!(problems.to_string().starts_with(&format!("{variable}=")), "{problems}");
 }
 
 #[test]

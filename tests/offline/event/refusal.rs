@@ -24,14 +24,8 @@ fn unknown_fields_and_actions_are_named() {
             json!({"maxMessages": 1}),
             format!("unknown field `maxMessages`; {fields}"),
         ),
-        (
-            json!({"source": "orders"}),
-            format!("unknown field `source`; {fields}"),
-        ),
-        (
-            json!({"detail": {}}),
-            format!("unknown field `detail`; {fields}"),
-        ),
+        (json!({"source": "orders"}), format!("unknown field `source`; {fields}")),
+        (json!({"detail": {}}), format!("unknown field `detail`; {fields}")),
         (
             rule(&json!({"bucket": "b"})),
             format!("unknown field `detail.bucket`; {fields}"),
@@ -67,8 +61,7 @@ fn unknown_fields_and_actions_are_named() {
         ),
         (
             json!({"action": "backfill", "name": "fix-42", "from": "earliest", "to": "latest"}),
-            "action \"backfill\" is not available in this version yet; use \"run\" or \"plan\""
-                .to_owned(),
+            "action \"backfill\" is not available in this version yet; use \"run\" or \"plan\"".to_owned(),
         ),
         (
             json!({"source": "aws.events", "action": "run", "detail": {"action": "plan"}}),
@@ -86,24 +79,14 @@ fn unknown_fields_and_actions_are_named() {
 #[test]
 fn values_that_are_not_allowed_are_named_with_their_field() {
     let limit = "it must be a whole number, 1 or more, or `unlimited`";
-    let partitions =
-        "it must be an array of partition numbers, at least one; for all partitions leave it out";
+    let partitions = "it must be an array of partition numbers, at least one; for all partitions leave it out";
     let partition = "it must be a partition number, 0 to 2147483647";
     let shard = "it must be text such as \"2/4\": the second of four shares, counted from 1";
     let detail = "it must be a JSON object, or text that holds one";
     for (event, expected) in [
-        (
-            json!({"max_messages": 0}),
-            format!("`max_messages` is 0; {limit}"),
-        ),
-        (
-            json!({"max_messages": -1}),
-            format!("`max_messages` is -1; {limit}"),
-        ),
-        (
-            json!({"max_messages": 1.5}),
-            format!("`max_messages` is 1.5; {limit}"),
-        ),
+        (json!({"max_messages": 0}), format!("`max_messages` is 0; {limit}")),
+        (json!({"max_messages": -1}), format!("`max_messages` is -1; {limit}")),
+        (json!({"max_messages": 1.5}), format!("`max_messages` is 1.5; {limit}")),
         (
             json!({"max_messages": true}),
             format!("`max_messages` is true; {limit}"),
@@ -112,14 +95,8 @@ fn values_that_are_not_allowed_are_named_with_their_field() {
             rule(&json!({"max_messages": "all"})),
             format!("`detail.max_messages` is \"all\"; {limit}"),
         ),
-        (
-            json!({"partitions": []}),
-            format!("`partitions` is []; {partitions}"),
-        ),
-        (
-            json!({"partitions": 1}),
-            format!("`partitions` is 1; {partitions}"),
-        ),
+        (json!({"partitions": []}), format!("`partitions` is []; {partitions}")),
+        (json!({"partitions": 1}), format!("`partitions` is 1; {partitions}")),
         (
             json!({"partitions": [0, -1]}),
             format!("`partitions[1]` is -1; {partition}"),
@@ -133,14 +110,8 @@ fn values_that_are_not_allowed_are_named_with_their_field() {
             format!("`partitions[0]` is 2147483648; {partition}"),
         ),
         (json!({"shard": 2}), format!("`shard` is 2; {shard}")),
-        (
-            json!({"shard": "0/4"}),
-            format!("`shard` is \"0/4\"; {shard}"),
-        ),
-        (
-            rule(&json!("[1]")),
-            format!("`detail` is \"[1]\"; {detail}"),
-        ),
+        (json!({"shard": "0/4"}), format!("`shard` is \"0/4\"; {shard}")),
+        (rule(&json!("[1]")), format!("`detail` is \"[1]\"; {detail}")),
         (rule(&json!("{")), format!("`detail` is \"{{\"; {detail}")),
         (rule(&json!(1)), format!("`detail` is 1; {detail}")),
     ] {
