@@ -31,6 +31,9 @@ use lane::{Lane, Work};
 /// How many cursors are written at once.
 const WRITES_AT_ONCE: usize = 16;
 
+/// The log target of reports, so that they can be left out where they are shown anyway.
+pub const REPORT_TARGET: &str = "report";
+
 /// What a run works with. Built once, used for every invocation.
 pub struct Parts<S, K, P, C> {
     /// The settings.

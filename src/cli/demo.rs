@@ -212,8 +212,10 @@ fn words(check: &Check) -> String {
 
 /// How this program is started from here.
 fn program() -> String {
-    let path = std::env::current_exe().ok();
+    let Ok(path) = std::env::current_exe() else {
+        return "kafka-consumer".into();
+    };
     let here = std::env::current_dir().ok();
-    let relative = path.as_deref().and_then(|path| path.strip_prefix(here?).ok());
-    relative.map_or_else(|| "kafka-consumer".into(), |path| path.display().to_string())
+    let from_here = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    from_here.unwrap_or(&path).display().to_string()
 }

@@ -99,10 +99,11 @@ fn config(settings: &args::Settings) -> Result<Config, Error> {
 fn log_to_stderr(cli: &Cli) {
     #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
-    let default = if matches!(cli.command, Command::Demo) {
-        "error"
-    } else {
-        "info"
+    let default = match cli.command {
+        Command::Demo => "error",
+        // Who sits at the terminal has the report on stdout already.
+        _ if std::io::stderr().is_terminal() => "info,report=off,metrics=off",
+        _ => "info",
     };
     let filter = level
         .and_then(|level| EnvFilter::try_new(level).ok())

@@ -36,22 +36,24 @@ impl From<&Selection> for RunRequest {
     }
 }
 
-async fn parts(config: Config) -> Result<CliParts, Error> {
+/// What the command works with, until the process ends: closing a client takes
+/// 100 ms, and longer with a lost broker, and saves nothing here.
+async fn parts(config: Config) -> Result<&'static CliParts, Error> {
     let source = KafkaSource::new(&config)?;
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Parts {
+    Ok(Box::leak(Box::new(Parts {
         store: DynamoStore::new(client, &config.table),
         source,
         processor: Configured::new(&config),
         clock: SystemClock,
         config: Arc::new(config),
-    })
+    })))
 }
 
 pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = once(&parts, &Request::Plan(selection.into()), interrupt).await?;
+    let invoked = once(parts, &Request::Plan(selection.into()), interrupt).await?;
     out.answer(&invoked.answer);
     Ok(Exit::Done)
 }
@@ -62,11 +64,11 @@ pub(super) async fn run(config: Config, arguments: RunArgs, out: Out) -> Result<
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {
-            let invoked = once(&parts, &request, interrupt).await?;
+            let invoked = once(parts, &request, interrupt).await?;
             Ok(tell(&invoked, out))
         }
         Some(every) => {
-            again_and_again(&parts, &request, every, interrupt, out).await?;
+            again_and_again(parts, &request, every, interrupt, out).await?;
             Ok(Exit::Done)
         }
     }

@@ -53,13 +53,15 @@ impl EmbeddedDynamoDb {
         &self.endpoint
     }
 
-    /// A client for it that looks at nothing in the environment.
+    /// A client for it that looks at nothing in the environment, not even for
+    /// a proxy: no proxy could reach this.
     #[must_use]
     pub fn client(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
             .endpoint_url(&self.endpoint)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"));
         Client::from_conf(Patience::default().apply(config).build())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::lane::{Elsewhere, Lane, Outcome, Work};
-use super::{Answer, Counts, Invoked, Lanes, Run};
+use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
@@ -306,6 +306,7 @@ pub(super) fn log(invoked: &Invoked) {
     let stop_reason = report.stop_reason.map(StopReason::as_str);
     match &report.error {
         None => tracing::info!(
+            target: REPORT_TARGET,
             messages_processed = report.messages_processed,
             lag = report.lag,
             stop_reason,
@@ -314,6 +315,7 @@ pub(super) fn log(invoked: &Invoked) {
             "run"
         ),
         Some(error) => tracing::error!(
+            target: REPORT_TARGET,
             error_type = %error.error_type,
             error = error.message,
             messages_processed = report.messages_processed,

@@ -13,7 +13,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Settings of somebody's real services, some of which no run would accept.
-const HOSTILE: [(&str, &str); 15] = [
+const HOSTILE: [(&str, &str); 18] = [
     ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
     ("KAFKA_TOPIC", "invoices"),
     ("KAFKA_GROUP_ID", "production"),
@@ -29,6 +29,9 @@ const HOSTILE: [(&str, &str); 15] = [
     ("AWS_REGION", "nowhere-1"),
     ("AWS_PROFILE", "no-such-profile"),
     ("AWS_ACCESS_KEY_ID", "planted-key"),
+    ("HTTP_PROXY", "http://127.0.0.1:1"),
+    ("http_proxy", "http://127.0.0.1:1"),
+    ("ALL_PROXY", "http://127.0.0.1:1"),
 ];
 
 /// Runs the demo without a terminal, with these variables and no others.
@@ -116,23 +119,19 @@ fn check_document(document: &Value) {
         .iter()
         .map(|tick| tick["report"]["messages_processed"].as_u64())
         .collect();
-    assert_eq!(
-        processed,
-        [Some(1000), None, Some(1000), Some(1000), Some(686), Some(0)],
-        "{document}"
-    );
+    assert_eq!(processed[..4], [Some(1000), None, Some(1000), Some(1000)], "{document}");
+    assert_eq!(processed.last(), Some(&Some(0)), "{document}");
     let crashed: Vec<usize> = (0..ticks.len()).filter(|&i| ticks[i]["crashed"] == true).collect();
     assert_eq!(crashed, [1], "{document}");
 
     let dead = ticks[1]["items"].as_array().unwrap();
     assert_eq!(dead.len(), 4);
-    let stored: u64 = processed.into_iter().flatten().sum();
+    let mut stored: u64 = processed.into_iter().flatten().sum();
     for (item, before) in dead.iter().zip(ticks[0]["items"].as_array().unwrap()) {
         // A part of its work was stored, and its claim is left behind.
-        assert!(
-            item["offset"].as_i64().unwrap() > before["offset"].as_i64().unwrap(),
-            "{item}"
-        );
+        let (from, to) = (before["offset"].as_i64().unwrap(), item["offset"].as_i64().unwrap());
+        assert!(to > from, "{item}");
+        stored += to.abs_diff(from);
         assert!(item["claim_until"].is_i64() && item["run"].is_string(), "{item}");
         assert!(before.get("claim_until").is_none(), "{before}");
     }

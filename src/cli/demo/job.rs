@@ -33,7 +33,7 @@ const TIME_LIMIT_SECONDS: &str = "30";
 #[derive(Debug, Serialize)]
 pub(super) struct Tick {
     /// Counts from 1.
-    tick: u32,
+    number: u32,
     /// Whether the process died in it.
     crashed: bool,
     /// What the run said of itself; a dead one says nothing.
@@ -148,7 +148,7 @@ impl Job {
     async fn ended(&mut self, report: Option<RunReport>) -> Result<Tick, Error> {
         self.ticks += 1;
         Ok(Tick {
-            tick: self.ticks,
+            number: self.ticks,
             crashed: report.is_none(),
             report,
             items: self.items().await?,

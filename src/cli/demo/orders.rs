@@ -26,7 +26,7 @@ const PRICES_CENTS: u64 = 9_000;
 /// What a record holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
-    order: String,
+    id: String,
     customer: String,
     amount_cents: u64,
 }
@@ -34,7 +34,7 @@ pub(super) struct Order {
 impl Order {
     fn new(partition: i32, number: u64) -> Self {
         Self {
-            order: format!("{partition}-{number}"),
+            id: format!("{partition}-{number}"),
             customer: format!("customer-{}", number % CUSTOMERS),
             // Some amount that is not always the same.
             amount_cents: CHEAPEST_CENTS + number * 7_919 % PRICES_CENTS,
