@@ -10,6 +10,9 @@ use super::args::Format;
 use crate::invoke::Answer;
 use crate::report::{PlanReport, RunReport, StopReason};
 
+/// Below this many columns a table is not wrapped.
+const NARROWEST: u16 = 40;
+
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Out {
@@ -46,9 +49,14 @@ pub(super) fn write_line(line: &str) {
 
 pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
     let mut table = Table::new();
+    // A terminal that does not know its width, or one too narrow for any table, gets whole lines.
+    let arrangement = match table.width() {
+        Some(width) if width >= NARROWEST => ContentArrangement::Dynamic,
+        _ => ContentArrangement::Disabled,
+    };
     table
         .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_content_arrangement(arrangement)
         .set_header(headings);
     for column in right_aligned {
         if let Some(column) = table.column_mut(column) {

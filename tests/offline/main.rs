@@ -1,10 +1,13 @@
 //! Tests that need no server: plain `cargo test`.
 
 mod bootstrap;
+#[cfg(feature = "cli")]
+mod command_line;
 mod config;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
 mod event;
+mod semantics;
 mod store;
 
 // Only what needs no server.

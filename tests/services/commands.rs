@@ -10,6 +10,7 @@ use crate::support::scripted_dynamodb::Scripted;
 use crate::support::table::Table;
 use crate::support::world::{Ran, World};
 
+/// P8: a run that finds nothing new writes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_run_makes_one_query_and_no_write_and_leaves_the_table_as_it_is() {
     let mut world = World::new("idle", 3).await;
@@ -167,6 +168,7 @@ async fn sigterm_in_the_middle_of_a_run_stores_what_is_settled_and_releases_the_
     assert_eq!(world.offset(0).await, Some(processed - 1));
 }
 
+/// P7: a run ends before its deadline, with what is settled stored.
 #[tokio::test]
 async fn a_run_ends_before_its_time_limit_with_its_progress_saved() {
     let mut world = World::new("deadline", 1).await;

@@ -24,6 +24,7 @@ async fn a_bad_record_at(position: usize) -> (World, Ran) {
     (world, ran)
 }
 
+/// P9: the other partitions go on, and are stored; then the run fails, and names the partition.
 #[tokio::test]
 async fn undecodable_json_first_in_the_middle_or_last_halts_its_partition_there_and_no_other() {
     for position in [0_i64, 2, 5] {
@@ -59,6 +60,7 @@ async fn a_blocked_partition_waits_without_a_write_and_goes_on_once_its_cursor_i
     }
 }
 
+/// P5: whatever is skipped is named with its offset.
 #[tokio::test]
 async fn skip_passes_over_an_undecodable_record_and_names_it() {
     let mut world = World::new("skip", 1).await;
@@ -120,6 +122,7 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     assert!(ran.took < SOON, "{:?}", ran.took);
 }
 
+/// P6: a table that cannot be read never means "start from the beginning".
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_table_cannot_be_read_nothing_is_read_from_kafka() {
     let mut world = World::new("unreadable", 1).await;
@@ -134,6 +137,7 @@ async fn when_the_table_cannot_be_read_nothing_is_read_from_kafka() {
     assert!(!proxy.take_seen().contains(&"UpdateItem".to_owned()));
 }
 
+/// P6: an item that is no cursor stops its partition.
 #[tokio::test]
 async fn items_that_are_no_cursors_stop_their_partition_and_are_named() {
     for (offset, found) in [
@@ -179,6 +183,7 @@ async fn a_topic_or_group_that_contradicts_the_key_is_an_invalid_cursor() {
     assert!(ran.logged_offsets().is_empty());
 }
 
+/// P5: whatever is lost is named with its offsets.
 #[tokio::test]
 async fn records_deleted_by_retention_are_reported_once_and_the_jump_is_stored() {
     let world = World::new("retention", 1).await;
@@ -209,6 +214,7 @@ async fn a_jump_is_stored_even_if_no_record_is_left_to_read() {
     assert_eq!(world.run().success()["lost"], json!([]));
 }
 
+/// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
 async fn retention_loss_and_truncation_halt_where_the_policy_says_so() {
     let mut world = World::new("halts", 2).await;
@@ -251,6 +257,7 @@ async fn a_paused_partition_is_left_alone_and_named() {
     assert_eq!((&report["lag"], &report["messages_processed"]), (&json!(3), &json!(3)));
 }
 
+/// P3: a run works on a partition only with a claim on its cursor.
 #[tokio::test]
 async fn a_partition_claimed_by_a_live_run_is_held_and_an_expired_claim_is_taken_over() {
     let world = World::new("held", 2).await;
@@ -274,6 +281,7 @@ async fn a_partition_claimed_by_a_live_run_is_held_and_an_expired_claim_is_taken
     );
 }
 
+/// P9: what was processed is stored, and the run fails and names the partition.
 #[tokio::test]
 async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_run_fails_in_time() {
     for frozen in [true, false] {
@@ -318,6 +326,7 @@ async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_
     }
 }
 
+/// P4: a cursor that was edited by hand is obeyed by the next run.
 #[tokio::test]
 async fn items_of_another_program_are_continued_and_that_program_can_read_ours() {
     let world = World::new("interop", 1).await;

@@ -73,6 +73,7 @@ async fn a_stored_12345_means_that_the_first_record_handled_is_12346() {
     assert_eq!(world.offset(0).await, Some(12_349));
 }
 
+/// P1: a cursor moves only past records that were settled.
 #[tokio::test]
 async fn three_partitions_resume_each_at_its_own_place() {
     let world = World::new("three", 3).await;

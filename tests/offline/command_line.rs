@@ -1,0 +1,91 @@
+//! The command line without any service: usage, settings, exit codes.
+
+use std::net::TcpListener;
+
+use assert_cmd::Command;
+
+fn kafka_consumer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-consumer"));
+    command.env_clear();
+    command
+}
+
+#[test]
+fn every_wrong_setting_is_named_together_with_exit_code_2_before_any_connection() {
+    let broker = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    broker.set_nonblocking(true).expect("it can be asked");
+    let address = broker.local_addr().expect("it is bound");
+    let assert = kafka_consumer()
+        .args([
+            "run",
+            "--bootstrap-servers",
+            &address.to_string(),
+            "--poll-timeout",
+            "soon",
+        ])
+        .envs([
+            ("MAX_MESSAGES", "0"),
+            ("START_POSITION", "yesterday"),
+            ("KAFKA_AUTO_OFFSET_RESET", "latest"),
+        ])
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.starts_with("InvalidConfiguration: "), "{stderr}");
+    for name in [
+        "POLL_TIMEOUT",
+        "MAX_MESSAGES",
+        "START_POSITION",
+        "KAFKA_AUTO_OFFSET_RESET",
+    ] {
+        assert!(stderr.contains(name), "{name} is not named: {stderr}");
+    }
+    assert!(assert.get_output().stdout.is_empty());
+    assert!(broker.accept().is_err(), "nothing connected");
+}
+
+#[test]
+fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
+    for (arguments, said) in [
+        (&["fly"][..], "unrecognized subcommand"),
+        (&["run", "--shard", "0/4"], "--shard"),
+        (&["run", "--every", "soon"], "60s"),
+        (&["run", "--output", "xml"], "json"),
+        (&["table"], "create"),
+        (&[], "Usage"),
+    ] {
+        let assert = kafka_consumer().args(arguments).assert().code(2);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout_and_end_well() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["plan", "-h"], &["--version"]] {
+        let assert = kafka_consumer().args(arguments).assert().success();
+        assert!(!assert.get_output().stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let assert = kafka_consumer()
+        .args(["run", "--max-messages", "none"])
+        .env("MAX_MESSAGES", "5")
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("MAX_MESSAGES=\"none\""), "{stderr}");
+}
+
+#[test]
+fn a_missing_region_is_told_at_once() {
+    let assert = kafka_consumer()
+        .arg("run")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("AWS_REGION"), "{stderr}");
+}
