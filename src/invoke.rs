@@ -2,10 +2,10 @@
 //! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
 
 mod lane;
+mod lanes;
 mod summary;
 mod survey;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,6 @@ use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::Error;
 use crate::event::{Request, RunRequest};
-use crate::ledger::Stop;
 use crate::plan::{self, Decision, Facts, Wish};
 use crate::processor::Processor;
 use crate::report::{PlanReport, RunReport, TopicCounts};
@@ -27,6 +26,7 @@ use crate::source::Source;
 use crate::source::kafka::fetch::FetchSizes;
 use crate::store::{Consumer, Store};
 use lane::{Lane, Work};
+use lanes::Lanes;
 
 /// How many cursors are written at once.
 const WRITES_AT_ONCE: usize = 16;
@@ -102,7 +102,7 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
     deadline: Deadline,
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Invoked, Error> {
-    let run = Run::new(parts, deadline);
+    let run: Run<'_, Parts<S, K, P, C>> = Run::new(parts, deadline);
     match request {
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
@@ -120,14 +120,29 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
     }
 }
 
+/// The four seams that a run works through, as one parameter.
+trait Seams {
+    type Store: Store;
+    type Source: Source;
+    type Processor: Processor;
+    type Clock: Clock;
+}
+
+impl<S: Store, K: Source, P: Processor, C: Clock> Seams for Parts<S, K, P, C> {
+    type Store = S;
+    type Source = K;
+    type Processor = P;
+    type Clock = C;
+}
+
 /// One run.
-struct Run<'a, S, K, P, C> {
+struct Run<'a, D: Seams> {
     id: RunId,
     config: &'a Config,
-    store: &'a S,
-    source: &'a K,
-    processor: &'a P,
-    clock: &'a C,
+    store: &'a D::Store,
+    source: &'a D::Source,
+    processor: &'a D::Processor,
+    clock: &'a D::Clock,
     sizes: FetchSizes,
     started: Instant,
     started_wall_ms: i64,
@@ -137,8 +152,8 @@ struct Run<'a, S, K, P, C> {
     halt: watch::Sender<Interrupt>,
 }
 
-impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
-    fn new(parts: &'a Parts<S, K, P, C>, deadline: Deadline) -> Self {
+impl<'a, D: Seams> Run<'a, D> {
+    fn new(parts: &'a Parts<D::Store, D::Source, D::Processor, D::Clock>, deadline: Deadline) -> Self {
         let clock = &parts.clock;
         Self {
             id: RunId::new(uuid::Uuid::new_v4().to_string()),
@@ -346,60 +361,6 @@ impl<'a, S: Store, K: Source, P: Processor, C: Clock> Run<'a, S, K, P, C> {
             () = tokio::time::sleep_until((self.clock.now() + pause).min(self.stop.at).into()) => {}
             () = self.halted(Interrupt::Finish) => {}
         }
-    }
-}
-
-/// The lanes of a run, by what they are at.
-#[derive(Default)]
-struct Lanes {
-    /// To be started.
-    waiting: VecDeque<Lane>,
-    /// Without a share, or with all of it used.
-    parked: Vec<Lane>,
-    /// Ended for good.
-    done: Vec<Lane>,
-    /// What is left of the budget.
-    leftover: u64,
-    /// Whether there is a limit at all.
-    limited: bool,
-    interrupted: bool,
-}
-
-impl Lanes {
-    fn ended(&mut self, mut lane: Lane) {
-        if lane.outcome.stop == Some(Stop::ShareUsed) {
-            self.parked.push(lane);
-        } else {
-            self.leftover = self.leftover.saturating_add(lane.ledger.give_back());
-            self.done.push(lane);
-        }
-    }
-
-    fn refused(&mut self, starting: Vec<Lane>, error: &Error) {
-        for mut lane in starting {
-            lane.outcome.error = Some(error.clone());
-            self.done.push(lane);
-        }
-    }
-
-    /// Gives the leftover to those that can use it; false if there is none, or nobody can.
-    fn share_leftover(&mut self) -> bool {
-        if !self.limited || self.leftover == 0 {
-            return false;
-        }
-        let wishes: Vec<Wish> = self.parked.iter().map(Lane::wish).collect();
-        let shares = plan::fair_shares(&wishes, Some(self.leftover));
-        let parked = std::mem::take(&mut self.parked);
-        for (mut lane, share) in parked.into_iter().zip(shares) {
-            if share > 0 {
-                self.leftover -= share;
-                lane.ledger.grant(share);
-                self.waiting.push_back(lane);
-            } else {
-                self.parked.push(lane);
-            }
-        }
-        !self.waiting.is_empty()
     }
 }
 

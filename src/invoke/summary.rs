@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::lane::{Elsewhere, Lane, Outcome, Work};
-use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run};
+use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
 use crate::ledger::Stop;
 use crate::plan::{self, Decision, Facts};
-use crate::processor::Processor;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
     TopicCounts, Unanswered, metrics_line,
 };
-use crate::source::Source;
-use crate::store::Store;
 
 /// The work that a decision asks for, if it asks for any.
 pub(super) fn work(decision: &Decision) -> Option<Work> {
@@ -33,8 +30,8 @@ pub(super) fn work(decision: &Decision) -> Option<Work> {
 }
 
 /// The report of a run, its log line and its metrics.
-pub(super) fn summarize<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
+pub(super) fn summarize<D: Seams>(
+    run: &Run<'_, D>,
     facts: &[Facts],
     decisions: &[Decision],
     chosen: &[usize],
@@ -329,11 +326,7 @@ pub(super) fn log(invoked: &Invoked) {
 }
 
 /// What a run would do, for each partition of the request.
-pub(super) fn plan_report<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    request: &RunRequest,
-    facts: &[Facts],
-) -> PlanReport {
+pub(super) fn plan_report<D: Seams>(run: &Run<'_, D>, request: &RunRequest, facts: &[Facts]) -> PlanReport {
     let decisions = plan::decide_all(facts, &run.policy());
     let chosen: Vec<usize> = (0..facts.len())
         .filter(|&i| request.includes(facts[i].partition.partition))

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::{Run, WRITES_AT_ONCE};
+use super::{Run, Seams, WRITES_AT_ONCE};
 use crate::claim::{self, Cursor};
-use crate::clock::Clock;
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
 use crate::plan::{self, Facts};
-use crate::processor::Processor;
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{LookUp, Looked, Source};
 use crate::store::{InvalidCursor, Store, Written};
@@ -27,10 +25,7 @@ pub(super) enum Pins {
 }
 
 /// The facts of every partition of all topics, in ascending order.
-pub(super) async fn survey<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    pins: Pins,
-) -> Result<Vec<Facts>, Error> {
+pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
     let topics = &run.config.topics;
     let (cursors, ends) = futures::join!(cursors(run), run.source.ends(topics, run.ask_until()));
     // A table that cannot be read never means "start from the beginning".
@@ -57,7 +52,7 @@ pub(super) async fn survey<S: Store, K: Source, P: Processor, C: Clock>(
 
 type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
 
-async fn cursors<S: Store, K: Source, P: Processor, C: Clock>(run: &Run<'_, S, K, P, C>) -> Result<Cursors, Error> {
+async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
     let load = |topic: Arc<str>| async move {
         let items = run.store.load(&run.consumer(&topic)).await?;
         Ok::<_, Error>((topic, items))
@@ -97,10 +92,7 @@ fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts
     facts
 }
 
-async fn earliest<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    facts: &[Facts],
-) -> Result<Vec<(usize, Looked)>, Error> {
+async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(usize, Looked)>, Error> {
     let wanted: Vec<usize> = (0..facts.len()).filter(|&i| plan::needs_earliest(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
@@ -114,11 +106,7 @@ async fn earliest<S: Store, K: Source, P: Processor, C: Clock>(
 }
 
 /// Where `START_POSITION` lies in the partitions `starts`.
-async fn start_positions<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    facts: &[Facts],
-    starts: &[usize],
-) -> Result<Vec<Looked>, Error> {
+async fn start_positions<D: Seams>(run: &Run<'_, D>, facts: &[Facts], starts: &[usize]) -> Result<Vec<Looked>, Error> {
     let StartPosition::At { unix_ms } = run.config.start_position else {
         // `latest` is the end, which is known.
         return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
@@ -134,11 +122,7 @@ async fn start_positions<S: Store, K: Source, P: Processor, C: Clock>(
 
 /// Stores the start of each partition that has no cursor, the highest first:
 /// once it is there, no partition below counts as one that appeared later.
-async fn pin<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    facts: &mut [Facts],
-    starts: &[usize],
-) -> Result<(), Error> {
+async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) -> Result<(), Error> {
     let mut wanted = Vec::with_capacity(starts.len());
     for &i in starts {
         match &facts[i].start {
@@ -174,11 +158,7 @@ async fn pin<S: Store, K: Source, P: Processor, C: Clock>(
 }
 
 /// Stores one start position; where another run was faster, its word counts.
-async fn pin_one<S: Store, K: Source, P: Processor, C: Clock>(
-    run: &Run<'_, S, K, P, C>,
-    partition: &TopicPartition,
-    start: NextOffset,
-) -> Result<Cursor, Error> {
+async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: NextOffset) -> Result<Cursor, Error> {
     let consumer = run.consumer(&partition.topic);
     let write = claim::pin(start, run.started_wall_ms);
     match run.store.write(&consumer, partition.partition, &write).await? {

@@ -7,13 +7,14 @@
 pub mod context;
 pub mod fetch;
 mod lane;
+mod offsets;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
@@ -27,17 +28,6 @@ use fetch::FetchSizes;
 use lane::Lane;
 
 type KafkaConsumer = BaseConsumer<Context>;
-
-/// How long a partition without a leader is asked again before it counts as
-/// unavailable: a new topic or an election settles in some 10 milliseconds.
-const ELECTION_PATIENCE: Duration = Duration::from_secs(1);
-
-/// The pause between two such questions.
-const ELECTION_PAUSE: Duration = Duration::from_millis(50);
-
-/// The share of the time that one request to all brokers may take, before each
-/// broker is asked by itself: one that is silent must not hide the others.
-const ALL_AT_ONCE_SHARE: u32 = 2;
 
 /// Kafka as a source of records.
 pub struct KafkaSource {
@@ -84,197 +74,6 @@ impl KafkaSource {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for the topic's partitions and their leaders, and remembers them.
-    async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
-        let (name, timeout) = (topic.clone(), left(until));
-        let asked = self
-            .blocking(move |consumer| {
-                let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
-                let Some(found) = metadata.topics().first() else {
-                    return Ok(Err(None));
-                };
-                if let Some(error) = found.error() {
-                    return Ok(Err(Some(RDKafkaErrorCode::from(error))));
-                }
-                Ok(Ok(found
-                    .partitions()
-                    .iter()
-                    .map(|p| (p.id(), p.leader()))
-                    .collect::<BTreeMap<_, _>>()))
-            })
-            .await;
-        match asked {
-            Ok(Ok(partitions)) if !partitions.is_empty() => {
-                self.known().insert(topic.clone(), partitions.clone());
-                Ok(partitions)
-            }
-            Ok(Ok(_)) => Err(unknown_topic(topic)),
-            Ok(Err(code)) => Err(topic_error(topic, code)),
-            Err(error) => Err(self.unreachable(&error)),
-        }
-    }
-
-    /// Partitions of all topics: at once from memory where they are known.
-    async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<TopicPartition>, Error> {
-        let asked = futures::future::join_all(topics.iter().map(|topic| self.refresh(topic, until))).await;
-        let mut all = Vec::new();
-        for (topic, partitions) in topics.iter().zip(asked) {
-            all.extend(
-                partitions?
-                    .into_keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), partition)),
-            );
-        }
-        Ok(all)
-    }
-
-    fn remembered(&self, topics: &[Arc<str>]) -> Option<Vec<TopicPartition>> {
-        let known = self.known();
-        let mut all = Vec::new();
-        for topic in topics {
-            let partitions = known.get(topic)?;
-            all.extend(
-                partitions
-                    .keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), *partition)),
-            );
-        }
-        Some(all)
-    }
-
-    /// One request to each leader; asked again for those whose leader is just
-    /// being elected.
-    async fn look_up_patiently(
-        &self,
-        partitions: &[TopicPartition],
-        what: LookUp,
-        until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
-        let patient_until = (now() + ELECTION_PATIENCE).min(until);
-        let mut found = self.look_up_once(partitions, what, until).await?;
-        while found.iter().any(Result::is_err) && now() + ELECTION_PAUSE < patient_until {
-            tokio::time::sleep(ELECTION_PAUSE).await;
-            let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].is_err()).collect();
-            let mut topics: Vec<Arc<str>> = missing.iter().map(|&i| partitions[i].topic.clone()).collect();
-            topics.dedup();
-            self.refresh_all(&topics, until).await?;
-            let again: Vec<TopicPartition> = missing.iter().map(|&i| partitions[i].clone()).collect();
-            for (i, looked) in missing
-                .into_iter()
-                .zip(self.look_up_once(&again, what, patient_until).await?)
-            {
-                found[i] = looked;
-            }
-        }
-        Ok(found)
-    }
-
-    async fn look_up_once(
-        &self,
-        partitions: &[TopicPartition],
-        what: LookUp,
-        until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
-        if partitions.is_empty() {
-            return Ok(vec![]);
-        }
-        let first_until = now() + left(until) / ALL_AT_ONCE_SHARE;
-        match self.offsets(partitions.to_vec(), what, first_until).await {
-            Ok(found) => self.unless_refused(partitions, found),
-            Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => {
-                Err(topic_error(&partitions[0].topic, Some(code)))
-            }
-            Err(error) => self.look_up_by_leader(partitions, what, until, &error).await,
-        }
-    }
-
-    /// One silent broker fails the whole request, so each is asked by itself.
-    async fn look_up_by_leader(
-        &self,
-        partitions: &[TopicPartition],
-        what: LookUp,
-        until: Instant,
-        first_error: &KafkaError,
-    ) -> Result<Vec<Looked>, Error> {
-        let mut by_leader: BTreeMap<Leader, Vec<usize>> = BTreeMap::new();
-        for (i, partition) in partitions.iter().enumerate() {
-            let leader = self
-                .known()
-                .get(&partition.topic)
-                .and_then(|p| p.get(&partition.partition).copied());
-            by_leader.entry(leader.unwrap_or(-1)).or_default().push(i);
-        }
-        if by_leader.len() == 1 {
-            return Err(self.unreachable(first_error));
-        }
-        let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
-        let answers = futures::future::join_all(
-            groups
-                .iter()
-                .map(|group| self.offsets(group.iter().map(|&i| partitions[i].clone()).collect(), what, until)),
-        )
-        .await;
-        let mut found: Vec<Looked> = vec![Err(Unavailable(first_error.to_string())); partitions.len()];
-        for (group, answer) in groups.into_iter().zip(answers) {
-            match answer {
-                Ok(answer) => group
-                    .into_iter()
-                    .zip(answer)
-                    .for_each(|(i, (looked, _))| found[i] = looked),
-                Err(error) => group
-                    .into_iter()
-                    .for_each(|i| found[i] = Err(Unavailable(format!("its broker did not answer: {error}")))),
-            }
-        }
-        if found.iter().all(Result::is_err) {
-            return Err(self.unreachable(first_error));
-        }
-        Ok(found)
-    }
-
-    fn unless_refused(
-        &self,
-        partitions: &[TopicPartition],
-        found: Vec<(Looked, Option<RDKafkaErrorCode>)>,
-    ) -> Result<Vec<Looked>, Error> {
-        self.consumer.context().answered();
-        let refused = found
-            .iter()
-            .zip(partitions)
-            .find(|((_, code), _)| code.is_some_and(is_refusal));
-        if let Some(((_, code), partition)) = refused {
-            return Err(topic_error(&partition.topic, *code));
-        }
-        Ok(found.into_iter().map(|(looked, _)| looked).collect())
-    }
-
-    /// The offsets in one round trip, in the order of `partitions`.
-    async fn offsets(
-        &self,
-        partitions: Vec<TopicPartition>,
-        what: LookUp,
-        until: Instant,
-    ) -> Result<Vec<(Looked, Option<RDKafkaErrorCode>)>, KafkaError> {
-        let timeout = left(until);
-        self.blocking(move |consumer| {
-            let mut list = TopicPartitionList::with_capacity(partitions.len());
-            let wanted = match what {
-                LookUp::Earliest => Offset::Beginning,
-                LookUp::End => Offset::End,
-                LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
-            };
-            for partition in &partitions {
-                list.add_partition_offset(&partition.topic, partition.partition, wanted)?;
-            }
-            let answer = consumer.offsets_for_times(list, timeout)?;
-            Ok(partitions
-                .iter()
-                .map(|partition| read_offset(&answer, partition))
-                .collect())
-        })
-        .await
-    }
-
     /// Runs a blocking call of the client beside the run, and serves the
     /// client's log and error events meanwhile.
     async fn blocking<T: Send + 'static>(
@@ -319,38 +118,11 @@ impl KafkaSource {
 
 impl Source for KafkaSource {
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        let mut partitions = match self.remembered(topics) {
-            // Known already: what is new of the topic is asked side by side.
-            Some(remembered) => {
-                let (found, refreshed) = futures::join!(
-                    self.look_up_patiently(&remembered, LookUp::End, until),
-                    self.refresh_all(topics, until)
-                );
-                let refreshed = refreshed?;
-                if refreshed == remembered {
-                    return Ok(remembered.into_iter().zip(found?).collect());
-                }
-                refreshed
-            }
-            None => self.refresh_all(topics, until).await?,
-        };
-        partitions.sort();
-        let found = self.look_up_patiently(&partitions, LookUp::End, until).await?;
-        Ok(partitions.into_iter().zip(found).collect())
+        self.all_ends(topics, until).await
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        let found = self.look_up_patiently(partitions, what, until).await?;
-        if !matches!(what, LookUp::AtTime(_)) {
-            return Ok(found);
-        }
-        // No record of that time or later: the end, which the answer does not tell.
-        let ends = self.look_up_patiently(partitions, LookUp::End, until).await?;
-        Ok(found
-            .into_iter()
-            .zip(ends)
-            .map(|(found, end)| at_most(found, end))
-            .collect())
+        self.offsets_of(partitions, what, until).await
     }
 
     fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
@@ -414,63 +186,6 @@ impl Source for KafkaSource {
             tracing::warn!(%error, "partitions could not be released by the client");
         }
         self.serve_events();
-    }
-}
-
-/// The smaller of the two; the end where the time lies past the last record.
-fn at_most(found: Looked, end: Looked) -> Looked {
-    match (found, end) {
-        (Ok(found), Ok(end)) => Ok(found.min(end)),
-        (Err(unavailable), _) | (_, Err(unavailable)) => Err(unavailable),
-    }
-}
-
-fn read_offset(answer: &TopicPartitionList, partition: &TopicPartition) -> (Looked, Option<RDKafkaErrorCode>) {
-    let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
-        return (Err(Unavailable("the broker did not answer for it".into())), None);
-    };
-    // The error first: a leaderless partition shows an end as if all were well.
-    if let Err(error) = element.error() {
-        let code = error.rdkafka_error_code();
-        return (Err(Unavailable(error.to_string())), code);
-    }
-    let looked = match element.offset() {
-        Offset::Offset(offset) => NextOffset::new(offset).ok_or_else(|| Unavailable(format!("offset {offset}"))),
-        // A time past the last record: the caller takes the end.
-        Offset::End => NextOffset::new(i64::MAX).ok_or_else(|| Unavailable("no offset".into())),
-        other => Err(Unavailable(format!("the broker answered {other:?}"))),
-    };
-    (looked, None)
-}
-
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
-    )
-}
-
-fn unknown_topic(topic: &str) -> Error {
-    Error::new(
-        ErrorType::UnknownTopic,
-        format!(
-            "the topic {topic} does not exist on this cluster, or this user may not see it. \
-             Correct KAFKA_TOPIC, create the topic, or allow Describe on it"
-        ),
-    )
-}
-
-fn topic_error(topic: &str, code: Option<RDKafkaErrorCode>) -> Error {
-    match code {
-        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => unknown_topic(topic),
-        Some(code) if is_refusal(code) => Error::new(
-            ErrorType::NotAuthorized,
-            format!("the broker does not let this user read the topic {topic}. Allow Read and Describe on it"),
-        ),
-        Some(code) => Error::new(
-            ErrorType::BrokerUnreachable,
-            format!("the brokers cannot tell the partitions of the topic {topic}: {code}. The next run asks again"),
-        ),
     }
 }
 

@@ -1,0 +1,334 @@
+//! The ledger: each row of its table, the size of chunks, and care after a crash.
+
+mod model;
+
+use kafka_consumer_lambda::ledger::{CHUNK_TARGET_MS, FIRST_CHUNK, FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
+use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
+
+fn next(offset: i64) -> NextOffset {
+    NextOffset::new(offset).expect("offsets of tests are in range")
+}
+
+fn record(offset: i64) -> Record {
+    Record {
+        partition: TopicPartition::new("t", 0),
+        offset,
+        timestamp_ms: None,
+        key: None,
+        value: None,
+        headers: vec![],
+    }
+}
+
+fn records(offsets: impl IntoIterator<Item = i64>) -> Vec<Record> {
+    offsets.into_iter().map(record).collect()
+}
+
+/// A partition to be read from 0, where its cursor is stored, up to `to`.
+fn ledger(to: i64, share: u64) -> Ledger {
+    Ledger::new(next(0), (next(0), next(to)), share, None, 0)
+}
+
+/// As many records in hand as there may be, and care due up to `until`.
+fn careful(until: i64, crashes: u32) -> Ledger {
+    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, Some((next(until), crashes)), 0);
+    ledger.polled(&records(0..20_000));
+    ledger
+}
+
+/// Settles the records `from..to`, which are all that there are.
+fn settle(ledger: &mut Ledger, offsets: std::ops::Range<i64>) {
+    let count = usize::try_from(offsets.end - offsets.start).expect("ascending");
+    ledger.settled(count, &record(offsets.end - 1));
+}
+
+fn chunk(ledger: &Ledger) -> usize {
+    match ledger.step(false, 0) {
+        Step::Process(count) => count,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_partition_that_has_failed_stops_whatever_else_is_so() {
+    for (to, stop) in [(10, false), (10, true), (0, false)] {
+        let mut ledger = ledger(to, 10);
+        ledger.polled(&records(0..5));
+        ledger.fail();
+        assert_eq!(ledger.step(stop, FLUSH_EVERY_MS), Step::Stop(Stop::Failed));
+        assert_eq!(ledger.wish(), 0);
+    }
+}
+
+#[test]
+fn a_run_that_must_stop_begins_nothing_more() {
+    let mut ledger = ledger(10, 10);
+    assert_eq!(ledger.step(true, 0), Step::Stop(Stop::OutOfTime));
+    ledger.polled(&records(0..5));
+    assert_eq!(ledger.step(true, 0), Step::Stop(Stop::OutOfTime));
+    settle(&mut ledger, 0..2);
+    assert_eq!(ledger.step(true, FLUSH_EVERY_MS), Step::Stop(Stop::OutOfTime));
+}
+
+#[test]
+fn a_run_that_must_stop_and_has_caught_up_has_caught_up() {
+    let mut ledger = ledger(5, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..5);
+    assert_eq!(ledger.step(true, 0), Step::Stop(Stop::CaughtUp));
+}
+
+#[test]
+fn settled_records_are_written_after_five_seconds_before_anything_else() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..2);
+    assert_eq!(ledger.step(false, FLUSH_EVERY_MS - 1), Step::Process(3));
+    assert_eq!(ledger.step(false, FLUSH_EVERY_MS), Step::Flush);
+    assert_eq!(ledger.due_at_ms(), Some(FLUSH_EVERY_MS));
+}
+
+#[test]
+fn five_seconds_are_counted_from_the_last_write() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..2);
+    ledger.flushed(7_000);
+    assert_eq!((ledger.stored_at(), ledger.due_at_ms()), (next(2), None));
+    settle(&mut ledger, 2..3);
+    assert_eq!(ledger.due_at_ms(), Some(7_000 + FLUSH_EVERY_MS));
+    assert_eq!(ledger.step(false, 7_000 + FLUSH_EVERY_MS - 1), Step::Process(2));
+    assert_eq!(ledger.step(false, 7_000 + FLUSH_EVERY_MS), Step::Flush);
+}
+
+#[test]
+fn nothing_is_written_while_nothing_is_settled() {
+    let mut ledger = ledger(10, 10);
+    assert_eq!(ledger.step(false, u64::MAX), Step::Poll(10));
+    ledger.polled(&records(0..5));
+    assert_eq!(ledger.step(false, u64::MAX), Step::Process(5));
+    assert_eq!(ledger.due_at_ms(), None);
+}
+
+#[test]
+fn a_jump_is_written_like_progress() {
+    // Forward over lost records, and back by ON_TRUNCATION=earliest.
+    for stored in [2, 1_000] {
+        let mut ledger = Ledger::new(next(stored), (next(5), next(10)), 10, None, 0);
+        assert_eq!(ledger.due_at_ms(), Some(FLUSH_EVERY_MS), "stored at {stored}");
+        assert_eq!(ledger.step(false, FLUSH_EVERY_MS), Step::Flush, "stored at {stored}");
+        ledger.flushed(FLUSH_EVERY_MS);
+        assert_eq!(ledger.stored_at(), next(5));
+        assert_eq!(ledger.step(false, 2 * FLUSH_EVERY_MS), Step::Poll(10));
+    }
+}
+
+#[test]
+fn records_in_hand_are_processed_before_more_are_polled() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..1));
+    assert_eq!(ledger.step(false, 0), Step::Process(1));
+    settle(&mut ledger, 0..1);
+    assert_eq!(ledger.step(false, 0), Step::Poll(9));
+}
+
+#[test]
+fn a_partition_settled_up_to_its_end_has_caught_up() {
+    let mut ledger = ledger(5, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..4);
+    assert_eq!(ledger.step(false, 0), Step::Process(1));
+    settle(&mut ledger, 4..5);
+    assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
+}
+
+#[test]
+fn the_last_write_is_left_to_the_end_once_all_is_settled() {
+    let mut ledger = ledger(5, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..5);
+    assert_eq!(ledger.step(false, FLUSH_EVERY_MS), Step::Stop(Stop::CaughtUp));
+}
+
+#[test]
+fn a_jump_to_the_end_or_past_it_is_all_there_is_to_do() {
+    for from in [10, 11] {
+        let ledger = Ledger::new(next(3), (next(from), next(10)), 0, None, 0);
+        assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
+        assert_eq!((ledger.settled_at(), ledger.wish()), (next(from), 0));
+    }
+}
+
+#[test]
+fn a_used_share_stops_the_partition_after_the_last_record_of_it() {
+    let mut ledger = ledger(10, 2);
+    assert_eq!(ledger.step(false, 0), Step::Poll(2));
+    ledger.polled(&records(0..2));
+    assert_eq!(ledger.step(false, 0), Step::Process(2));
+    settle(&mut ledger, 0..2);
+    assert_eq!(ledger.step(false, 0), Step::Stop(Stop::ShareUsed));
+    assert_eq!(ledger.wish(), 8);
+}
+
+#[test]
+fn a_grant_lets_a_partition_go_on_that_had_used_its_share() {
+    let mut ledger = ledger(10, 0);
+    assert_eq!(ledger.step(false, 0), Step::Stop(Stop::ShareUsed));
+    ledger.grant(3);
+    assert_eq!(ledger.step(false, 0), Step::Poll(3));
+    ledger.grant(u64::MAX);
+    assert_eq!(ledger.step(false, 0), Step::Poll(LARGEST_CHUNK));
+}
+
+#[test]
+fn what_is_left_of_a_share_is_given_back_once() {
+    let mut ledger = ledger(10, 7);
+    ledger.polled(&records(0..2));
+    assert_eq!((ledger.give_back(), ledger.give_back()), (5, 0));
+}
+
+#[test]
+fn no_more_is_polled_at_once_than_the_largest_chunk() {
+    assert_eq!(ledger(i64::MAX, u64::MAX).step(false, 0), Step::Poll(LARGEST_CHUNK));
+}
+
+#[test]
+fn records_from_the_end_on_are_left_to_a_later_run() {
+    let mut ledger = ledger(5, 10);
+    assert_eq!(ledger.polled(&records([3, 4, 5, 6])), 2);
+    assert_eq!(ledger.step(false, 0), Step::Process(2));
+    ledger.settled(2, &record(4));
+    assert_eq!(ledger.settled_at(), next(5));
+    assert_eq!(ledger.give_back(), 8);
+}
+
+#[test]
+fn a_gap_before_the_end_is_passed_once_all_that_was_delivered_is_settled() {
+    // A record behind the end, or the end itself, tells that only a gap is left.
+    for behind in [true, false] {
+        let mut ledger = ledger(10, 10);
+        ledger.polled(&records([0, 1]));
+        if behind {
+            assert_eq!(ledger.polled(&records([12])), 0);
+        } else {
+            ledger.reached_end();
+        }
+        ledger.settled(1, &record(0));
+        assert_eq!(ledger.settled_at(), next(1));
+        ledger.settled(1, &record(1));
+        assert_eq!(ledger.settled_at(), next(10));
+        assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
+    }
+}
+
+#[test]
+fn a_log_of_nothing_but_a_gap_is_passed_without_a_record() {
+    let mut ledger = ledger(10, 10);
+    ledger.reached_end();
+    assert_eq!(ledger.settled_at(), next(10));
+    assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
+    assert_eq!(ledger.due_at_ms(), Some(FLUSH_EVERY_MS));
+}
+
+#[test]
+fn a_gap_between_records_is_passed_with_the_record_after_it() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records([2, 7]));
+    ledger.settled(1, &record(2));
+    assert_eq!(ledger.settled_at(), next(3));
+    ledger.settled(1, &record(7));
+    assert_eq!(ledger.settled_at(), next(8));
+}
+
+#[test]
+fn the_last_offset_that_there_can_be_is_settled_like_any_other() {
+    let mut ledger = Ledger::new(next(i64::MAX - 1), (next(i64::MAX - 1), next(i64::MAX)), 10, None, 0);
+    ledger.polled(&records([i64::MAX - 1]));
+    ledger.settled(1, &record(i64::MAX - 1));
+    assert_eq!(ledger.settled_at(), next(i64::MAX));
+    assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
+}
+
+#[test]
+fn the_first_chunk_is_small() {
+    assert_eq!(FIRST_CHUNK, 16);
+    assert_eq!(chunk(&careful(0, 0)), FIRST_CHUNK);
+}
+
+#[test]
+fn a_chunk_grows_by_four_at_most_and_never_above_the_largest() {
+    let mut ledger = careful(0, 0);
+    let mut sizes = vec![];
+    for _ in 0..6 {
+        ledger.measured(chunk(&ledger), 0);
+        sizes.push(chunk(&ledger));
+    }
+    assert_eq!(sizes, [64, 256, 1_024, 4_096, 4_096, 4_096]);
+}
+
+#[test]
+fn a_chunk_aims_at_a_quarter_of_a_second() {
+    let after = |count, took_ms| {
+        let mut ledger = careful(0, 0);
+        ledger.measured(count, took_ms);
+        chunk(&ledger)
+    };
+    assert_eq!(after(16, CHUNK_TARGET_MS), 16);
+    assert_eq!(after(16, CHUNK_TARGET_MS / 2), 32);
+    assert_eq!(after(16, CHUNK_TARGET_MS * 2), 8);
+    // Measured by what was settled, not by what was tried.
+    assert_eq!(after(4, 100), 10);
+}
+
+#[test]
+fn the_slowest_handler_still_gets_one_record() {
+    let mut ledger = careful(0, 0);
+    for took_ms in [CHUNK_TARGET_MS * 100, u64::MAX] {
+        ledger.measured(16, took_ms);
+        assert_eq!(chunk(&ledger), 1);
+    }
+    ledger.measured(1, 10);
+    assert_eq!(chunk(&ledger), 4);
+}
+
+#[test]
+fn after_one_crash_a_chunk_is_a_32nd_of_the_largest_at_most() {
+    let mut ledger = careful(20_000, 1);
+    assert_eq!(chunk(&ledger), FIRST_CHUNK);
+    for _ in 0..6 {
+        ledger.measured(chunk(&ledger), 0);
+    }
+    assert_eq!(chunk(&ledger), LARGEST_CHUNK / 32);
+}
+
+#[test]
+fn after_more_crashes_at_one_record_it_is_tried_alone() {
+    for crashes in [2, 3, u32::MAX] {
+        let mut ledger = careful(20_000, crashes);
+        ledger.measured(FIRST_CHUNK, 0);
+        assert_eq!(chunk(&ledger), 1);
+    }
+}
+
+#[test]
+fn a_careful_run_writes_after_each_chunk() {
+    for crashes in [1, 2] {
+        let mut ledger = careful(20_000, crashes);
+        assert!(matches!(ledger.step(false, 0), Step::Process(_)));
+        settle(&mut ledger, 0..1);
+        assert_eq!(ledger.step(false, 0), Step::Flush);
+        ledger.flushed(0);
+        assert!(matches!(ledger.step(false, 0), Step::Process(_)));
+    }
+}
+
+#[test]
+fn care_ends_where_the_dead_run_had_planned_to_end() {
+    let mut ledger = careful(3, 2);
+    settle(&mut ledger, 0..2);
+    ledger.flushed(0);
+    assert_eq!(chunk(&ledger), 1);
+    settle(&mut ledger, 2..3);
+    assert_eq!(chunk(&ledger), FIRST_CHUNK);
+    assert_eq!(ledger.step(false, FLUSH_EVERY_MS), Step::Flush);
+}

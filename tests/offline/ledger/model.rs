@@ -1,0 +1,247 @@
+//! The ledger against a model that keeps every record and adds up nothing.
+
+use std::collections::BTreeSet;
+
+use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
+use kafka_consumer_lambda::record::{NextOffset, Record};
+use proptest::prelude::*;
+
+use super::{next, record};
+
+/// What happens to a ledger between two questions.
+#[derive(Debug, Clone)]
+enum Event {
+    /// The step is made, as far as this: so many records come or are settled.
+    Step(usize),
+    /// Time passes, in milliseconds.
+    Wait(u64),
+    /// The chunk before took so long, in milliseconds.
+    Measured(u64),
+    /// More of the budget comes.
+    Grant(u64),
+    /// The cursor is written although the ledger did not ask for it.
+    Flush,
+    Fail,
+}
+
+/// A partition as it is, and what a run has done with it.
+#[derive(Debug)]
+struct World {
+    ledger: Ledger,
+    /// All records from the start on, also those that come after the end seen at the start.
+    log: Vec<Record>,
+    from: NextOffset,
+    to: NextOffset,
+    care: Option<(NextOffset, u32)>,
+    delivered: usize,
+    settled: usize,
+    /// Nothing more will be delivered.
+    all_delivered: bool,
+    share: u64,
+    stored: NextOffset,
+    flushed_at_ms: u64,
+    now_ms: u64,
+    failed: bool,
+    seen_settled: NextOffset,
+}
+
+impl World {
+    fn in_hand(&self) -> usize {
+        self.delivered - self.settled
+    }
+
+    /// Where the cursor may stand: behind the settled records, or at the end
+    /// once nothing is left before it.
+    fn may_stand_at(&self) -> NextOffset {
+        if self.all_delivered && self.in_hand() == 0 {
+            self.to.max(self.from)
+        } else {
+            self.log[..self.settled]
+                .last()
+                .map_or(self.from, |last| next(last.offset + 1))
+        }
+    }
+
+    fn careful(&self) -> Option<u32> {
+        self.care
+            .filter(|(until, _)| self.may_stand_at() < *until)
+            .map(|(_, crashes)| crashes)
+    }
+
+    fn check(&mut self) {
+        let settled_at = self.ledger.settled_at();
+        assert_eq!(settled_at, self.may_stand_at());
+        assert_eq!(self.ledger.stored_at(), self.stored);
+        // No hole: whatever lies behind the cursor was settled.
+        let settled: BTreeSet<i64> = self.log[..self.settled].iter().map(|record| record.offset).collect();
+        for record in self.log.iter().filter(|record| record.offset < settled_at.get()) {
+            assert!(settled.contains(&record.offset), "a hole at {}", record.offset);
+        }
+        assert!(settled_at >= self.seen_settled, "moved back");
+        self.seen_settled = settled_at;
+        for stop in [false, true] {
+            self.check_step(stop, settled_at);
+        }
+        let due = (settled_at != self.stored).then_some(self.flushed_at_ms + FLUSH_EVERY_MS);
+        assert_eq!(self.ledger.due_at_ms(), due);
+    }
+
+    fn check_step(&self, stop: bool, settled_at: NextOffset) {
+        let unwritten = settled_at != self.stored;
+        let flush_due = unwritten && (self.careful().is_some() || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
+        let step = self.ledger.step(stop, self.now_ms);
+        let fits = match step {
+            Step::Stop(Stop::Failed) => self.failed,
+            _ if self.failed => false,
+            Step::Stop(Stop::CaughtUp) => settled_at >= self.to,
+            _ if settled_at >= self.to => false,
+            Step::Stop(Stop::OutOfTime) => stop,
+            _ if stop => false,
+            Step::Flush => flush_due,
+            _ if flush_due => false,
+            Step::Process(count) => (1..=self.in_hand().min(self.largest_chunk())).contains(&count),
+            _ if self.in_hand() > 0 => false,
+            Step::Stop(Stop::ShareUsed) => self.share == 0,
+            Step::Poll(count) => (1..=self.share).contains(&(count as u64)) && count <= LARGEST_CHUNK,
+        };
+        assert!(fits, "{step:?}, stop: {stop}");
+    }
+
+    fn largest_chunk(&self) -> usize {
+        match self.careful() {
+            None => LARGEST_CHUNK,
+            Some(1) => 128,
+            Some(_) => 1,
+        }
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match *event {
+            Event::Step(count) => self.make(self.ledger.step(false, self.now_ms), count),
+            Event::Wait(ms) => self.now_ms += ms,
+            Event::Measured(ms) => self.ledger.measured(7, ms),
+            Event::Grant(share) => {
+                self.ledger.grant(share);
+                self.share += share;
+            }
+            Event::Flush => self.flush(),
+            Event::Fail => {
+                self.ledger.fail();
+                self.failed = true;
+            }
+        }
+        self.check();
+    }
+
+    fn make(&mut self, step: Step, count: usize) {
+        match step {
+            Step::Poll(most) => self.poll(count.clamp(1, most)),
+            Step::Process(most) => {
+                self.settled += count.clamp(1, most);
+                let last = &self.log[self.settled - 1];
+                self.ledger.settled(count.clamp(1, most), last);
+            }
+            Step::Flush => self.flush(),
+            Step::Stop(_) => {}
+        }
+    }
+
+    /// Hands over `count` records, as long as there are any.
+    fn poll(&mut self, count: usize) {
+        let coming = &self.log[self.delivered..];
+        let coming = &coming[..coming.len().min(count)];
+        if coming.is_empty() {
+            self.ledger.reached_end();
+            self.all_delivered = true;
+            return;
+        }
+        let wanted = coming.iter().filter(|record| record.offset < self.to.get()).count();
+        let last = coming[coming.len() - 1].offset;
+        assert_eq!(self.ledger.polled(coming), wanted);
+        self.delivered += wanted;
+        self.share -= wanted as u64;
+        self.all_delivered |= last + 1 >= self.to.get();
+    }
+
+    fn flush(&mut self) {
+        self.ledger.flushed(self.now_ms);
+        self.stored = self.may_stand_at();
+        self.flushed_at_ms = self.now_ms;
+    }
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        40 => prop_oneof![1..6_usize, 1..300_usize].prop_map(Event::Step),
+        4 => (0..3_000_u64).prop_map(Event::Wait),
+        4 => prop_oneof![0..9_u64, 0..9_000_u64].prop_map(Event::Measured),
+        4 => (0..40_u64).prop_map(Event::Grant),
+        2 => Just(Event::Flush),
+        1 => Just(Event::Fail),
+    ]
+}
+
+prop_compose! {
+    /// A log with gaps, its cursor before, at or behind the first offset to be
+    /// read, and an end before, between or behind its records.
+    fn any_world()(
+        from in 0..20_i64,
+        stored in 0..200_i64,
+        is_jump in any::<bool>(),
+        steps in proptest::collection::vec(prop_oneof![9 => Just(1), 1 => 1..6_i64], 0..300),
+        length in 0..400_i64,
+        share in prop_oneof![0..50_u64, Just(1_000_000)],
+        care in proptest::option::of((0..400_i64, 1..4_u32)),
+    ) -> World {
+        let offsets = steps.iter().scan(from - 1, |last, step| { *last += step; Some(*last) });
+        let stored = next(if is_jump { stored } else { from });
+        let (from, to) = (next(from), next(from + length));
+        let care = care.map(|(until, crashes)| (next(until), crashes));
+        World {
+            ledger: Ledger::new(stored, (from, to), share, care, 0),
+            log: offsets.map(record).collect(),
+            from, to, care, share, stored,
+            delivered: 0, settled: 0, all_delivered: from >= to,
+            flushed_at_ms: 0, now_ms: 0, failed: false, seen_settled: from,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// P1: in order, without a hole, and never more than the share.
+    #[test]
+    fn the_books_are_right_whatever_happens(
+        mut world in any_world(), events in proptest::collection::vec(any_event(), 0..120),
+    ) {
+        world.check();
+        for event in &events {
+            world.happens(event);
+        }
+    }
+
+    #[test]
+    fn a_partition_with_enough_share_and_time_is_read_to_its_end(mut world in any_world(), pace in 1..60_usize) {
+        let before_end = world.log.iter().filter(|record| record.offset < world.to.get()).count();
+        for _ in 0..5_000 {
+            match world.ledger.step(false, world.now_ms) {
+                Step::Stop(Stop::ShareUsed) => world.happens(&Event::Grant(40)),
+                Step::Stop(Stop::CaughtUp) => break,
+                _ => world.happens(&Event::Step(pace)),
+            }
+            world.happens(&Event::Wait(100));
+        }
+        prop_assert_eq!(world.ledger.step(false, world.now_ms), Step::Stop(Stop::CaughtUp));
+        prop_assert_eq!(world.settled, before_end);
+        prop_assert_eq!(world.ledger.wish(), 0);
+    }
+
+    #[test]
+    fn what_was_taken_and_what_is_given_back_is_what_was_given(
+        mut world in any_world(), events in proptest::collection::vec(any_event(), 0..60),
+    ) {
+        events.iter().for_each(|event| world.happens(event));
+        prop_assert_eq!(world.ledger.give_back(), world.share);
+    }
+}
