@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
-pub use property::{property_of, variable_of};
+pub use property::{canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 

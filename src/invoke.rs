@@ -6,18 +6,19 @@ mod lanes;
 mod summary;
 mod survey;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::claim::{Ending, RunId};
+use crate::claim::RunId;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
-use crate::error::Error;
+use crate::error::{Error, ErrorType};
 use crate::event::{Request, RunRequest};
 use crate::plan::{self, Decision, Facts, Wish};
 use crate::processor::Processor;
@@ -178,6 +179,7 @@ impl<'a, D: Seams> Run<'a, D> {
             Ok(facts) => (facts, None),
             Err(error) => (vec![], Some(error)),
         };
+        let failed = failed.or_else(|| request.unknown_partition(&facts));
         let policy = self.policy();
         let decisions = plan::decide_all(&facts, &policy);
         let chosen: Vec<usize> = (0..facts.len())
@@ -247,8 +249,7 @@ impl<'a, D: Seams> Run<'a, D> {
         lanes.interrupted = self.interrupted(*interrupt.borrow_and_update());
         loop {
             if self.must_stop(Duration::ZERO) {
-                // What was not begun is not begun any more, nor claimed.
-                lanes.done.extend(lanes.waiting.drain(..));
+                lanes.out_of_time();
             }
             if running.is_empty()
                 && lanes.waiting.is_empty()
@@ -272,13 +273,13 @@ impl<'a, D: Seams> Run<'a, D> {
                 self.abort();
                 continue;
             }
-            running.extend(starting.into_iter().map(|lane| lane.work(self)));
-            let due = lanes.parked.iter().filter_map(|lane| lane.ledger.due_at_ms()).min();
+            running.extend(starting.into_iter().map(|lane| lane.work(self).boxed()));
+            // Lanes that wait for a share write what is settled, beside those at work.
+            running.extend(lanes.take_due(self.now_ms()).map(|lane| lane.keep(self).boxed()));
+            let due = lanes.next_due_ms().filter(|_| !self.must_stop(Duration::ZERO));
             tokio::select! {
                 Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
-                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {
-                    self.flush_parked(&mut lanes.parked).await;
-                }
+                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {}
                 changed = interrupt.changed(), if interruptible => {
                     // Nobody can interrupt any more once the sender is gone.
                     interruptible = changed.is_ok();
@@ -301,16 +302,6 @@ impl<'a, D: Seams> Run<'a, D> {
         );
     }
 
-    async fn flush_parked(&self, parked: &mut [Lane]) {
-        let now_ms = self.now_ms();
-        for lane in parked
-            .iter_mut()
-            .filter(|lane| lane.ledger.due_at_ms().is_some_and(|due| due <= now_ms))
-        {
-            lane.flush(self, &Ending::Interim).await;
-        }
-    }
-
     /// The monotonic clock, in milliseconds since the run began.
     fn now_ms(&self) -> u64 {
         let since = self.clock.now().saturating_duration_since(self.started);
@@ -321,6 +312,27 @@ impl<'a, D: Seams> Run<'a, D> {
     fn wake_at(&self, due_ms: Option<u64>) -> Instant {
         due_ms.map_or(self.stop.at, |due| {
             (self.started + Duration::from_millis(due)).min(self.stop.at)
+        })
+    }
+
+    /// When the last write must have been answered: a little before the
+    /// deadline, so that the report still gets out.
+    fn last_write_at(&self) -> Instant {
+        let left = self.deadline.at.saturating_duration_since(self.stop.at);
+        self.deadline.at.checked_sub(left / 10).unwrap_or(self.deadline.at)
+    }
+
+    /// What the table answers by `until`, or an error that says that it did not.
+    async fn in_time<T>(&self, until: Instant, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout_at(until.into(), asked).await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorType::TableUnreachable,
+                format!(
+                    "the table {} did not answer before the run had to end. What is not stored comes again in the \
+                     next run. Look at DynamoDB's latency and throttling, or give the function more time",
+                    self.config.table
+                ),
+            ))
         })
     }
 
@@ -361,6 +373,20 @@ impl<'a, D: Seams> Run<'a, D> {
             () = tokio::time::sleep_until((self.clock.now() + pause).min(self.stop.at).into()) => {}
             () = self.halted(Interrupt::Finish) => {}
         }
+    }
+}
+
+impl RunRequest {
+    /// A partition that the request names and that neither a topic nor the
+    /// table has: asking for it is a mistake, and no idle run.
+    fn unknown_partition(&self, facts: &[Facts]) -> Option<Error> {
+        let known = |wanted: &i32| facts.iter().any(|fact| fact.partition.partition == *wanted);
+        let wanted = self.partitions.as_deref().unwrap_or_default();
+        let unknown = wanted.iter().find(|wanted| !facts.is_empty() && !known(wanted))?;
+        Some(Error::new(
+            ErrorType::InvalidEvent,
+            format!("partition {unknown} is asked for, and no topic has it. Correct `partitions`"),
+        ))
     }
 }
 

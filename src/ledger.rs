@@ -6,10 +6,11 @@
 //!
 //! | state | step |
 //! |---|---|
-//! | the run must stop, or the partition has failed | [`Stop`](Step::Stop) |
+//! | the partition has failed | [`Stop`](Step::Stop): `Failed` |
+//! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
+//! | the run must stop | [`Stop`](Step::Stop): `OutOfTime` |
 //! | settled records, not written for 5 s (or at all, where care is due) | [`Flush`](Step::Flush) |
 //! | records in hand | [`Process`](Step::Process) |
-//! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
 //! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
@@ -128,7 +129,12 @@ impl Ledger {
 
     fn flush_due(&self, now_ms: u64) -> bool {
         let careful = self.care().is_some();
-        self.settled > self.stored && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
+        self.unwritten() && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
+    }
+
+    /// Unequal, not above: `ON_TRUNCATION=earliest` moves a cursor back.
+    fn unwritten(&self) -> bool {
+        self.settled != self.stored
     }
 
     fn care(&self) -> Option<u32> {
@@ -238,6 +244,13 @@ impl Ledger {
         self.to
     }
 
+    /// Whether nothing more is to be fetched for now: all up to the end is
+    /// polled, or the share is used.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        self.polled >= self.to || self.share == 0
+    }
+
     /// How many records could still be read here.
     #[must_use]
     pub fn wish(&self) -> u64 {
@@ -251,6 +264,7 @@ impl Ledger {
     /// When a cursor that is settled but not written is due, by the monotonic clock.
     #[must_use]
     pub fn due_at_ms(&self) -> Option<u64> {
-        (self.settled > self.stored).then(|| self.flushed_at_ms.saturating_add(FLUSH_EVERY_MS))
+        // A write that failed is not tried again and again.
+        (self.unwritten() && !self.failed).then(|| self.flushed_at_ms.saturating_add(FLUSH_EVERY_MS))
     }
 }

@@ -201,8 +201,8 @@ pub struct PartitionReport {
     pub messages: u64,
     /// The end as seen at the start.
     pub end_offset: Option<i64>,
-    /// End minus next.
-    pub lag: u64,
+    /// End minus next; null where it could not be looked at.
+    pub lag: Option<u64>,
 }
 
 /// What a run would do: the answer to `plan`.

@@ -74,7 +74,7 @@ pub(super) struct RunArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
     /// Only this partition; may be repeated
-    #[arg(long = "partition", value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
     pub(super) partitions: Vec<i32>,
 
     /// Only this share of the partitions: `2/4` is every partition with `partition % 4 == 1`
@@ -212,7 +212,7 @@ mod tests {
             (vec!["run", "--shard", "5/4"], "shard"),
             (vec!["run", "--partition", "-1"], "partition"),
             (vec!["run", "-X", "nothing"], "NAME=VALUE"),
-            (vec!["fly"], "run"),
+            (vec!["fly"], "unrecognized subcommand"),
         ] {
             let error = Cli::try_parse_from(["kafka-consumer"].into_iter().chain(arguments.clone()))
                 .map(|_| ())

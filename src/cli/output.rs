@@ -92,7 +92,7 @@ pub(super) fn run_table(report: &RunReport) -> String {
                 or_dash(row.last_offset),
                 row.messages.to_string(),
                 or_dash(row.end_offset),
-                row.lag.to_string(),
+                or_dash(row.lag),
             ]);
         }
         text = format!("{text}\n{partitions}");

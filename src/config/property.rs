@@ -85,7 +85,8 @@ pub(super) fn read(vars: &BTreeMap<String, String>, problems: &mut Vec<InvalidSe
 }
 
 /// The name behind an alias of librdkafka's.
-fn canonical(property: &str) -> &str {
+#[must_use]
+pub fn canonical(property: &str) -> &str {
     match property {
         "sasl.mechanism" => "sasl.mechanisms",
         "max.in.flight" => "max.in.flight.requests.per.connection",
@@ -153,6 +154,9 @@ fn refusal(property: &str) -> Option<&'static str> {
             "owned by the program: it would skip records silently; use START_POSITION, ON_RETENTION_LOSS and ON_TRUNCATION"
         }
         "enable.partition.eof" => "owned by the program: it tells a run that it has caught up; remove it",
+        "client.rack" => {
+            "not available: a follower may lag behind the end that a run has seen; remove it to read from the leaders"
+        }
         "check.crcs" => "owned by the program: damaged records are always detected; remove it",
         "plugin.library.paths" => "not available: it would load code into the process; remove it",
         "secret.arn" => {

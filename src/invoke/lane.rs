@@ -29,6 +29,9 @@ pub(super) struct Lane {
     claimed: bool,
     tries: u32,
     record_ms: u64,
+    /// The end was looked up after the last record, and the partition is read
+    /// again since: the next end that is reached counts.
+    end_is_known: bool,
 }
 
 /// What became of one partition.
@@ -71,6 +74,7 @@ impl Lane {
             claimed: false,
             tries: 0,
             record_ms: 0,
+            end_is_known: false,
         }
     }
 
@@ -100,6 +104,17 @@ impl Lane {
             self.from
         };
         (self.ledger.wish() > 0).then(|| (self.partition.clone(), next))
+    }
+
+    /// Whether its settled records wait for a write, at `now_ms`.
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.claimed && self.ledger.due_at_ms().is_some_and(|due| due <= now_ms)
+    }
+
+    /// Writes what is settled, and waits on for a share.
+    pub(super) async fn keep<D: Seams>(mut self, run: &Run<'_, D>) -> Self {
+        self.flush(run, &Ending::Interim).await;
+        self
     }
 
     /// Works until there is nothing more to do here, and stores where it came
@@ -144,10 +159,10 @@ impl Lane {
             now_ms: run.clock.wall_ms(),
         };
         let write = claim::claim(&self.seen, &claim);
-        let judged = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
+        let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
             claim::judge_claim(&self.seen, &claim, item)
-        })
-        .await;
+        });
+        let judged = run.in_time(run.stop.at, written).await;
         match judged {
             Ok(Verdict::Applied) => {
                 self.claimed = true;
@@ -189,34 +204,66 @@ impl Lane {
             () = run.halted(Interrupt::Finish) => return,
         };
         match polled {
-            Polled::Records(mut records) => {
-                let taken = self.ledger.polled(&records);
-                records.truncate(taken);
-                self.outcome.polled += taken as u64;
-                self.in_hand.extend(records);
-            }
+            Polled::Records(records) => self.take(run, records),
             Polled::End => self.check_end(run).await,
             Polled::OutOfRange => {
-                tracing::warn!(partition = %self.partition, "its records were deleted on the way; the next run decides");
-                self.ledger.fail();
+                let next = self.ledger.settled_at();
+                self.unavailable(format!(
+                    "there is no record at offset {next} any more; the next run decides by ON_RETENTION_LOSS and \
+                     ON_TRUNCATION"
+                ));
             }
-            Polled::Unavailable(unavailable) => {
-                self.outcome.unavailable = Some(unavailable.to_string());
-                self.ledger.fail();
-            }
+            Polled::Unavailable(unavailable) => self.unavailable(unavailable.0),
             Polled::Failed(error) => self.fail(error),
         }
     }
 
+    fn take<D: Seams>(&mut self, run: &Run<'_, D>, mut records: Vec<Record>) {
+        self.end_is_known = false;
+        if records
+            .first()
+            .is_some_and(|first| first.offset < self.ledger.settled_at().get())
+        {
+            return self.unavailable("its records came out of order".into());
+        }
+        let taken = self.ledger.polled(&records);
+        records.truncate(taken);
+        self.outcome.polled += taken as u64;
+        self.in_hand.extend(records);
+        if self.ledger.has_all() {
+            // What would be fetched from here on belongs to a later run.
+            run.source.finish(std::slice::from_ref(&self.partition));
+        }
+    }
+
+    fn unavailable(&mut self, why: String) {
+        self.outcome.unavailable = Some(why);
+        self.ledger.fail();
+    }
+
     /// The end came before the end seen at the start: only control records lie
-    /// between, or the log was cut.
+    /// between, or the log was cut, or the broker that answered lags behind.
+    ///
+    /// An end that is reached says how far the log went for that fetch, not
+    /// for a question asked later. So the end is looked up, the partition is
+    /// read again from here, and only an end reached after that counts.
     async fn check_end<D: Seams>(&mut self, run: &Run<'_, D>) {
+        if self.end_is_known {
+            return self.ledger.reached_end();
+        }
         let asked = run
             .source
             .look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until())
             .await;
         match asked.map(|mut ends| ends.pop()) {
-            Ok(Some(Ok(end))) if end >= self.ledger.to() => self.ledger.reached_end(),
+            Ok(Some(Ok(end))) if end >= self.ledger.to() => {
+                self.end_is_known = true;
+                let here = (self.partition.clone(), self.ledger.settled_at());
+                run.source.finish(std::slice::from_ref(&self.partition));
+                if let Err(error) = run.source.start(&[here]) {
+                    self.fail(error);
+                }
+            }
             Ok(Some(Ok(end))) => self.fail(Error::new(
                 ErrorType::Truncated,
                 format!(
@@ -226,10 +273,7 @@ impl Lane {
                     self.ledger.to()
                 ),
             )),
-            Ok(Some(Err(unavailable))) => {
-                self.outcome.unavailable = Some(unavailable.to_string());
-                self.ledger.fail();
-            }
+            Ok(Some(Err(unavailable))) => self.unavailable(unavailable.0),
             Ok(None) => self.ledger.fail(),
             Err(error) => self.fail(error),
         }
@@ -244,10 +288,10 @@ impl Lane {
     pub(super) async fn flush<D: Seams>(&mut self, run: &Run<'_, D>, ending: &Ending) {
         let (expected, next) = (self.ledger.stored_at(), self.ledger.settled_at());
         let write = claim::flush(&run.id, expected, next, ending, run.clock.wall_ms());
-        let judged = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
+        let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
             claim::judge_flush(&run.id, expected, next, ending, item)
-        })
-        .await;
+        });
+        let judged = run.in_time(run.last_write_at(), written).await;
         match judged {
             Ok(Verdict::Applied) => {
                 self.ledger.flushed(run.now_ms());
@@ -278,7 +322,8 @@ impl Lane {
 
     async fn release<D: Seams>(&mut self, run: &Run<'_, D>) {
         let write = claim::release(&run.id);
-        if let Err(error) = run.store.write(&self.consumer, self.partition.partition, &write).await {
+        let written = run.store.write(&self.consumer, self.partition.partition, &write);
+        if let Err(error) = run.in_time(run.last_write_at(), written).await {
             // The claim ends by itself; nothing depends on this write.
             tracing::warn!(partition = %self.partition, %error, "the claim could not be released");
         }

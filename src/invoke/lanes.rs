@@ -34,10 +34,40 @@ impl Lanes {
         }
     }
 
+    /// The time is over: what was not begun is not begun any more, nor
+    /// claimed. What was begun waits for its last write.
+    pub(super) fn out_of_time(&mut self) {
+        for mut lane in self.waiting.drain(..) {
+            lane.outcome.stop = Some(Stop::OutOfTime);
+            if lane.is_claimed() {
+                self.parked.push(lane);
+            } else {
+                self.done.push(lane);
+            }
+        }
+    }
+
+    /// The lanes whose settled records have waited long enough for a write.
+    pub(super) fn take_due(&mut self, now_ms: u64) -> impl Iterator<Item = Lane> + use<> {
+        let (due, parked): (Vec<Lane>, Vec<Lane>) = std::mem::take(&mut self.parked)
+            .into_iter()
+            .partition(|lane| lane.is_due(now_ms));
+        self.parked = parked;
+        due.into_iter()
+    }
+
+    pub(super) fn next_due_ms(&self) -> Option<u64> {
+        self.parked.iter().filter_map(|lane| lane.ledger.due_at_ms()).min()
+    }
+
     pub(super) fn refused(&mut self, starting: Vec<Lane>, error: &Error) {
         for mut lane in starting {
             lane.outcome.error = Some(error.clone());
-            self.done.push(lane);
+            if lane.is_claimed() {
+                self.parked.push(lane);
+            } else {
+                self.done.push(lane);
+            }
         }
     }
 

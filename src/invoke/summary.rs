@@ -120,7 +120,7 @@ impl Books {
                 last_offset: stored.map(NextOffset::last_processed),
                 messages,
                 end_offset: end.map(NextOffset::get),
-                lag: lag.unwrap_or(0),
+                lag,
             });
         }
     }

@@ -12,7 +12,7 @@ use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
 use crate::plan::{self, Facts};
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::{LookUp, Looked, Source};
+use crate::source::{LookUp, Looked, Source, Unavailable};
 use crate::store::{InvalidCursor, Store, Written};
 
 /// Whether start positions are stored.
@@ -54,7 +54,8 @@ type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
 
 async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
     let load = |topic: Arc<str>| async move {
-        let items = run.store.load(&run.consumer(&topic)).await?;
+        let consumer = run.consumer(&topic);
+        let items = run.in_time(run.stop.at, run.store.load(&consumer)).await?;
         Ok::<_, Error>((topic, items))
     };
     let loaded = futures::future::try_join_all(run.config.topics.iter().cloned().map(load)).await?;
@@ -115,9 +116,26 @@ async fn start_positions<D: Seams>(run: &Run<'_, D>, facts: &[Facts], starts: &[
         return Ok(vec![]);
     }
     let partitions: Vec<TopicPartition> = starts.iter().map(|&i| facts[i].partition.clone()).collect();
-    run.source
+    let found = run
+        .source
         .look_up(&partitions, LookUp::AtTime(unix_ms), run.ask_until())
-        .await
+        .await?;
+    // The end was asked for before: a record that came in between is not passed over.
+    let ends = starts.iter().map(|&i| facts[i].end.clone());
+    Ok(found
+        .into_iter()
+        .zip(ends)
+        .map(|(found, end)| at_most(found, end))
+        .collect())
+}
+
+/// The smaller of the two: a time may lie past the last record.
+fn at_most(found: Looked, end: Option<Looked>) -> Looked {
+    match (found, end) {
+        (Ok(found), Some(Ok(end))) => Ok(found.min(end)),
+        (Err(unavailable), _) | (_, Some(Err(unavailable))) => Err(unavailable),
+        (Ok(_), None) => Err(Unavailable("its end is not known".into())),
+    }
 }
 
 /// Stores the start of each partition that has no cursor, the highest first:
@@ -161,7 +179,8 @@ async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) 
 async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: NextOffset) -> Result<Cursor, Error> {
     let consumer = run.consumer(&partition.topic);
     let write = claim::pin(start, run.started_wall_ms);
-    match run.store.write(&consumer, partition.partition, &write).await? {
+    let written = run.store.write(&consumer, partition.partition, &write);
+    match run.in_time(run.stop.at, written).await? {
         Written::Applied => Ok(Cursor {
             updated_at_ms: Some(run.started_wall_ms),
             ..Cursor::at(start)
@@ -169,7 +188,10 @@ async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: 
         Written::Refused(Some(item)) => item.map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0)),
         // Refused by an item that is gone again, or no answer: the next run pins it.
         Written::Refused(None) => Err(unpinnable(partition, "its item was deleted meanwhile")),
-        Written::Unanswered(trouble) => match run.store.load_one(&consumer, partition.partition).await? {
+        Written::Unanswered(trouble) => match run
+            .in_time(run.stop.at, run.store.load_one(&consumer, partition.partition))
+            .await?
+        {
             Some(cursor) => Ok(cursor),
             None => Err(unpinnable(partition, &trouble)),
         },

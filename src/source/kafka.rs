@@ -19,7 +19,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
 
-use crate::config::Config;
+use crate::config::{Config, canonical};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
@@ -38,8 +38,11 @@ pub struct KafkaSource {
     known: Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>,
 }
 
-/// The broker that leads a partition; -1: none.
+/// The broker that leads a partition.
 type Leader = i32;
+
+/// How Kafka's metadata says that nobody leads.
+const NO_LEADER: Leader = -1;
 
 impl KafkaSource {
     /// A client for the brokers of `config`. It connects in the background;
@@ -145,7 +148,13 @@ impl Source for KafkaSource {
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(next.get()))
                 .map_err(|error| refused(&error))?;
         }
-        self.consumer.incremental_assign(&list).map_err(|error| refused(&error))
+        self.consumer.incremental_assign(&list).map_err(|error| {
+            let mut lanes = self.lanes();
+            positions
+                .iter()
+                .for_each(|(partition, _)| drop(lanes.remove(partition)));
+            refused(&error)
+        })
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
@@ -162,7 +171,7 @@ impl Source for KafkaSource {
             let silent = self.consumer.context().silence(partition, since);
             if silent >= self.poll_timeout {
                 return Polled::Unavailable(Unavailable(format!(
-                    "no byte came from its broker for {:.1} s",
+                    "its broker sent nothing new for {:.1} s",
                     silent.as_secs_f64()
                 )));
             }
@@ -202,7 +211,8 @@ fn client_config(config: &Config, sizes: &FetchSizes) -> ClientConfig {
         );
     sizes.apply(&mut client);
     for (name, value) in &config.kafka_properties {
-        client.set(name, value);
+        // By its own name, or ours would stand beside the user's in no certain order.
+        client.set(canonical(name), value);
     }
     client
         .set("bootstrap.servers", &config.bootstrap_servers)

@@ -99,6 +99,7 @@ pub enum LookUp {
     /// The end.
     End,
     /// The first record with this timestamp or a later one (milliseconds since
-    /// the epoch); the end if there is none.
+    /// the epoch). If there is none, an offset past every record: the caller
+    /// takes the end that it knows.
     AtTime(i64),
 }

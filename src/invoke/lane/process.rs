@@ -73,6 +73,16 @@ impl Lane {
             self.ledger.measured(settled, took);
         }
         match progress.stop {
+            // It concerns no record of this chunk, and no other may take the blame.
+            Some(failure) if settled == chunk.len() => {
+                if matches!(failure, Failure::Fatal(_)) {
+                    run.abort();
+                }
+                let partition = &self.partition;
+                let words =
+                    format!("the handler settled a whole chunk of {partition} and failed all the same: {failure}");
+                self.fail(Error::new(ErrorType::DestinationFailed, words));
+            }
             Some(failure) => self.failed(run, failure).await,
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let silent = "the handler settled nothing and gave no reason".to_owned();

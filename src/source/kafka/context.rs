@@ -26,9 +26,8 @@ pub struct Context {
 struct Heard {
     /// The last reason for each code: few codes, that repeat without end.
     errors: Vec<(RDKafkaErrorCode, String)>,
-    /// Bytes received from each broker, and when that number last grew.
-    brokers: BTreeMap<i32, (u64, Instant)>,
-    leaders: BTreeMap<TopicPartition, i32>,
+    /// How far each partition is fetched, and when that last moved.
+    fetched: BTreeMap<TopicPartition, (i64, Instant)>,
 }
 
 /// How often librdkafka states its figures: several times within `POLL_TIMEOUT`.
@@ -67,17 +66,16 @@ impl Context {
         self.heard().errors.clear();
     }
 
-    /// How long the leader of `partition` has sent no byte; never longer than
-    /// since `since`.
+    /// How long the brokers have sent nothing new of `partition`; never longer
+    /// than since `since`.
+    ///
+    /// What counts is the position of the fetcher: it moves over records that a
+    /// reader never sees (aborted transactions), and it does not move for
+    /// answers that bring nothing, such as a broker that is not the leader.
     #[must_use]
     pub fn silence(&self, partition: &TopicPartition, since: Instant) -> Duration {
-        let heard = self.heard();
-        let last_byte = heard
-            .leaders
-            .get(partition)
-            .and_then(|leader| heard.brokers.get(leader))
-            .map(|(_, at)| *at);
-        now().saturating_duration_since(last_byte.map_or(since, |at| at.max(since)))
+        let moved = self.heard().fetched.get(partition).map(|(_, at)| *at);
+        now().saturating_duration_since(moved.map_or(since, |at| at.max(since)))
     }
 
     /// Why nobody answered, in the words of the contract: librdkafka's return
@@ -173,18 +171,13 @@ impl ClientContext for Context {
         };
         let mut heard = self.heard();
         let now = now();
-        for broker in figures.brokers.into_values() {
-            let entry = heard.brokers.entry(broker.nodeid).or_insert((0, now));
-            if broker.rxbytes != entry.0 {
-                *entry = (broker.rxbytes, now);
-            }
-        }
         for (topic, figures) in figures.topics {
             for partition in figures.partitions.into_values() {
-                heard.leaders.insert(
-                    TopicPartition::new(topic.as_str(), partition.partition),
-                    partition.leader,
-                );
+                let key = TopicPartition::new(topic.as_str(), partition.partition);
+                let entry = heard.fetched.entry(key).or_insert((partition.next_offset, now));
+                if partition.next_offset != entry.0 {
+                    *entry = (partition.next_offset, now);
+                }
             }
         }
     }
@@ -199,14 +192,7 @@ impl ConsumerContext for Context {
 /// The part of librdkafka's statistics (STATISTICS.md) that is of use here.
 #[derive(Deserialize)]
 struct Figures {
-    brokers: BTreeMap<String, BrokerFigures>,
     topics: BTreeMap<String, TopicFigures>,
-}
-
-#[derive(Deserialize)]
-struct BrokerFigures {
-    nodeid: i32,
-    rxbytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -217,7 +203,7 @@ struct TopicFigures {
 #[derive(Deserialize)]
 struct PartitionFigures {
     partition: i32,
-    leader: i32,
+    next_offset: i64,
 }
 
 #[expect(clippy::disallowed_methods, reason = "silence is measured in real time")]

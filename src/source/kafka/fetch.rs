@@ -19,15 +19,23 @@ const PARTITION_BYTES: u64 = 4 * MIB;
 /// Fetching further ahead than this brings nothing: measured with 1 KB records.
 const MOST_RECORDS_AHEAD: u64 = 20_000;
 
+/// How much larger a fetch may become when it is decompressed; JSON in batches
+/// reaches this easily. What grows more overshoots.
+const COMPRESSION: u64 = 4;
+
+/// What librdkafka needs for a record beside its bytes, which its own limit
+/// does not count: measured with records of one byte.
+const BYTES_BESIDE_A_RECORD: u64 = 512;
+
 /// How memory is divided. Each partition that is being read has a quarter of
 /// its part for the fetch, for the queue, for the chunk in hand, and for what
 /// overshoots.
 ///
 /// | memory | partitions at once | per fetch and partition | queue | chunk |
 /// |---|---|---|---|---|
-/// | 1 MiB | 1 | 256 KiB | 256 KiB | 256 KiB |
-/// | 16 MiB | 4 | 1 MiB | 1 MiB | 1 MiB |
-/// | 64 MiB | 16 | 1 MiB | 1 MiB | 1 MiB |
+/// | 1 MiB | 1 | 64 KiB | 256 KiB | 256 KiB |
+/// | 16 MiB | 4 | 256 KiB | 1 MiB | 1 MiB |
+/// | 64 MiB | 16 | 256 KiB | 1 MiB | 1 MiB |
 /// | 256 MiB | 16 | 1 MiB | 4 MiB | 4 MiB |
 ///
 /// A single record above these is read all the same: a broker always returns
@@ -55,10 +63,11 @@ impl FetchSizes {
     pub fn new(memory_bytes: u64, limit: MessageLimit) -> Self {
         let at_once = (memory_bytes / PARTITION_BYTES).clamp(1, MOST_PARTITIONS_AT_ONCE);
         let quarter = (memory_bytes / at_once / 4).max(64 * KIB);
-        let partition_fetch_bytes = quarter.min(MIB);
+        let partition_fetch_bytes = (quarter / COMPRESSION).clamp(64 * KIB, MIB);
+        let most_ahead = MOST_RECORDS_AHEAD.min(quarter / BYTES_BESIDE_A_RECORD);
         let queue_records = match limit {
-            MessageLimit::At(records) => records.get().min(MOST_RECORDS_AHEAD),
-            MessageLimit::Unlimited => MOST_RECORDS_AHEAD,
+            MessageLimit::At(records) => records.get().min(most_ahead),
+            MessageLimit::Unlimited => most_ahead,
         };
         Self {
             partitions_at_once: usize::try_from(at_once).unwrap_or(1),
@@ -104,9 +113,9 @@ mod tests {
                 sizes.chunk_bytes as u64 / KIB,
             )
         };
-        assert_eq!(row(1), (1, 256, 256, 256));
-        assert_eq!(row(16), (4, 1024, 1024, 1024));
-        assert_eq!(row(64), (16, 1024, 1024, 1024));
+        assert_eq!(row(1), (1, 64, 256, 256));
+        assert_eq!(row(16), (4, 256, 1024, 1024));
+        assert_eq!(row(64), (16, 256, 1024, 1024));
         assert_eq!(row(256), (16, 1024, 4096, 4096));
     }
 

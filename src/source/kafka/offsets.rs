@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::{KafkaSource, Leader, left, now};
+use super::{KafkaSource, Leader, NO_LEADER, left, now};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{LookUp, Looked, Unavailable};
@@ -57,17 +57,7 @@ impl KafkaSource {
         what: LookUp,
         until: Instant,
     ) -> Result<Vec<Looked>, Error> {
-        let found = self.look_up_patiently(partitions, what, until).await?;
-        if !matches!(what, LookUp::AtTime(_)) {
-            return Ok(found);
-        }
-        // No record of that time or later: the end, which the answer does not tell.
-        let ends = self.look_up_patiently(partitions, LookUp::End, until).await?;
-        Ok(found
-            .into_iter()
-            .zip(ends)
-            .map(|(found, end)| at_most(found, end))
-            .collect())
+        self.look_up_patiently(partitions, what, until).await
     }
 
     /// Asks for the topic's partitions and their leaders, and remembers them.
@@ -143,12 +133,13 @@ impl KafkaSource {
             let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].is_err()).collect();
             let mut topics: Vec<Arc<str>> = missing.iter().map(|&i| partitions[i].topic.clone()).collect();
             topics.dedup();
-            self.refresh_all(&topics, until).await?;
+            // What is known already is never given up for a question that failed.
+            let _ = self.refresh_all(&topics, patient_until).await;
             let again: Vec<TopicPartition> = missing.iter().map(|&i| partitions[i].clone()).collect();
-            for (i, looked) in missing
-                .into_iter()
-                .zip(self.look_up_once(&again, what, patient_until).await?)
-            {
+            let Ok(answers) = self.look_up_once(&again, what, patient_until).await else {
+                break;
+            };
+            for (i, looked) in missing.into_iter().zip(answers) {
                 found[i] = looked;
             }
         }
@@ -164,7 +155,8 @@ impl KafkaSource {
         if partitions.is_empty() {
             return Ok(vec![]);
         }
-        let first_until = now() + left(until) / ALL_AT_ONCE_SHARE;
+        let share = if self.has_one_leader() { 1 } else { ALL_AT_ONCE_SHARE };
+        let first_until = now() + left(until) / share;
         match self.offsets(partitions.to_vec(), what, first_until).await {
             Ok(found) => self.unless_refused(partitions, found),
             Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => {
@@ -188,9 +180,10 @@ impl KafkaSource {
                 .known()
                 .get(&partition.topic)
                 .and_then(|p| p.get(&partition.partition).copied());
-            by_leader.entry(leader.unwrap_or(-1)).or_default().push(i);
+            by_leader.entry(leader.unwrap_or(NO_LEADER)).or_default().push(i);
         }
-        if by_leader.len() == 1 {
+        let leaderless = by_leader.remove(&NO_LEADER).unwrap_or_default();
+        if leaderless.is_empty() && by_leader.len() == 1 {
             return Err(self.unreachable(first_error));
         }
         let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
@@ -200,7 +193,7 @@ impl KafkaSource {
                 .map(|group| self.offsets(group.iter().map(|&i| partitions[i].clone()).collect(), what, until)),
         )
         .await;
-        let mut found: Vec<Looked> = vec![Err(Unavailable(first_error.to_string())); partitions.len()];
+        let mut found: Vec<Looked> = vec![Err(Unavailable("it has no leader".into())); partitions.len()];
         for (group, answer) in groups.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => group
@@ -212,10 +205,18 @@ impl KafkaSource {
                     .for_each(|i| found[i] = Err(Unavailable(format!("its broker did not answer: {error}")))),
             }
         }
-        if found.iter().all(Result::is_err) {
+        if leaderless.is_empty() && found.iter().all(Result::is_err) {
             return Err(self.unreachable(first_error));
         }
         Ok(found)
+    }
+
+    /// With a single broker there is nobody else to ask, so it gets all the time.
+    fn has_one_leader(&self) -> bool {
+        let known = self.known();
+        let mut leaders = known.values().flat_map(BTreeMap::values);
+        let first = leaders.next();
+        leaders.all(|leader| Some(leader) == first)
     }
 
     fn unless_refused(
@@ -255,22 +256,18 @@ impl KafkaSource {
             let answer = consumer.offsets_for_times(list, timeout)?;
             Ok(partitions
                 .iter()
-                .map(|partition| read_offset(&answer, partition))
+                .map(|partition| read_offset(&answer, partition, what))
                 .collect())
         })
         .await
     }
 }
 
-/// The smaller of the two; the end where the time lies past the last record.
-fn at_most(found: Looked, end: Looked) -> Looked {
-    match (found, end) {
-        (Ok(found), Ok(end)) => Ok(found.min(end)),
-        (Err(unavailable), _) | (_, Err(unavailable)) => Err(unavailable),
-    }
-}
-
-fn read_offset(answer: &TopicPartitionList, partition: &TopicPartition) -> (Looked, Option<RDKafkaErrorCode>) {
+fn read_offset(
+    answer: &TopicPartitionList,
+    partition: &TopicPartition,
+    what: LookUp,
+) -> (Looked, Option<RDKafkaErrorCode>) {
     let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
         return (Err(Unavailable("the broker did not answer for it".into())), None);
     };
@@ -282,7 +279,9 @@ fn read_offset(answer: &TopicPartitionList, partition: &TopicPartition) -> (Look
     let looked = match element.offset() {
         Offset::Offset(offset) => NextOffset::new(offset).ok_or_else(|| Unavailable(format!("offset {offset}"))),
         // A time past the last record: the caller takes the end.
-        Offset::End => NextOffset::new(i64::MAX).ok_or_else(|| Unavailable("no offset".into())),
+        Offset::End if matches!(what, LookUp::AtTime(_)) => {
+            NextOffset::new(i64::MAX).ok_or_else(|| Unavailable("no offset".into()))
+        }
         other => Err(Unavailable(format!("the broker answered {other:?}"))),
     };
     (looked, None)
