@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -117,13 +118,18 @@ where
     }
 }
 
+/// Records one after the other. It stops between two when the next would not
+/// be finished in time, going by the slowest so far: a record that is cut off
+/// in the middle has cost its time and comes again.
 async fn one_by_one<'a, Fut>(chunk: &'a Chunk, run: &RunContext, handle: impl Fn(&'a Record) -> Fut) -> Progress
 where
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
+    let mut slowest = Duration::ZERO;
     for (settled, record) in chunk.records().iter().enumerate() {
+        let left = run.time_left();
         // The first record is always tried: the run looked at the clock just before.
-        if settled > 0 && run.time_left().is_zero() {
+        if settled > 0 && left <= slowest {
             return Progress { settled, stop: None };
         }
         if let Err(failure) = handle(record).await {
@@ -132,6 +138,7 @@ where
                 stop: Some(failure),
             };
         }
+        slowest = slowest.max(left.saturating_sub(run.time_left()));
     }
     Progress::all(chunk)
 }

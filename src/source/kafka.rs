@@ -150,9 +150,9 @@ impl Source for KafkaSource {
         }
         self.consumer.incremental_assign(&list).map_err(|error| {
             let mut lanes = self.lanes();
-            positions
-                .iter()
-                .for_each(|(partition, _)| drop(lanes.remove(partition)));
+            for (partition, _) in positions {
+                lanes.remove(partition);
+            }
             refused(&error)
         })
     }

@@ -31,7 +31,13 @@ fn ledger(to: i64, share: u64) -> Ledger {
 
 /// As many records in hand as there may be, and care due up to `until`.
 fn careful(until: i64, crashes: u32) -> Ledger {
-    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, Some((next(until), crashes)), 0);
+    let mut ledger = Ledger::new(
+        next(0),
+        (next(0), next(20_000)),
+        20_000,
+        Some((next(until), crashes)),
+        0,
+    );
     ledger.polled(&records(0..20_000));
     ledger
 }
@@ -107,6 +113,15 @@ fn nothing_is_written_while_nothing_is_settled() {
     assert_eq!(ledger.step(false, u64::MAX), Step::Poll(10));
     ledger.polled(&records(0..5));
     assert_eq!(ledger.step(false, u64::MAX), Step::Process(5));
+    assert_eq!(ledger.due_at_ms(), None);
+}
+
+#[test]
+fn a_write_that_failed_is_not_due_again() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..5));
+    settle(&mut ledger, 0..2);
+    ledger.fail();
     assert_eq!(ledger.due_at_ms(), None);
 }
 
@@ -190,6 +205,21 @@ fn what_is_left_of_a_share_is_given_back_once() {
 #[test]
 fn no_more_is_polled_at_once_than_the_largest_chunk() {
     assert_eq!(ledger(i64::MAX, u64::MAX).step(false, 0), Step::Poll(LARGEST_CHUNK));
+}
+
+#[test]
+fn nothing_more_is_fetched_once_the_share_or_the_log_is_used_up() {
+    let mut by_share = ledger(10, 2);
+    assert!(!by_share.has_all());
+    by_share.polled(&records(0..2));
+    assert!(by_share.has_all());
+    by_share.grant(1);
+    assert!(!by_share.has_all());
+    let mut by_log = ledger(10, 20);
+    by_log.polled(&records(0..9));
+    assert!(!by_log.has_all());
+    by_log.polled(&records(9..10));
+    assert!(by_log.has_all());
 }
 
 #[test]

@@ -1,12 +1,19 @@
 //! Tests that need no server: plain `cargo test`.
 
+#![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
+
 mod bootstrap;
+mod claim;
 #[cfg(feature = "cli")]
 mod command_line;
 mod config;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
 mod event;
+#[cfg(feature = "embedded")]
+mod invoke;
+mod ledger;
+mod plan;
 mod semantics;
 mod store;
 

@@ -115,7 +115,14 @@ fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
             end: None,
             ..stored(3, (0, 10))
         };
-        let decision = decide(&facts, false, &Policy { on_truncation, ..POLICY });
+        let decision = decide(
+            &facts,
+            false,
+            &Policy {
+                on_truncation,
+                ..POLICY
+            },
+        );
         assert!(matches!(decision, Decision::Truncated(_)), "{decision:?}");
     }
 }
@@ -500,17 +507,29 @@ fn first_row_that_fits(facts: &Facts, appeared_later: bool, policy: &Policy) -> 
         (failing.is_some_and(|try_at| try_at > NOW_MS), "backing off"),
         (item.is_some_and(|item| Some(&item.next) == end), "idle"),
         (earliest.is_none() && !begins_at_start, "unavailable"),
-        (item.is_some_and(|item| Some(&item.next) > end), match policy.on_truncation {
-            OnTruncation::Halt => "truncated",
-            OnTruncation::Earliest | OnTruncation::Latest => "read: truncated",
-        }),
-        (item.is_some_and(|item| Some(&item.next) < earliest), match policy.on_retention_loss {
-            OnRetentionLoss::Halt => "retention loss",
-            OnRetentionLoss::Continue => "read: lost to retention",
-        }),
+        (
+            item.is_some_and(|item| Some(&item.next) > end),
+            match policy.on_truncation {
+                OnTruncation::Halt => "truncated",
+                OnTruncation::Earliest | OnTruncation::Latest => "read: truncated",
+            },
+        ),
+        (
+            item.is_some_and(|item| Some(&item.next) < earliest),
+            match policy.on_retention_loss {
+                OnRetentionLoss::Halt => "retention loss",
+                OnRetentionLoss::Continue => "read: lost to retention",
+            },
+        ),
         (item.is_some(), "read: resumed"),
-        (begins_at_start && facts.start.as_ref().is_none_or(Result::is_err), "unavailable"),
-        (begins_at_start && facts.start.as_ref().and_then(|start| start.as_ref().ok()) >= end, "idle"),
+        (
+            begins_at_start && facts.start.as_ref().is_none_or(Result::is_err),
+            "unavailable",
+        ),
+        (
+            begins_at_start && facts.start.as_ref().and_then(|start| start.as_ref().ok()) >= end,
+            "idle",
+        ),
         (begins_at_start, "read: start position"),
         (earliest >= end, "idle"),
         (appeared_later, "read: new partition"),
@@ -592,7 +611,9 @@ fn the_first_row_that_fits_decides_in_every_combination() {
     let (items, policies) = (items(), policies());
     for cursor in &items {
         for end in [None, Some(nobody()), Some(Ok(next(10)))] {
-            for (earliest, start) in maybe_looked().flat_map(|first| maybe_looked().map(move |start| (first.clone(), start))) {
+            for (earliest, start) in
+                maybe_looked().flat_map(|first| maybe_looked().map(move |start| (first.clone(), start)))
+            {
                 let facts = Facts {
                     end: end.clone(),
                     earliest,
@@ -702,7 +723,8 @@ proptest! {
         if let Decision::Read { from, seen: Seen::Item(item), why, .. } = decide(&facts, later, &policy)
             && from < item.next
         {
-            prop_assert!(matches!(why, Why::Truncated { .. }) && policy.on_truncation != OnTruncation::Halt);
+            let is_truncated = matches!(why, Why::Truncated { .. });
+            prop_assert!(is_truncated && policy.on_truncation != OnTruncation::Halt);
         }
     }
 

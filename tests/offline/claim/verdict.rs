@@ -1,0 +1,143 @@
+//! Every small item against every write: the verdict says what the store did.
+
+use kafka_consumer_lambda::claim::{
+    Claim, Cursor, Ending, Failures, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush,
+};
+use kafka_consumer_lambda::store::Written;
+
+use super::{NOW_MS, next, write};
+
+const EXPECTED: i64 = 5;
+const NEW: i64 = 8;
+const OTHER: i64 = 2;
+const OUR_UNTIL: Option<i64> = Some(NOW_MS + 70_000);
+const OTHER_UNTIL: Option<i64> = Some(NOW_MS + 50_000);
+
+fn us() -> RunId {
+    RunId::new("us")
+}
+
+fn other() -> RunId {
+    RunId::new("other")
+}
+
+/// No item, and every item that differs in what a condition looks at.
+fn items() -> Vec<Option<Cursor>> {
+    let mut items = vec![None];
+    for at in [EXPECTED, NEW, OTHER] {
+        for run in [None, Some(us()), Some(other())] {
+            for claim_until_ms in [None, OUR_UNTIL, OTHER_UNTIL] {
+                items.push(Some(Cursor {
+                    run: run.clone(),
+                    claim_until_ms,
+                    ..Cursor::at(next(at))
+                }));
+            }
+        }
+    }
+    items
+}
+
+fn blocked() -> Ending {
+    Ending::Blocked(Failures {
+        offset: next(NEW),
+        attempts: 1,
+        ..Failures::default()
+    })
+}
+
+/// Each ending with a cursor that moves; and those that can leave it where it is.
+fn flushes() -> Vec<(i64, Ending)> {
+    vec![
+        (NEW, Ending::Interim),
+        (NEW, Ending::Final),
+        (NEW, blocked()),
+        (EXPECTED, Ending::Final),
+        (EXPECTED, blocked()),
+    ]
+}
+
+#[test]
+fn a_flush_is_judged_by_what_the_store_did_with_it() {
+    for item in items() {
+        for (to, ending) in flushes() {
+            let judge = |item: Option<&Cursor>| judge_flush(&us(), next(EXPECTED), next(to), &ending, item);
+            let (written, after) = write(item.clone(), &flush(&us(), next(EXPECTED), next(to), &ending, NOW_MS));
+            let verdict = judge(item.as_ref());
+            let context = format!("to {to}, {ending:?}: {item:?}");
+            if written == Written::Applied {
+                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
+                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
+                continue;
+            }
+            let expected = match &item {
+                None | Some(Cursor { run: None, .. }) => Verdict::Edited {
+                    until_ms: item.as_ref().and_then(|item| item.claim_until_ms),
+                },
+                Some(Cursor { run: Some(run), .. }) if *run != us() => Verdict::TakenOver { by: run.clone() },
+                // What the write would have left: a claim only by an interim flush.
+                Some(item)
+                    if item.next == next(to) && item.claim_until_ms.is_some() == matches!(ending, Ending::Interim) =>
+                {
+                    Verdict::Applied
+                }
+                Some(_) => Verdict::Edited { until_ms: None },
+            };
+            assert_eq!(verdict, expected, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_claim_is_judged_by_what_the_store_did_with_it() {
+    let ours = Claim {
+        run: us(),
+        until_ms: OUR_UNTIL.expect("it is a time"),
+        to: next(NEW),
+        now_ms: NOW_MS,
+    };
+    let seen_items = [None, Some(other())].into_iter().flat_map(|run| {
+        [None, Some(NOW_MS), Some(i64::MAX)].map(|claim_until_ms| {
+            Seen::Item(Cursor {
+                run: run.clone(),
+                claim_until_ms,
+                ..Cursor::at(next(EXPECTED))
+            })
+        })
+    });
+    for seen in seen_items.chain([Seen::Nothing { start: next(EXPECTED) }]) {
+        let as_seen = match &seen {
+            Seen::Item(item) => Some(item.clone()),
+            Seen::Nothing { .. } => None,
+        };
+        for item in items().into_iter().chain([as_seen]) {
+            let judge = |item: Option<&Cursor>| judge_claim(&seen, &ours, item);
+            let (written, after) = write(item.clone(), &claim(&seen, &ours));
+            let verdict = judge(item.as_ref());
+            let context = format!("{seen:?}: {item:?}");
+            let until_ms = item.as_ref().and_then(|item| item.claim_until_ms);
+            let is_ours = item.is_some_and(|item| item.run == Some(us())) && until_ms == OUR_UNTIL;
+            if written == Written::Applied {
+                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
+                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
+            } else if is_ours {
+                assert_eq!(verdict, Verdict::Applied, "{context}");
+            } else {
+                assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_that_was_made_is_never_made_again() {
+    for item in items() {
+        for (to, ending) in flushes() {
+            let flush = flush(&us(), next(EXPECTED), next(to), &ending, NOW_MS);
+            let (_, once) = write(item.clone(), &flush);
+            let (again, twice) = write(once.clone(), &flush);
+            assert!(matches!(again, Written::Refused(_)), "to {to}, {ending:?}: {item:?}");
+            assert_eq!(once, twice);
+        }
+    }
+}

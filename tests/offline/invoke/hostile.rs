@@ -1,0 +1,161 @@
+//! Brokers, tables and operators at their worst.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kafka_consumer_lambda::claim::Cursor;
+use kafka_consumer_lambda::error::Error;
+use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::source::kafka::KafkaSource;
+use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source};
+use kafka_consumer_lambda::{Record, each};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use serde_json::json;
+
+use super::{Seen, World, consumer};
+
+fn cursor_at(next: i64) -> Cursor {
+    Cursor::at(NextOffset::new(next).expect("an offset"))
+}
+
+/// A broker that lags behind: it says once that the log ends here already.
+struct EndsEarlyOnce(KafkaSource, AtomicBool);
+
+impl Source for EndsEarlyOnce {
+    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+        self.0.ends(topics, until).await
+    }
+
+    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
+        self.0.look_up(partitions, what, until).await
+    }
+
+    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+        self.0.start(positions)
+    }
+
+    async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
+        if self.1.swap(false, Ordering::SeqCst) {
+            Polled::End
+        } else {
+            self.0.poll(partition, limit).await
+        }
+    }
+
+    fn finish(&self, partitions: &[TopicPartition]) {
+        self.0.finish(partitions);
+    }
+}
+
+/// P5: nothing is passed over silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
+    let world = World::new(1, 1, 10).await;
+    let seen = Seen::default();
+    let noted = seen.clone();
+    let handler = each(move |record: Record| {
+        noted.note(record.offset);
+        async { Ok(()) }
+    });
+    let config = world.config(&[]);
+    let source = EndsEarlyOnce(KafkaSource::new(&config).expect("a client"), AtomicBool::new(true));
+    let (report, _) = world.run_with(config, source, handler, 20).await;
+    assert_eq!(report["last_offsets"], json!({"0": 9}));
+    assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
+}
+
+/// P9: one partition's trouble is its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaderless_partition_is_named_and_the_others_are_read() {
+    let world = World::new(3, 3, 3).await;
+    let cluster = world.kafka.cluster().expect("a cluster");
+    cluster.partition_leader("t", 1, None).expect("no leader");
+    let (report, took) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    assert_eq!(report["error"]["type"], "BrokerUnreachable");
+    assert_eq!(report["last_offsets"], json!({"0": 2, "2": 2}), "{report}");
+    assert_eq!(report["unavailable"][0]["partition"], 1);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// P8: a run that could not look says so, and fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_answers_and_brings_nothing_is_silent_after_poll_timeout() {
+    let world = World::new(1, 1, 10).await;
+    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 100_000];
+    world
+        .kafka
+        .cluster()
+        .expect("a cluster")
+        .request_errors(RDKafkaApiKey::Fetch, &refusals);
+    let (report, took) = world.run(&[], each(|_: Record| async { Ok(()) }), 30).await;
+    assert_eq!(report["error"]["type"], "BrokerUnreachable", "{report}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+/// P4: an edit costs the run that partition and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_edited_while_its_lane_waits_for_a_share_costs_a_few_writes_and_is_obeyed() {
+    let world = Arc::new(World::new(1, 2, 10).await);
+    let operator = world.clone();
+    let handler = each(move |record: Record| {
+        let operator = operator.clone();
+        async move {
+            if record.partition.partition == 1 && record.offset == 0 {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                operator.table.inner.put(&consumer(), 0, cursor_at(7));
+                tokio::time::sleep(Duration::from_secs(6)).await;
+            }
+            Ok(())
+        }
+    });
+    let (report, _) = world.run(&[("MAX_MESSAGES", "4")], handler, 30).await;
+    let writes = world.table.writes.load(Ordering::SeqCst);
+    assert!(writes < 12, "{writes} writes");
+    assert_eq!(world.cursor(0), cursor_at(7), "left as the operator wrote it");
+    assert_eq!(
+        (&report["held"][0]["partition"], &report["last_offsets"]),
+        (&json!(0), &json!({"1": 1}))
+    );
+}
+
+/// P1: what was settled is stored, also by a lane that waits for its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_waits_for_a_leftover_when_time_is_over_gets_its_last_write() {
+    let mut world = World::new(1, 3, 10).await;
+    world.table.before_write = Some(Box::new(|table, partition| {
+        if partition == 2 {
+            table.put(&consumer(), 2, cursor_at(5));
+        }
+    }));
+    let handler = each(|record: Record| async move {
+        if record.partition.partition == 0 && record.offset == 2 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    });
+    let settings = [("MAX_MESSAGES", "6"), ("MAX_MEMORY_BYTES", "4194304")];
+    let (report, _) = world.run(&settings, handler, 4).await;
+    let cursor = world.cursor(1);
+    assert!(cursor.next.get() >= 2, "{report}");
+    assert_eq!(cursor.claim_until_ms, None, "the claim is released");
+}
+
+/// P7: a run ends before its deadline, whatever the table does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
+    let mut reads = World::new(1, 1, 3).await;
+    reads.table.load_takes = Duration::from_secs(7);
+    let (report, took) = reads.run(&[], each(|_: Record| async { Ok(()) }), 3).await;
+    assert_eq!(
+        (&report["error"]["type"], &report["messages_processed"]),
+        (&json!("TableUnreachable"), &json!(0))
+    );
+    assert!(took < Duration::from_secs(3), "{took:?}");
+
+    let mut writes = World::new(1, 1, 3).await;
+    writes.table.write_takes = Duration::from_secs(7);
+    let (report, took) = writes.run(&[], each(|_: Record| async { Ok(()) }), 3).await;
+    assert_eq!(report["error"]["type"], "TableUnreachable");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
