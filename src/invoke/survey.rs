@@ -31,6 +31,7 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     // A table that cannot be read never means "start from the beginning".
     let cursors = cursors?;
     let mut facts = facts(cursors, ends?);
+    ask_again(run, &mut facts).await?;
     let highest = plan::highest_cursors(&facts);
     let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
     let pinned = run.config.start_position != StartPosition::Earliest;
@@ -48,6 +49,26 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
         pin(run, &mut facts, &starts).await?;
     }
     Ok(facts)
+}
+
+/// Table and brokers are asked side by side, so another run may have read on
+/// in between: a cursor past the end is believed only against an end that was
+/// asked for after the cursor was read.
+async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
+    let past_the_end = |fact: &Facts| match (&fact.cursor, &fact.end) {
+        (Some(Ok(cursor)), Some(Ok(end))) => cursor.next > *end,
+        _ => false,
+    };
+    let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    let partitions: Vec<TopicPartition> = doubtful.iter().map(|&i| facts[i].partition.clone()).collect();
+    let ends = run.source.look_up(&partitions, LookUp::End, run.ask_until()).await?;
+    for (i, end) in doubtful.into_iter().zip(ends) {
+        facts[i].end = Some(end);
+    }
+    Ok(())
 }
 
 type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;

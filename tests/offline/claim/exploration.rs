@@ -487,16 +487,6 @@ fn two_runs_whose_writes_are_not_answered_break_no_promise() {
 }
 
 #[test]
-#[ignore = "a minute and a half: 2.5 million states"]
-fn two_runs_and_an_operator_break_no_promise_although_writes_are_not_answered() {
-    explore(Size {
-        end: 3,
-        edits: 1,
-        in_flight: 1,
-    });
-}
-
-#[test]
 fn two_runs_and_an_operator_break_no_promise_on_one_record_although_writes_are_not_answered() {
     explore(Size {
         end: 1,

@@ -65,6 +65,55 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
 }
 
+/// Brokers whose first answer is older than the table's: another run was at
+/// work between the two.
+struct OldEnds(KafkaSource);
+
+impl Source for OldEnds {
+    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+        let ends = self.0.ends(topics, until).await?;
+        let old = |_| Ok(NextOffset::new(4).expect("an offset"));
+        Ok(ends
+            .into_iter()
+            .map(|(partition, end)| (partition, end.and_then(old)))
+            .collect())
+    }
+
+    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
+        self.0.look_up(partitions, what, until).await
+    }
+
+    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+        self.0.start(positions)
+    }
+
+    async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
+        self.0.poll(partition, limit).await
+    }
+
+    fn finish(&self, partitions: &[TopicPartition]) {
+        self.0.finish(partitions);
+    }
+}
+
+/// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation() {
+    let world = World::new(1, 1, 10).await;
+    world.table.inner.put(&consumer(), 0, cursor_at(8));
+    let seen = Seen::default();
+    let noted = seen.clone();
+    let handler = each(move |record: Record| {
+        noted.note(record.offset);
+        async { Ok(()) }
+    });
+    let config = world.config(&[("ON_TRUNCATION", "earliest")]);
+    let source = OldEnds(KafkaSource::new(&config).expect("a client"));
+    let (report, _) = world.run_with(config, source, handler, 20).await;
+    assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
+    assert_eq!(seen.offsets(), [8, 9]);
+}
+
 /// P9: one partition's trouble is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaderless_partition_is_named_and_the_others_are_read() {
