@@ -17,6 +17,8 @@
 //! | none, above all cursors of the topic | any | read from the earliest |
 //! | none | any | read from `START_POSITION` |
 
+mod shares;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::Looked;
 use crate::store::InvalidCursor;
+
+pub use shares::{Wish, fair_shares};
 
 /// What is known of one partition before a run.
 #[derive(Debug, Clone)]
@@ -306,15 +310,6 @@ pub fn care(seen: &Seen, now_ms: i64) -> Option<(NextOffset, u32)> {
     claim::careful_until(cursor, now_ms).map(|until| (until, claim::crashes_at_next(cursor, now_ms).max(1)))
 }
 
-/// One partition's wish for records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
-    /// Records it could use: offsets between its position and the end.
-    pub records: u64,
-    /// When it was written last, in milliseconds since the epoch; `None`: never.
-    pub updated_at_ms: Option<i64>,
-}
-
 /// What a partition that is to be read could use of the budget.
 #[must_use]
 pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
@@ -327,91 +322,4 @@ pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
         .as_ref()
         .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
     Wish { records, updated_at_ms }
-}
-
-/// Shares a run's budget fairly, in the order of `wishes`; `None`: no limit.
-///
-/// Each partition gets the same, as far as it can use it; what it cannot use
-/// goes to the others. What cannot be divided goes, one by one, to those that
-/// were written the longest ago: with a limit below their number, each gets
-/// its turn.
-///
-/// | budget | wishes | shares |
-/// |---|---|---|
-/// | none | 5, 2000 | 5, 2000 |
-/// | 1000 | 5, 2000 | 5, 995 |
-/// | 1000 | 600, 600, 10 | 495, 495, 10 |
-/// | 2 | 9, 9, 9 | 1, 1, 0 |
-#[must_use]
-pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
-    let Some(budget) = budget else {
-        return wishes.iter().map(|wish| wish.records).collect();
-    };
-    let (level, mut rest) = level(wishes, budget);
-    let mut shares: Vec<u64> = wishes.iter().map(|wish| wish.records.min(level)).collect();
-    let mut oldest_first: Vec<usize> = (0..wishes.len()).filter(|&i| wishes[i].records > level).collect();
-    oldest_first.sort_by_key(|&i| (wishes[i].updated_at_ms, i));
-    for i in oldest_first {
-        if rest > 0 {
-            shares[i] += 1;
-            rest -= 1;
-        }
-    }
-    shares
-}
-
-/// The highest share that all can have which could use it, and what is then
-/// left of the budget: less than one for each of those.
-fn level(wishes: &[Wish], mut budget: u64) -> (u64, u64) {
-    let mut ascending: Vec<u64> = wishes.iter().map(|wish| wish.records).collect();
-    ascending.sort_unstable();
-    let mut left = ascending.len() as u64;
-    for wish in ascending {
-        if wish > budget / left {
-            return (budget / left, budget % left);
-        }
-        budget -= wish;
-        left -= 1;
-    }
-    (u64::MAX, 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wishes(records: &[u64]) -> Vec<Wish> {
-        records
-            .iter()
-            .map(|&records| Wish {
-                records,
-                updated_at_ms: Some(0),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn small_wishes_are_met_and_what_they_leave_goes_to_the_others() {
-        assert_eq!(fair_shares(&wishes(&[5, 2000]), None), [5, 2000]);
-        assert_eq!(fair_shares(&wishes(&[5, 2000]), Some(1000)), [5, 995]);
-        assert_eq!(fair_shares(&wishes(&[600, 600, 10]), Some(1000)), [495, 495, 10]);
-        assert_eq!(fair_shares(&wishes(&[1, 2]), Some(1000)), [1, 2]);
-        assert_eq!(fair_shares(&[], Some(1000)), [0; 0]);
-    }
-
-    #[test]
-    fn what_cannot_be_divided_goes_to_those_written_the_longest_ago() {
-        let wish = |updated_at_ms| Wish {
-            records: 9,
-            updated_at_ms,
-        };
-        assert_eq!(
-            fair_shares(&[wish(Some(30)), wish(Some(20)), wish(Some(10))], Some(2)),
-            [0, 1, 1]
-        );
-        assert_eq!(
-            fair_shares(&[wish(Some(30)), wish(None), wish(Some(10))], Some(1)),
-            [0, 1, 0]
-        );
-    }
 }
