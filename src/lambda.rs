@@ -16,12 +16,9 @@ use crate::clock::{Deadline, SystemClock};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::event::Request;
-use crate::invoke::{self, Answer, Interrupt, Parts};
+use crate::invoke::{self, Answer, Interrupt};
+use crate::live::{self, LiveParts};
 use crate::processor::Processor;
-use crate::source::kafka::KafkaSource;
-use crate::store::dynamodb::{self, DynamoStore};
-
-type LambdaParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock>;
 
 /// Serves invocations with the processor that `make` builds from the settings.
 ///
@@ -52,23 +49,11 @@ where
     .await
 }
 
-async fn parts<P: Processor>(make: impl FnOnce(&Config) -> P) -> Result<LambdaParts<P>, Error> {
-    #[expect(clippy::disallowed_methods, reason = "a function's settings come in here")]
-    let variables = std::env::vars();
-    let config = Config::from_lookup(variables)
-        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))?;
-    let source = KafkaSource::new(&config)?;
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Parts {
-        store: DynamoStore::new(client, &config.table),
-        source,
-        processor: make(&config),
-        clock: SystemClock,
-        config: Arc::new(config),
-    })
+async fn parts<P>(make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+    live::parts(live::settings([])?, make).await
 }
 
-async fn handle<P: Processor>(parts: &LambdaParts<P>, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
+async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
     let (event, context) = event.into_parts();
     let request = Request::from_event(&event)
         .map_err(|invalid| logged(Error::new(ErrorType::InvalidEvent, invalid.to_string())))?;

@@ -25,6 +25,7 @@
 //! | [`store`] | cursors and claims in `DynamoDB`, or in memory |
 //! | [`processor`] | what happens to records: your handler |
 //! | [`invoke`] | the only place where the stages are joined |
+//! | [`live`] | the real parts: settings from the environment, Kafka, `DynamoDB` |
 //! | [`lambda`] | the way in from Lambda |
 //! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
@@ -41,6 +42,7 @@ pub mod event;
 pub mod invoke;
 pub mod lambda;
 pub mod ledger;
+pub mod live;
 pub mod plan;
 pub mod processor;
 pub mod record;

@@ -17,8 +17,8 @@ use std::io::IsTerminal as _;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
 use crate::error::{Error, ErrorType};
+use crate::live;
 use args::{Cli, Command, TableCommand};
 use output::Out;
 
@@ -72,9 +72,9 @@ pub fn main() -> i32 {
 
 async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
     match cli.command {
-        Command::Run(arguments) => run::run(config(&cli.settings)?, arguments, out).await,
-        Command::Plan(arguments) => run::plan(config(&cli.settings)?, &arguments, out).await,
-        Command::Table(TableCommand::Create) => table::create(&config(&cli.settings)?, out).await,
+        Command::Run(arguments) => run::run(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
+        Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
         Command::Demo => demo::demo(out).await,
         #[cfg(not(feature = "embedded"))]
@@ -84,16 +84,6 @@ async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
              `cli` and `embedded`",
         )),
     }
-}
-
-/// The settings: the environment first, then the flags, which win.
-fn config(settings: &args::Settings) -> Result<Config, Error> {
-    // Names and values that are no text cannot be ours.
-    #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::from_lookup(variables.chain(settings.pairs()))
-        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))
 }
 
 fn log_to_stderr(cli: &Cli) {

@@ -1,6 +1,5 @@
 //! `run` and `plan`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,16 +7,15 @@ use tokio::sync::watch;
 use super::args::{RunArgs, Selection};
 use super::output::Out;
 use super::{Exit, signals};
-use crate::clock::{Clock as _, Deadline, SystemClock};
+use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::{Request, RunRequest};
-use crate::invoke::{self, Interrupt, Invoked, Parts};
+use crate::invoke::{self, Interrupt, Invoked};
+use crate::live::{self, LiveParts};
 use crate::processor::Configured;
-use crate::source::kafka::KafkaSource;
-use crate::store::dynamodb::{self, DynamoStore};
 
-type CliParts = Parts<DynamoStore, KafkaSource, Configured, SystemClock>;
+type CliParts = LiveParts<Configured>;
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
@@ -39,15 +37,7 @@ impl From<&Selection> for RunRequest {
 /// What the command works with, until the process ends: closing a client takes
 /// 100 ms, and longer with a lost broker, and saves nothing here.
 async fn parts(config: Config) -> Result<&'static CliParts, Error> {
-    let source = KafkaSource::new(&config)?;
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Box::leak(Box::new(Parts {
-        store: DynamoStore::new(client, &config.table),
-        source,
-        processor: Configured::new(&config),
-        clock: SystemClock,
-        config: Arc::new(config),
-    })))
+    Ok(Box::leak(Box::new(live::parts(config, Configured::new).await?)))
 }
 
 pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::lane::{Elsewhere, Lane, Outcome, Work};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
+use crate::claim::Failures;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
@@ -127,7 +128,6 @@ impl Books {
 
     fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
         let partition = &facts.partition;
-        let counts = self.counts.entry(partition.topic.clone()).or_default();
         match decision {
             Decision::Read { .. } | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
@@ -138,18 +138,7 @@ impl Books {
             Decision::BackingOff => {
                 let Some(Ok(cursor)) = &facts.cursor else { return };
                 let Some(failures) = cursor.failures() else { return };
-                counts.blocked += 1;
-                let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
-                let offset = failures.offset.get();
-                self.errors
-                    .push(blocked_error(partition, offset, &error, failures.next_try_at_ms));
-                self.report.blocked.push(Blocked {
-                    place: place.clone(),
-                    offset,
-                    error,
-                    attempts: failures.attempts,
-                    next_try_at: failures.next_try_at_ms,
-                });
+                self.blocked(place, partition, failures.offset.get(), failures);
             }
             Decision::Truncated(what) => self.errors.push(Error::new(
                 ErrorType::Truncated,
@@ -171,6 +160,20 @@ impl Books {
                 self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
             }
         }
+    }
+
+    fn blocked(&mut self, place: &Place, partition: &TopicPartition, offset: i64, failures: &Failures) {
+        self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
+        let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
+        let next_try_at = failures.next_try_at_ms;
+        self.errors.push(blocked_error(partition, offset, &error, next_try_at));
+        self.report.blocked.push(Blocked {
+            place: place.clone(),
+            offset,
+            error,
+            attempts: failures.attempts,
+            next_try_at,
+        });
     }
 
     fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
@@ -226,17 +229,7 @@ impl Books {
             });
         }
         if let Some((offset, failures)) = &outcome.blocked {
-            counts.blocked += 1;
-            let error = failures.error.clone().unwrap_or_default();
-            self.errors
-                .push(blocked_error(partition, *offset, &error, failures.next_try_at_ms));
-            self.report.blocked.push(Blocked {
-                place: place.clone(),
-                offset: *offset,
-                error,
-                attempts: failures.attempts,
-                next_try_at: failures.next_try_at_ms,
-            });
+            self.blocked(place, partition, *offset, failures);
         }
         self.errors.extend(outcome.error.clone());
         if let Some(error) = &outcome.unavailable {

@@ -1,0 +1,44 @@
+//! The real parts of a run: settings from the environment, Kafka, `DynamoDB`
+//! and the machine's clocks. Lambda and the command line make the same ones.
+
+use std::sync::Arc;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::error::{Error, ErrorType};
+use crate::invoke::Parts;
+use crate::source::kafka::KafkaSource;
+use crate::store::dynamodb::{self, DynamoStore};
+
+/// Parts that talk to real services.
+pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock>;
+
+/// The settings: the environment first, then `more`, which wins.
+///
+/// # Errors
+/// `InvalidConfiguration`, naming every wrong setting.
+pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
+    // Names and values that are no text cannot be ours.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::from_lookup(variables.chain(more))
+        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))
+}
+
+/// The parts for these settings, with the processor that `make` builds.
+/// Nothing is sent to Kafka or to the table yet.
+///
+/// # Errors
+/// `InvalidConfiguration` when a client cannot be made of the settings.
+pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+    let source = KafkaSource::new(&config)?;
+    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    Ok(Parts {
+        store: DynamoStore::new(client, &config.table),
+        source,
+        processor: make(&config),
+        clock: SystemClock,
+        config: Arc::new(config),
+    })
+}
