@@ -150,12 +150,15 @@ struct Run<'a, D: Seams> {
     deadline: Deadline,
     /// The deadline less the time that the last writes need.
     stop: Deadline,
-    halt: watch::Sender<Interrupt>,
+    /// No work begins from here on: the stop, or less where others need the rest.
+    begin_until: Instant,
+    halt: Arc<watch::Sender<Interrupt>>,
 }
 
 impl<'a, D: Seams> Run<'a, D> {
     fn new(parts: &'a Parts<D::Store, D::Source, D::Processor, D::Clock>, deadline: Deadline) -> Self {
         let clock = &parts.clock;
+        let stop = deadline.less_reserve(clock);
         Self {
             id: RunId::new(uuid::Uuid::new_v4().to_string()),
             config: &parts.config,
@@ -167,8 +170,9 @@ impl<'a, D: Seams> Run<'a, D> {
             started: clock.now(),
             started_wall_ms: clock.wall_ms(),
             deadline,
-            stop: deadline.less_reserve(clock),
-            halt: watch::Sender::new(Interrupt::No),
+            stop,
+            begin_until: stop.at,
+            halt: Arc::new(watch::Sender::new(Interrupt::No)),
         }
     }
 
@@ -186,7 +190,7 @@ impl<'a, D: Seams> Run<'a, D> {
             .filter(|&i| request.includes(facts[i].partition.partition))
             .collect();
         let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
-        self.drain(&mut work, interrupt).await;
+        self.work(&mut work, &interrupt).await;
         summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
     }
 
@@ -231,22 +235,59 @@ impl<'a, D: Seams> Run<'a, D> {
             let partition = facts[i].partition.clone();
             let consumer = self.consumer(&partition.topic);
             let lane = Lane::new(consumer, partition, work, share, (self.now_ms(), self.started_wall_ms));
-            // Without a share a partition is not even claimed; a jump needs none.
-            if share == 0 && wish.records > 0 {
-                lanes.parked.push(lane);
-            } else {
-                lanes.waiting.push_back(lane);
-            }
+            lanes.add(lane, share, wish.records);
         }
         lanes
     }
 
-    /// Works through all lanes, some at a time, and hands what one could not
-    /// use of the budget to those that can.
+    /// Works through all lanes. Those where a run has died come last, each
+    /// alone: if one kills this run too, everything else is stored, and it is
+    /// known whose record it was.
+    async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
+        let in_time_for = |suspects: bool| {
+            if suspects {
+                self.until_half_time()
+            } else {
+                self.until(self.stop.at)
+            }
+        };
+        in_time_for(!lanes.suspects.is_empty())
+            .drain(lanes, interrupt.clone())
+            .await;
+        while lanes.next_suspect() {
+            in_time_for(!lanes.suspects.is_empty())
+                .drain(lanes, interrupt.clone())
+                .await;
+        }
+    }
+
+    /// The same run, with half of the time that is left: the rest is for others.
+    fn until_half_time(&self) -> Self {
+        let left = self.stop.at.saturating_duration_since(self.clock.now());
+        self.until(self.stop.at.checked_sub(left / 2).unwrap_or(self.stop.at))
+    }
+
+    /// The same run, that begins nothing more from `begin_until` on.
+    fn until(&self, begin_until: Instant) -> Self {
+        Self {
+            begin_until,
+            id: self.id.clone(),
+            halt: self.halt.clone(),
+            ..*self
+        }
+    }
+
+    /// The time for work, from the run's start to its last writes.
+    fn whole_time(&self) -> Duration {
+        self.stop.at.saturating_duration_since(self.started)
+    }
+
+    /// Works through the lanes that wait, some at a time, and hands what one
+    /// could not use of the budget to those that can.
     async fn drain(&self, lanes: &mut Lanes, mut interrupt: watch::Receiver<Interrupt>) {
         let mut running = FuturesUnordered::new();
         let mut interruptible = true;
-        lanes.interrupted = self.interrupted(*interrupt.borrow_and_update());
+        lanes.interrupted |= self.interrupted(*interrupt.borrow_and_update());
         loop {
             if self.must_stop(Duration::ZERO) {
                 lanes.out_of_time();
@@ -310,8 +351,8 @@ impl<'a, D: Seams> Run<'a, D> {
 
     /// When a wait must end: when a cursor is due to be written, or the time is over.
     fn wake_at(&self, due_ms: Option<u64>) -> Instant {
-        due_ms.map_or(self.stop.at, |due| {
-            (self.started + Duration::from_millis(due)).min(self.stop.at)
+        due_ms.map_or(self.begin_until, |due| {
+            (self.started + Duration::from_millis(due)).min(self.begin_until)
         })
     }
 
@@ -343,7 +384,7 @@ impl<'a, D: Seams> Run<'a, D> {
 
     /// Whether work that will take `expected` must not begin any more.
     fn must_stop(&self, expected: Duration) -> bool {
-        self.halting() || self.stop.is_over(self.clock) || self.clock.now() + expected > self.stop.at
+        self.halting() || self.stop.is_over(self.clock) || self.clock.now() + expected > self.begin_until
     }
 
     fn halting(&self) -> bool {
@@ -370,7 +411,7 @@ impl<'a, D: Seams> Run<'a, D> {
     /// Waits, but not past the time for work, nor when the run is stopped.
     async fn pause(&self, pause: Duration) {
         tokio::select! {
-            () = tokio::time::sleep_until((self.clock.now() + pause).min(self.stop.at).into()) => {}
+            () = tokio::time::sleep_until((self.clock.now() + pause).min(self.begin_until).into()) => {}
             () = self.halted(Interrupt::Finish) => {}
         }
     }

@@ -14,6 +14,7 @@
 //! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
+use crate::claim::{Care, Pace, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 
 /// How long settled records may wait for the write of their cursor: what a
@@ -30,9 +31,6 @@ pub const FIRST_CHUNK: usize = 16;
 
 /// The largest chunk, in records.
 pub const LARGEST_CHUNK: usize = 4_096;
-
-/// How much smaller a chunk is after a crash of an earlier run.
-const CARE_DIVISOR: usize = 32;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +68,11 @@ pub struct Ledger {
     in_hand: usize,
     share: u64,
     chunk: usize,
-    careful_until: Option<(NextOffset, u32)>,
+    care: Option<Care>,
+    /// The care that the item speaks of: what a crash would be judged by.
+    stored_care: Option<Care>,
+    /// Records still to be handed over one by one.
+    singles: usize,
     flushed_at_ms: u64,
     failed: bool,
 }
@@ -79,14 +81,13 @@ impl Ledger {
     /// A partition with its cursor stored at `stored`, to be read from `from`
     /// up to `to` (exclusive); at most `share` records.
     ///
-    /// `careful_until` is where care is due because a run has died on the way,
-    /// and how often runs died at this very offset. `now_ms` is a monotonic clock.
+    /// `care` is due because a run has died on the way. `now_ms` is a monotonic clock.
     #[must_use]
     pub fn new(
         stored: NextOffset,
         (from, to): (NextOffset, NextOffset),
         share: u64,
-        careful_until: Option<(NextOffset, u32)>,
+        care: Option<Care>,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -97,7 +98,9 @@ impl Ledger {
             in_hand: 0,
             share,
             chunk: FIRST_CHUNK,
-            careful_until,
+            care: care.filter(|care| from < care.until),
+            stored_care: care,
+            singles: SMALL_CHUNK,
             flushed_at_ms: now_ms,
             failed: false,
         }
@@ -128,7 +131,8 @@ impl Ledger {
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {
-        let careful = self.care().is_some();
+        // By what the item says: a crash from here on would be judged by it.
+        let careful = self.stored_care.is_some();
         self.unwritten() && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
     }
 
@@ -137,20 +141,8 @@ impl Ledger {
         self.settled != self.stored
     }
 
-    fn care(&self) -> Option<u32> {
-        self.careful_until
-            .filter(|(until, _)| self.settled < *until)
-            .map(|(_, crashes)| crashes)
-    }
-
-    /// After one crash a 32nd of the largest first chunk a dead run may have
-    /// had; after two at the same record, that record alone.
     fn chunk_now(&self) -> usize {
-        match self.care() {
-            None => self.chunk,
-            Some(1) => (LARGEST_CHUNK / CARE_DIVISOR).min(self.chunk),
-            Some(_) => 1,
-        }
+        self.care.map_or(self.chunk, |care| care.pace.records().min(self.chunk))
     }
 
     /// Records came: all of `records` that lie before the end are taken, and
@@ -160,6 +152,9 @@ impl Ledger {
             .iter()
             .take_while(|record| record.offset < self.to.get())
             .count();
+        if self.in_hand == 0 && taken > 0 {
+            self.stand_at(&records[0]);
+        }
         if let Some(next) = records[..taken].last().and_then(|last| NextOffset::after(last.offset)) {
             self.polled = next;
         }
@@ -171,6 +166,16 @@ impl Ledger {
         self.share = self.share.saturating_sub(taken as u64);
         self.settle_gap();
         taken
+    }
+
+    /// `first` is the first record in hand: nothing lies between it and what is
+    /// settled, so the cursor may stand at the record itself.
+    pub fn stand_at(&mut self, first: &Record) {
+        if let Some(at) = NextOffset::new(first.offset) {
+            debug_assert!(at >= self.settled);
+            self.settled = at;
+            self.relax(0);
+        }
     }
 
     /// The end of the partition was reached, and it is not below the end seen
@@ -188,6 +193,36 @@ impl Ledger {
         }
         self.in_hand -= count;
         self.settle_gap();
+        self.relax(count);
+    }
+
+    /// Care ends where the dead run had planned to end. After as many single
+    /// records as a small chunk holds, the one that killed it is behind.
+    fn relax(&mut self, settled: usize) {
+        self.care = self.care.filter(|care| self.settled < care.until);
+        if let Some(care) = &mut self.care
+            && care.pace == Pace::Single
+        {
+            self.singles = self.singles.saturating_sub(settled);
+            if self.singles == 0 {
+                care.pace = Pace::Small;
+            }
+        }
+    }
+
+    /// The work could not be finished: from here on it is done with more care,
+    /// as if the run had died.
+    pub fn take_more_care(&mut self) {
+        let until = self.care.map_or(self.to, |care| care.until);
+        let pace = if self.care.is_some() { Pace::Single } else { Pace::Small };
+        self.care = Some(Care { until, pace }).filter(|care| self.settled < care.until);
+        self.singles = SMALL_CHUNK;
+    }
+
+    /// The care that is due from [`settled_at`](Self::settled_at) on.
+    #[must_use]
+    pub fn care(&self) -> Option<Care> {
+        self.care
     }
 
     /// Where all that was delivered is settled, the cursor may pass the gap to
@@ -208,6 +243,7 @@ impl Ledger {
     /// The cursor was written at [`settled_at`](Self::settled_at).
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
+        self.stored_care = self.care;
         self.flushed_at_ms = now_ms;
     }
 
@@ -219,6 +255,12 @@ impl Ledger {
     /// More of the budget, from what others could not use.
     pub fn grant(&mut self, share: u64) {
         self.share = self.share.saturating_add(share);
+    }
+
+    /// How many records more may be read here.
+    #[must_use]
+    pub fn share(&self) -> u64 {
+        self.share
     }
 
     /// What is left of the share goes back: nothing more can be read here.

@@ -22,7 +22,7 @@ mod shares;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::claim::{self, Cursor, Seen, Standing};
+use crate::claim::{Cursor, Seen, Standing};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::Looked;
@@ -301,13 +301,6 @@ pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
         (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
         _ => None,
     }
-}
-
-/// How careful a run must be with a partition because an earlier one died there.
-#[must_use]
-pub fn care(seen: &Seen, now_ms: i64) -> Option<(NextOffset, u32)> {
-    let Seen::Item(cursor) = seen else { return None };
-    claim::careful_until(cursor, now_ms).map(|until| (until, claim::crashes_at_next(cursor, now_ms).max(1)))
 }
 
 /// What a partition that is to be read could use of the budget.

@@ -34,7 +34,7 @@ impl fmt::Display for TopicPartition {
 ///
 /// The table stores the **last processed** offset, one less. Only the store
 /// converts, so that no other code can be one off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NextOffset(i64);
 
 impl NextOffset {

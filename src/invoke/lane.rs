@@ -1,13 +1,15 @@
 //! One partition's way through a run: claim -> poll -> decode -> process ->
 //! settle -> commit, as its [`Ledger`] says.
 
+mod crash;
+mod failed;
 mod process;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Interrupt, Run, Seams};
-use crate::claim::{self, Claim, Ending, Failures, Seen, Verdict};
+use crate::claim::{self, Care, Claim, Ending, Failures, Flush, Left, Legacy, Pace, Seen, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::ledger::{Ledger, Step, Stop};
@@ -27,6 +29,14 @@ pub(super) struct Lane {
     from: NextOffset,
     in_hand: VecDeque<Record>,
     claimed: bool,
+    /// What runs that died have left.
+    legacy: Legacy,
+    /// The time that this run's last write of the item bears.
+    stamp_ms: i64,
+    /// What the last write is to remember of failures at the cursor.
+    remember: Option<Failures>,
+    /// The record at the cursor has killed too many runs: it is not handed over again.
+    condemned: bool,
     tries: u32,
     record_ms: u64,
     /// The end was looked up after the last record, and the partition is read
@@ -46,7 +56,7 @@ pub(super) struct Outcome {
     pub(super) skipped: Vec<(i64, String)>,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) held: Option<Elsewhere>,
-    pub(super) blocked: Option<(i64, Failures)>,
+    pub(super) blocked: Option<Failures>,
     pub(super) unavailable: Option<String>,
     pub(super) error: Option<Error>,
     pub(super) stop: Option<Stop>,
@@ -61,9 +71,9 @@ impl Lane {
         run_ms: (u64, i64),
     ) -> Self {
         let Work { from, to, why, seen } = work;
-        let care = crate::plan::care(&seen, run_ms.1);
+        let legacy = seen.legacy(run_ms.1);
         Self {
-            ledger: Ledger::new(seen.stored(), (from, to), share, care, run_ms.0),
+            ledger: Ledger::new(seen.stored(), (from, to), share, legacy.care, run_ms.0),
             outcome: Outcome::default(),
             consumer,
             partition,
@@ -72,6 +82,10 @@ impl Lane {
             from,
             in_hand: VecDeque::new(),
             claimed: false,
+            legacy,
+            stamp_ms: run_ms.1,
+            remember: None,
+            condemned: false,
             tries: 0,
             record_ms: 0,
             end_is_known: false,
@@ -80,6 +94,13 @@ impl Lane {
 
     pub(super) fn is_claimed(&self) -> bool {
         self.claimed
+    }
+
+    /// Whether a run has died here: then this one works on it alone, after all
+    /// others. `None` where nobody has; else what comes first is the least suspect.
+    pub(super) fn suspicion(&self) -> Option<(bool, u32)> {
+        let care = self.legacy.care?;
+        Some((care.pace == Pace::Single, self.legacy.crashes))
     }
 
     /// What this lane could still use of the budget.
@@ -125,6 +146,7 @@ impl Lane {
             self.outcome.stop = Some(Stop::Failed);
             return self;
         }
+        self.judge_crashes(run);
         let stop = loop {
             match self.ledger.step(run.must_stop(self.expected()), run.now_ms()) {
                 Step::Poll(records) => self.poll(run, records).await,
@@ -166,7 +188,12 @@ impl Lane {
         match judged {
             Ok(Verdict::Applied) => {
                 self.claimed = true;
+                self.stamp_ms = claim.now_ms;
                 self.note_jump();
+                if self.from != self.seen.stored() && self.ledger.wish() > 0 {
+                    // A run that dies on the way must not decide again, nor forget where it was.
+                    self.flush(run, &Ending::Interim).await;
+                }
             }
             Ok(Verdict::Edited { until_ms }) => self.outcome.held = Some(Elsewhere { until_ms }),
             Ok(Verdict::TakenOver { .. } | Verdict::NotApplied) => {
@@ -286,23 +313,34 @@ impl Lane {
 
     /// Moves the stored cursor to what is settled.
     pub(super) async fn flush<D: Seams>(&mut self, run: &Run<'_, D>, ending: &Ending) {
-        let (expected, next) = (self.ledger.stored_at(), self.ledger.settled_at());
-        let write = claim::flush(&run.id, expected, next, ending, run.clock.wall_ms());
+        let flush = Flush {
+            run: run.id.clone(),
+            left: Left {
+                next: self.ledger.stored_at(),
+                updated_at_ms: self.stamp_ms,
+            },
+            next: self.ledger.settled_at(),
+            care: self.ledger.care(),
+            ending: ending.clone(),
+            now_ms: run.clock.wall_ms(),
+        };
+        let write = claim::flush(&flush);
         let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
-            claim::judge_flush(&run.id, expected, next, ending, item)
+            claim::judge_flush(&flush, item)
         });
         let judged = run.in_time(run.last_write_at(), written).await;
         match judged {
             Ok(Verdict::Applied) => {
+                self.stamp_ms = flush.stamp_ms();
                 self.ledger.flushed(run.now_ms());
-                self.outcome.stored = Some(next);
+                self.outcome.stored = Some(flush.next);
             }
             Ok(Verdict::TakenOver { by }) => self.fail(self.claim_lost(&by)),
             Ok(Verdict::Edited { .. } | Verdict::NotApplied) => {
                 tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
                 self.outcome.held = Some(Elsewhere { until_ms: None });
                 self.ledger.fail();
-                self.release(run).await;
+                self.release(run, None).await;
             }
             Err(error) => self.fail(error),
         }
@@ -320,8 +358,8 @@ impl Lane {
         )
     }
 
-    async fn release<D: Seams>(&mut self, run: &Run<'_, D>) {
-        let write = claim::release(&run.id);
+    async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<Care>) {
+        let write = claim::release(&run.id, care);
         let written = run.store.write(&self.consumer, self.partition.partition, &write);
         if let Err(error) = run.in_time(run.last_write_at(), written).await {
             // The claim ends by itself; nothing depends on this write.
@@ -339,17 +377,12 @@ impl Lane {
         if lost || self.outcome.held.is_some() {
             return;
         }
-        let ending = match &self.outcome.blocked {
-            Some((_, failures)) => Ending::Blocked(failures.clone()),
-            None => Ending::Final,
-        };
-        if self.ledger.settled_at() != self.ledger.stored_at()
-            || ending != Ending::Final
-            || self.outcome.stored.is_some()
-        {
-            self.flush(run, &ending).await;
+        let failures = self.remember.take();
+        let moved = self.ledger.settled_at() != self.ledger.stored_at() || self.outcome.stored.is_some();
+        if moved || failures.is_some() {
+            self.flush(run, &Ending::Final(failures)).await;
         } else {
-            self.release(run).await;
+            self.release(run, self.ledger.care()).await;
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::plan::{self, Wish};
 pub(super) struct Lanes {
     /// To be started.
     pub(super) waiting: VecDeque<Lane>,
+    /// Runs have died there: each is worked on alone, after all others.
+    pub(super) suspects: VecDeque<Lane>,
     /// Without a share, or with all of it used.
     pub(super) parked: Vec<Lane>,
     /// Ended for good.
@@ -25,6 +27,40 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    /// Sorts a new lane in. Without a share a partition is not even claimed; a
+    /// jump needs none.
+    pub(super) fn add(&mut self, lane: Lane, share: u64, wish: u64) {
+        if lane.suspicion().is_some() {
+            self.suspects.push_back(lane);
+        } else if share == 0 && wish > 0 {
+            self.parked.push(lane);
+        } else {
+            self.waiting.push_back(lane);
+        }
+    }
+
+    /// The least suspect of the suspects, with what is left of the budget: so
+    /// that one that kills the run again does so when all others are stored.
+    pub(super) fn next_suspect(&mut self) -> bool {
+        self.suspects.make_contiguous().sort_by_key(Lane::suspicion);
+        let Some(mut lane) = self.suspects.pop_front() else {
+            return false;
+        };
+        let share = lane
+            .wish()
+            .records
+            .saturating_sub(lane.ledger.share())
+            .min(self.leftover);
+        self.leftover -= share;
+        lane.ledger.grant(share);
+        if lane.ledger.share() == 0 && lane.wish().records > 0 {
+            self.done.push(lane);
+        } else {
+            self.waiting.push_back(lane);
+        }
+        true
+    }
+
     pub(super) fn ended(&mut self, mut lane: Lane) {
         if lane.outcome.stop == Some(Stop::ShareUsed) {
             self.parked.push(lane);

@@ -138,7 +138,7 @@ impl Books {
             Decision::BackingOff => {
                 let Some(Ok(cursor)) = &facts.cursor else { return };
                 let Some(failures) = cursor.failures() else { return };
-                self.blocked(place, partition, failures.offset.get(), failures);
+                self.blocked(place, partition, failures);
             }
             Decision::Truncated(what) => self.errors.push(Error::new(
                 ErrorType::Truncated,
@@ -162,7 +162,8 @@ impl Books {
         }
     }
 
-    fn blocked(&mut self, place: &Place, partition: &TopicPartition, offset: i64, failures: &Failures) {
+    fn blocked(&mut self, place: &Place, partition: &TopicPartition, failures: &Failures) {
+        let offset = failures.offset.get();
         self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
         let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
         let next_try_at = failures.next_try_at_ms;
@@ -171,7 +172,7 @@ impl Books {
             place: place.clone(),
             offset,
             error,
-            attempts: failures.attempts,
+            attempts: failures.attempts.saturating_add(failures.crashes),
             next_try_at,
         });
     }
@@ -228,8 +229,8 @@ impl Books {
                 until: until_ms,
             });
         }
-        if let Some((offset, failures)) = &outcome.blocked {
-            self.blocked(place, partition, *offset, failures);
+        if let Some(failures) = &outcome.blocked {
+            self.blocked(place, partition, failures);
         }
         self.errors.extend(outcome.error.clone());
         if let Some(error) = &outcome.unavailable {

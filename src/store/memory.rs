@@ -82,6 +82,7 @@ pub fn holds(clause: &Clause, item: Option<&Cursor>) -> bool {
         Clause::NextIs(next) => item.is_some_and(|item| item.next == *next),
         Clause::ClaimUntilIs(until) => item.and_then(|item| item.claim_until_ms) == *until,
         Clause::RunIs(run) => item.is_some_and(|item| item.run.as_ref() == Some(run)),
+        Clause::UpdatedAtIs(at) => item.is_some_and(|item| item.updated_at_ms == Some(*at)),
         Clause::ClaimExists => item.is_some_and(|item| item.claim_until_ms.is_some()),
     }
 }
@@ -94,6 +95,7 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::Run(run) => item.run = Some(run.clone()),
         Set::ClaimUntil(until) => item.claim_until_ms = Some(*until),
         Set::ClaimTo(to) => item.claim_to = Some(*to),
+        Set::ClaimChunk(pace) => item.claim_chunk = Some(*pace),
         Set::Failures(failures) => item.failure = Some(failures.clone()),
         Set::UpdatedAt(now) => item.updated_at_ms = Some(*now),
     }
@@ -103,6 +105,7 @@ fn remove(item: &mut Cursor, attribute: Attribute) {
     match attribute {
         Attribute::ClaimUntil => item.claim_until_ms = None,
         Attribute::ClaimTo => item.claim_to = None,
+        Attribute::ClaimChunk => item.claim_chunk = None,
         Attribute::Failures => item.failure = None,
     }
 }

@@ -5,8 +5,8 @@ mod verdict;
 
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, LONGEST_BELIEVED_MS, RunId, Seen, Standing, careful_until, claim,
-    crashes_at_next, flush, release,
+    Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS, Left, Legacy, Pace, RunId, Seen,
+    Standing, claim, flush, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -60,6 +60,33 @@ fn crashed(at: i64, crashes: u32) -> Failures {
     }
 }
 
+/// A run's first flush of an item that it has claimed.
+fn flushed(item: &Cursor, to: i64, care: Option<Care>, ending: Ending) -> Flush {
+    Flush {
+        run: RunId::new("me"),
+        left: Left {
+            next: item.next,
+            updated_at_ms: item.updated_at_ms.expect("it was claimed"),
+        },
+        next: next(to),
+        care,
+        ending,
+        now_ms: NOW_MS + 5,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands where there may be none")]
+fn care(until: i64, pace: Pace) -> Option<Care> {
+    Some(Care {
+        until: next(until),
+        pace,
+    })
+}
+
+fn with_chunk(cursor: Cursor, claim_chunk: Option<Pace>) -> Cursor {
+    Cursor { claim_chunk, ..cursor }
+}
+
 fn with_failure(cursor: Cursor, failure: Failures) -> Cursor {
     Cursor {
         failure: Some(failure),
@@ -111,82 +138,106 @@ fn a_clock_at_the_end_of_its_range_judges_claims_all_the_same() {
 }
 
 #[test]
-fn care_is_due_where_a_run_died_up_to_the_end_it_had_planned() {
-    let careful = |cursor: &Cursor| careful_until(cursor, NOW_MS);
-    assert_eq!(careful(&left(EXPIRED)), Some(next(9)));
-    assert_eq!(careful(&left(None)), None);
-    assert_eq!(careful(&left(LIVE)), None);
-    // A claim that is too long to be believed was nobody's: no run died.
-    assert_eq!(careful(&left(Some(i64::MAX))), None);
-}
-
-#[test]
-fn care_stays_due_while_crashes_are_remembered() {
-    for (crashes, careful) in [(0, None), (1, Some(next(9))), (2, Some(next(9)))] {
-        for at in [5, 4] {
-            let cursor = with_failure(left(None), crashed(at, crashes));
-            assert_eq!(careful_until(&cursor, NOW_MS), careful, "{crashes} at {at}");
+fn each_death_makes_the_next_run_more_careful() {
+    let paces = [None, Some(Pace::Small), Some(Pace::Single)];
+    let careful = |until, pace| with_chunk(left(until), pace).legacy(NOW_MS).care;
+    for pace in paces {
+        // Nobody died: what an earlier run left is still due. A claim that is too long to be
+        // believed was nobody's.
+        for until in [None, LIVE, Some(i64::MAX)] {
+            assert_eq!(careful(until, pace), pace.and_then(|pace| care(9, pace)));
         }
     }
+    assert_eq!(careful(EXPIRED, None), care(9, Pace::Small));
+    assert_eq!(careful(EXPIRED, Some(Pace::Small)), care(9, Pace::Single));
+    assert_eq!(careful(EXPIRED, Some(Pace::Single)), care(9, Pace::Single));
 }
 
 #[test]
 fn no_care_is_due_once_the_cursor_has_reached_the_planned_end() {
-    for (at, careful) in [(8, Some(next(9))), (9, None), (10, None)] {
+    for (at, due) in [(8, care(9, Pace::Small)), (9, None), (10, None)] {
         let cursor = Cursor {
             next: next(at),
             ..left(EXPIRED)
         };
-        assert_eq!(careful_until(&cursor, NOW_MS), careful);
+        assert_eq!(cursor.legacy(NOW_MS).care, due);
     }
     let unplanned = Cursor {
         claim_to: None,
         ..left(EXPIRED)
     };
-    assert_eq!(careful_until(&unplanned, NOW_MS), None);
+    assert_eq!(unplanned.legacy(NOW_MS).care, None);
 }
 
 #[test]
-fn crashes_are_counted_at_the_next_offset_only() {
-    let crashes = |cursor: &Cursor| crashes_at_next(cursor, NOW_MS);
-    for (until, died) in [(None, 0), (LIVE, 0), (Some(i64::MAX), 0), (EXPIRED, 1)] {
-        assert_eq!(crashes(&left(until)), died);
-        assert_eq!(crashes(&with_failure(left(until), crashed(5, 2))), 2 + died);
-        assert_eq!(crashes(&with_failure(left(until), crashed(4, 2))), died);
-        assert_eq!(crashes(&with_failure(left(until), crashed(6, 2))), died);
+fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
+    for (pace, alone) in [(None, 0), (Some(Pace::Small), 0), (Some(Pace::Single), 1)] {
+        for (until, died) in [(None, 0), (LIVE, 0), (Some(i64::MAX), 0), (EXPIRED, alone)] {
+            let item = with_chunk(left(until), pace);
+            let crashes = |failed_at| {
+                let known = with_failure(item.clone(), crashed(failed_at, 2));
+                known.legacy(NOW_MS).crashes
+            };
+            assert_eq!(item.legacy(NOW_MS).crashes, died);
+            assert_eq!(item.legacy(NOW_MS).just_died, died == 1);
+            assert_eq!((crashes(4), crashes(5), crashes(6)), (died, 2 + died, died));
+        }
     }
-    assert_eq!(crashes(&with_failure(left(EXPIRED), crashed(5, u32::MAX))), u32::MAX);
+    let often = with_failure(with_chunk(left(EXPIRED), Some(Pace::Single)), crashed(5, u32::MAX));
+    assert_eq!(often.legacy(NOW_MS).crashes, u32::MAX);
 }
 
 #[test]
-fn taking_over_an_expired_claim_counts_a_crash_and_keeps_what_is_known_of_the_record() {
-    assert_eq!(taken_over(&left(EXPIRED), 9).failure, Some(crashed(5, 1)));
+fn a_partition_without_an_item_has_no_past() {
+    assert_eq!(Seen::Nothing { start: next(5) }.legacy(NOW_MS), Legacy::default());
+}
+
+#[test]
+fn a_claim_notes_the_care_that_is_due_and_the_death_of_a_run_with_one_record() {
+    let first = taken_over(&left(EXPIRED), 9);
+    assert_eq!((first.claim_chunk, &first.failure), (Some(Pace::Small), &None));
+    let second = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Small)), 9);
+    assert_eq!((second.claim_chunk, &second.failure), (Some(Pace::Single), &None));
+    let third = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
+    assert_eq!(third.claim_chunk, Some(Pace::Single));
+    assert_eq!(third.failure, Some(crashed(5, 1)));
+}
+
+#[test]
+fn a_death_keeps_what_is_known_of_the_record() {
     let known = Failures {
         attempts: 2,
         error: Some("no JSON".into()),
         ..crashed(5, 1)
     };
-    let item = taken_over(&with_failure(left(EXPIRED), known.clone()), 9);
-    assert_eq!(item.failure, Some(Failures { crashes: 2, ..known }));
+    let item = with_chunk(with_failure(left(EXPIRED), known.clone()), Some(Pace::Single));
+    assert_eq!(taken_over(&item, 9).failure, Some(Failures { crashes: 2, ..known }));
 }
 
 #[test]
-fn a_crash_at_another_record_begins_a_count_of_its_own() {
+fn a_death_at_another_record_begins_a_count_of_its_own() {
     let other = Failures {
         attempts: 2,
         ..crashed(4, 7)
     };
-    let item = taken_over(&with_failure(left(EXPIRED), other), 9);
-    assert_eq!(item.failure, Some(crashed(5, 1)));
+    let item = with_chunk(with_failure(left(EXPIRED), other), Some(Pace::Single));
+    assert_eq!(taken_over(&item, 9).failure, Some(crashed(5, 1)));
 }
 
 #[test]
-fn a_claim_on_a_free_partition_counts_no_crash() {
+fn a_claim_on_a_free_partition_counts_no_death_and_needs_no_care() {
     for until in [None, Some(i64::MAX)] {
-        assert_eq!(taken_over(&left(until), 9).failure, None);
+        let item = taken_over(&left(until), 9);
+        assert_eq!((item.failure, item.claim_chunk), (None, None));
         let failed = with_failure(left(until), crashed(5, 1));
         assert_eq!(taken_over(&failed, 9).failure, failed.failure);
     }
+    // Care that ended where the cursor is now is forgotten.
+    let passed = Cursor {
+        claim_to: Some(next(5)),
+        ..with_chunk(left(None), Some(Pace::Single))
+    };
+    assert_eq!(taken_over(&passed, 9).claim_chunk, None);
 }
 
 #[test]
@@ -199,56 +250,108 @@ fn a_run_that_plans_less_keeps_the_planned_end_of_the_one_that_died() {
 }
 
 #[test]
-fn two_crashes_at_one_record_are_two_although_the_first_takeover_died_too() {
-    let first = taken_over(&left(EXPIRED), 9);
-    let later_ms = NOW_MS + 70_000;
-    assert_eq!(crashes_at_next(&first, later_ms), 2);
-    assert_eq!(careful_until(&first, later_ms), Some(next(9)));
-    // Had it moved on, the next crash would be the first at its record.
-    let moved = written(
-        first,
-        &flush(&RunId::new("me"), next(5), next(6), &Ending::Interim, NOW_MS),
+fn a_record_that_kills_every_run_is_counted_from_the_third_on() {
+    let mut item = left(None);
+    let mut history = vec![];
+    for run in 0..6 {
+        let now_ms = NOW_MS + run * 100_000;
+        let seen = Seen::Item(item.clone());
+        let legacy = item.legacy(now_ms);
+        history.push((legacy.care.map(|care| care.pace), legacy.crashes));
+        let ours = Claim {
+            run: RunId::new(run.to_string()),
+            until_ms: now_ms + 70_000,
+            to: next(9),
+            now_ms,
+        };
+        item = written(item, &claim(&seen, &ours));
+    }
+    let (small, single) = (Some(Pace::Small), Some(Pace::Single));
+    assert_eq!(
+        history,
+        [
+            (None, 0),
+            (small, 0),
+            (single, 0),
+            (single, 1),
+            (single, 2),
+            (single, 3)
+        ]
     );
-    assert_eq!(crashes_at_next(&moved, later_ms), 1);
-    assert_eq!(careful_until(&moved, later_ms), Some(next(9)));
 }
 
 #[test]
-fn a_final_write_forgets_the_claim_and_the_failures() {
-    let (me, item) = (RunId::new("me"), taken_over(&left(EXPIRED), 9));
-    let done = written(item, &flush(&me, next(5), next(9), &Ending::Final, NOW_MS));
+fn a_last_write_forgets_the_claim_the_care_and_the_failures() {
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
+    let done = written(item.clone(), &flush(&flushed(&item, 9, None, Ending::Final(None))));
     let forgotten = Cursor {
-        run: Some(me),
-        updated_at_ms: Some(NOW_MS),
+        run: Some(RunId::new("me")),
+        updated_at_ms: Some(NOW_MS + 5),
         ..Cursor::at(next(9))
     };
     assert_eq!(done, forgotten);
 }
 
 #[test]
-fn an_interim_write_moves_the_cursor_and_keeps_the_claim() {
-    let (me, item) = (RunId::new("me"), taken_over(&left(EXPIRED), 9));
-    let moved = written(item.clone(), &flush(&me, next(5), next(6), &Ending::Interim, NOW_MS));
-    assert_eq!(moved, Cursor { next: next(6), ..item });
+fn a_last_write_keeps_the_care_that_is_still_due() {
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Small)), 12);
+    let still_due = care(9, Pace::Single);
+    let done = written(item.clone(), &flush(&flushed(&item, 7, still_due, Ending::Final(None))));
+    assert_eq!(done.legacy(NOW_MS + 6).care, still_due);
+    assert_eq!((done.claim_until_ms, done.next), (None, next(7)));
 }
 
 #[test]
-fn a_blocked_record_is_remembered_without_a_claim() {
-    let (me, item) = (RunId::new("me"), taken_over(&left(EXPIRED), 9));
-    let blocked = Ending::Blocked(crashed(6, 0));
-    let item = written(item, &flush(&me, next(5), next(6), &blocked, NOW_MS));
+fn an_interim_write_moves_the_cursor_and_keeps_the_claim() {
+    let item = taken_over(&left(EXPIRED), 9);
+    let single = care(9, Pace::Single);
+    let moved = written(item.clone(), &flush(&flushed(&item, 6, single, Ending::Interim)));
+    let expected = Cursor {
+        next: next(6),
+        claim_chunk: Some(Pace::Single),
+        updated_at_ms: Some(NOW_MS + 5),
+        ..item.clone()
+    };
+    assert_eq!(moved, expected);
+    let relaxed = written(item.clone(), &flush(&flushed(&item, 6, None, Ending::Interim)));
+    assert_eq!((relaxed.claim_chunk, relaxed.claim_to), (None, Some(next(9))));
+}
+
+#[test]
+fn no_two_writes_of_a_run_bear_the_same_time_whatever_the_clock_says() {
+    let item = taken_over(&left(EXPIRED), 9);
+    for now_ms in [NOW_MS - 1_000, NOW_MS, NOW_MS + 1, i64::MIN] {
+        let flush = Flush {
+            now_ms,
+            ..flushed(&item, 6, None, Ending::Interim)
+        };
+        assert_eq!(flush.stamp_ms(), NOW_MS + 1, "at {now_ms}");
+    }
+    assert_eq!(flushed(&item, 6, None, Ending::Interim).stamp_ms(), NOW_MS + 5);
+}
+
+#[test]
+fn a_failed_record_is_remembered_without_a_claim() {
+    let item = taken_over(&left(EXPIRED), 9);
+    let blocked = Ending::Final(Some(crashed(6, 0)));
+    let item = written(item.clone(), &flush(&flushed(&item, 6, None, blocked)));
     assert_eq!(item.failures(), Some(&crashed(6, 0)));
     assert_eq!((item.claim_until_ms, item.next), (None, next(6)));
 }
 
 #[test]
 fn a_release_leaves_the_cursor_and_what_is_known_of_failures() {
-    let item = taken_over(&left(EXPIRED), 9);
-    let released = written(item.clone(), &release(&RunId::new("me")));
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
     let unclaimed = Cursor {
         claim_until_ms: None,
-        claim_to: None,
-        ..item
+        ..item.clone()
     };
-    assert_eq!(released, unclaimed);
+    let due = care(9, Pace::Single);
+    assert_eq!(written(item.clone(), &release(&RunId::new("me"), due)), unclaimed);
+    let carefree = Cursor {
+        claim_to: None,
+        claim_chunk: None,
+        ..unclaimed
+    };
+    assert_eq!(written(item, &release(&RunId::new("me"), None)), carefree);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use kafka_consumer_lambda::claim::{Cursor, Failures, LONGEST_BELIEVED_MS, Seen};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{
-    Decision, Facts, LostRange, Policy, Why, appeared_later, care, decide, decide_all, highest_cursors, needs_earliest,
+    Decision, Facts, LostRange, Policy, Why, appeared_later, decide, decide_all, highest_cursors, needs_earliest,
     standing_at, wish,
 };
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
@@ -472,18 +472,6 @@ fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stand
         ..log(0, 10)
     };
     assert_eq!(standing(&unanswered), None);
-}
-
-#[test]
-fn care_is_due_up_to_the_end_that_a_dead_run_had_planned() {
-    let died = Cursor {
-        claim_until_ms: Some(NOW_MS - 1),
-        claim_to: Some(next(9)),
-        ..Cursor::at(next(3))
-    };
-    assert_eq!(care(&Seen::Item(died), NOW_MS), Some((next(9), 1)));
-    assert_eq!(care(&Seen::Item(Cursor::at(next(3))), NOW_MS), None);
-    assert_eq!(care(&Seen::Nothing { start: next(3) }, NOW_MS), None);
 }
 
 /// The table, once more: the first row that fits, in the words of the table.

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, RunId, Seen, claim, flush, pin, release,
+    Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -124,6 +124,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         run: Some(RunId::new("run-1")),
         claim_until_ms: Some(20),
         claim_to: Some(next(9)),
+        claim_chunk: Some(Pace::Small),
         failure: Some(failure),
         paused: false,
         updated_at_ms: Some(10),
@@ -137,6 +138,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         [
             ("claim_until", 20),
             ("claim_to", 9),
+            ("claim_chunk", 128),
             ("fail_offset", 5),
             ("attempts", 2),
             ("crashes", 1),
@@ -165,15 +167,38 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         to: next(9),
         now_ms: 100,
     };
-    let blocked = Ending::Blocked(Failures {
-        offset: next(8),
-        ..Failures::default()
-    });
+    let interim = Flush {
+        run: run.clone(),
+        left: Left {
+            next: next(5),
+            updated_at_ms: 100,
+        },
+        next: next(6),
+        care: Some(Care {
+            until: next(9),
+            pace: Pace::Single,
+        }),
+        ending: Ending::Interim,
+        now_ms: 101,
+    };
+    let blocked = Flush {
+        left: Left {
+            next: next(6),
+            updated_at_ms: 101,
+        },
+        next: next(8),
+        ending: Ending::Final(Some(Failures {
+            offset: next(8),
+            ..Failures::default()
+        })),
+        now_ms: 102,
+        ..interim.clone()
+    };
     let writes = [
         claim(&Seen::Item(Cursor::at(next(5))), &ours),
-        flush(&run, next(5), next(6), &Ending::Interim, 101),
-        flush(&run, next(6), next(8), &blocked, 102),
-        release(&run),
+        flush(&interim),
+        flush(&blocked),
+        release(&run, None),
     ];
     for write in writes {
         assert_eq!(

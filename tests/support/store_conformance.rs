@@ -10,14 +10,14 @@
 
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush, pin,
-    release,
+    Claim, Cursor, CursorWrite, Ending, Failures, Flush, Pace, RunId, Seen, Verdict, claim, flush, judge_claim,
+    judge_flush, pin, release,
 };
 use kafka_consumer_lambda::store::{Consumer, Store, Written, write_and_judge};
 
 use super::store_histories::{
-    Bench, EXPIRED_MS, History, NOW_MS, OTHERS_UNTIL_MS, OUR_UNTIL_MS, check, claimed, consumer, ended, failures,
-    flushed, me, next, our_claim, raw,
+    Bench, EXPIRED_MS, History, LATER_MS, NOW_MS, OTHERS_UNTIL_MS, OUR_UNTIL_MS, blocked_at_5, check, claimed,
+    consumer, ended, failures, flushed, me, next, our_claim, raw,
 };
 
 /// Makes a test of each behaviour, for the store that `$bench` makes.
@@ -92,32 +92,30 @@ pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(be
 
 pub(crate) async fn an_expired_claim_is_taken_over_only_as_it_was_seen<B: Bench>(bench: &B) {
     let write = claim(&Seen::Item(claimed("other", EXPIRED_MS)), &our_claim());
-    let crashed = Failures {
-        offset: next(5),
-        crashes: 1,
-        ..Failures::default()
-    };
     check(bench, &write, &[History::OthersExpired], |_| Cursor {
-        failure: Some(crashed.clone()),
+        claim_chunk: Some(Pace::Small),
         ..claimed("me", OUR_UNTIL_MS)
     })
     .await;
 }
 
 pub(crate) async fn an_interim_flush_needs_our_claim_and_the_cursor_where_we_left_it<B: Bench>(bench: &B) {
-    check(bench, &flushed(&Ending::Interim), &[History::Ours], |_| Cursor {
+    let write = flush(&flushed(Ending::Interim));
+    check(bench, &write, &[History::Ours], |_| Cursor {
         next: next(8),
+        updated_at_ms: Some(LATER_MS),
         ..claimed("me", OUR_UNTIL_MS)
     })
     .await;
 }
 
 pub(crate) async fn a_final_flush_needs_our_claim_and_the_cursor_where_we_left_it<B: Bench>(bench: &B) {
-    check(bench, &flushed(&Ending::Final), &[History::Ours], |_| ended(8)).await;
+    let write = flush(&flushed(Ending::Final(None)));
+    check(bench, &write, &[History::Ours], |_| ended(8)).await;
 }
 
 pub(crate) async fn a_blocked_flush_needs_our_claim_and_the_cursor_where_we_left_it<B: Bench>(bench: &B) {
-    let write = flushed(&Ending::Blocked(failures(8)));
+    let write = flush(&flushed(Ending::Final(Some(failures(8)))));
     check(bench, &write, &[History::Ours], |_| Cursor {
         failure: Some(failures(8)),
         ..ended(8)
@@ -134,7 +132,7 @@ pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: 
         History::OursThenReleased,
         History::OursThenMoved,
     ];
-    check(bench, &release(&me()), &made_in, |before| Cursor {
+    check(bench, &release(&me(), None), &made_in, |before| Cursor {
         claim_until_ms: None,
         claim_to: None,
         ..before.expect("there was an item")
@@ -145,10 +143,10 @@ pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: 
 pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
     let (consumer, store) = (consumer(), bench.store());
     let writes = [
-        flushed(&Ending::Interim),
-        flushed(&Ending::Final),
-        flushed(&Ending::Blocked(failures(8))),
-        release(&me()),
+        flush(&flushed(Ending::Interim)),
+        flush(&flushed(Ending::Final(None))),
+        flush(&flushed(Ending::Final(Some(failures(8))))),
+        release(&me(), None),
         claim(&Seen::Item(Cursor::at(next(5))), &our_claim()),
     ];
     for write in writes {
@@ -179,17 +177,19 @@ pub(crate) async fn a_claim_made_before_is_recognised<B: Bench>(bench: &B) {
 pub(crate) async fn a_flush_made_before_is_recognised<B: Bench>(bench: &B) {
     let consumer = consumer();
     let rows = [
-        (8, Ending::Interim),
-        (8, Ending::Final),
-        (8, Ending::Blocked(failures(8))),
-        (5, Ending::Final),
-        (5, Ending::Blocked(failures(5))),
+        flushed(Ending::Interim),
+        flushed(Ending::Final(None)),
+        flushed(Ending::Final(Some(failures(8)))),
+        Flush {
+            next: next(5),
+            ..flushed(Ending::Final(None))
+        },
+        blocked_at_5(),
     ];
-    for (partition, (to, ending)) in (0..).zip(rows) {
+    for (partition, ours) in (0..).zip(rows) {
         History::Ours.make(bench, &consumer, partition).await;
-        let write = flush(&me(), next(5), next(to), &ending, NOW_MS);
-        let judge = |item: Option<&Cursor>| judge_flush(&me(), next(5), next(to), &ending, item);
-        write_twice(bench, &consumer, partition, &write, judge).await;
+        let judge = |item: Option<&Cursor>| judge_flush(&ours, item);
+        write_twice(bench, &consumer, partition, &flush(&ours), judge).await;
     }
 }
 
@@ -253,8 +253,8 @@ pub(crate) async fn a_pause_survives_every_write<B: Bench>(bench: &B) {
     assert!(item.paused);
     let writes = [
         claim(&Seen::Item(item), &our_claim()),
-        flushed(&Ending::Final),
-        release(&me()),
+        flush(&flushed(Ending::Final(None))),
+        release(&me(), None),
     ];
     for write in writes {
         assert_eq!(store.write(&consumer, 0, &write).await, Ok(Written::Applied));

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use kafka_consumer_lambda::claim::{
-    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, RunId, Set, flush, release,
+    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId, Set, flush, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -109,10 +109,10 @@ impl History {
             _ => apply(&raw(&claimed("me", OUR_UNTIL_MS))).await,
         }
         match self {
-            OursThenFlushed => apply(&flushed(&Ending::Interim)).await,
-            OursThenFinished => apply(&flushed(&Ending::Final)).await,
-            OursThenBlocked => apply(&flush(&me(), next(5), next(5), &Ending::Blocked(failures(5)), NOW_MS)).await,
-            OursThenReleased => apply(&release(&me())).await,
+            OursThenFlushed => apply(&flush(&flushed(Ending::Interim))).await,
+            OursThenFinished => apply(&flush(&flushed(Ending::Final(None)))).await,
+            OursThenBlocked => apply(&flush(&blocked_at_5())).await,
+            OursThenReleased => apply(&release(&me(), None)).await,
             OursThenPut => bench.put(consumer, partition, next(5)).await,
             OursThenMoved => bench.move_to(consumer, partition, next(2)).await,
             OursThenDeleted => bench.delete(consumer, partition).await,
@@ -167,9 +167,15 @@ pub(crate) fn raw(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.run.clone().map(Set::Run));
     sets.extend(cursor.claim_until_ms.map(Set::ClaimUntil));
     sets.extend(cursor.claim_to.map(Set::ClaimTo));
+    sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
-    let removes = vec![Attribute::ClaimUntil, Attribute::ClaimTo, Attribute::Failures];
+    let removes = vec![
+        Attribute::ClaimUntil,
+        Attribute::ClaimTo,
+        Attribute::ClaimChunk,
+        Attribute::Failures,
+    ];
     CursorWrite {
         conditions: vec![],
         sets,
@@ -201,18 +207,39 @@ pub(super) fn claimed(run: &str, until_ms: i64) -> Cursor {
     }
 }
 
+/// The time of the write after the claim.
+pub(super) const LATER_MS: i64 = NOW_MS + 1;
+
 /// An item of ours after the claim's end.
 pub(super) fn ended(offset: i64) -> Cursor {
     Cursor {
         run: Some(me()),
-        updated_at_ms: Some(NOW_MS),
+        updated_at_ms: Some(LATER_MS),
         ..Cursor::at(next(offset))
     }
 }
 
 /// Our flush from 5 to 8.
-pub(super) fn flushed(ending: &Ending) -> CursorWrite {
-    flush(&me(), next(5), next(8), ending, NOW_MS)
+pub(super) fn flushed(ending: Ending) -> Flush {
+    Flush {
+        run: me(),
+        left: Left {
+            next: next(5),
+            updated_at_ms: NOW_MS,
+        },
+        next: next(8),
+        care: None,
+        ending,
+        now_ms: LATER_MS,
+    }
+}
+
+/// Our last write with a record that failed at 5, where the cursor is.
+pub(super) fn blocked_at_5() -> Flush {
+    Flush {
+        next: next(5),
+        ..flushed(Ending::Final(Some(failures(5))))
+    }
 }
 
 pub(super) fn failures(offset: i64) -> Failures {

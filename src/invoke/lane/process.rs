@@ -1,5 +1,4 @@
-//! The records in hand: decode -> process -> settle, or try again, pass over,
-//! block.
+//! The records in hand: decode -> process -> settle.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -8,31 +7,18 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 
 use super::Lane;
-use crate::claim::{Failures, Seen};
 use crate::clock::Clock;
-use crate::config::OnFailure;
 use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
-/// How often a failure that may pass is tried within one run.
-const TRIES_IN_A_RUN: u32 = 3;
-
-/// The pause before the second try; each later one is four times as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The first pause between runs for a record that failed; each is twice the
-/// one before, up to [`LONGEST_BACK_OFF_MS`].
-const FIRST_BACK_OFF_MS: i64 = 60_000;
-const LONGEST_BACK_OFF_MS: i64 = 15 * 60_000;
-
-/// A stored error is for people to read; longer ones are cut.
-const LONGEST_ERROR: usize = 500;
-
 impl Lane {
     pub(super) async fn process<D: Seams>(&mut self, run: &Run<'_, D>, count: usize) {
+        if let Some(why) = self.condemnation() {
+            return self.give_up(run, why, true).await;
+        }
         let (good, undecodable) = self.decodable(run, count);
         let records: Vec<Record> = self.in_hand.iter().take(good).cloned().collect();
         let Some(chunk) = Chunk::new(records) else {
@@ -50,22 +36,25 @@ impl Lane {
         let ended = tokio::select! {
             biased;
             ended = work => ended,
-            () = tokio::time::sleep_until(run.stop.at.into()) => return self.unfinished(&chunk),
+            () = tokio::time::sleep_until(run.stop.at.into()) => {
+                let took = run.clock.now().saturating_duration_since(started);
+                return self.unfinished(run, &chunk, took);
+            }
             // Dropped by will: the chunk comes again in the next run.
             () = run.halted(Interrupt::Now) => return self.ledger.fail(),
         };
         let took = took_ms(started, run.clock.now());
-        let progress = match ended {
-            Ok(progress) => progress,
+        match ended {
+            Ok(progress) => self.come_to(run, &chunk, progress, took).await,
             Err(panic) => {
-                // Which record it was is unknown: from here on, one at a time.
-                self.ledger.measured(1, u64::MAX / 2);
-                Progress {
-                    settled: 0,
-                    stop: Some(Failure::Retry(format!("the handler panicked: {}", words(&*panic)))),
-                }
+                self.in_doubt(run, &chunk, format!("the handler panicked: {}", words(&*panic)))
+                    .await
             }
-        };
+        }
+    }
+
+    /// What a chunk came to.
+    async fn come_to<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, progress: Progress, took: u64) {
         let settled = progress.settled.min(chunk.len());
         self.settle(settled);
         if settled > 0 {
@@ -86,10 +75,22 @@ impl Lane {
             Some(failure) => self.failed(run, failure).await,
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let silent = "the handler settled nothing and gave no reason".to_owned();
-                self.failed(run, Failure::Retry(silent)).await;
+                self.in_doubt(run, chunk, silent).await;
             }
             None => {}
         }
+    }
+
+    /// The handler failed without a word on which record it was: no innocent
+    /// one may take the blame, so they are handed over one at a time.
+    async fn in_doubt<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, what: String) {
+        if chunk.len() == 1 {
+            return self.failed(run, Failure::Retry(what)).await;
+        }
+        let offset = chunk.records()[0].offset;
+        tracing::warn!(partition = %self.partition, offset, records = chunk.len(), error = what, "trying one by one");
+        self.outcome.failed_tries += 1;
+        self.ledger.measured(1, u64::MAX);
     }
 
     /// How many of the first `count` records can be decoded, and what is wrong
@@ -121,120 +122,16 @@ impl Lane {
             .drain(..count)
             .map(|record| record.size_bytes() as u64)
             .sum::<u64>();
+        self.on_to_the_next();
+    }
+
+    /// The first record in hand is settled or passed over.
+    pub(super) fn on_to_the_next(&mut self) {
         self.tries = 0;
-    }
-
-    /// How often the record at the cursor was tried, over all runs.
-    fn attempts(&self) -> u32 {
-        let Seen::Item(cursor) = &self.seen else {
-            return self.tries;
-        };
-        let before = cursor
-            .failures()
-            .filter(|failure| failure.offset == self.ledger.settled_at());
-        before.map_or(0, |failure| failure.attempts).saturating_add(self.tries)
-    }
-
-    /// The first record in hand failed: try again, pass it over, or stop here.
-    async fn failed<D: Seams>(&mut self, run: &Run<'_, D>, failure: Failure) {
-        self.tries += 1;
-        self.outcome.failed_tries += 1;
-        let Some(offset) = self.in_hand.front().map(|record| record.offset) else {
-            return self.fail(Error::new(
-                ErrorType::DestinationFailed,
-                format!("{}: {failure}", self.partition),
-            ));
-        };
-        let exhausted = self.attempts() >= run.config.max_attempts.get();
-        match failure {
-            Failure::Fatal(text) => {
-                let error = format!("the handler gave up at offset {offset} of {}: {text}", self.partition);
-                run.abort();
-                self.fail(Error::new(ErrorType::DestinationFailed, error));
-            }
-            Failure::Retry(text) => {
-                if self.tries < TRIES_IN_A_RUN && !exhausted {
-                    tracing::warn!(partition = %self.partition, offset, tries = self.tries, error = text, "trying again");
-                    run.pause(FIRST_PAUSE * 4_u32.pow(self.tries - 1)).await;
-                } else {
-                    self.give_up(run, offset, text, exhausted);
-                }
-            }
-            Failure::Poison(text) => self.give_up(run, offset, text, true),
+        if let Some(first) = self.in_hand.front() {
+            self.ledger.stand_at(first);
         }
     }
-
-    fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, offset: i64, text: String, policy_applies: bool) {
-        if run.config.on_failure == OnFailure::Skip && policy_applies {
-            tracing::warn!(partition = %self.partition, offset, error = text, "record skipped (ON_FAILURE=skip)");
-            if let Some(record) = self.in_hand.pop_front() {
-                self.ledger.settled(1, &record);
-            }
-            self.tries = 0;
-            self.outcome.skipped.push((offset, text));
-            return;
-        }
-        tracing::error!(partition = %self.partition, offset, error = text, "partition blocked");
-        let now_ms = run.clock.wall_ms();
-        let failures = Failures {
-            offset: self.ledger.settled_at(),
-            attempts: self.attempts(),
-            crashes: 0,
-            next_try_at_ms: Some(now_ms.saturating_add(self.back_off_ms())),
-            error: Some(cut(text)),
-        };
-        self.outcome.blocked = Some((offset, failures));
-        self.ledger.fail();
-    }
-
-    fn back_off_ms(&self) -> i64 {
-        let Seen::Item(cursor) = &self.seen else {
-            return FIRST_BACK_OFF_MS;
-        };
-        let still_there = cursor
-            .failures()
-            .filter(|failure| failure.offset == self.ledger.settled_at());
-        next_back_off_ms(
-            still_there.and_then(|failure| failure.next_try_at_ms),
-            cursor.updated_at_ms,
-        )
-    }
-
-    fn unfinished(&mut self, chunk: &Chunk) {
-        let records = chunk.records();
-        let (first, last) = (records[0].offset, records[records.len() - 1].offset);
-        self.fail(Error::new(
-            ErrorType::Timeout,
-            format!(
-                "the handler was not finished at the deadline with offsets {first} to {last} of {}. What was settled \
-                 before is stored, and these come again. Give the function more time, or make the handler faster",
-                self.partition
-            ),
-        ));
-    }
-}
-
-/// 1, 2, 4, 8, at most 15 minutes: twice what it was, which lies between the
-/// last failure's write and its next try.
-fn next_back_off_ms(next_try_at_ms: Option<i64>, written_at_ms: Option<i64>) -> i64 {
-    let before = next_try_at_ms
-        .zip(written_at_ms)
-        .map(|(next, written)| next.saturating_sub(written));
-    before.map_or(FIRST_BACK_OFF_MS, |before| {
-        before.saturating_mul(2).clamp(FIRST_BACK_OFF_MS, LONGEST_BACK_OFF_MS)
-    })
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > LONGEST_ERROR {
-        let end = (0..=LONGEST_ERROR)
-            .rev()
-            .find(|&i| text.is_char_boundary(i))
-            .unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 fn took_ms(started: Instant, ended: Instant) -> u64 {
@@ -247,31 +144,4 @@ fn words(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_that_fails_again_and_again_waits_1_2_4_8_and_then_15_minutes() {
-        let mut delays = vec![next_back_off_ms(None, None)];
-        for _ in 0..5 {
-            let written = 1_000_000;
-            delays.push(next_back_off_ms(
-                delays.last().map(|delay| written + delay),
-                Some(written),
-            ));
-        }
-        assert_eq!(
-            delays.iter().map(|ms| ms / 60_000).collect::<Vec<_>>(),
-            [1, 2, 4, 8, 15, 15]
-        );
-    }
-
-    #[test]
-    fn a_long_error_is_cut_between_characters() {
-        let text = cut("é".repeat(400));
-        assert!(text.len() <= LONGEST_ERROR + '…'.len_utf8() && text.ends_with('…'));
-    }
 }

@@ -52,6 +52,7 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::Run(run) => vec![(name::RUN, Some(text(run.as_str())))],
         Set::ClaimUntil(until_ms) => vec![(name::CLAIM_UNTIL, Some(number(*until_ms)))],
         Set::ClaimTo(end) => vec![(name::CLAIM_TO, Some(number(end.get())))],
+        Set::ClaimChunk(pace) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(pace.records().to_string())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
         Set::Failures(Failures {
             offset,
@@ -74,6 +75,7 @@ fn removed(attribute: Attribute) -> &'static [&'static str] {
     match attribute {
         Attribute::ClaimUntil => &[name::CLAIM_UNTIL],
         Attribute::ClaimTo => &[name::CLAIM_TO],
+        Attribute::ClaimChunk => &[name::CLAIM_CHUNK],
         Attribute::Failures => &[
             name::FAIL_OFFSET,
             name::ATTEMPTS,
@@ -125,6 +127,7 @@ impl Parts {
             Clause::NextIs(next) => self.equals(name::OFFSET, Some(number(next.last_processed()))),
             Clause::ClaimUntilIs(until_ms) => self.equals(name::CLAIM_UNTIL, until_ms.map(number)),
             Clause::RunIs(run) => self.equals(name::RUN, Some(text(run.as_str()))),
+            Clause::UpdatedAtIs(at_ms) => self.equals(name::UPDATED_AT, Some(number(*at_ms))),
             Clause::ClaimExists => format!("attribute_exists({})", self.path(name::CLAIM_UNTIL)),
         }
     }

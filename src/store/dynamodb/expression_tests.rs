@@ -6,7 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 
 use super::{Expression, of};
-use crate::claim::{self, Claim, Clause, Cursor, CursorWrite, Ending, Failures, RunId, Seen, Set};
+use crate::claim::{
+    self, Care, Claim, Clause, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Set,
+};
 use crate::record::NextOffset;
 use crate::store::Consumer;
 
@@ -27,7 +29,17 @@ fn n(number: &str) -> AttributeValue {
 
 #[test]
 fn a_flush_compares_and_sets_the_last_processed_offset() {
-    let write = claim::flush(&RunId::new("me"), next(5), next(8), &Ending::Final, 99);
+    let write = claim::flush(&Flush {
+        run: RunId::new("me"),
+        left: Left {
+            next: next(5),
+            updated_at_ms: 98,
+        },
+        next: next(8),
+        care: None,
+        ending: Ending::Final(None),
+        now_ms: 99,
+    });
     let Expression {
         update,
         condition,
@@ -36,17 +48,18 @@ fn a_flush_compares_and_sets_the_last_processed_offset() {
     } = of(&write, &consumer());
     assert_eq!(
         update.unwrap(),
-        "SET #offset = :offset, #updated_at = :updated_at REMOVE #attempts, #claim_to, #claim_until, #crashes, \
-         #error, #fail_offset, #next_try_at"
+        "SET #offset = :offset, #updated_at = :updated_at REMOVE #attempts, #claim_chunk, #claim_to, \
+         #claim_until, #crashes, #error, #fail_offset, #next_try_at"
     );
     assert_eq!(
         condition.unwrap(),
-        "#run = :if_2 AND #offset = :if_3 AND attribute_exists(#claim_until)"
+        "#run = :if_2 AND #offset = :if_3 AND #updated_at = :if_4 AND attribute_exists(#claim_until)"
     );
     assert_eq!(names["#offset"], "offset");
     assert_eq!(values[":offset"], n("7"));
     assert_eq!(values[":if_3"], n("4"));
     assert_eq!(values[":if_2"], AttributeValue::S("me".to_owned()));
+    assert_eq!(values[":if_4"], n("98"));
 }
 
 #[test]
@@ -108,6 +121,14 @@ fn any_run() -> impl Strategy<Value = RunId> {
     prop_oneof![Just("me"), Just("other")].prop_map(RunId::new)
 }
 
+fn any_pace() -> impl Strategy<Value = Pace> {
+    prop_oneof![Just(Pace::Small), Just(Pace::Single)]
+}
+
+fn any_care() -> impl Strategy<Value = Option<Care>> {
+    proptest::option::of((any_next(), any_pace()).prop_map(|(until, pace)| Care { until, pace }))
+}
+
 fn any_failures() -> impl Strategy<Value = Failures> {
     (
         any_next(),
@@ -131,9 +152,10 @@ prop_compose! {
         run in proptest::option::of(any_run()),
         claim_until_ms in proptest::option::of(0..200_i64),
         claim_to in proptest::option::of(any_next()),
+        claim_chunk in proptest::option::of(any_pace()),
         failure in proptest::option::of(any_failures()),
     ) -> Cursor {
-        Cursor { next, run, claim_until_ms, claim_to, failure, paused: false, updated_at_ms: None }
+        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, paused: false, updated_at_ms: None }
     }
 }
 
@@ -153,15 +175,26 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         });
     let ending = prop_oneof![
         Just(Ending::Interim),
-        Just(Ending::Final),
-        any_failures().prop_map(Ending::Blocked)
+        proptest::option::of(any_failures()).prop_map(Ending::Final)
     ];
-    let flushes = (any_run(), any_next(), any_next(), ending)
-        .prop_map(|(run, expected, next, ending)| claim::flush(&run, expected, next, &ending, 100));
+    let flushes =
+        (any_run(), any_next(), any_next(), any_care(), ending).prop_map(|(run, left, next, care, ending)| {
+            claim::flush(&Flush {
+                run,
+                left: Left {
+                    next: left,
+                    updated_at_ms: 99,
+                },
+                next,
+                care,
+                ending,
+                now_ms: 100,
+            })
+        });
     prop_oneof![
         claims,
         flushes,
-        any_run().prop_map(|run| claim::release(&run)),
+        (any_run(), any_care()).prop_map(|(run, care)| claim::release(&run, care)),
         any_next().prop_map(|start| claim::pin(start, 100)),
     ]
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{Cursor, Failures, RunId};
+use crate::claim::{Cursor, Failures, Pace, RunId};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -33,11 +33,13 @@ pub(super) mod name {
     pub(in super::super) const CLAIM_UNTIL: &str = "claim_until";
     /// N: the end that the claim's run planned to reach, exclusive.
     pub(in super::super) const CLAIM_TO: &str = "claim_to";
+    /// N: how many records are handed over at once, where care is due.
+    pub(in super::super) const CLAIM_CHUNK: &str = "claim_chunk";
     /// N: the failing record's own offset.
     pub(in super::super) const FAIL_OFFSET: &str = "fail_offset";
     /// N: how often that record was tried.
     pub(in super::super) const ATTEMPTS: &str = "attempts";
-    /// N: how many runs died there.
+    /// N: how many runs died with that record alone in their hands.
     pub(in super::super) const CRASHES: &str = "crashes";
     /// N: not before, in milliseconds since the epoch.
     pub(in super::super) const NEXT_TRY_AT: &str = "next_try_at";
@@ -83,7 +85,7 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
 /// | `offset` | refused | not a whole number, below -1, the last of the number range |
 /// | `topic`, `group_id` | no matter | not a string, or another than the consumer's |
 /// | `run`, `error` | none | not a string |
-/// | `claim_until`, `claim_to`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
+/// | `claim_until`, `claim_to`, `claim_chunk`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
 /// | `attempts`, `crashes` | 0 | the same, and above `u32` |
 /// | `paused` | no | not a BOOL |
 /// | `updated_at` | none | nothing: other programs write a text there, and it is only a hint |
@@ -99,6 +101,9 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
         run: fields.text(name::RUN)?.map(RunId::new),
         claim_until_ms: fields.number(name::CLAIM_UNTIL, TIME, not_negative)?,
         claim_to: fields.number(name::CLAIM_TO, OFFSET, NextOffset::new)?,
+        claim_chunk: fields.number(name::CLAIM_CHUNK, COUNT, |records| {
+            u64::try_from(records).ok().map(Pace::of)
+        })?,
         failure: fields.failures()?,
         paused: fields.flag(name::PAUSED)?,
         updated_at_ms: match item.get(name::UPDATED_AT) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::expression;
 use super::{Item, Place, partition, read};
-use crate::claim::{Attribute, Cursor, CursorWrite, Failures, RunId, Set};
+use crate::claim::{Attribute, Cursor, CursorWrite, Failures, Pace, RunId, Set};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -148,6 +148,7 @@ fn a_bad_attribute_is_refused_by_name_with_what_was_found_and_what_belongs_there
         ),
         ("attempts", n("4294967296"), whole),
         ("crashes", s("1"), whole),
+        ("claim_chunk", n("-1"), whole),
         ("next_try_at", n("-5"), whole),
         ("next_try_at", AttributeValue::Ns(vec![]), "next_try_at is a set"),
         (
@@ -223,11 +224,12 @@ proptest! {
         run in proptest::option::of("[a-z0-9-]{1,40}"),
         claim_until_ms in proptest::option::of(0..=i64::MAX),
         claim_to in proptest::option::of(any_next()),
+        claim_chunk in proptest::option::of(prop_oneof![Just(Pace::Small), Just(Pace::Single)]),
         failure in proptest::option::of(any_failures()),
         updated_at_ms in proptest::option::of(any::<i64>()),
     ) {
         let run = run.map(RunId::new);
-        let cursor = Cursor { next, run, claim_until_ms, claim_to, failure, paused: false, updated_at_ms };
+        let cursor = Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, paused: false, updated_at_ms };
         let written = expression::of(&write_all(&cursor), &consumer());
         let item: Item = written.values.into_iter().map(|(name, value)| (name[1..].to_owned(), value)).collect();
         prop_assert_eq!(read_item(&item), Ok(cursor));
@@ -239,9 +241,15 @@ fn write_all(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.run.clone().map(Set::Run));
     sets.extend(cursor.claim_until_ms.map(Set::ClaimUntil));
     sets.extend(cursor.claim_to.map(Set::ClaimTo));
+    sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
-    let removes = vec![Attribute::ClaimUntil, Attribute::ClaimTo, Attribute::Failures];
+    let removes = vec![
+        Attribute::ClaimUntil,
+        Attribute::ClaimTo,
+        Attribute::ClaimChunk,
+        Attribute::Failures,
+    ];
     CursorWrite {
         conditions: vec![],
         sets,

@@ -1,7 +1,7 @@
 //! Every small item against every write: the verdict says what the store did.
 
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, Ending, Failures, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush,
+    Claim, Cursor, Ending, Failures, Flush, Left, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush,
 };
 use kafka_consumer_lambda::store::Written;
 
@@ -10,6 +10,8 @@ use super::{NOW_MS, next, write};
 const EXPECTED: i64 = 5;
 const NEW: i64 = 8;
 const OTHER: i64 = 2;
+/// The time that our write before this one bears.
+const LEFT_MS: i64 = NOW_MS - 5;
 const OUR_UNTIL: Option<i64> = Some(NOW_MS + 70_000);
 const OTHER_UNTIL: Option<i64> = Some(NOW_MS + 50_000);
 
@@ -27,11 +29,14 @@ fn items() -> Vec<Option<Cursor>> {
     for at in [EXPECTED, NEW, OTHER] {
         for run in [None, Some(us()), Some(other())] {
             for claim_until_ms in [None, OUR_UNTIL, OTHER_UNTIL] {
-                items.push(Some(Cursor {
-                    run: run.clone(),
-                    claim_until_ms,
-                    ..Cursor::at(next(at))
-                }));
+                for updated_at_ms in [None, Some(LEFT_MS), Some(NOW_MS)] {
+                    items.push(Some(Cursor {
+                        run: run.clone(),
+                        claim_until_ms,
+                        updated_at_ms,
+                        ..Cursor::at(next(at))
+                    }));
+                }
             }
         }
     }
@@ -39,32 +44,44 @@ fn items() -> Vec<Option<Cursor>> {
 }
 
 fn blocked() -> Ending {
-    Ending::Blocked(Failures {
+    Ending::Final(Some(Failures {
         offset: next(NEW),
         attempts: 1,
         ..Failures::default()
-    })
+    }))
 }
 
 /// Each ending with a cursor that moves; and those that can leave it where it is.
-fn flushes() -> Vec<(i64, Ending)> {
-    vec![
+fn flushes() -> Vec<Flush> {
+    let endings = [
         (NEW, Ending::Interim),
-        (NEW, Ending::Final),
+        (NEW, Ending::Final(None)),
         (NEW, blocked()),
-        (EXPECTED, Ending::Final),
+        (EXPECTED, Ending::Final(None)),
         (EXPECTED, blocked()),
-    ]
+    ];
+    let flush = |(to, ending)| Flush {
+        run: us(),
+        left: Left {
+            next: next(EXPECTED),
+            updated_at_ms: LEFT_MS,
+        },
+        next: next(to),
+        care: None,
+        ending,
+        now_ms: NOW_MS,
+    };
+    endings.map(flush).into()
 }
 
 #[test]
 fn a_flush_is_judged_by_what_the_store_did_with_it() {
     for item in items() {
-        for (to, ending) in flushes() {
-            let judge = |item: Option<&Cursor>| judge_flush(&us(), next(EXPECTED), next(to), &ending, item);
-            let (written, after) = write(item.clone(), &flush(&us(), next(EXPECTED), next(to), &ending, NOW_MS));
+        for ours in flushes() {
+            let judge = |item: Option<&Cursor>| judge_flush(&ours, item);
+            let (written, after) = write(item.clone(), &flush(&ours));
             let verdict = judge(item.as_ref());
-            let context = format!("to {to}, {ending:?}: {item:?}");
+            let context = format!("{ours:?}: {item:?}");
             if written == Written::Applied {
                 assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
                 assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
@@ -77,7 +94,9 @@ fn a_flush_is_judged_by_what_the_store_did_with_it() {
                 Some(Cursor { run: Some(run), .. }) if *run != us() => Verdict::TakenOver { by: run.clone() },
                 // What the write would have left: a claim only by an interim flush.
                 Some(item)
-                    if item.next == next(to) && item.claim_until_ms.is_some() == matches!(ending, Ending::Interim) =>
+                    if item.next == ours.next
+                        && item.updated_at_ms == Some(NOW_MS)
+                        && item.claim_until_ms.is_some() == matches!(ours.ending, Ending::Interim) =>
                 {
                     Verdict::Applied
                 }
@@ -132,11 +151,10 @@ fn a_claim_is_judged_by_what_the_store_did_with_it() {
 #[test]
 fn a_write_that_was_made_is_never_made_again() {
     for item in items() {
-        for (to, ending) in flushes() {
-            let flush = flush(&us(), next(EXPECTED), next(to), &ending, NOW_MS);
-            let (_, once) = write(item.clone(), &flush);
-            let (again, twice) = write(once.clone(), &flush);
-            assert!(matches!(again, Written::Refused(_)), "to {to}, {ending:?}: {item:?}");
+        for ours in flushes() {
+            let (_, once) = write(item.clone(), &flush(&ours));
+            let (again, twice) = write(once.clone(), &flush(&ours));
+            assert!(matches!(again, Written::Refused(_)), "{ours:?}: {item:?}");
             assert_eq!(once, twice);
         }
     }

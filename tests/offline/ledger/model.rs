@@ -1,5 +1,6 @@
 //! The ledger against a model that keeps every record and adds up nothing.
 
+use kafka_consumer_lambda::claim::{Care, Pace};
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record};
 use proptest::prelude::*;
@@ -30,7 +31,10 @@ struct World {
     log: Vec<Record>,
     from: NextOffset,
     to: NextOffset,
-    care: Option<(NextOffset, u32)>,
+    care: Option<Care>,
+    /// Whether the item as it is stored speaks of care.
+    stored_care: bool,
+    singles: usize,
     delivered: usize,
     settled: usize,
     /// Nothing more will be delivered.
@@ -48,10 +52,12 @@ impl World {
         self.delivered - self.settled
     }
 
-    /// Where the cursor may stand: behind the settled records, or at the end
-    /// once nothing is left before it.
+    /// Where the cursor may stand: at the first record in hand, behind the
+    /// settled ones, or at the end once nothing is left before it.
     fn may_stand_at(&self) -> NextOffset {
-        if self.all_delivered && self.in_hand() == 0 {
+        if self.in_hand() > 0 {
+            next(self.log[self.settled].offset)
+        } else if self.all_delivered {
             self.to.max(self.from)
         } else {
             self.log[..self.settled]
@@ -60,10 +66,10 @@ impl World {
         }
     }
 
-    fn careful(&self) -> Option<u32> {
-        self.care
-            .filter(|(until, _)| self.may_stand_at() < *until)
-            .map(|(_, crashes)| crashes)
+    fn careful(&self) -> Option<Pace> {
+        let care = self.care.filter(|care| self.may_stand_at() < care.until)?;
+        let is_single = care.pace == Pace::Single && self.singles < 128;
+        Some(if is_single { Pace::Single } else { Pace::Small })
     }
 
     fn check(&mut self) {
@@ -86,7 +92,7 @@ impl World {
 
     fn check_step(&self, stop: bool, settled_at: NextOffset) {
         let unwritten = settled_at != self.stored;
-        let flush_due = unwritten && (self.careful().is_some() || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
+        let flush_due = unwritten && (self.stored_care || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
         let next = self.ledger.step(stop, self.now_ms);
         let fits = match next {
             Step::Stop(Stop::Failed) => self.failed,
@@ -108,8 +114,8 @@ impl World {
     fn largest_chunk(&self) -> usize {
         match self.careful() {
             None => LARGEST_CHUNK,
-            Some(1) => 128,
-            Some(_) => 1,
+            Some(Pace::Small) => 128,
+            Some(Pace::Single) => 1,
         }
     }
 
@@ -138,6 +144,10 @@ impl World {
                 self.settled += count.clamp(1, most);
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
+                self.singles += count.clamp(1, most);
+                if self.in_hand() > 0 {
+                    self.ledger.stand_at(&self.log[self.settled]);
+                }
             }
             Step::Flush => self.flush(),
             Step::Stop(_) => {}
@@ -164,6 +174,7 @@ impl World {
     fn flush(&mut self) {
         self.ledger.flushed(self.now_ms);
         self.stored = self.may_stand_at();
+        self.stored_care = self.careful().is_some();
         self.flushed_at_ms = self.now_ms;
     }
 }
@@ -189,16 +200,19 @@ prop_compose! {
         steps in proptest::collection::vec(prop_oneof![9 => Just(1), 1 => 1..6_i64], 0..300),
         length in 0..400_i64,
         share in prop_oneof![0..50_u64, Just(1_000_000)],
-        care in proptest::option::of((0..400_i64, 1..4_u32)),
+        care in proptest::option::of((0..400_i64, any::<bool>())),
     ) -> World {
         let offsets = steps.iter().scan(from - 1, |last, step| { *last += step; Some(*last) });
         let stored = next(if is_jump { stored } else { from });
         let (from, to) = (next(from), next(from + length));
-        let care = care.map(|(until, crashes)| (next(until), crashes));
+        let care = care.map(|(until, is_single)| Care {
+            until: next(until),
+            pace: if is_single { Pace::Single } else { Pace::Small },
+        });
         World {
             ledger: Ledger::new(stored, (from, to), share, care, 0),
             log: offsets.map(record).collect(),
-            from, to, care, share, stored,
+            from, to, care, share, stored, stored_care: care.is_some(), singles: 0,
             delivered: 0, settled: 0, all_delivered: from >= to,
             flushed_at_ms: 0, now_ms: 0, failed: false, seen_settled: from,
         }

@@ -1,0 +1,169 @@
+//! What an item of the table says, and what it says of the runs before.
+
+use crate::claim::{LONGEST_BELIEVED_MS, RunId};
+use crate::record::NextOffset;
+
+/// What an item of the table says, once read and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The next offset to read.
+    pub next: NextOffset,
+    /// The run that wrote the item last, if a run did.
+    pub run: Option<RunId>,
+    /// Until when the claim holds, in milliseconds since the epoch; `None`: no claim.
+    pub claim_until_ms: Option<i64>,
+    /// The end that the claim's run had planned to reach.
+    pub claim_to: Option<NextOffset>,
+    /// How many records the claim's run handed over at once, where it was careful.
+    pub claim_chunk: Option<Pace>,
+    /// What failed at `fail_offset`; counts only while that is the next offset.
+    pub failure: Option<Failures>,
+    /// Whether runs must leave this partition alone.
+    pub paused: bool,
+    /// When a run wrote the item last, in milliseconds since the epoch.
+    pub updated_at_ms: Option<i64>,
+}
+
+/// What is remembered of failures at one offset. It counts only while it names
+/// the next offset to read, so moving a cursor resets it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failures {
+    /// The record that failed.
+    pub offset: NextOffset,
+    /// How often that record was tried, over all runs.
+    pub attempts: u32,
+    /// How many runs died with that record alone in their hands.
+    pub crashes: u32,
+    /// Not before this time may it be tried again, in milliseconds since the epoch.
+    pub next_try_at_ms: Option<i64>,
+    /// What was wrong at the last attempt. Never a record's value.
+    pub error: Option<String>,
+}
+
+/// How many records a careful run hands over at once; it writes the cursor
+/// after each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// Up to [`SMALL_CHUNK`]: how much it must be repeated is bounded.
+    Small,
+    /// One: if the run dies, that record was in its hands and no other.
+    Single,
+}
+
+/// A 32nd of the largest chunk.
+pub const SMALL_CHUNK: usize = 128;
+
+impl Pace {
+    /// How many records that is at most.
+    #[must_use]
+    pub fn records(self) -> usize {
+        match self {
+            Self::Small => SMALL_CHUNK,
+            Self::Single => 1,
+        }
+    }
+
+    /// The pace that a stored number stands for.
+    #[must_use]
+    pub fn of(records: u64) -> Self {
+        if records <= 1 { Self::Single } else { Self::Small }
+    }
+}
+
+/// Care is due up to an offset, because an earlier run died before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Care {
+    /// The end that the dead run had planned to reach; exclusive.
+    pub until: NextOffset,
+    /// How many records are handed over at once.
+    pub pace: Pace,
+}
+
+/// What a run takes over from those that died before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Legacy {
+    /// The care that is due.
+    pub care: Option<Care>,
+    /// How many runs died with the record at the cursor alone in their hands.
+    pub crashes: u32,
+    /// Whether the last of them was the run whose claim is taken over.
+    pub just_died: bool,
+}
+
+/// Who holds a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody.
+    Free,
+    /// A live run, until `until_ms` (since the epoch).
+    Held {
+        /// The claim's end, in milliseconds since the epoch.
+        until_ms: i64,
+    },
+    /// A run that ended without a last write.
+    Expired,
+}
+
+impl Cursor {
+    /// A cursor at `next` with nothing else on its item.
+    #[must_use]
+    pub fn at(next: NextOffset) -> Self {
+        Self {
+            next,
+            ..Self::default()
+        }
+    }
+
+    /// The failures that still count: those that name the next offset.
+    #[must_use]
+    pub fn failures(&self) -> Option<&Failures> {
+        self.failure.as_ref().filter(|failure| failure.offset == self.next)
+    }
+
+    /// Who holds the partition at `now_ms`.
+    ///
+    /// | `claim_until` | standing |
+    /// |---|---|
+    /// | none | free |
+    /// | more than 16 minutes ahead | free: no run lasts that long |
+    /// | ahead | held |
+    /// | now or before | expired: its run died, or was frozen |
+    #[must_use]
+    pub fn standing(&self, now_ms: i64) -> Standing {
+        match self.claim_until_ms {
+            None => Standing::Free,
+            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => Standing::Free,
+            Some(until_ms) if until_ms > now_ms => Standing::Held { until_ms },
+            Some(_) => Standing::Expired,
+        }
+    }
+
+    /// What a run that claims the partition at `now_ms` takes over.
+    ///
+    /// | the claim | its chunk | care until `claim_to` | crashes at the cursor |
+    /// |---|---|---|---|
+    /// | none | any | as its chunk says | as counted |
+    /// | expired | any size | small | as counted |
+    /// | expired | small | single | as counted |
+    /// | expired | single | single | one more |
+    ///
+    /// A single record is in the run's hands only once the cursor stands at
+    /// it: so the crash is that record's, and no other's.
+    #[must_use]
+    pub fn legacy(&self, now_ms: i64) -> Legacy {
+        let died = self.standing(now_ms) == Standing::Expired;
+        let pace = match (died, self.claim_chunk) {
+            (false, pace) => pace,
+            (true, None) => Some(Pace::Small),
+            (true, Some(_)) => Some(Pace::Single),
+        };
+        let until = self.claim_to.filter(|until| *until > self.next);
+        let counted = self.failures().map_or(0, |failure| failure.crashes);
+        let just_died = died && self.claim_chunk == Some(Pace::Single);
+        Legacy {
+            care: until.zip(pace).map(|(until, pace)| Care { until, pace }),
+            crashes: counted.saturating_add(u32::from(just_died)),
+            just_died,
+        }
+    }
+}

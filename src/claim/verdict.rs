@@ -1,0 +1,79 @@
+//! What a refused or unanswered write means, by the item that is there.
+
+use crate::claim::{Claim, Cursor, Ending, Flush, RunId, Seen};
+
+/// What became of a write, seen from the item that was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The item holds what was written: an earlier try had been applied.
+    Applied,
+    /// The item is still as it was before the write, so the write can be made again.
+    NotApplied,
+    /// The item was changed or deleted by hand, or another run was faster.
+    Edited {
+        /// Until when another run holds it, in milliseconds since the epoch.
+        until_ms: Option<i64>,
+    },
+    /// Another run took the claim over.
+    TakenOver {
+        /// The other run.
+        by: RunId,
+    },
+}
+
+/// What a refused or unanswered [`claim`](crate::claim::claim) means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | our run and our `claim_until` | applied |
+/// | exactly as it was seen | not applied |
+/// | anything else | edited: a lost race, or an operator's change |
+#[must_use]
+pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict {
+    match (now, seen) {
+        (Some(item), _) if item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms) => {
+            Verdict::Applied
+        }
+        (None, Seen::Nothing { .. }) => Verdict::NotApplied,
+        (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
+            Verdict::NotApplied
+        }
+        (item, _) => Verdict::Edited {
+            until_ms: item.and_then(|item| item.claim_until_ms),
+        },
+    }
+}
+
+/// What a refused or unanswered [`flush`](crate::claim::flush) means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | none | edited: deleted, and never brought back |
+/// | no run | edited |
+/// | another run | taken over |
+/// | our run, with the offset, the time and the claim that the flush writes | applied |
+/// | our run, as it was left, the claim still there | not applied |
+/// | anything else | edited |
+#[must_use]
+pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
+    let Some(item) = now else {
+        return Verdict::Edited { until_ms: None };
+    };
+    let Some(run) = &item.run else {
+        return Verdict::Edited {
+            until_ms: item.claim_until_ms,
+        };
+    };
+    if *run != flush.run {
+        return Verdict::TakenOver { by: run.clone() };
+    }
+    let stands_at = |next, updated_at_ms| item.next == next && item.updated_at_ms == Some(updated_at_ms);
+    let is_claimed = item.claim_until_ms.is_some();
+    if stands_at(flush.next, flush.stamp_ms()) && is_claimed == (flush.ending == Ending::Interim) {
+        Verdict::Applied
+    } else if stands_at(flush.left.next, flush.left.updated_at_ms) && is_claimed {
+        Verdict::NotApplied
+    } else {
+        Verdict::Edited { until_ms: None }
+    }
+}

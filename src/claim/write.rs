@@ -1,0 +1,66 @@
+//! Conditional writes as data: what must be so, what is set, what is removed.
+
+use crate::claim::{Failures, Pace, RunId};
+use crate::record::NextOffset;
+
+/// One conditional write of one item: all clauses hold, or nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorWrite {
+    /// What must be so.
+    pub conditions: Vec<Clause>,
+    /// What is set.
+    pub sets: Vec<Set>,
+    /// What is removed.
+    pub removes: Vec<Attribute>,
+}
+
+/// One clause of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clause {
+    /// There is no item.
+    ItemMissing,
+    /// The cursor stands here.
+    NextIs(NextOffset),
+    /// `claim_until` is exactly this; `None`: there is none.
+    ClaimUntilIs(Option<i64>),
+    /// The item was last written by this run.
+    RunIs(RunId),
+    /// There is a claim.
+    ClaimExists,
+    /// The item's last write by a run bears this time.
+    UpdatedAtIs(i64),
+}
+
+/// One attribute with its new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Set {
+    /// The cursor.
+    Next(NextOffset),
+    /// `topic` and `group_id`, which settle what an ambiguous key means.
+    Identity,
+    /// The run that writes.
+    Run(RunId),
+    /// The claim's end, in milliseconds since the epoch.
+    ClaimUntil(i64),
+    /// The end that the run plans to reach, or up to which care is due.
+    ClaimTo(NextOffset),
+    /// How many records are handed over at once.
+    ClaimChunk(Pace),
+    /// What failed, where and how often.
+    Failures(Failures),
+    /// When this was written, in milliseconds since the epoch.
+    UpdatedAt(i64),
+}
+
+/// What can be removed from an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// The claim's end: the claim itself.
+    ClaimUntil,
+    /// The planned end.
+    ClaimTo,
+    /// The size of chunks: no care is due.
+    ClaimChunk,
+    /// All that is remembered of failures.
+    Failures,
+}

@@ -1,0 +1,85 @@
+//! Records that kill the process, or that take all of its time.
+//!
+//! | the record at the cursor, after MAX_ATTEMPTS deaths with it alone | what is done |
+//! |---|---|
+//! | `ON_FAILURE=halt`, its run has just died | blocked, and tried again alone after the back-off |
+//! | `ON_FAILURE=halt`, the back-off is over | tried again alone |
+//! | another `ON_FAILURE` | passed over as it says, without another try |
+//! | another `ON_FAILURE`, and as many runs died of that | blocked |
+
+use std::time::Duration;
+
+use super::Lane;
+use crate::claim::{Failures, Pace};
+use crate::config::OnFailure;
+use crate::error::{Error, ErrorType};
+use crate::invoke::{Run, Seams};
+use crate::record::Chunk;
+
+impl Lane {
+    /// What is to be done about the runs that died here, before anything is read.
+    pub(super) fn judge_crashes<D: Seams>(&mut self, run: &Run<'_, D>) {
+        let most = run.config.max_attempts.get();
+        let crashes = self.legacy.crashes;
+        if crashes < most {
+            return;
+        }
+        let passing_over = run.config.on_failure != OnFailure::Halt;
+        let fatal_anyway = crashes >= most.saturating_mul(2);
+        if passing_over && !(self.legacy.just_died && fatal_anyway) {
+            self.condemned = true;
+        } else if self.legacy.just_died {
+            self.block(run, died(crashes));
+        }
+    }
+
+    /// Why the first record in hand is not handed over, if it must not be.
+    pub(super) fn condemnation(&mut self) -> Option<String> {
+        let first = self.in_hand.front()?.offset;
+        // Another record there, and the one that killed is gone from the log.
+        self.condemned &= first == self.seen.stored().get();
+        self.condemned.then(|| died(self.legacy.crashes))
+    }
+
+    /// How many runs died, or ran out of time, with the record at the cursor alone.
+    pub(super) fn crashes(&self) -> u32 {
+        if self.ledger.settled_at() == self.seen.stored() {
+            self.legacy.crashes
+        } else {
+            0
+        }
+    }
+
+    /// The time was over before the handler was: next time with more care. A
+    /// record that had the time to itself is to blame.
+    pub(super) fn unfinished<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, took: Duration) {
+        let alone = self.ledger.care().is_some_and(|care| care.pace == Pace::Single);
+        self.ledger.take_more_care();
+        self.outcome.failed_tries += 1;
+        if alone && took * 3 >= run.whole_time() {
+            let crashes = self.crashes().saturating_add(1);
+            self.legacy.crashes = crashes;
+            if run.config.on_failure == OnFailure::Halt && crashes >= run.config.max_attempts.get() {
+                return self.block(run, died(crashes));
+            }
+            self.remember = Some(Failures {
+                crashes,
+                ..self.failures_so_far()
+            });
+        }
+        let records = chunk.records();
+        let (first, last) = (records[0].offset, records[records.len() - 1].offset);
+        self.fail(Error::new(
+            ErrorType::Timeout,
+            format!(
+                "the handler was not finished at the deadline with offsets {first} to {last} of {}. What was settled \
+                 before is stored, and these come again. Give the function more time, or make the handler faster",
+                self.partition
+            ),
+        ));
+    }
+}
+
+fn died(crashes: u32) -> String {
+    format!("{crashes} runs died, or ran out of time, with this record alone in the handler's hands")
+}

@@ -1,0 +1,172 @@
+//! A record that failed: try it again, pass it over, or stop here.
+
+use std::time::Duration;
+
+use super::Lane;
+use crate::claim::{Failures, Seen};
+use crate::clock::Clock;
+use crate::config::OnFailure;
+use crate::error::{Error, ErrorType};
+use crate::invoke::{Run, Seams};
+use crate::processor::Failure;
+
+/// How often a failure that may pass is tried within one run.
+const TRIES_IN_A_RUN: u32 = 3;
+
+/// The pause before the second try; each later one is four times as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The first pause between runs for a record that failed; each is twice the
+/// one before, up to [`LONGEST_BACK_OFF_MS`].
+const FIRST_BACK_OFF_MS: i64 = 60_000;
+const LONGEST_BACK_OFF_MS: i64 = 15 * 60_000;
+
+/// A stored error is for people to read; longer ones are cut.
+const LONGEST_ERROR: usize = 500;
+
+impl Lane {
+    /// How often the record at the cursor was tried, over all runs.
+    pub(super) fn attempts(&self) -> u32 {
+        let before = self.failures_so_far();
+        before.attempts.saturating_add(before.crashes)
+    }
+
+    /// What is known of the record at the cursor, this run's tries included.
+    pub(super) fn failures_so_far(&self) -> Failures {
+        let here = self.ledger.settled_at();
+        let stored = match &self.seen {
+            Seen::Item(cursor) => cursor.failures().filter(|failure| failure.offset == here),
+            Seen::Nothing { .. } => None,
+        };
+        let attempts = stored.map_or(0, |failure| failure.attempts);
+        Failures {
+            offset: here,
+            attempts: attempts.saturating_add(self.tries),
+            crashes: self.crashes(),
+            ..stored.cloned().unwrap_or_default()
+        }
+    }
+
+    /// The first record in hand failed: try again, pass it over, or stop here.
+    pub(super) async fn failed<D: Seams>(&mut self, run: &Run<'_, D>, failure: Failure) {
+        self.tries += 1;
+        self.outcome.failed_tries += 1;
+        let offset = self.ledger.settled_at();
+        let exhausted = self.attempts() >= run.config.max_attempts.get();
+        match failure {
+            Failure::Fatal(text) => {
+                let error = format!("the handler gave up at offset {offset} of {}: {text}", self.partition);
+                run.abort();
+                self.fail(Error::new(ErrorType::DestinationFailed, error));
+            }
+            Failure::Retry(text) => {
+                if self.tries < TRIES_IN_A_RUN && !exhausted {
+                    tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries, error = text, "trying again");
+                    run.pause(FIRST_PAUSE * 4_u32.pow(self.tries - 1)).await;
+                } else {
+                    self.give_up(run, text, exhausted).await;
+                }
+            }
+            Failure::Poison(text) => self.give_up(run, text, true).await,
+        }
+    }
+
+    pub(super) async fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, text: String, policy_applies: bool) {
+        match &run.config.on_failure {
+            OnFailure::Skip if policy_applies => self.pass_over(text),
+            _ => self.block(run, text),
+        }
+    }
+
+    fn pass_over(&mut self, text: String) {
+        let Some(record) = self.in_hand.pop_front() else { return };
+        tracing::warn!(partition = %self.partition, offset = record.offset, error = text, "record skipped (ON_FAILURE=skip)");
+        self.ledger.settled(1, &record);
+        self.on_to_the_next();
+        self.outcome.skipped.push((record.offset, text));
+    }
+
+    /// Nothing is read here any more until the record can be tried again.
+    pub(super) fn block<D: Seams>(&mut self, run: &Run<'_, D>, text: String) {
+        let offset = self.ledger.settled_at();
+        tracing::error!(partition = %self.partition, offset = offset.get(), error = text, "partition blocked");
+        let failures = Failures {
+            next_try_at_ms: Some(run.clock.wall_ms().saturating_add(self.back_off_ms(run))),
+            error: Some(cut(text)),
+            ..self.failures_so_far()
+        };
+        self.remember = Some(failures.clone());
+        self.outcome.blocked = Some(failures);
+        self.ledger.fail();
+    }
+
+    fn back_off_ms<D: Seams>(&self, run: &Run<'_, D>) -> i64 {
+        // Each run that died wrote the item when it took it over: the times on it say nothing.
+        let deaths = self.crashes().saturating_sub(run.config.max_attempts.get());
+        let Seen::Item(cursor) = &self.seen else {
+            return FIRST_BACK_OFF_MS;
+        };
+        let still_there = cursor
+            .failures()
+            .filter(|failure| failure.offset == self.ledger.settled_at());
+        next_back_off_ms(
+            still_there.and_then(|failure| failure.next_try_at_ms),
+            cursor.updated_at_ms,
+        )
+        .max(doubled(FIRST_BACK_OFF_MS, deaths))
+    }
+}
+
+fn doubled(ms: i64, times: u32) -> i64 {
+    ms.saturating_mul(1 << times.min(10)).min(LONGEST_BACK_OFF_MS)
+}
+
+/// 1, 2, 4, 8, at most 15 minutes: twice what it was, which lies between the
+/// last failure's write and its next try.
+fn next_back_off_ms(next_try_at_ms: Option<i64>, written_at_ms: Option<i64>) -> i64 {
+    let before = next_try_at_ms
+        .zip(written_at_ms)
+        .map(|(next, written)| next.saturating_sub(written));
+    before.map_or(FIRST_BACK_OFF_MS, |before| {
+        before.saturating_mul(2).clamp(FIRST_BACK_OFF_MS, LONGEST_BACK_OFF_MS)
+    })
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_ERROR {
+        let end = (0..=LONGEST_ERROR)
+            .rev()
+            .find(|&i| text.is_char_boundary(i))
+            .unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_fails_again_and_again_waits_1_2_4_8_and_then_15_minutes() {
+        let mut delays = vec![next_back_off_ms(None, None)];
+        for _ in 0..5 {
+            let written = 1_000_000;
+            delays.push(next_back_off_ms(
+                delays.last().map(|delay| written + delay),
+                Some(written),
+            ));
+        }
+        assert_eq!(
+            delays.iter().map(|ms| ms / 60_000).collect::<Vec<_>>(),
+            [1, 2, 4, 8, 15, 15]
+        );
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let text = cut("é".repeat(400));
+        assert!(text.len() <= LONGEST_ERROR + '…'.len_utf8() && text.ends_with('…'));
+    }
+}
