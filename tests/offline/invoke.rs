@@ -3,13 +3,14 @@
 
 mod handler;
 mod hostile;
+mod killer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::claim::{Cursor, CursorWrite};
-use kafka_consumer_lambda::clock::{Deadline, SystemClock};
+use kafka_consumer_lambda::clock::{Clock, Deadline, SystemClock};
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::Error;
@@ -106,16 +107,27 @@ impl World {
         processor: P,
         seconds: u64,
     ) -> (Value, Duration) {
+        self.run_at(config, source, processor, SystemClock, seconds).await
+    }
+
+    async fn run_at<K: Source, P: Processor, C: Clock>(
+        &self,
+        config: Config,
+        source: K,
+        processor: P,
+        clock: C,
+        seconds: u64,
+    ) -> (Value, Duration) {
+        let deadline = Deadline::after(Duration::from_secs(seconds), &clock);
         let parts = Parts {
             config: Arc::new(config),
             store: &self.table,
             source,
             processor,
-            clock: SystemClock,
+            clock,
         };
         let (_sender, interrupt) = watch::channel(Interrupt::No);
         let started = Instant::now();
-        let deadline = Deadline::after(Duration::from_secs(seconds), &SystemClock);
         let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt)
             .await
             .expect("a run always has a report");

@@ -1,0 +1,320 @@
+//! Records that kill the process, or never end: found, and treated as the policy says.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use kafka_consumer_lambda::claim::{MARGIN_MS, Pace};
+use kafka_consumer_lambda::clock::{Clock, SystemClock};
+use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
+use kafka_consumer_lambda::record::Chunk;
+use kafka_consumer_lambda::source::kafka::KafkaSource;
+use kafka_consumer_lambda::{Failure, Record, each};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::{Seen, World};
+
+/// How long a run may take, in seconds.
+const SECONDS: u64 = 20;
+const KILLER: (i32, i64) = (1, 17);
+
+/// A wall clock that a test moves on, beside the machine's own monotonic one.
+#[derive(Clone, Default)]
+struct LateClock(Arc<AtomicI64>);
+
+impl Clock for LateClock {
+    fn now(&self) -> Instant {
+        SystemClock.now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        SystemClock.wall_ms() + self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl LateClock {
+    fn pass(&self, seconds: u64) {
+        self.0
+            .fetch_add(i64::try_from(seconds * 1_000).expect("seconds"), Ordering::SeqCst);
+    }
+
+    /// Until every claim of the runs so far has ended.
+    fn pass_all_claims(&self) {
+        self.pass(SECONDS + u64::try_from(MARGIN_MS / 1_000).expect("positive") + 1);
+    }
+}
+
+/// A process that dies when it handles one record, until the handler is corrected.
+#[derive(Clone, Default)]
+struct Deadly {
+    seen: [Seen; 3],
+    died: Arc<Notify>,
+    corrected: Arc<AtomicBool>,
+}
+
+impl Processor for Deadly {
+    /// Whole chunks: which record it was is nothing that a dead process could tell.
+    async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
+        let at = |record: &Record| (record.partition.partition, record.offset);
+        if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == KILLER) {
+            self.died.notify_one();
+            pending::<()>().await;
+        }
+        for record in chunk.records() {
+            self.seen[usize::try_from(record.partition.partition).expect("small")].note(record.offset);
+        }
+        Progress::all(chunk)
+    }
+}
+
+struct Scene {
+    world: World,
+    clock: LateClock,
+    handler: Deadly,
+    settings: Vec<(&'static str, &'static str)>,
+}
+
+impl Scene {
+    async fn new(settings: &[(&'static str, &'static str)]) -> Self {
+        Self {
+            world: World::new(1, 3, 40).await,
+            clock: LateClock::default(),
+            handler: Deadly::default(),
+            settings: settings.to_vec(),
+        }
+    }
+
+    /// One run; `None` if the process died.
+    async fn run(&self) -> Option<Value> {
+        let config = self.world.config(&self.settings);
+        let source = KafkaSource::new(&config).expect("a client");
+        let run = self
+            .world
+            .run_at(config, source, self.handler.clone(), self.clock.clone(), SECONDS);
+        let report = tokio::select! {
+            (report, _) = run => Some(report),
+            () = self.handler.died.notified() => None,
+        };
+        self.clock.pass_all_claims();
+        report
+    }
+
+    /// Runs until one does not die; how many did, and its report.
+    async fn runs_until_one_lives(&self) -> (usize, Value) {
+        for deaths in 0..20 {
+            if let Some(report) = self.run().await {
+                return (deaths, report);
+            }
+        }
+        panic!("every run died")
+    }
+
+    fn all_but_the_killer(&self) -> Vec<i64> {
+        (0..40).filter(|offset| *offset != KILLER.1).collect()
+    }
+}
+
+fn without_repeats(seen: &Seen) -> Vec<i64> {
+    let mut offsets = seen.offsets();
+    offsets.sort_unstable();
+    offsets.dedup();
+    offsets
+}
+
+/// P5: nothing is passed over silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_alone_and_no_other_is() {
+    let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
+    let (deaths, report) = scene.runs_until_one_lives().await;
+    assert_eq!(deaths, 2 + 3, "two to find it, MAX_ATTEMPTS with it alone");
+    assert_eq!(report["status"], "success", "{report}");
+    assert_eq!(
+        (
+            &report["skipped"][0]["first_offset"],
+            &report["skipped"][0]["last_offset"]
+        ),
+        (&json!(17), &json!(17))
+    );
+    let reason = report["skipped"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("3 runs died"), "{reason}");
+    assert_eq!(without_repeats(&scene.handler.seen[1]), scene.all_but_the_killer());
+    let cursor = scene.world.cursor(1);
+    assert_eq!(
+        (cursor.next.get(), cursor.claim_chunk, cursor.failure),
+        (40, None, None)
+    );
+}
+
+/// P9: one partition's trouble is its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_record_kills_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
+    let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
+    assert!(scene.run().await.is_none() && scene.run().await.is_none());
+    for partition in [0, 2] {
+        assert_eq!(scene.world.cursor(partition).next.get(), 40, "partition {partition}");
+        let values = (40..50).map(|n| n.to_string());
+        scene
+            .world
+            .kafka
+            .produce("t", partition, values)
+            .await
+            .expect("records");
+    }
+    assert!(scene.run().await.is_none());
+    for partition in [0, 2] {
+        assert_eq!(scene.world.cursor(partition).next.get(), 50, "partition {partition}");
+        assert_eq!(scene.world.cursor(partition).claim_until_ms, None);
+    }
+    assert_eq!(scene.world.cursor(1).next.get(), KILLER.1, "up to the record itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kills_the_process_halts_its_partition_and_is_tried_again_after_the_back_off() {
+    let scene = Scene::new(&[]).await;
+    let (deaths, report) = scene.runs_until_one_lives().await;
+    assert_eq!(deaths, 2 + 3);
+    assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
+    assert_eq!(
+        (&report["blocked"][0]["offset"], &report["blocked"][0]["attempts"]),
+        (&json!(17), &json!(3))
+    );
+    // Not before its time.
+    let early = scene.run().await.expect("it is left alone");
+    assert_eq!(early["error"]["type"], "PartitionBlocked", "{early}");
+    scene.clock.pass(60);
+    assert!(scene.run().await.is_none(), "it is tried again");
+    let report = scene.run().await.expect("it is blocked again");
+    assert_eq!(report["blocked"][0]["attempts"], 4, "{report}");
+    let waits_ms = report["blocked"][0]["next_try_at"].as_i64().expect("a time") - scene.clock.wall_ms();
+    assert!(waits_ms > 60_000, "longer each time: {waits_ms} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_handler_frees_a_partition_that_a_deadly_record_had_blocked() {
+    let scene = Scene::new(&[]).await;
+    scene.runs_until_one_lives().await;
+    scene.handler.corrected.store(true, Ordering::SeqCst);
+    scene.clock.pass(60);
+    let report = scene.run().await.expect("it lives");
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(without_repeats(&scene.handler.seen[1]), (0..40).collect::<Vec<_>>());
+    let cursor = scene.world.cursor(1);
+    assert_eq!(
+        (cursor.claim_chunk, cursor.claim_to, cursor.failure),
+        (None, None, None)
+    );
+}
+
+/// P4: the operator wins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_moved_past_a_deadly_record_goes_on_from_there() {
+    let scene = Scene::new(&[]).await;
+    scene.runs_until_one_lives().await;
+    let mut item = scene.world.cursor(1);
+    item.next = kafka_consumer_lambda::record::NextOffset::after(KILLER.1).expect("an offset");
+    scene.world.table.inner.put(&super::consumer(), 1, item);
+    let report = scene.run().await.expect("it lives");
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_for_no_fault_of_a_record_loses_and_skips_none() {
+    let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")]).await;
+    // Twice, at whatever was at work.
+    assert!(scene.run().await.is_none() && scene.run().await.is_none());
+    scene.handler.corrected.store(true, Ordering::SeqCst);
+    let report = scene.run().await.expect("it lives");
+    assert_eq!(
+        (&report["status"], &report["skipped"]),
+        (&json!("success"), &json!([])),
+        "{report}"
+    );
+    for seen in &scene.handler.seen {
+        assert_eq!(without_repeats(seen), (0..40).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_dies() {
+    let world = World::new(1, 2, 20).await;
+    let mut reports = vec![];
+    for _ in 0..5 {
+        let handler = each(|record: Record| async move {
+            if (record.partition.partition, record.offset) == (1, 7) {
+                pending::<()>().await;
+            }
+            Ok(())
+        });
+        reports.push(world.run(&[], handler, 1).await.0);
+    }
+    let types: Vec<_> = reports.iter().map(|report| &report["error"]["type"]).collect();
+    assert_eq!(types, ["Timeout", "Timeout", "Timeout", "Timeout", "PartitionBlocked"]);
+    assert_eq!(reports[4]["blocked"][0]["offset"], 7);
+    assert_eq!((world.cursor(0).next.get(), world.cursor(1).next.get()), (20, 7));
+    assert_eq!(world.cursor(1).claim_chunk, Some(Pace::Single));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_chunk_is_blamed_on_the_record_that_panics_also_with_one_attempt() {
+    struct Panics;
+    impl Processor for Panics {
+        async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
+            assert!(chunk.records().iter().all(|record| record.offset != 5), "offset 5");
+            Progress::all(chunk)
+        }
+    }
+    let world = World::new(1, 1, 20).await;
+    let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
+    let (report, _) = world.run(&settings, Panics, 20).await;
+    assert_eq!(
+        (&report["messages_processed"], &report["lag"]),
+        (&json!(19), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(report["skipped"][0]["first_offset"], 5);
+    assert_eq!(report["skipped"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deaths_of_a_record_count_as_its_attempts() {
+    let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "4")]).await;
+    for _ in 0..5 {
+        assert!(scene.run().await.is_none());
+    }
+    // Three deaths alone; the next try is the fourth attempt, and it fails in good order.
+    let config = scene.world.config(&scene.settings);
+    let source = KafkaSource::new(&config).expect("a client");
+    let attempts = Arc::new(AtomicI64::new(0));
+    let noted = attempts.clone();
+    struct Fails(Arc<AtomicI64>);
+    impl Processor for Fails {
+        async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+            let first = &chunk.records()[0];
+            if (first.partition.partition, first.offset) != KILLER {
+                return Progress::all(chunk);
+            }
+            self.0.store(i64::from(run.attempt), Ordering::SeqCst);
+            Progress {
+                settled: 0,
+                stop: Some(Failure::Retry("not today".into())),
+            }
+        }
+    }
+    let run = scene
+        .world
+        .run_at(config, source, Fails(noted), scene.clock.clone(), SECONDS);
+    let (report, took) = run.await;
+    assert_eq!(report["skipped"][0]["first_offset"], 17, "{report}");
+    assert_eq!(attempts.load(Ordering::SeqCst), 4);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
