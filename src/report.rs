@@ -1,7 +1,11 @@
 //! What a run says of itself: counts, lag, stop reason, and everything that
 //! was skipped, lost, held or blocked. The JSON shapes are public.
 
+mod skips;
+
 use serde::{Serialize, Serializer};
+
+pub use skips::Skips;
 
 use crate::error::Error;
 use crate::record::TopicPartition;

@@ -122,18 +122,14 @@ fn remarks(report: &RunReport) -> Vec<String> {
     for place in &report.paused {
         lines.push(format!("paused: {}", at(place)));
     }
-    for range in &report.skipped {
-        lines.push(format!(
-            "skipped: {} offset {}: {}",
-            at(&range.place),
-            range.first_offset,
-            range.reason
-        ));
-    }
-    for range in &report.lost {
+    let ranges = [("skipped", &report.skipped), ("lost", &report.lost)];
+    for (word, range) in ranges
+        .into_iter()
+        .flat_map(|(word, all)| all.iter().map(move |range| (word, range)))
+    {
         let (first, last) = (range.first_offset, range.last_offset);
         lines.push(format!(
-            "lost: {} offsets {first} to {last}: {}",
+            "{word}: {} offsets {first} to {last}: {}",
             at(&range.place),
             range.reason
         ));

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorType};
 use crate::ledger::{Ledger, Step, Stop};
 use crate::plan::{Why, Wish};
 use crate::record::{NextOffset, Record, TopicPartition};
+use crate::report::Skips;
 use crate::source::{Limit, LookUp, Polled, Source};
 use crate::store::{self, Consumer, Store};
 
@@ -53,7 +54,7 @@ pub(super) struct Outcome {
     pub(super) bytes: u64,
     pub(super) polled: u64,
     pub(super) failed_tries: u64,
-    pub(super) skipped: Vec<(i64, String)>,
+    pub(super) skipped: Skips,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) held: Option<Elsewhere>,
     pub(super) blocked: Option<Failures>,
@@ -241,6 +242,7 @@ impl Lane {
                 ));
             }
             Polled::Unavailable(unavailable) => self.unavailable(unavailable.0),
+            Polled::Unreadable(what) => self.unreadable(run, what),
             Polled::Failed(error) => self.fail(error),
         }
     }

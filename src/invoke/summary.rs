@@ -195,7 +195,7 @@ impl Books {
         counts.polled += outcome.polled;
         counts.processed += outcome.messages;
         counts.failed += outcome.failed_tries;
-        counts.dropped += outcome.skipped.len() as u64;
+        counts.dropped += outcome.skipped.count();
         self.report.messages_processed += outcome.messages;
         self.report.bytes += outcome.bytes;
         if let Some(stored) = outcome.stored {
@@ -215,14 +215,7 @@ impl Books {
                 self.report.lost.push(range);
             }
         }
-        self.report
-            .skipped
-            .extend(outcome.skipped.iter().map(|(offset, error)| OffsetRange {
-                place: place.clone(),
-                first_offset: *offset,
-                last_offset: *offset,
-                reason: error.clone(),
-            }));
+        self.report.skipped.extend(outcome.skipped.ranges(place));
         if let Some(Elsewhere { until_ms }) = outcome.held {
             self.report.held.push(Held {
                 place: place.clone(),
@@ -249,8 +242,8 @@ fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_
     Error::new(
         ErrorType::PartitionBlocked,
         format!(
-            "{partition} is blocked at offset {offset}: {error}.{again} Correct the handler or the producer, set \
-             ON_FAILURE=skip, or move the cursor past the record"
+            "{partition} is blocked at offset {offset}: {error}.{again} Correct the cause, or \
+             pass it over: choose another ON_FAILURE, or move the cursor past it"
         ),
     )
 }

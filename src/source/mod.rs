@@ -39,6 +39,9 @@ pub enum Polled {
     OutOfRange,
     /// Nobody answers for this partition.
     Unavailable(Unavailable),
+    /// What comes next is damaged, or of a kind that this client cannot read.
+    /// Going on would pass over it.
+    Unreadable(String),
     /// The partition cannot be read on.
     Failed(Error),
 }

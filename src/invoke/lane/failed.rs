@@ -78,12 +78,20 @@ impl Lane {
         }
     }
 
+    /// What comes next cannot even be fetched. Where it ends is unknown, so no
+    /// policy can pass over it: that is for an operator, who moves the cursor.
+    pub(super) fn unreadable<D: Seams>(&mut self, run: &Run<'_, D>, what: String) {
+        self.tries += 1;
+        self.outcome.failed_tries += 1;
+        self.block(run, what);
+    }
+
     fn pass_over(&mut self, text: String) {
         let Some(record) = self.in_hand.pop_front() else { return };
         tracing::warn!(partition = %self.partition, offset = record.offset, error = text, "record skipped (ON_FAILURE=skip)");
         self.ledger.settled(1, &record);
         self.on_to_the_next();
-        self.outcome.skipped.push((record.offset, text));
+        self.outcome.skipped.add(record.offset, text);
     }
 
     /// Nothing is read here any more until the record can be tried again.

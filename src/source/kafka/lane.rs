@@ -128,15 +128,15 @@ impl Lane {
                 ErrorType::NotAuthorized,
                 format!("the broker does not let this user read {partition}. Allow Read on the topic"),
             )),
-            Some(code @ (RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage)) => {
-                Polled::Failed(Error::new(
-                    ErrorType::PartitionBlocked,
-                    format!(
-                        "a batch of {partition} cannot be read: {code}. Nothing after it is read. \
-                     Look at the broker's disk, or move the cursor past the batch"
-                    ),
-                ))
-            }
+            Some(
+                code @ (RDKafkaErrorCode::BadMessage
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::BadCompression
+                | RDKafkaErrorCode::UnsupportedCompressionType
+                | RDKafkaErrorCode::NotImplemented),
+            ) => Polled::Unreadable(format!(
+                "the batch here cannot be read ({code}): look at the broker's disk and the producer's compression"
+            )),
             _ => Polled::Unavailable(Unavailable(error.to_string())),
         })
     }
