@@ -30,6 +30,7 @@
 //! | [`lambda`] | the way in from Lambda |
 //! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
+mod aws;
 pub mod claim;
 #[cfg(feature = "cli")]
 pub mod cli;
