@@ -1,5 +1,9 @@
 //! Dead letters: what is kept, what is added, and what stands for a large one.
 
+#[cfg(feature = "embedded")]
+mod kafka;
+mod sqs;
+
 use bytes::Bytes;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header, pointer, split};
