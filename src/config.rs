@@ -10,6 +10,7 @@ mod problem;
 mod property;
 mod setting;
 mod suggest;
+mod target;
 mod value;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub use property::{canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
+pub use target::{QueueArn, TopicName};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 
 const MIB: u64 = 1024 * 1024;
@@ -165,6 +167,7 @@ impl Settings<'_> {
         let destination = self.parse("DESTINATION", str::parse);
         let log_values = self.parse("LOG_VALUES", boolean);
         let on_failure = self.parse("ON_FAILURE", str::parse);
+        self.check_dead_letter_topic(on_failure.as_ref(), topics.as_deref());
         let max_attempts = self.parse("MAX_ATTEMPTS", attempts);
         let on_retention_loss = self.parse("ON_RETENTION_LOSS", str::parse);
         let on_truncation = self.parse("ON_TRUNCATION", str::parse);
@@ -246,6 +249,22 @@ impl Settings<'_> {
                 "KAFKA_GROUP_ID",
                 group_id,
                 NotAllowed::new(reason),
+            ));
+        }
+    }
+
+    /// A dead letter in a topic that is read would be read, fail, and be written there again.
+    fn check_dead_letter_topic(&mut self, on_failure: Option<&OnFailure>, topics: Option<&[Arc<str>]>) {
+        let (Some(target @ OnFailure::Kafka(dead)), Some(topics)) = (on_failure, topics) else {
+            return;
+        };
+        if topics.iter().any(|topic| &**topic == dead.as_str()) {
+            self.problems.push(InvalidSetting::value(
+                "ON_FAILURE",
+                &target.to_string(),
+                NotAllowed::new(
+                    "names a topic of KAFKA_TOPIC: dead letters would be read and fail again; name another topic",
+                ),
             ));
         }
     }

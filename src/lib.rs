@@ -18,6 +18,7 @@
 //! | [`claim`] | pure: who may work on a partition, and what a refused write means |
 //! | [`ledger`] | pure: polled, settled, failed -> the next step |
 //! | [`decode`] | pure: bytes -> value |
+//! | [`dead_letter`] | pure: a failed record -> what is kept of it, and why it is there |
 //! | [`report`] | pure: what a run says of itself, as JSON and as metrics |
 //! | [`error`] | the types of failure, and their words |
 //! | [`clock`] | the time, as a seam |
@@ -29,11 +30,13 @@
 //! | [`lambda`] | the way in from Lambda |
 //! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
+mod aws;
 pub mod claim;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dead_letter;
 pub mod decode;
 #[cfg(feature = "embedded")]
 pub mod embedded;

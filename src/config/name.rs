@@ -78,8 +78,7 @@ pub(super) fn topics(text: &str) -> Result<Vec<Arc<str>>, NotAllowed> {
             if topic.is_empty() {
                 return Err(NotAllowed::new("holds an empty name; write topics with one comma between two"));
             }
-            let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-            if topic.len() > MAX_TOPIC_CHARS || matches!(topic, "." | "..") || !topic.bytes().all(valid) {
+            if !is_topic(topic) {
                 return Err(NotAllowed::new(
                     "must be topic names, comma-separated: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-` each, not `.` or `..`",
                 ));
@@ -90,6 +89,12 @@ pub(super) fn topics(text: &str) -> Result<Vec<Arc<str>>, NotAllowed> {
             Ok(Arc::from(topic))
         })
         .collect()
+}
+
+/// Whether Kafka takes `text` as the name of a topic.
+pub(super) fn is_topic(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=MAX_TOPIC_CHARS).contains(&text.len()) && !matches!(text, "." | "..") && text.bytes().all(valid)
 }
 
 /// A group id: anything but control characters and blanks at its ends.

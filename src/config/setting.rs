@@ -95,13 +95,13 @@ pub const SETTINGS: &[Setting] = &[
         variable: "ON_FAILURE",
         alias: None,
         default: Some("halt"),
-        meaning: "A record that cannot be decoded or processed: halt its partition, or skip it",
+        meaning: "A record that cannot be decoded or processed: halt its partition, skip it, or send it as a dead letter to kafka://<topic> or to an SQS queue by its ARN",
     },
     Setting {
         variable: "MAX_ATTEMPTS",
         alias: None,
         default: Some("3"),
-        meaning: "How often a record is tried, over all runs, before ON_FAILURE applies, 1 to 10000",
+        meaning: "How often a record is tried, over all runs, before skip or a dead letter applies to a failure that could pass, 1 to 10000",
     },
     Setting {
         variable: "ON_RETENTION_LOSS",

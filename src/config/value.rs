@@ -7,6 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::problem::NotAllowed;
+use super::target::{QueueArn, TopicName};
 
 /// `Display` and `FromStr` for an enum whose values are words. Upper and lower case are the same,
 /// as in librdkafka's own properties.
@@ -171,20 +172,31 @@ impl FromStr for Destination {
 }
 
 /// What happens to a record that cannot be decoded or processed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnFailure {
     /// Its partition waits; the record is tried again at the back-off's pace.
     Halt,
     /// It is passed over and named in the report.
     Skip,
+    /// It is written to a topic of the same brokers, as a dead letter.
+    Kafka(TopicName),
+    /// It is sent to an SQS queue, as a dead letter.
+    Sqs(QueueArn),
+}
+
+impl OnFailure {
+    /// What the text of a dead-letter topic begins with.
+    const KAFKA: &'static str = "kafka://";
 }
 
 impl fmt::Display for OnFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Halt => "halt",
-            Self::Skip => "skip",
-        })
+        match self {
+            Self::Halt => f.write_str("halt"),
+            Self::Skip => f.write_str("skip"),
+            Self::Kafka(topic) => write!(f, "{}{topic}", Self::KAFKA),
+            Self::Sqs(queue) => queue.fmt(f),
+        }
     }
 }
 
@@ -196,12 +208,14 @@ impl FromStr for OnFailure {
             Ok(Self::Halt)
         } else if text.eq_ignore_ascii_case("skip") {
             Ok(Self::Skip)
-        } else if text.starts_with("kafka://") || text.starts_with("arn:") {
-            Err(NotAllowed::new(
-                "not available in this version yet; use `halt` or `skip`",
-            ))
+        } else if let Some(topic) = text.strip_prefix(Self::KAFKA) {
+            topic.parse().map(Self::Kafka)
+        } else if text.starts_with("arn:") {
+            text.parse().map(Self::Sqs)
         } else {
-            Err(NotAllowed::new("must be `halt` or `skip`"))
+            Err(NotAllowed::new(
+                "must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue",
+            ))
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What happens to records: the [`Processor`] seam, one file per processor.
 
 pub mod closure;
+pub mod dead_letters;
 pub mod discard;
+pub mod kafka;
 pub mod log;
+pub mod sqs;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -24,8 +24,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
-pub use self::connect::{Patience, client};
+pub use self::connect::client;
 pub use self::table::TableCreated;
+pub use crate::aws::Patience;
 
 use self::expression::Expression;
 use self::item::{Item, Place, name};

@@ -1,5 +1,6 @@
 //! Settings: defaults, every rule with a value on each side of it, and what is never shown.
 
+mod dead_letter;
 mod property;
 mod rule;
 
@@ -136,7 +137,7 @@ fn all_wrong_settings_are_reported_together() {
          MAX_MESSAGES=\"0\": must be a whole number, 1 or more, or `unlimited`\n\
          DESTINATION=\"printer\": must be `log` or `discard`\n\
          LOG_VALUES=\"maybe\": must be `true` or `false`\n\
-         ON_FAILURE=\"explode\": must be `halt` or `skip`\n\
+         ON_FAILURE=\"explode\": must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue\n\
          KAFKA_CHECK_CRCS: owned by the program: damaged records are always detected; remove it\n\
          KAFKA_SECURITY_PROTOCL: librdkafka has no property \"security.protocl\"; did you mean KAFKA_SECURITY_PROTOCOL?"
     );
@@ -180,11 +181,6 @@ fn values_mean_what_they_say() {
 #[test]
 fn what_comes_later_is_recognised_and_refused() {
     let later = "not available in this version yet; use";
-    assert_refused(
-        "ON_FAILURE",
-        "kafka://dead",
-        &format!("=\"kafka://dead\": {later} `halt` or `skip`"),
-    );
     assert_refused(
         "DESTINATION",
         "arn:aws:sqs:eu:1:q",
@@ -290,7 +286,16 @@ fn words_survive_their_text() {
     check(&[StartPosition::Earliest, StartPosition::Latest]);
     check(&[MessageFormat::Json, MessageFormat::Text, MessageFormat::Bytes]);
     check(&[Destination::Log { values: false }, Destination::Discard]);
-    check(&[OnFailure::Halt, OnFailure::Skip]);
+    check(&[
+        OnFailure::Halt,
+        OnFailure::Skip,
+        OnFailure::Kafka("dead.Letters-1_a".parse().expect("a topic")),
+        OnFailure::Sqs(
+            "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"
+                .parse()
+                .expect("a queue"),
+        ),
+    ]);
     check(&[OnRetentionLoss::Continue, OnRetentionLoss::Halt]);
     check(&[OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest]);
 }

@@ -7,6 +7,7 @@ mod claim;
 #[cfg(feature = "cli")]
 mod command_line;
 mod config;
+mod dead_letter;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
 mod event;
@@ -21,6 +22,7 @@ mod store;
 #[path = "../support"]
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 mod support {
+    pub(crate) mod dead_letters;
     pub(crate) mod dynamo_conformance;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;

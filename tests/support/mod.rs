@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 
+pub(crate) mod dead_letters;
 pub(crate) mod dynamo_conformance;
 pub(crate) mod kafka;
 pub(crate) mod runtime_api;

@@ -1,5 +1,5 @@
 //! A server that answers as a script says, for failures that no real
-//! `DynamoDB` can be brought to show at will.
+//! `DynamoDB` or SQS can be brought to show at will.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -33,12 +33,13 @@ impl Act {
 }
 
 /// A running server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scripted {
     /// Where it listens, as a URL.
     pub(crate) endpoint: String,
     script: Arc<Mutex<VecDeque<Act>>>,
     seen: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -47,20 +48,29 @@ impl Scripted {
     pub(crate) async fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let script = Arc::new(Mutex::new(VecDeque::new()));
-        let seen = Arc::new(Mutex::new(vec![]));
-        let (shared, noted, upstream) = (Arc::clone(&script), Arc::clone(&seen), upstream.to_owned());
+        let server = Self {
+            endpoint,
+            script: Arc::default(),
+            seen: Arc::default(),
+            bodies: Arc::default(),
+        };
+        let (serving, upstream) = (server.clone(), upstream.to_owned());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&noted), upstream.clone()));
+                tokio::spawn(serve(stream, serving.clone(), upstream.clone()));
             }
         });
-        Self { endpoint, script, seen }
+        server
     }
 
     /// The names of the operations that were asked for since the last look.
     pub(crate) fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().expect("nobody panicked"))
+    }
+
+    /// What was sent with the requests since the last look.
+    pub(crate) fn take_bodies(&self) -> Vec<String> {
+        std::mem::take(&mut *self.bodies.lock().expect("nobody panicked"))
     }
 
     /// What to do with the next requests, each try of the client counting.
@@ -74,19 +84,13 @@ impl Scripted {
     }
 }
 
-async fn serve(
-    mut client: TcpStream,
-    script: Arc<Mutex<VecDeque<Act>>>,
-    seen: Arc<Mutex<Vec<String>>>,
-    upstream: String,
-) {
+async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
     while let Some(request) = read_message(&mut client).await {
-        seen.lock().expect("nobody panicked").extend(operation(&request));
-        let act = script
-            .lock()
-            .expect("nobody panicked")
-            .pop_front()
-            .unwrap_or(Act::Forward);
+        server.seen.lock().expect("nobody panicked").extend(operation(&request));
+        let body = String::from_utf8_lossy(&request[header_end(&request).unwrap_or(0)..]).into_owned();
+        server.bodies.lock().expect("nobody panicked").push(body);
+        let next = server.script.lock().expect("nobody panicked").pop_front();
+        let act = next.unwrap_or(Act::Forward);
         let answer = match act {
             Act::Answer(status, body) => format!(
                 "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n\
@@ -134,12 +138,16 @@ async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 /// Where the message ends, once its header is complete.
 fn end_of(message: &[u8]) -> Option<usize> {
-    let header_end = message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let header_end = header_end(message)?;
     let header = String::from_utf8_lossy(&message[..header_end]).to_lowercase();
     let length = header
         .lines()
         .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     Some(header_end + length.unwrap_or(0))
+}
+
+fn header_end(message: &[u8]) -> Option<usize> {
+    Some(message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4)
 }
 
 /// The operation that a request's `X-Amz-Target` names.

@@ -82,51 +82,55 @@ impl Context {
     /// codes only say "timed out", its events hold the cause.
     #[must_use]
     pub fn explain(&self, bootstrap_servers: &str, waited: Duration, error: &KafkaError) -> Error {
-        let heard = self.heard();
-        let last = |wanted: fn(RDKafkaErrorCode) -> bool| {
-            heard
-                .errors
-                .iter()
-                .rev()
-                .find(|(code, _)| wanted(*code))
-                .map(|(_, reason)| reason.clone())
-        };
-        if let Some(reason) = last(|code| code == RDKafkaErrorCode::Authentication) {
-            return Error::new(
-                ErrorType::AuthenticationFailed,
-                format!(
-                    "the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"
-                ),
-            );
+        let (error_type, cause) = self.cause().unwrap_or_else(|| {
+            let hint = "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL";
+            (ErrorType::BrokerUnreachable, format!("{error}. {hint}"))
+        });
+        if error_type == ErrorType::AuthenticationFailed {
+            return Error::new(error_type, cause);
         }
-        let (cause, hint) = if let Some(reason) = last(|code| code == RDKafkaErrorCode::SSL) {
-            (
-                reason,
-                "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority",
-            )
-        } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::Resolve) {
-            (
-                reason,
-                "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network",
-            )
-        } else if let Some(reason) = last(|code| code == RDKafkaErrorCode::BrokerTransportFailure) {
-            (
-                reason,
-                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run",
-            )
-        } else {
-            (
-                error.to_string(),
-                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL",
-            )
-        };
         Error::new(
-            ErrorType::BrokerUnreachable,
+            error_type,
             format!(
-                "no broker of {bootstrap_servers} answered within {:.1} s (POLL_TIMEOUT): {cause}. {hint}",
+                "no broker of {bootstrap_servers} answered within {:.1} s (POLL_TIMEOUT): {cause}",
                 waited.as_secs_f64()
             ),
         )
+    }
+
+    /// What the client's events since the last answer told of, and what to
+    /// check; `None` if they told of nothing.
+    #[must_use]
+    pub fn cause(&self) -> Option<(ErrorType, String)> {
+        const KNOWN: [(RDKafkaErrorCode, &str); 3] = [
+            (
+                RDKafkaErrorCode::SSL,
+                "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority",
+            ),
+            (
+                RDKafkaErrorCode::Resolve,
+                "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network",
+            ),
+            (
+                RDKafkaErrorCode::BrokerTransportFailure,
+                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run",
+            ),
+        ];
+        let heard = self.heard();
+        let reason = |wanted: RDKafkaErrorCode| {
+            let found = heard.errors.iter().rev().find(|(code, _)| *code == wanted);
+            found.map(|(_, reason)| reason)
+        };
+        if let Some(reason) = reason(RDKafkaErrorCode::Authentication) {
+            let cause = format!(
+                "the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"
+            );
+            return Some((ErrorType::AuthenticationFailed, cause));
+        }
+        KNOWN.iter().find_map(|(code, hint)| {
+            let cause = format!("{}. {hint}", reason(*code)?);
+            Some((ErrorType::BrokerUnreachable, cause))
+        })
     }
 }
 

@@ -45,8 +45,15 @@ const RULES: &[(&str, &str, &str)] = &[
     ("LOG_VALUES", "true|false|True", "1|yes| "),
     (
         "ON_FAILURE",
-        "halt|skip",
-        "stop|kafka://dead|arn:aws:sqs:eu-central-1:123456789012:dead| ",
+        "halt|skip|Halt|kafka://dead|kafka://A.b_c-9|arn:aws:sqs:eu-central-1:123456789012:dead|\
+         arn:aws:sqs:eu-central-1:123456789012:dead.fifo|arn:aws-us-gov:sqs:us-gov-west-1:123456789012:d_-",
+        "stop|dead|kafka:dead|kafka://|kafka://.|kafka://a/b|kafka://a,b|kafka://host:9092/dead|KAFKA://dead|arn:|\
+         arn:aws:sns:eu-central-1:123456789012:dead|arn:aws:sqs:eu-central-1:123456789012:|\
+         arn:aws:sqs:eu-central-1:123456789012:.fifo|arn:aws:sqs:eu-central-1:123456789012:a.b|\
+         arn:aws:sqs:eu-central-1:123456789012:a/b|arn:aws:sqs:eu-central-1:123456789012:a:b|\
+         arn:aws:sqs:eu-central-1:12345678901:a|arn:aws:sqs::123456789012:a|arn:aws:sqs:EU:123456789012:a|\
+         arn:aws-:sqs:eu:123456789012:a|arn:awsx:sqs:eu:123456789012:a|arn:x:sqs:eu:123456789012:a|\
+         https://sqs.eu-central-1.amazonaws.com/123456789012/dead| ",
     ),
     ("MAX_ATTEMPTS", "1|10000", "0|10001|-1|1.5|4294967296|unlimited"),
     ("ON_RETENTION_LOSS", "continue|halt", "skip|earliest"),

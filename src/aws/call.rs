@@ -1,0 +1,157 @@
+//! One call of an AWS service: what its attempts came to, and what was said.
+
+use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use aws_sdk_dynamodb::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+
+/// The code of a failed call, if `service` answered with one, and its words:
+/// those of the service, or of what went wrong on the way to it.
+pub(crate) fn said<'a, E>(error: &'a SdkError<E>, service: &str) -> (Option<&'a str>, String)
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let answer = error.as_service_error();
+    let code = answer.and_then(ProvideErrorMetadata::code);
+    let said = match (answer, error.raw_response()) {
+        (Some(answer), _) if code.is_some() => answer.message().unwrap_or_default().to_owned(),
+        // A proxy's page, or another service on this port.
+        (Some(_), Some(response)) => {
+            format!(
+                "an answer that is not {service}'s came instead, with HTTP status {}",
+                response.status().as_u16()
+            )
+        }
+        _ => chain(error),
+    };
+    (code, said)
+}
+
+/// Whether a service refused the credentials themselves, whatever they may do.
+pub(crate) fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationTokenException"
+            | "MissingAuthenticationToken"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "InvalidClientTokenId"
+    )
+}
+
+/// An error with its causes on one line, each said once, without the SDK's
+/// wrappers, which say nothing.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    const WRAPPERS: [&str; 4] = ["dispatch failure", "other", "io error", "service error"];
+    let mut said: Vec<String> = vec![];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let words = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        if !WRAPPERS.contains(&words.as_str()) && said.last().is_none_or(|last| !last.contains(&words)) {
+            said.push(words);
+        }
+        next = error.source();
+    }
+    said.join(": ").trim_end_matches('.').to_owned()
+}
+
+/// Watches the attempts that the SDK makes for one call.
+///
+/// The SDK tells only of the last attempt. For a conditional write the others
+/// matter as much: one that was sent and got no answer may have been applied,
+/// even if the next was throttled. An attempt that the service answered with a
+/// 4xx was certainly not applied. A connection that could not be made counts
+/// as doubt too: the SDK does not tell it apart reliably, and the read that
+/// follows says what is wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Witness(Arc<Seen>);
+
+impl Witness {
+    /// Whether an attempt was sent at all. Before that credentials are looked for.
+    pub(crate) fn sent(&self) -> bool {
+        self.0.sent_ever.load(Ordering::SeqCst)
+    }
+
+    /// Whether one of the attempts may have done its work without our knowing.
+    pub(crate) fn in_doubt(&self) -> bool {
+        self.0.in_doubt.load(Ordering::SeqCst)
+    }
+
+    /// Where the attempts were sent to.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.0.endpoint.get().map(String::as_str)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    sent: AtomicBool,
+    sent_ever: AtomicBool,
+    in_doubt: AtomicBool,
+    endpoint: OnceLock<String>,
+}
+
+impl Intercept for Witness {
+    fn name(&self) -> &'static str {
+        "Witness"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.sent.store(true, Ordering::SeqCst);
+        self.0.sent_ever.store(true, Ordering::SeqCst);
+        self.0
+            .endpoint
+            .get_or_init(|| context.request().uri().trim_end_matches('/').to_owned());
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let sent = self.0.sent.swap(false, Ordering::SeqCst);
+        let refused = context
+            .response()
+            .is_some_and(|response| response.status().is_client_error());
+        let done = context.output_or_error().is_some_and(|result| result.is_ok());
+        if sent && !refused && !done {
+            self.0.in_doubt.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_said_once_and_on_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Layer(&'static str, #[source] std::io::Error);
+        assert_eq!(chain(&Layer("outer", std::io::Error::other("inner"))), "outer: inner");
+        assert_eq!(
+            chain(&Layer("dispatch failure", std::io::Error::other("inner"))),
+            "inner"
+        );
+        assert_eq!(
+            chain(&Layer("tried:\n  this\n  that", std::io::Error::other("this"))),
+            "tried:; this; that"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Dead letters into a Kafka topic: `ON_FAILURE=kafka://topic`.
+//!
+//! The topic is one of the brokers that records are read from, and is reached
+//! with the same connection settings. The user needs `Write` on it; brokers
+//! before 2.8 also want `IdempotentWrite` on the cluster.
+//!
+//! **Time.** A dead letter has the time at which it was written, not the time
+//! of its record, which is in a header. With the record's time, the topic's
+//! retention would delete the dead letter of an old record at once.
+//!
+//! **Partition.** By the key, with the hash of Kafka's Java client, so that a
+//! topic with as many partitions keeps a key's dead letters where its records
+//! were. A record without a key goes anywhere.
+//!
+//! **Delivery.** Acknowledged by all replicas in sync (`acks=all`). A write
+//! whose answer was lost in time is made again by the next run: a dead letter
+//! may be there twice, and is never missing.
+//!
+//! **Size.** The topic's `max.message.bytes` decides. A record that it refuses
+//! is written as a [`pointer`].
+//!
+//! | file | |
+//! |---|---|
+//! | `client.rs` | the producer: its settings, one record -> one answer |
+
+mod client;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::{Config, TopicName};
+use crate::dead_letter::pointer;
+use crate::processor::{Failure, Processor, Progress, RunContext};
+use crate::record::Chunk;
+use client::Client;
+
+/// With less time than this a new connection with TLS is not even tried.
+const LEAST_TIME: Duration = Duration::from_millis(500);
+
+/// For the brokers to answer, `POLL_TIMEOUT` within these bounds: below, a
+/// connection with TLS and SASL to another region cannot be made; above, a dead
+/// target would use up the runs of a function.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a topic may be unknown: brokers that make topics by themselves
+/// take some 100 ms.
+const CREATION: Duration = Duration::from_secs(1);
+
+/// The pause between two questions for a topic that is being made.
+const CREATION_PAUSE: Duration = Duration::from_millis(100);
+
+/// A topic that takes dead letters.
+///
+/// A chunk's records are sent in order and without waiting for each other;
+/// pointers come behind. The client is made for the first dead letter, kept
+/// between runs, and thrown away after a failure.
+pub struct KafkaTopic {
+    topic: TopicName,
+    bootstrap_servers: String,
+    settings: ClientConfig,
+    patience: Duration,
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+impl KafkaTopic {
+    /// The topic `topic` of the brokers of `config`. Nothing is connected yet.
+    #[must_use]
+    pub fn new(config: &Config, topic: &TopicName) -> Self {
+        let patience = config.poll_timeout.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
+        Self {
+            topic: topic.clone(),
+            bootstrap_servers: config.bootstrap_servers.clone(),
+            settings: client::settings(config, patience),
+            patience,
+            client: Mutex::default(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<Client>>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> Result<Arc<Client>, KafkaError> {
+        let mut kept = self.kept();
+        if let Some(client) = &*kept {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(Client::new(&self.settings, self.patience)?);
+        *kept = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    /// Throws a client away that failed: its connections may be stale, what it
+    /// knows of the topic may be wrong, and what it has not sent must not be
+    /// sent at another time.
+    fn discard(&self, client: &Arc<Client>) {
+        let mut kept = self.kept();
+        if kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, client)) {
+            *kept = None;
+        }
+    }
+
+    /// Writes a chunk and counts in `settled` what is acknowledged.
+    async fn deliver(&self, client: &Arc<Client>, chunk: &Chunk, settled: &mut usize) -> Result<(), KafkaError> {
+        self.find_topic(client).await?;
+        let topic = self.topic.as_str();
+        let sent: Vec<_> = chunk.records().iter().map(|it| client.send(topic, it)).collect();
+        for (record, answer) in chunk.records().iter().zip(sent) {
+            match client::answer(answer).await {
+                Err(error) if is_too_large(&error) => {
+                    client::answer(client.send(topic, &pointer(record))).await?;
+                }
+                answered => answered?,
+            }
+            *settled += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until the brokers know the topic. Otherwise the producer would say
+    /// of a topic that is missing or forbidden only that the time was over.
+    async fn find_topic(&self, client: &Arc<Client>) -> Result<(), KafkaError> {
+        let since = Instant::now();
+        while !client.knows_topic() {
+            let (asking, topic, limit) = (Arc::clone(client), self.topic.clone(), self.patience);
+            let asked = tokio::task::spawn_blocking(move || asking.ask(topic.as_str(), limit)).await;
+            match asked.unwrap_or(Err(KafkaError::Canceled)) {
+                Err(error) if is_new(&error) && since.elapsed() < CREATION => sleep(CREATION_PAUSE).await,
+                answered => return answered,
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self, client: Option<&Client>, waited: Duration, error: &KafkaError) -> Failure {
+        let what = match client {
+            Some(client) => client.explain(error, &self.bootstrap_servers, waited),
+            None => format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+        };
+        Failure::Retry(format!(
+            "dead letters cannot be written to kafka://{}: {what}",
+            self.topic
+        ))
+    }
+}
+
+impl Processor for KafkaTopic {
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        let limit = self.patience.min(run.time_left());
+        let mut settled = 0;
+        if limit < LEAST_TIME {
+            return Progress { settled, stop: None };
+        }
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => {
+                let stop = Some(self.failure(None, Duration::ZERO, &error));
+                return Progress { settled, stop };
+            }
+        };
+        let delivery = timeout(limit, self.deliver(&client, chunk, &mut settled)).await;
+        let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+        let stop = delivery.unwrap_or(Err(timed_out)).err().map(|error| {
+            self.discard(&client);
+            self.failure(Some(&client), limit, &error)
+        });
+        Progress { settled, stop }
+    }
+
+    fn decodes(&self) -> bool {
+        true
+    }
+}
+
+/// The record alone is refused: each is in a batch of its own.
+fn is_too_large(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)
+    )
+}
+
+/// The topic may just be coming to be.
+fn is_new(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+        )
+    )
+}

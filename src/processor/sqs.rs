@@ -1,0 +1,164 @@
+//! Dead letters into an SQS queue: `ON_FAILURE=<ARN of the queue>`.
+//!
+//! One message for each, whose body is JSON: the record in the shape of
+//! Lambda's own `aws:kafka` events, and an `error` beside it.
+//!
+//! ```json
+//! {"topic": "orders", "partition": 3, "offset": 17, "timestamp": 1762000000123,
+//!  "key": "aw==", "value": "ew==", "headers": [{"trace": [49]}],
+//!  "error": {"message": "not JSON at byte 1", "type": "DecodeError", "stage": "VALUE_CONVERTER",
+//!            "attempts": 3, "group": "billing"}}
+//! ```
+//!
+//! `key` and `value` are base64; a null one is `null`. A header is an object of
+//! one name, with its bytes as signed numbers, because that is how Lambda
+//! writes them. `error` is described in [`dead_letter`](crate::dead_letter), of
+//! whose headers it is made. Topic, partition and offset are message attributes too.
+//!
+//! **Rights.** `sqs:SendMessage` on the queue and nothing else. For a queue
+//! with a KMS key of its own also `kms:GenerateDataKey` and `kms:Decrypt`.
+//!
+//! **Size.** SQS takes messages of up to 1 MiB, a queue's `MaximumMessageSize`
+//! may be less. A record that is too large is sent as a [`pointer`], with
+//! `omitted_bytes` in its `error`.
+//!
+//! **FIFO queues.** The message group is the partition, so that its dead
+//! letters keep their order. The deduplication id is the record's
+//! [`id`](crate::Record::id): within SQS's 5 minutes a record has one dead
+//! letter, however often it is sent.
+//!
+//! | file | |
+//! |---|---|
+//! | `message.rs` | a dead letter -> body, group and deduplication id; pure |
+//! | `trouble.rs` | what a failed call means, and what to do next; pure |
+
+mod message;
+mod trouble;
+
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::aws::{self, Patience};
+use crate::config::QueueArn;
+use crate::dead_letter::pointer;
+use crate::processor::{Failure, Processor, Progress, RunContext};
+use crate::record::{Chunk, Record};
+use trouble::{Call, Refusal};
+
+/// With less time than this a new connection with TLS is not even tried.
+const LEAST_TIME: Duration = Duration::from_millis(500);
+
+/// What SQS takes at most, attributes included: 1 MiB since August 2025.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// A queue that takes dead letters. The client is made for the first one.
+pub struct SqsQueue {
+    arn: QueueArn,
+    patience: Patience,
+    client: OnceCell<Client>,
+}
+
+impl SqsQueue {
+    /// The queue `arn`, in its own region. Nothing is connected yet, and no
+    /// credentials are looked for.
+    #[must_use]
+    pub fn new(arn: QueueArn) -> Self {
+        Self {
+            arn,
+            patience: Patience::default(),
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The queue `arn`, reached by `client`.
+    #[must_use]
+    pub fn with_client(arn: QueueArn, client: Client) -> Self {
+        Self {
+            client: OnceCell::new_with(Some(client)),
+            ..Self::new(arn)
+        }
+    }
+
+    async fn client(&self) -> &Client {
+        let make = async || {
+            let region = Region::new(self.arn.region().to_owned());
+            Client::new(&aws::config(region, aws::metadata(), self.patience).await)
+        };
+        self.client.get_or_init(make).await
+    }
+
+    /// Sends one dead letter, or the pointer to its record if that is too large.
+    async fn send(&self, letter: &Record) -> Result<(), String> {
+        if let Some(body) = message::body(letter).filter(|body| body.len() <= message::most_body_bytes(letter)) {
+            match self.send_body(letter, body).await {
+                Err(Refusal::TooLarge) => {}
+                Err(Refusal::Other(text)) => return Err(text),
+                Ok(()) => return Ok(()),
+            }
+        }
+        let small = pointer(letter);
+        let body = message::body(&small).unwrap_or_default();
+        self.send_body(&small, body).await.map_err(|refusal| match refusal {
+            Refusal::TooLarge => {
+                "not even a pointer to the record fits. Raise the queue's MaximumMessageSize".to_owned()
+            }
+            Refusal::Other(text) => text,
+        })
+    }
+
+    async fn send_body(&self, letter: &Record, body: String) -> Result<(), Refusal> {
+        let call = Call::new(&self.arn);
+        let mut request = self
+            .client()
+            .await
+            .send_message()
+            .queue_url(self.arn.url())
+            .message_body(body);
+        for (name, kind, value) in message::attributes(letter) {
+            let attribute = MessageAttributeValue::builder()
+                .data_type(kind)
+                .string_value(value)
+                .build();
+            let attribute = attribute.map_err(|error| Refusal::Other(error.to_string()))?;
+            request = request.message_attributes(name, attribute);
+        }
+        if self.arn.is_fifo() {
+            request = request
+                .message_group_id(message::group(letter))
+                .message_deduplication_id(message::deduplication(letter));
+        }
+        let answer = request.customize().interceptor(call.witness()).send().await;
+        answer.map(|_| ()).map_err(|error| call.refusal(&error))
+    }
+
+    fn failure(&self, what: &str) -> Failure {
+        Failure::Retry(format!("dead letters cannot be sent to {}: {what}", self.arn))
+    }
+}
+
+impl Processor for SqsQueue {
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        for (settled, letter) in chunk.records().iter().enumerate() {
+            let left = run.time_left();
+            if left < LEAST_TIME {
+                return Progress { settled, stop: None };
+            }
+            let sent = timeout(left, self.send(letter)).await;
+            let in_time = sent.unwrap_or_else(|_| Err(format!("no answer within {:.1} s", left.as_secs_f64())));
+            if let Err(what) = in_time {
+                let stop = Some(self.failure(&what));
+                return Progress { settled, stop };
+            }
+        }
+        Progress::all(chunk)
+    }
+
+    fn decodes(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,257 @@
+//! Dead letters to a server that answers as SQS does, or not at all.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use kafka_consumer_lambda::Record;
+use kafka_consumer_lambda::processor::Progress;
+use kafka_consumer_lambda::processor::sqs::SqsQueue;
+use kafka_consumer_lambda::record::TopicPartition;
+use serde_json::{Value, json};
+
+use crate::support::dead_letters::{give, letter, retry};
+use crate::support::scripted_dynamodb::{Act, Scripted};
+
+const PLENTY: Duration = Duration::from_secs(20);
+const QUEUE: &str = "arn:aws:sqs:eu-central-1:123456789012:dead";
+const NOWHERE: &str = "127.0.0.1:9";
+
+fn queue(arn: &str, endpoint: &str) -> SqsQueue {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(300))
+        .read_timeout(Duration::from_millis(300))
+        .build();
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(endpoint)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
+        .credentials_provider(Credentials::new(
+            "test",
+            "planted-secret",
+            Some("planted-token".into()),
+            None,
+            "test",
+        ));
+    SqsQueue::with_client(arn.parse().expect("an ARN"), Client::from_conf(config.build()))
+}
+
+/// SQS's answer to a message that it took.
+fn taken() -> Act {
+    Act::Answer(200, json!({"MessageId": "1"}).to_string())
+}
+
+fn error(code: &str, message: &str) -> Act {
+    let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message});
+    Act::Answer(400, body.to_string())
+}
+
+async fn scripted(acts: impl IntoIterator<Item = Act>) -> Scripted {
+    let server = Scripted::start(NOWHERE).await;
+    server.next(acts);
+    server
+}
+
+/// The requests that were made, and the message in each.
+fn messages(server: &Scripted) -> Vec<(Value, Value)> {
+    let read = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let bodies = server.take_bodies();
+    let both = |body: &String| {
+        let request = read(body);
+        let message = read(request["MessageBody"].as_str().expect("a body"));
+        (request, message)
+    };
+    bodies.iter().map(both).collect()
+}
+
+fn all(count: usize) -> Progress {
+    Progress {
+        settled: count,
+        stop: None,
+    }
+}
+
+#[tokio::test]
+async fn each_dead_letter_is_one_message_in_order_and_only_sent() {
+    let server = scripted([taken(), taken()]).await;
+    let letters = [letter(17, Some("k"), Some(b"{}")), letter(18, None, None)];
+    assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(2));
+    assert_eq!(server.take_seen(), ["SendMessage", "SendMessage"]);
+    let sent = messages(&server);
+    let (request, message) = &sent[0];
+    assert_eq!(
+        request["QueueUrl"],
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
+    );
+    assert_eq!(
+        request["MessageAttributes"],
+        json!({
+            "topic": {"DataType": "String", "StringValue": "orders"},
+            "partition": {"DataType": "Number", "StringValue": "3"},
+            "offset": {"DataType": "Number", "StringValue": "17"},
+        })
+    );
+    assert!(request.get("MessageGroupId").is_none());
+    assert_eq!(
+        *message,
+        json!({
+            "topic": "orders", "partition": 3, "offset": 17, "timestamp": 1_000_000_000_000_i64,
+            "key": "aw==", "value": "e30=", "headers": [{"trace": [50]}, {"trace": [49]}, {"null": null}],
+            "error": {
+                "message": "no room", "type": "HandlerError", "stage": "TASK_PUT", "attempts": 3, "group": "billing",
+            },
+        })
+    );
+    let tombstone = &sent[1].1;
+    assert_eq!((&tombstone["key"], &tombstone["value"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn a_fifo_queue_keeps_the_order_of_a_partition_and_knows_a_record_again() {
+    let server = scripted([taken()]).await;
+    let fifo = queue(&format!("{QUEUE}.fifo"), &server.endpoint);
+    assert_eq!(give(&fifo, &[letter(17, None, None)], PLENTY).await, all(1));
+    let (request, _) = &messages(&server)[0];
+    assert_eq!(request["MessageGroupId"], "orders-3");
+    assert_eq!(request["MessageDeduplicationId"], "orders-3-17");
+}
+
+#[tokio::test]
+async fn a_queue_with_a_lower_limit_gets_a_pointer() {
+    let words = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+    let server = scripted([error("InvalidParameterValueException", words), taken()]).await;
+    let value = vec![7; 300_000];
+    let letters = [letter(17, Some("k"), Some(&value))];
+    assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(1));
+    let sent = messages(&server);
+    assert_eq!(sent[0].1["value"], STANDARD.encode(&value));
+    assert_eq!((&sent[1].1["value"], &sent[1].1["key"]), (&json!(""), &json!("aw==")));
+    assert_eq!(sent[1].1["error"]["omitted_bytes"], 300_000 + 1 + 16);
+    assert_eq!(sent[1].1["offset"], 17);
+}
+
+#[tokio::test]
+async fn what_no_queue_takes_is_sent_as_a_pointer_at_once() {
+    let server = scripted([taken(), taken(), taken()]).await;
+    // As base64 three quarters of the limit, less the rest of the body, fit.
+    let letters = [
+        letter(17, None, Some(&vec![7; 785_000])),
+        letter(18, None, Some(&vec![7; 787_000])),
+        letter(19, None, Some(&vec![7; 2_000_000])),
+    ];
+    assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(3));
+    let sent = messages(&server);
+    let omitted: Vec<_> = sent
+        .iter()
+        .map(|(_, message)| message["error"].get("omitted_bytes").is_some())
+        .collect();
+    assert_eq!(omitted, [false, true, true]);
+}
+
+#[tokio::test]
+async fn a_pointer_that_is_refused_too_is_an_error() {
+    let words = "Reason: Message must be shorter than 1024 bytes.";
+    let server = scripted([
+        error("InvalidParameterValue", words),
+        error("InvalidParameterValue", words),
+    ])
+    .await;
+    let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
+    assert!(text.ends_with("Raise the queue's MaximumMessageSize"), "{text}");
+}
+
+#[tokio::test]
+async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
+    let rows = [
+        (
+            error("QueueDoesNotExist", "The specified queue does not exist."),
+            "the queue does not exist in eu-central-1. Create it, or correct ON_FAILURE",
+        ),
+        (
+            error(
+                "AccessDeniedException",
+                "User: x is not authorized to perform: sqs:sendmessage",
+            ),
+            "Allow sqs:SendMessage on the queue",
+        ),
+        (
+            error("InvalidClientTokenId", "planted-token"),
+            "the AWS credentials were refused: InvalidClientTokenId",
+        ),
+        (
+            Act::Answer(404, "<html>planted".into()),
+            "an answer that is not SQS's came instead, with HTTP status 404",
+        ),
+    ];
+    for (act, words) in rows {
+        let server = scripted([taken(), act]).await;
+        let letters = [letter(1, Some("planted"), Some(b"planted")), letter(2, None, None)];
+        let progress = give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await;
+        assert_eq!(progress.settled, 1);
+        let text = retry(progress);
+        assert!(
+            text.starts_with(&format!("dead letters cannot be sent to {QUEUE}: ")),
+            "{text}"
+        );
+        assert!(text.contains(words) && !text.contains("planted"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_tried_again() {
+    let hiccup = Act::Answer(503, "{}".into());
+    let server = scripted([hiccup, Act::HangUp, taken()]).await;
+    let sent = give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await;
+    assert_eq!(sent, all(1));
+}
+
+#[tokio::test]
+async fn silence_is_an_error_within_seconds() {
+    let server = scripted([Act::Silence, Act::Silence, Act::Silence]).await;
+    let started = Instant::now();
+    let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(text.contains(&format!("no answer from {}", server.endpoint)), "{text}");
+    assert!(text.contains("interface endpoint"), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_is_begun_when_the_time_is_over_and_nothing_goes_on_after_it() {
+    let server = scripted([]).await;
+    let queue = queue(QUEUE, &server.endpoint);
+    let late = give(&queue, &[letter(1, None, None)], Duration::from_millis(100)).await;
+    assert_eq!((late, server.take_seen().len()), (all(0), 0));
+
+    server.next([Act::Silence, Act::Silence, Act::Silence]);
+    let started = Instant::now();
+    let text = retry(give(&queue, &[letter(1, None, None)], Duration::from_millis(600)).await);
+    assert!(
+        started.elapsed() < Duration::from_millis(800),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(text.contains("no answer"), "{text}");
+}
+
+#[tokio::test]
+async fn ids_of_a_long_topic_are_taken_by_a_fifo_queue() {
+    let server = scripted([taken()]).await;
+    let long = Record {
+        partition: TopicPartition::new("t".repeat(249), 3),
+        key: Some(Bytes::new()),
+        ..letter(17, None, None)
+    };
+    let fifo = queue(&format!("{QUEUE}.fifo"), &server.endpoint);
+    assert_eq!(give(&fifo, &[long], PLENTY).await, all(1));
+    let (request, _) = &messages(&server)[0];
+    for id in ["MessageGroupId", "MessageDeduplicationId"] {
+        assert_eq!(request[id].as_str().map(str::len), Some(128));
+    }
+}

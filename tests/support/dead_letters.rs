@@ -1,0 +1,128 @@
+//! Records to send as dead letters, and what a topic holds of them.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kafka_consumer_lambda::Record;
+use kafka_consumer_lambda::config::Config;
+use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header};
+use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
+use kafka_consumer_lambda::processor::{Failure, Processor, Progress, RunContext};
+use kafka_consumer_lambda::record::{Chunk, Header, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// 2001-09-09: older than any retention.
+pub(crate) const LONG_AGO_MS: i64 = 1_000_000_000_000;
+
+/// The dead letter of a record of `orders-3`.
+pub(crate) fn letter(offset: i64, key: Option<&str>, value: Option<&[u8]>) -> Record {
+    let record = Record {
+        partition: TopicPartition::new("orders", 3),
+        offset,
+        timestamp_ms: Some(LONG_AGO_MS),
+        key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
+        value: value.map(Bytes::copy_from_slice),
+        headers: ["2", "1"]
+            .map(|value| Header {
+                name: "trace".into(),
+                value: Some(Bytes::from_static(value.as_bytes())),
+            })
+            .into_iter()
+            .chain([Header {
+                name: "null".into(),
+                value: None,
+            }])
+            .collect(),
+    };
+    let reason = Reason {
+        stage: Stage::Handle,
+        error: "no room",
+        attempts: 3,
+        group_id: "billing",
+    };
+    dead_letter(&record, &reason)
+}
+
+/// The target of dead letters for these settings.
+pub(crate) fn target(settings: &[(&str, &str)]) -> DeadLetters {
+    let pairs = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    DeadLetters::new(&Config::from_lookup(pairs).expect("these are settings"))
+}
+
+/// Gives `letters` to `target` as one chunk in a run that has `left`.
+pub(crate) async fn give(target: &impl Processor, letters: &[Record], left: Duration) -> Progress {
+    let chunk = Chunk::new(letters.to_vec()).expect("not empty");
+    let run = RunContext {
+        stop_at: Instant::now() + left,
+        attempt: 1,
+    };
+    target.process(&chunk, &run).await
+}
+
+/// The text of a failure that may pass.
+#[track_caller]
+pub(crate) fn retry(progress: Progress) -> String {
+    match progress.stop {
+        Some(Failure::Retry(text)) => text,
+        other => panic!("{other:?} instead of a failure that may pass"),
+    }
+}
+
+/// The last header of this name, as text.
+pub(crate) fn last<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let header = record.headers.iter().rfind(|header| header.name == name)?;
+    std::str::from_utf8(header.value.as_ref()?).ok()
+}
+
+/// Whether it stands for a record that was too large.
+pub(crate) fn is_pointer(record: &Record) -> bool {
+    last(record, header::OMITTED_BYTES).is_some()
+}
+
+/// The first `count` records of a partition. Blocks.
+pub(crate) fn read(bootstrap: &str, topic: &str, partition: i32, count: usize) -> Vec<Record> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "reads dead letters")
+        .create()
+        .expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Beginning)
+        .expect("an offset");
+    consumer.assign(&list).expect("an assignment");
+    let mut records = vec![];
+    let since = Instant::now();
+    while records.len() < count {
+        let seen = records.len();
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "{seen} of {count} records are there"
+        );
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            records.push(owned(&message.expect("the broker answers")));
+        }
+    }
+    records
+}
+
+fn owned(message: &impl Message) -> Record {
+    let headers = message.headers().map(|headers| {
+        let owned = |header: rdkafka::message::Header<'_, &[u8]>| Header {
+            name: header.key.to_owned(),
+            value: header.value.map(Bytes::copy_from_slice),
+        };
+        headers.iter().map(owned).collect()
+    });
+    Record {
+        partition: TopicPartition::new(message.topic(), message.partition()),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: headers.unwrap_or_default(),
+    }
+}
