@@ -1,17 +1,17 @@
 //! The only place where the stages are joined:
 //! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
 
+mod drain;
 mod lane;
 mod lanes;
 mod summary;
 mod survey;
+mod time;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -32,11 +32,15 @@ use lanes::Lanes;
 /// How many cursors are written at once.
 const WRITES_AT_ONCE: usize = 16;
 
+/// How many dead letters one run may write: an outage of what the handler
+/// needs must not drain a topic into the target before anybody has looked.
+pub(crate) const MOST_DEAD_LETTERS: u32 = 100;
+
 /// The log target of reports, so that they can be left out where they are shown anyway.
 pub const REPORT_TARGET: &str = "report";
 
 /// What a run works with. Built once, used for every invocation.
-pub struct Parts<S, K, P, C> {
+pub struct Parts<S, K, P, C, L> {
     /// The settings.
     pub config: Arc<Config>,
     /// Where cursors live.
@@ -45,6 +49,8 @@ pub struct Parts<S, K, P, C> {
     pub source: K,
     /// What happens to them.
     pub processor: P,
+    /// What happens to those that fail for good.
+    pub dead_letters: L,
     /// What time it is.
     pub clock: C,
 }
@@ -97,13 +103,13 @@ pub enum Interrupt {
 /// # Errors
 /// When a plan cannot be made. A run that fails is not an `Err`: it has a
 /// report like any other, and [`Invoked::error`] tells.
-pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
-    parts: &Parts<S, K, P, C>,
+pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
+    parts: &Parts<S, K, P, C, L>,
     request: &Request,
     deadline: Deadline,
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Invoked, Error> {
-    let run: Run<'_, Parts<S, K, P, C>> = Run::new(parts, deadline);
+    let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
     match request {
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
@@ -121,19 +127,21 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock>(
     }
 }
 
-/// The four seams that a run works through, as one parameter.
+/// The seams that a run works through, as one parameter.
 trait Seams {
     type Store: Store;
     type Source: Source;
     type Processor: Processor;
     type Clock: Clock;
+    type DeadLetters: Processor;
 }
 
-impl<S: Store, K: Source, P: Processor, C: Clock> Seams for Parts<S, K, P, C> {
+impl<S: Store, K: Source, P: Processor, C: Clock, L: Processor> Seams for Parts<S, K, P, C, L> {
     type Store = S;
     type Source = K;
     type Processor = P;
     type Clock = C;
+    type DeadLetters = L;
 }
 
 /// One run.
@@ -143,6 +151,8 @@ struct Run<'a, D: Seams> {
     store: &'a D::Store,
     source: &'a D::Source,
     processor: &'a D::Processor,
+    dead_letters: &'a D::DeadLetters,
+    dead_letters_left: Allowance,
     clock: &'a D::Clock,
     sizes: FetchSizes,
     started: Instant,
@@ -156,7 +166,7 @@ struct Run<'a, D: Seams> {
 }
 
 impl<'a, D: Seams> Run<'a, D> {
-    fn new(parts: &'a Parts<D::Store, D::Source, D::Processor, D::Clock>, deadline: Deadline) -> Self {
+    fn new(parts: &'a Parts<D::Store, D::Source, D::Processor, D::Clock, D::DeadLetters>, deadline: Deadline) -> Self {
         let clock = &parts.clock;
         let stop = deadline.less_reserve(clock);
         Self {
@@ -165,6 +175,8 @@ impl<'a, D: Seams> Run<'a, D> {
             store: &parts.store,
             source: &parts.source,
             processor: &parts.processor,
+            dead_letters: &parts.dead_letters,
+            dead_letters_left: Allowance::new(MOST_DEAD_LETTERS),
             clock,
             sizes: FetchSizes::new(parts.config.max_memory_bytes, parts.config.max_messages),
             started: clock.now(),
@@ -239,182 +251,6 @@ impl<'a, D: Seams> Run<'a, D> {
         }
         lanes
     }
-
-    /// Works through all lanes. Those where a run has died come last, each
-    /// alone: if one kills this run too, everything else is stored, and it is
-    /// known whose record it was.
-    async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
-        let in_time_for = |suspects: bool| {
-            if suspects {
-                self.until_half_time()
-            } else {
-                self.until(self.stop.at)
-            }
-        };
-        in_time_for(!lanes.suspects.is_empty())
-            .drain(lanes, interrupt.clone())
-            .await;
-        while lanes.next_suspect() {
-            in_time_for(!lanes.suspects.is_empty())
-                .drain(lanes, interrupt.clone())
-                .await;
-        }
-    }
-
-    /// The same run, with half of the time that is left: the rest is for others.
-    fn until_half_time(&self) -> Self {
-        let left = self.stop.at.saturating_duration_since(self.clock.now());
-        self.until(self.stop.at.checked_sub(left / 2).unwrap_or(self.stop.at))
-    }
-
-    /// The same run, that begins nothing more from `begin_until` on.
-    fn until(&self, begin_until: Instant) -> Self {
-        Self {
-            begin_until,
-            id: self.id.clone(),
-            halt: self.halt.clone(),
-            ..*self
-        }
-    }
-
-    /// The time for work, from the run's start to its last writes.
-    fn whole_time(&self) -> Duration {
-        self.stop.at.saturating_duration_since(self.started)
-    }
-
-    /// Works through the lanes that wait, some at a time, and hands what one
-    /// could not use of the budget to those that can.
-    async fn drain(&self, lanes: &mut Lanes, mut interrupt: watch::Receiver<Interrupt>) {
-        let mut running = FuturesUnordered::new();
-        let mut interruptible = true;
-        lanes.interrupted |= self.interrupted(*interrupt.borrow_and_update());
-        loop {
-            if self.must_stop(Duration::ZERO) {
-                lanes.out_of_time();
-            }
-            if running.is_empty()
-                && lanes.waiting.is_empty()
-                && (self.must_stop(Duration::ZERO) || !lanes.share_leftover())
-            {
-                break;
-            }
-            let free = self
-                .sizes
-                .partitions_at_once
-                .saturating_sub(running.len())
-                .min(lanes.waiting.len());
-            let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
-            let positions: Vec<_> = starting.iter().filter_map(Lane::position).collect();
-            if let Err(error) = if positions.is_empty() {
-                Ok(())
-            } else {
-                self.source.start(&positions)
-            } {
-                lanes.refused(starting, &error);
-                self.abort();
-                continue;
-            }
-            running.extend(starting.into_iter().map(|lane| lane.work(self).boxed()));
-            // Lanes that wait for a share write what is settled, beside those at work.
-            running.extend(lanes.take_due(self.now_ms()).map(|lane| lane.keep(self).boxed()));
-            let due = lanes.next_due_ms().filter(|_| !self.must_stop(Duration::ZERO));
-            tokio::select! {
-                Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
-                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {}
-                changed = interrupt.changed(), if interruptible => {
-                    // Nobody can interrupt any more once the sender is gone.
-                    interruptible = changed.is_ok();
-                    lanes.interrupted |= self.interrupted(*interrupt.borrow());
-                }
-            }
-        }
-        let parked = std::mem::take(&mut lanes.parked);
-        lanes.done.extend(
-            futures::stream::iter(parked)
-                .map(|mut lane| async move {
-                    if lane.is_claimed() {
-                        lane.close(self).await;
-                    }
-                    lane
-                })
-                .buffer_unordered(WRITES_AT_ONCE)
-                .collect::<Vec<_>>()
-                .await,
-        );
-    }
-
-    /// The monotonic clock, in milliseconds since the run began.
-    fn now_ms(&self) -> u64 {
-        let since = self.clock.now().saturating_duration_since(self.started);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// When a wait must end: when a cursor is due to be written, or the time is over.
-    fn wake_at(&self, due_ms: Option<u64>) -> Instant {
-        due_ms.map_or(self.begin_until, |due| {
-            (self.started + Duration::from_millis(due)).min(self.begin_until)
-        })
-    }
-
-    /// When the last write must have been answered: a little before the
-    /// deadline, so that the report still gets out.
-    fn last_write_at(&self) -> Instant {
-        let left = self.deadline.at.saturating_duration_since(self.stop.at);
-        self.deadline.at.checked_sub(left / 10).unwrap_or(self.deadline.at)
-    }
-
-    /// What the table answers by `until`, or an error that says that it did not.
-    async fn in_time<T>(&self, until: Instant, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout_at(until.into(), asked).await.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorType::TableUnreachable,
-                format!(
-                    "the table {} did not answer before the run had to end. What is not stored comes again in the \
-                     next run. Look at DynamoDB's latency and throttling, or give the function more time",
-                    self.config.table
-                ),
-            ))
-        })
-    }
-
-    /// Until when a question to the brokers may take.
-    fn ask_until(&self) -> Instant {
-        (self.clock.now() + self.config.poll_timeout).min(self.stop.at)
-    }
-
-    /// Whether work that will take `expected` must not begin any more.
-    fn must_stop(&self, expected: Duration) -> bool {
-        self.halting() || self.stop.is_over(self.clock) || self.clock.now() + expected > self.begin_until
-    }
-
-    fn halting(&self) -> bool {
-        *self.halt.borrow() > Interrupt::No
-    }
-
-    /// Stops every lane after the chunk at work.
-    fn abort(&self) {
-        self.interrupted(Interrupt::Finish);
-    }
-
-    fn interrupted(&self, interrupt: Interrupt) -> bool {
-        self.halt
-            .send_if_modified(|halt| std::mem::replace(halt, interrupt.max(*halt)) < interrupt);
-        interrupt > Interrupt::No
-    }
-
-    /// Resolves once the run is to end as urgently as `interrupt`.
-    async fn halted(&self, interrupt: Interrupt) {
-        // The sender lives as long as the run: waiting cannot fail.
-        let _ = self.halt.subscribe().wait_for(|halt| *halt >= interrupt).await;
-    }
-
-    /// Waits, but not past the time for work, nor when the run is stopped.
-    async fn pause(&self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep_until((self.clock.now() + pause).min(self.begin_until).into()) => {}
-            () = self.halted(Interrupt::Finish) => {}
-        }
-    }
 }
 
 impl RunRequest {
@@ -428,6 +264,26 @@ impl RunRequest {
             ErrorType::InvalidEvent,
             format!("partition {unknown} is asked for, and no topic has it. Correct `partitions`"),
         ))
+    }
+}
+
+/// How many more there may be of something, for all lanes of a run together.
+#[derive(Clone)]
+struct Allowance(Arc<AtomicU32>);
+
+impl Allowance {
+    fn new(most: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(most)))
+    }
+
+    /// Takes one, if there is one left.
+    fn take(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    fn give_back(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

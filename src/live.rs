@@ -7,11 +7,12 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
+use crate::processor::dead_letters::DeadLetters;
 use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::{self, DynamoStore};
 
 /// Parts that talk to real services.
-pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock>;
+pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock, DeadLetters>;
 
 /// The settings: the environment first, then `more`, which wins.
 ///
@@ -38,6 +39,7 @@ pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result
         store: DynamoStore::new(client, &config.table),
         source,
         processor: make(&config),
+        dead_letters: DeadLetters::new(&config),
         clock: SystemClock,
         config: Arc::new(config),
     })

@@ -2,6 +2,7 @@
 //! settle -> commit, as its [`Ledger`] says.
 
 mod crash;
+mod dead_letter;
 mod failed;
 mod process;
 
@@ -55,6 +56,7 @@ pub(super) struct Outcome {
     pub(super) polled: u64,
     pub(super) failed_tries: u64,
     pub(super) skipped: Skips,
+    pub(super) dead_lettered: u64,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) held: Option<Elsewhere>,
     pub(super) blocked: Option<Failures>,

@@ -196,6 +196,8 @@ impl Books {
         counts.processed += outcome.messages;
         counts.failed += outcome.failed_tries;
         counts.dropped += outcome.skipped.count();
+        counts.dead_lettered += outcome.dead_lettered;
+        self.report.dead_lettered += outcome.dead_lettered;
         self.report.messages_processed += outcome.messages;
         self.report.bytes += outcome.bytes;
         if let Some(stored) = outcome.stored {

@@ -17,6 +17,7 @@ use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
+use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -120,6 +121,7 @@ impl World {
     ) -> (Value, Duration) {
         let deadline = Deadline::after(Duration::from_secs(seconds), &clock);
         let parts = Parts {
+            dead_letters: DeadLetters::new(&config),
             config: Arc::new(config),
             store: &self.table,
             source,

@@ -17,6 +17,7 @@ use crate::embedded::Embedded;
 use crate::error::{Error, ErrorType};
 use crate::event::{Request, RunRequest};
 use crate::invoke::{self, Answer, Interrupt, Invoked, Parts};
+use crate::processor::dead_letters::DeadLetters;
 use crate::report::RunReport;
 use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::DynamoStore;
@@ -42,7 +43,7 @@ pub(super) struct Tick {
     pub(super) items: Vec<Item>,
 }
 
-type DemoParts = Parts<DynamoStore, KafkaSource, Handler, DemoClock>;
+type DemoParts = Parts<DynamoStore, KafkaSource, Handler, DemoClock, DeadLetters>;
 
 /// The job. Its process is kept between ticks, as Lambda keeps it, until it dies.
 pub(super) struct Job {
@@ -137,6 +138,7 @@ impl Job {
             return Ok(process);
         }
         Ok(Parts {
+            dead_letters: DeadLetters::new(&self.config),
             store: self.embedded.store(TABLE),
             source: KafkaSource::new(&self.config)?,
             processor: self.handler.clone(),

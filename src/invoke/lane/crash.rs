@@ -10,8 +10,10 @@
 use std::time::Duration;
 
 use super::Lane;
+use super::failed::GivenUp;
 use crate::claim::{Failures, Pace};
 use crate::config::OnFailure;
+use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
 use crate::record::Chunk;
@@ -34,11 +36,15 @@ impl Lane {
     }
 
     /// Why the first record in hand is not handed over, if it must not be.
-    pub(super) fn condemnation(&mut self) -> Option<String> {
+    pub(super) fn condemnation(&mut self) -> Option<GivenUp> {
         let first = self.in_hand.front()?.offset;
         // Another record there, and the one that killed is gone from the log.
         self.condemned &= first == self.seen.stored().get();
-        self.condemned.then(|| died(self.legacy.crashes))
+        self.condemned.then(|| GivenUp {
+            stage: Stage::Died,
+            text: died(self.legacy.crashes),
+            policy_applies: true,
+        })
     }
 
     /// How many runs died, or ran out of time, with the record at the cursor alone.

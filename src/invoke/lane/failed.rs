@@ -6,6 +6,7 @@ use super::Lane;
 use crate::claim::{Failures, Seen};
 use crate::clock::Clock;
 use crate::config::OnFailure;
+use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
 use crate::processor::Failure;
@@ -23,6 +24,25 @@ const LONGEST_BACK_OFF_MS: i64 = 15 * 60_000;
 
 /// A stored error is for people to read; longer ones are cut.
 const LONGEST_ERROR: usize = 500;
+
+/// Why a record is not tried any more.
+pub(super) struct GivenUp {
+    pub(super) stage: Stage,
+    /// What was wrong. Never a record's value.
+    pub(super) text: String,
+    /// Whether `ON_FAILURE` applies, or a later run must try again first.
+    pub(super) policy_applies: bool,
+}
+
+impl GivenUp {
+    fn handler(text: String, policy_applies: bool) -> Self {
+        Self {
+            stage: Stage::Handle,
+            text,
+            policy_applies,
+        }
+    }
+}
 
 impl Lane {
     /// How often the record at the cursor was tried, over all runs.
@@ -47,6 +67,18 @@ impl Lane {
         }
     }
 
+    /// The first record in hand is not what `MESSAGE_FORMAT` says, and never will be.
+    pub(super) async fn undecodable<D: Seams>(&mut self, run: &Run<'_, D>, text: String) {
+        self.tries += 1;
+        self.outcome.failed_tries += 1;
+        let why = GivenUp {
+            stage: Stage::Decode,
+            text,
+            policy_applies: true,
+        };
+        self.give_up(run, why).await;
+    }
+
     /// The first record in hand failed: try again, pass it over, or stop here.
     pub(super) async fn failed<D: Seams>(&mut self, run: &Run<'_, D>, failure: Failure) {
         self.tries += 1;
@@ -64,17 +96,19 @@ impl Lane {
                     tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries, error = text, "trying again");
                     run.pause(FIRST_PAUSE * 4_u32.pow(self.tries - 1)).await;
                 } else {
-                    self.give_up(run, text, exhausted).await;
+                    self.give_up(run, GivenUp::handler(text, exhausted)).await;
                 }
             }
-            Failure::Poison(text) => self.give_up(run, text, true).await,
+            Failure::Poison(text) => self.give_up(run, GivenUp::handler(text, true)).await,
         }
     }
 
-    pub(super) async fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, text: String, policy_applies: bool) {
+    /// No further try in this run: what `ON_FAILURE` says, or a later run.
+    pub(super) async fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, why: GivenUp) {
         match &run.config.on_failure {
-            OnFailure::Skip if policy_applies => self.pass_over(text),
-            _ => self.block(run, text),
+            OnFailure::Skip if why.policy_applies => self.pass_over(why.text),
+            OnFailure::Kafka(_) | OnFailure::Sqs(_) if why.policy_applies => self.bury(run, why).await,
+            _ => self.block(run, why.text),
         }
     }
 

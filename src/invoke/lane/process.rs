@@ -17,13 +17,13 @@ use crate::record::{Chunk, Record};
 impl Lane {
     pub(super) async fn process<D: Seams>(&mut self, run: &Run<'_, D>, count: usize) {
         if let Some(why) = self.condemnation() {
-            return self.give_up(run, why, true).await;
+            return self.give_up(run, why).await;
         }
         let (good, undecodable) = self.decodable(run, count);
         let records: Vec<Record> = self.in_hand.iter().take(good).cloned().collect();
         let Some(chunk) = Chunk::new(records) else {
             if let Some(error) = undecodable {
-                self.failed(run, Failure::Poison(error.to_string())).await;
+                self.undecodable(run, error.to_string()).await;
             }
             return;
         };
