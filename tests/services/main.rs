@@ -1,4 +1,4 @@
-//! Tests on a real Apache Kafka and a real DynamoDB Local.
+//! Tests on a real Apache Kafka and a real DynamoDB Local, and on `ElasticMQ` for SQS.
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
@@ -7,6 +7,7 @@ mod support;
 
 mod bootstrap;
 mod commands;
+mod dead_letter;
 mod failure;
 mod run;
 mod store;

@@ -1,4 +1,4 @@
-//! Apache Kafka and DynamoDB Local from Maven Central, as plain JVMs on free ports.
+//! Apache Kafka, DynamoDB Local and `ElasticMQ` from Maven Central, as plain JVMs on free ports.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -12,6 +12,8 @@ use super::services::looks_like_dynamodb;
 
 const KAFKA_POM: &str = include_str!("kafka-pom.xml");
 const DYNAMODB_POM: &str = include_str!("dynamodb-pom.xml");
+const SQS_POM: &str = include_str!("sqs-pom.xml");
+const SQS_CONFIG: &str = include_str!("sqs.conf");
 const KAFKA_PROPERTIES: &str = include_str!("kafka.properties");
 const KAFKA_LOGGING: &str = include_str!("kafka.log4j2.properties");
 
@@ -93,6 +95,24 @@ pub(super) fn dynamodb() -> Result<Jvm, String> {
         );
         let process = launch(directory, &jars, &script)?;
         process.wait_until("DynamoDB Local", START_LIMIT, |_| looks_like_dynamodb(port))?;
+        Ok(Jvm { process, port })
+    })
+}
+
+/// Starts an SQS without queues.
+pub(super) fn sqs() -> Result<Jvm, String> {
+    let jars = jars("sqs", SQS_POM)?;
+    start(|directory| {
+        let [port] = free_ports();
+        write(
+            &directory.join("sqs.conf"),
+            &SQS_CONFIG.replace("{port}", &port.to_string()),
+        )?;
+        let script = format!("exec {JAVA} -Xmx256m -Dconfig.file=sqs.conf org.elasticmq.server.Main");
+        let process = launch(directory, &jars, &script)?;
+        process.wait_until("ElasticMQ", START_LIMIT, |it| {
+            it.log().contains("Started SQS rest server")
+        })?;
         Ok(Jvm { process, port })
     })
 }

@@ -12,6 +12,7 @@ pub(crate) mod kafka;
 pub(crate) mod runtime_api;
 pub(crate) mod scripted_dynamodb;
 pub(crate) mod services;
+pub(crate) mod sqs;
 pub(crate) mod store_conformance;
 pub(crate) mod store_histories;
 pub(crate) mod table;

@@ -132,13 +132,11 @@ impl Client {
         let error = found.map_or(Some(RDKafkaErrorCode::UnknownTopicOrPartition), |it| {
             it.error().map(Into::into)
         });
-        match error {
-            Some(code) => Err(KafkaError::MetadataFetch(code)),
-            None => {
-                self.knows_topic.store(true, Ordering::Relaxed);
-                Ok(())
-            }
+        if let Some(code) = error {
+            return Err(KafkaError::MetadataFetch(code));
         }
+        self.knows_topic.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Hands a record to the producer. What is wrong with it at once is part of
