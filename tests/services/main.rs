@@ -8,6 +8,7 @@ mod support;
 mod bootstrap;
 mod commands;
 mod failure;
+mod overlap;
 mod run;
 mod store;
 mod support_works;
