@@ -7,7 +7,9 @@ mod support;
 
 mod bootstrap;
 mod commands;
+mod doubt;
 mod failure;
+mod operator;
 mod overlap;
 mod run;
 mod store;

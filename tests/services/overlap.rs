@@ -5,7 +5,6 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
@@ -50,15 +49,6 @@ async fn wait_for_the_end_of_the_claim(until_ms: i64) {
     // One more millisecond: at its end, a claim still holds.
     let left = u64::try_from(left + 1).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(left)).await;
-}
-
-/// A claim whose time is over, without the wait for it.
-async fn end_the_claim(world: &World, partition: i32) {
-    let past = AttributeValue::N((now_ms() - 1).to_string());
-    let table = &world.table;
-    table
-        .set_attribute(&world.consumer_id(), partition, "claim_until", past)
-        .await;
 }
 
 /// Waits for two runs, and looks at the table meanwhile: no cursor may move back.
@@ -200,7 +190,7 @@ async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_o
         "the other one is done"
     );
     assert_eq!(world.offset(0).await, Some(-1), "left to the claim");
-    end_the_claim(&world, 0).await;
+    world.end_the_claim(0).await;
     let ran = world.run();
     assert_eq!(ran.success()["last_offsets"], json!({"0": WAITING - 1}));
     assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)]);
@@ -212,7 +202,7 @@ async fn a_crash_is_counted_on_the_item_until_a_run_gets_past_what_the_dead_one_
     let world = world("crashed", 1).await;
     world.midway_on(0).await.kill();
     assert!(!world.item(0).await.contains_key("crashes"), "nobody knows of it yet");
-    end_the_claim(&world, 0).await;
+    world.end_the_claim(0).await;
     let next = world.midway_on(0).await;
     let item = world.item(0).await;
     assert_eq!((number(&item, "crashes"), number(&item, "fail_offset")), (1, 0));
@@ -240,7 +230,7 @@ async fn crashes_at_one_offset_add_up() {
         let item = world.item(0).await;
         let counted = item.get("crashes").map(|_| number(&item, "crashes"));
         assert_eq!(counted.unwrap_or(0), crashes, "{item:?}");
-        end_the_claim(&world, 0).await;
+        world.end_the_claim(0).await;
     }
     assert_eq!(
         tokio::task::block_in_place(|| world.run()).success()["messages_processed"],

@@ -26,20 +26,23 @@ pub(crate) struct Midway {
 }
 
 impl World {
-    /// Starts a run, with further arguments, and lets it go on until it has handled some records and `reached`
-    /// holds. At least
-    /// [`MORE_THAN_A_PIPE_HOLDS`] records must be waiting.
-    pub(crate) async fn midway(&self, arguments: &[&str], reached: impl AsyncFn() -> bool) -> Midway {
-        let mut run = Midway {
+    /// Starts a run, with further arguments; it waits as soon as its log fills the pipe.
+    pub(crate) fn unread(&self, arguments: &[&str]) -> Midway {
+        Midway {
             #[expect(clippy::disallowed_methods, reason = "measures another process")]
             started: Instant::now(),
             child: Some(self.start(&[&["run", "--output", "json"], arguments].concat())),
             heard: vec![],
-        };
+        }
+    }
+
+    /// Starts a run, with further arguments, and lets it go on until it has handled some records
+    /// and `reached` holds. At least [`MORE_THAN_A_PIPE_HOLDS`] records must be waiting.
+    pub(crate) async fn midway(&self, arguments: &[&str], reached: impl AsyncFn() -> bool) -> Midway {
+        let mut run = self.unread(arguments);
         loop {
             // Its first lines are its first records: from then on it is in the middle.
-            let more = run.sip().await;
-            assert!(more, "the run ended too early: {}", String::from_utf8_lossy(&run.heard));
+            run.sip().await;
             if reached().await {
                 return run;
             }
@@ -59,8 +62,15 @@ impl Midway {
         self.child.as_mut().expect("it has not ended")
     }
 
-    /// Reads a little of the log, so that the run can go on a little; false at its end.
-    async fn sip(&mut self) -> bool {
+    /// Reads the log until it holds these words.
+    pub(crate) async fn hear(&mut self, words: &str) {
+        while !String::from_utf8_lossy(&self.heard).contains(words) {
+            self.sip().await;
+        }
+    }
+
+    /// Reads a little of the log, so that the run can go on a little.
+    async fn sip(&mut self) {
         let mut stderr: ChildStderr = self.child().stderr.take().expect("a pipe");
         let read = move || {
             let mut buffer = vec![0; SIP];
@@ -72,7 +82,8 @@ impl Midway {
         let (stderr, buffer) = tokio::task::spawn_blocking(read).await.expect("it reads");
         self.child().stderr = Some(stderr);
         self.heard.extend_from_slice(&buffer);
-        !buffer.is_empty()
+        let heard = String::from_utf8_lossy(&self.heard);
+        assert!(!buffer.is_empty(), "the run ended too early: {heard}");
     }
 
     /// Sends a signal by name, such as `STOP`.

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
 use super::kafka::{self, Message, unique, values};
@@ -89,6 +90,15 @@ impl World {
         let item = self.table.get_item(&self.consumer_id(), partition).await;
         let until = item.and_then(|item| item.get("claim_until").map(|_| number(&item, "claim_until")));
         until.is_some_and(|until| until > jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// Makes a claim one whose time is over, without the wait for it.
+    pub(crate) async fn end_the_claim(&self, partition: i32) {
+        let past = AttributeValue::N("1".to_owned());
+        let table = &self.table;
+        table
+            .set_attribute(&self.consumer_id(), partition, "claim_until", past)
+            .await;
     }
 
     /// Waits until a run has claimed a partition.
