@@ -11,6 +11,7 @@ mod doubt;
 mod failure;
 mod operator;
 mod overlap;
+mod rot;
 mod run;
 mod store;
 mod support_works;

@@ -162,6 +162,12 @@ impl Transaction {
 #[derive(Default)]
 struct Acks(Mutex<Vec<KafkaResult<i64>>>);
 
+impl Acks {
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 impl ClientContext for Acks {}
 
 impl ProducerContext for Acks {
@@ -196,7 +202,12 @@ fn send_to_each(producer: &BaseProducer<Acks>, topic: &str, partitions: &[i32], 
     }
     // Not `flush`, which looks ten times a second.
     let done = eventually(LIMIT, || {
-        producer.poll(Duration::ZERO);
+        // A call serves the answer to one batch.
+        let answered = || producer.context().count();
+        let mut before = None;
+        while before.replace(answered()) != Some(answered()) {
+            producer.poll(Duration::ZERO);
+        }
         producer.in_flight_count() == 0
     });
     assert!(done, "{topic} does not acknowledge");
