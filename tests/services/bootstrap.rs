@@ -15,7 +15,7 @@ use crate::support::world::World;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn start(world: &World) -> Function {
+pub(crate) fn start(world: &World) -> Function {
     start_with(world, TIMEOUT)
 }
 

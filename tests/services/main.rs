@@ -3,12 +3,16 @@
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
 #[path = "../support/mod.rs"]
-mod support;
-
 mod bootstrap;
 mod commands;
 mod dead_letter;
+mod doubt;
 mod failure;
+mod operator;
+mod overlap;
+mod rot;
 mod run;
 mod store;
+mod support;
 mod support_works;
+

@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use super::process::eventually;
 
-pub(crate) use super::producer::{Message, Transaction, begin_transaction, produce, values};
+pub(crate) use super::producer::{
+    Message, Transaction, begin_transaction, begin_transaction_on, produce, produce_to_each, values,
+};
 
 /// Loopback answers in milliseconds; a machine that compiles meanwhile takes its time.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
@@ -88,6 +92,31 @@ pub(crate) fn watermarks(bootstrap: &str, topic: &str, partition: i32) -> (i64, 
         .inner()
         .fetch_watermarks(topic, partition, LIMIT)
         .unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
+}
+
+/// The offsets of the records that a reader of committed ones gets from a partition.
+pub(crate) fn readable_offsets(bootstrap: &str, topic: &str, partition: i32) -> Vec<i64> {
+    let properties = [
+        ("group.id", "test"),
+        ("enable.partition.eof", "true"),
+        ("fetch.wait.max.ms", "10"),
+    ];
+    let consumer: BaseConsumer = config(bootstrap, &properties).create().expect("a consumer");
+    // Without it the first fetch waits half a second for a timer inside librdkafka.
+    consumer.fetch_metadata(Some(topic), LIMIT).expect("the topic is there");
+    let mut assignment = TopicPartitionList::new();
+    assignment
+        .add_partition_offset(topic, partition, Offset::Offset(0))
+        .expect("an offset in range");
+    consumer.assign(&assignment).expect("a new consumer");
+    let mut offsets = vec![];
+    loop {
+        match consumer.poll(LIMIT) {
+            Some(Ok(record)) => offsets.push(record.offset()),
+            Some(Err(KafkaError::PartitionEOF(_))) => return offsets,
+            other => panic!("{topic}-{partition} cannot be read: {other:?}"),
+        }
+    }
 }
 
 /// Right after a topic is made, some partitions refuse requests for some milliseconds.

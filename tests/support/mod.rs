@@ -9,6 +9,7 @@
 pub(crate) mod dead_letters;
 pub(crate) mod dynamo_conformance;
 pub(crate) mod kafka;
+pub(crate) mod midway;
 pub(crate) mod runtime_api;
 pub(crate) mod scripted_dynamodb;
 pub(crate) mod services;

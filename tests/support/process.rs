@@ -71,6 +71,10 @@ impl Guarded {
         self.pid
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn log(&self) -> String {
         fs::read(self.directory.join("log"))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

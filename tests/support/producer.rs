@@ -1,5 +1,6 @@
 //! Records for the services' Kafka, alone or in transactions.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,7 +71,13 @@ pub(crate) fn produce(
     messages: &[Message],
     properties: &[(&str, &str)],
 ) -> Vec<i64> {
-    send_all(&producer(bootstrap, properties), topic, partition, messages)
+    send_to_each(&producer(bootstrap, properties), topic, &[partition], messages)
+}
+
+/// As [`produce`], the same records to each of these partitions.
+pub(crate) fn produce_to_each(bootstrap: &str, topic: &str, partitions: Range<i32>, messages: &[Message]) {
+    let partitions: Vec<i32> = partitions.collect();
+    send_to_each(&producer(bootstrap, &[]), topic, &partitions, messages);
 }
 
 /// Produces within a transaction and leaves it open.
@@ -78,19 +85,30 @@ pub(crate) fn produce(
 /// The records are in the log, and hidden from a reader of committed ones until
 /// [`commit`](Transaction::commit).
 pub(crate) fn begin_transaction(bootstrap: &str, topic: &str, partition: i32, messages: &[Message]) -> Transaction {
+    begin_transaction_on(bootstrap, topic, partition..partition + 1, messages)
+}
+
+/// As [`begin_transaction`], the same records to each of these partitions.
+pub(crate) fn begin_transaction_on(
+    bootstrap: &str,
+    topic: &str,
+    partitions: Range<i32>,
+    messages: &[Message],
+) -> Transaction {
     let id = unique("transaction");
     let producer = producer(bootstrap, &[("transactional.id", &id)]);
     producer
         .init_transactions(LIMIT)
         .expect("the broker has room for a transaction");
     producer.begin_transaction().expect("no transaction is open");
-    let offsets = send_all(&producer, topic, partition, messages);
+    let partitions: Vec<i32> = partitions.collect();
+    let offsets = send_to_each(&producer, topic, &partitions, messages);
     Transaction {
         offsets,
         producer,
         bootstrap: bootstrap.to_owned(),
         topic: topic.to_owned(),
-        partition,
+        partitions,
     }
 }
 
@@ -101,7 +119,7 @@ pub(crate) struct Transaction {
     producer: BaseProducer<Acks>,
     bootstrap: String,
     topic: String,
-    partition: i32,
+    partitions: Vec<i32>,
 }
 
 impl Transaction {
@@ -124,25 +142,31 @@ impl Transaction {
 
     /// The end that readers of committed records see lags the answer by some milliseconds.
     fn wait_for_the_stable_end(&self) {
-        let end = |isolation| {
+        let end = |isolation, partition| {
             let (_, high) = client(&self.bootstrap, isolation)
                 .inner()
-                .fetch_watermarks(&self.topic, self.partition, LIMIT)
+                .fetch_watermarks(&self.topic, partition, LIMIT)
                 .expect("a partition that took records has an end");
             high
         };
-        let settled = eventually(LIMIT, || end("read_committed") == end("read_uncommitted"));
-        assert!(
-            settled,
-            "{}-{} has another open transaction",
-            self.topic, self.partition
-        );
+        for &partition in &self.partitions {
+            let settled = eventually(LIMIT, || {
+                end("read_committed", partition) == end("read_uncommitted", partition)
+            });
+            assert!(settled, "{}-{partition} has another open transaction", self.topic);
+        }
     }
 }
 
 /// Collects the brokers' answers.
 #[derive(Default)]
 struct Acks(Mutex<Vec<KafkaResult<i64>>>);
+
+impl Acks {
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
 
 impl ClientContext for Acks {}
 
@@ -167,30 +191,42 @@ fn producer(bootstrap: &str, properties: &[(&str, &str)]) -> BaseProducer<Acks> 
         .expect("producer properties that exist")
 }
 
-fn send_all(producer: &BaseProducer<Acks>, topic: &str, partition: i32, messages: &[Message]) -> Vec<i64> {
+fn send_to_each(producer: &BaseProducer<Acks>, topic: &str, partitions: &[i32], messages: &[Message]) -> Vec<i64> {
     // Without it the first record waits half a second for a timer inside librdkafka.
     let metadata = producer.client().fetch_metadata(Some(topic), LIMIT);
     metadata.unwrap_or_else(|error| panic!("{topic} is unknown: {error}"));
-    for message in messages {
-        let mut record = record(topic, partition, message);
-        while let Err((error, back)) = producer.send(record) {
-            let full = RDKafkaErrorCode::QueueFull;
-            assert_eq!(error, KafkaError::MessageProduction(full), "{topic}-{partition}");
-            producer.poll(Duration::from_millis(100));
-            record = back;
+    for &partition in partitions {
+        for message in messages {
+            send(producer, topic, partition, message);
         }
     }
     // Not `flush`, which looks ten times a second.
     let done = eventually(LIMIT, || {
-        producer.poll(Duration::ZERO);
+        // A call serves the answer to one batch.
+        let answered = || producer.context().count();
+        let mut before = None;
+        while before.replace(answered()) != Some(answered()) {
+            producer.poll(Duration::ZERO);
+        }
         producer.in_flight_count() == 0
     });
-    assert!(done, "{topic}-{partition} does not acknowledge");
+    assert!(done, "{topic} does not acknowledge");
     let acks = std::mem::take(&mut *producer.context().0.lock().unwrap_or_else(PoisonError::into_inner));
-    assert_eq!(acks.len(), messages.len(), "one answer a message");
+    assert_eq!(acks.len(), messages.len() * partitions.len(), "one answer a message");
     acks.into_iter()
-        .map(|ack| ack.unwrap_or_else(|error| panic!("{topic}-{partition}: {error}")))
+        .map(|ack| ack.unwrap_or_else(|error| panic!("{topic}: {error}")))
         .collect()
+}
+
+/// Hands a message to the client, which may have to make room first.
+fn send(producer: &BaseProducer<Acks>, topic: &str, partition: i32, message: &Message) {
+    let mut record = record(topic, partition, message);
+    while let Err((error, back)) = producer.send(record) {
+        let full = RDKafkaErrorCode::QueueFull;
+        assert_eq!(error, KafkaError::MessageProduction(full), "{topic}-{partition}");
+        producer.poll(Duration::from_millis(100));
+        record = back;
+    }
 }
 
 fn record<'a>(topic: &'a str, partition: i32, message: &'a Message) -> BaseRecord<'a, [u8], [u8]> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server does with one request.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) enum Act {
     Forward,
     /// Hands it on, and closes the connection instead of answering.
     ForwardAndHangUp,
+    /// Hands it on, and answers with what comes back once it is told to.
+    ForwardAndHold(Arc<Notify>),
     /// Closes the connection.
     HangUp,
     /// Leaves the connection open and says nothing.
@@ -102,6 +105,11 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
             Act::ForwardAndHangUp => {
                 forward(&upstream, &request).await;
                 return;
+            }
+            Act::ForwardAndHold(release) => {
+                let answer = forward(&upstream, &request).await;
+                release.notified().await;
+                answer
             }
             Act::HangUp => return,
             Act::Silence => std::future::pending().await,

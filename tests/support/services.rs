@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -159,6 +160,12 @@ impl PrivateBroker {
     /// The broker's process id; in a container, that of the program that watches it.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// The file that the first records of a partition are in; `None` where it is in a container.
+    pub(crate) fn segment(&self, topic: &str, partition: i32) -> Option<PathBuf> {
+        let file = format!("data/{topic}-{partition}/00000000000000000000.log");
+        matches!(self.control, Control::Signals).then(|| self.process.directory().join(file))
     }
 
     /// Freezes it: connections stay open and nothing answers.

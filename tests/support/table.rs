@@ -117,13 +117,30 @@ impl Table {
 
     /// Changes only `offset`, as an operator's `UpdateItem` does.
     pub(crate) async fn update_offset(&self, consumer_id: &str, partition: i32, offset: i64) {
+        let offset = AttributeValue::N(offset.to_string());
+        self.set_attribute(consumer_id, partition, "offset", offset).await;
+    }
+
+    /// Changes one attribute and leaves the others as they are.
+    pub(crate) async fn set_attribute(&self, consumer_id: &str, partition: i32, name: &str, value: AttributeValue) {
+        self.update(consumer_id, partition, "SET #name = :value", name, Some(value))
+            .await;
+    }
+
+    /// Removes one attribute.
+    pub(crate) async fn remove_attribute(&self, consumer_id: &str, partition: i32, name: &str) {
+        self.update(consumer_id, partition, "REMOVE #name", name, None).await;
+    }
+
+    async fn update(&self, consumer_id: &str, partition: i32, change: &str, name: &str, value: Option<AttributeValue>) {
+        let values = value.map(|value| HashMap::from([(":value".to_owned(), value)]));
         self.client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key(consumer_id, partition)))
-            .update_expression("SET #offset = :offset")
-            .expression_attribute_names("#offset", "offset")
-            .expression_attribute_values(":offset", AttributeValue::N(offset.to_string()))
+            .update_expression(change)
+            .expression_attribute_names("#name", name)
+            .set_expression_attribute_values(values)
             .send()
             .await
             .expect("the item can be changed");

@@ -3,11 +3,12 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
 use super::kafka::{self, Message, unique, values};
 use super::services::services;
-use super::table::Table;
+use super::table::{Item, Table, number};
 
 /// What one test works on. Its topics, tables and groups are nobody else's.
 #[derive(Debug)]
@@ -75,6 +76,40 @@ impl World {
     /// The stored `offset` of a partition: the last processed one.
     pub(crate) async fn offset(&self, partition: i32) -> Option<i64> {
         self.table.offset(&self.consumer_id(), partition).await
+    }
+
+    /// The item of a partition, which must be there.
+    pub(crate) async fn item(&self, partition: i32) -> Item {
+        let item = self.table.get_item(&self.consumer_id(), partition).await;
+        item.unwrap_or_else(|| panic!("partition {partition} has no item"))
+    }
+
+    /// Whether a run has a claim on a partition that lasts.
+    #[allow(clippy::disallowed_methods, reason = "claims are in real time")]
+    pub(crate) async fn is_claimed(&self, partition: i32) -> bool {
+        let item = self.table.get_item(&self.consumer_id(), partition).await;
+        let until = item.and_then(|item| item.get("claim_until").map(|_| number(&item, "claim_until")));
+        until.is_some_and(|until| until > jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// Makes a claim one whose time is over, without the wait for it.
+    pub(crate) async fn end_the_claim(&self, partition: i32) {
+        let past = AttributeValue::N("1".to_owned());
+        let table = &self.table;
+        table
+            .set_attribute(&self.consumer_id(), partition, "claim_until", past)
+            .await;
+    }
+
+    /// Waits until a run has claimed a partition.
+    pub(crate) async fn wait_for_the_claim(&self, partition: i32) {
+        for _ in 0..4_000 {
+            if self.is_claimed(partition).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("partition {partition} is not claimed");
     }
 
     /// Stores a cursor as a program does that knows just the five attributes.
@@ -160,10 +195,33 @@ impl Ran {
 
     /// The offsets that were logged, one for each record, in order.
     pub(crate) fn logged_offsets(&self) -> Vec<i64> {
+        self.logged().into_iter().map(|(_, offset)| offset).collect()
+    }
+
+    /// The same, with consecutive ones as a range: what a failed comparison can show.
+    pub(crate) fn logged_ranges(&self) -> Vec<(i64, i64)> {
+        ranges(self.logged_offsets())
+    }
+
+    /// Partition and offset of each record that was logged, in order.
+    pub(crate) fn logged(&self) -> Vec<(i32, i64)> {
+        let field = |line: &str, name| line.split(name).nth(1)?.split(' ').next()?.parse::<i64>().ok();
         self.stderr
             .lines()
             .filter(|line| line.contains(" record "))
-            .filter_map(|line| line.split("offset=").nth(1)?.split(' ').next()?.parse().ok())
+            .filter_map(|line| Some((field(line, " partition=")?.try_into().ok()?, field(line, " offset=")?)))
             .collect()
     }
+}
+
+/// Consecutive offsets as ranges, first and last.
+pub(crate) fn ranges(offsets: impl IntoIterator<Item = i64>) -> Vec<(i64, i64)> {
+    let mut ranges: Vec<(i64, i64)> = vec![];
+    for offset in offsets {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == offset => *last = offset,
+            _ => ranges.push((offset, offset)),
+        }
+    }
+    ranges
 }

@@ -1,0 +1,276 @@
+//! Writes whose answer is lost, and a table that does not let anybody write.
+//!
+//! A proxy stands between the program and the table. With one partition the order of the requests
+//! is certain: one query, and then a write for the claim and one at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::support::scripted_dynamodb::{Act, Scripted};
+use crate::support::table::five_attributes;
+use crate::support::world::{Ran, World};
+
+/// How often the program's client tries a request.
+const TRIES: usize = 3;
+
+/// So many records wait in each partition.
+const WAITING: i64 = 40;
+
+/// A world of one partition behind a proxy.
+async fn behind_a_proxy(partitions: i32) -> (World, Scripted) {
+    let mut world = World::new("doubt", partitions).await;
+    for partition in 0..partitions {
+        world.produce(partition, 40);
+    }
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    (world, proxy)
+}
+
+/// Runs while the proxy serves it.
+fn run(world: &World) -> Ran {
+    tokio::task::block_in_place(|| world.run())
+}
+
+/// The requests of a run on one partition, in order.
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Claim = 1,
+    /// Only after a crash: then progress is stored after each chunk.
+    Interim = 2,
+    Final = 3,
+}
+
+/// A run whose proxy lets all pass until `request`, and then does `acts` with its tries.
+async fn disturbed(request: Request, acts: &[Act]) -> (World, Ran) {
+    let (world, proxy) = behind_a_proxy(1).await;
+    leave_a_crash_behind(&world).await;
+    proxy.next(vec![Act::Forward; request as usize]);
+    proxy.next(acts.iter().cloned());
+    let ran = run(&world);
+    assert_eq!(proxy.left(), 0, "{request:?}, {acts:?}: {ran:?}");
+    (world, ran)
+}
+
+/// An expired claim, as a crash leaves it: the next run goes carefully and writes after each chunk.
+async fn leave_a_crash_behind(world: &World) {
+    let mut item = five_attributes(&world.group, &world.topic, 0, -1);
+    item.insert("run".into(), AttributeValue::S("dead".into()));
+    item.insert("claim_until".into(), AttributeValue::N("1".into()));
+    item.insert("claim_to".into(), AttributeValue::N(WAITING.to_string()));
+    world.table.put_item(item).await;
+}
+
+/// Whatever happened to `request`, its run does its work as if nothing had.
+async fn is_survived(request: Request, acts: &[Act]) {
+    let (world, ran) = disturbed(request, acts).await;
+    let report = ran.success();
+    assert_eq!(report["last_offsets"], json!({"0": WAITING - 1}), "{acts:?}");
+    assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)], "{acts:?}");
+    let item = world.item(0).await;
+    for gone in ["claim_until", "crashes", "fail_offset"] {
+        assert!(!item.contains_key(gone), "{item:?}");
+    }
+    let next = run(&world);
+    assert_eq!(next.success()["messages_processed"], 0, "{acts:?}");
+    assert_eq!(world.item(0).await, item, "{acts:?}");
+}
+
+/// The write was made: the client's second try finds it out; with all tries lost, one read does.
+async fn may_lose_its_answer(request: Request) {
+    is_survived(request, &[Act::ForwardAndHangUp]).await;
+    is_survived(request, &vec![Act::ForwardAndHangUp; TRIES]).await;
+}
+
+/// The write was not made: the client tries again; when all its tries are lost, the run does.
+async fn may_get_lost(request: Request) {
+    is_survived(request, &[Act::HangUp]).await;
+    is_survived(request, &vec![Act::HangUp; TRIES]).await;
+}
+
+/// P3: a run works on a partition only with a claim on its cursor.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_was_made_without_an_answer_is_worked_under() {
+    may_lose_its_answer(Request::Claim).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_got_lost_is_made_again() {
+    may_get_lost(Request::Claim).await;
+}
+
+/// P1: a cursor moves only past records that were settled, in order, without a hole.
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_that_was_stored_without_an_answer_is_gone_on_from() {
+    may_lose_its_answer(Request::Interim).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_that_got_lost_on_its_way_to_the_table_is_stored_again() {
+    may_get_lost(Request::Interim).await;
+}
+
+/// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_write_that_was_made_without_an_answer_counts_and_nothing_is_repeated() {
+    may_lose_its_answer(Request::Final).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_write_that_got_lost_is_made_again() {
+    may_get_lost(Request::Final).await;
+}
+
+/// A run that is told to stop while its claim's answer is on its way: it has only its claim to
+/// give back. The proxy does `acts` with the tries of that.
+async fn gives_back_its_claim(acts: &[Act]) -> (World, Ran) {
+    let (world, proxy) = behind_a_proxy(1).await;
+    let release = Arc::new(Notify::new());
+    proxy.next([Act::Forward, Act::ForwardAndHold(Arc::clone(&release))]);
+    proxy.next(acts.iter().cloned());
+    let mut run = world.unread(&[]);
+    world.wait_for_the_claim(0).await;
+    run.signal("TERM");
+    run.hear("stopping").await;
+    release.notify_one();
+    let ran = run.finish().await;
+    assert_eq!(proxy.left(), 0, "{acts:?}: {ran:?}");
+    let report = ran.success();
+    assert_eq!(
+        (&report["stop_reason"], &report["messages_processed"]),
+        (&json!("interrupted"), &json!(0))
+    );
+    (world, ran)
+}
+
+/// P7: a run ends before its deadline, with what is settled stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_without_progress_is_given_back_whatever_becomes_of_the_first_answer() {
+    let all_lost = vec![Act::ForwardAndHangUp; TRIES];
+    for acts in [&[][..], &[Act::ForwardAndHangUp], &[Act::HangUp], &all_lost] {
+        let (world, _) = gives_back_its_claim(acts).await;
+        assert!(!world.item(0).await.contains_key("claim_until"), "{acts:?}");
+        assert_eq!(run(&world).success()["messages_processed"], WAITING);
+    }
+}
+
+/// P1: a cursor moves only past records that were settled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_cannot_be_given_back_ends_by_itself_and_the_run_says_so() {
+    let (world, ran) = gives_back_its_claim(&vec![Act::HangUp; TRIES]).await;
+    assert!(ran.stderr.contains("could not be released"), "{}", ran.stderr);
+    assert_eq!(run(&world).success()["held"][0]["partition"], 0);
+    world.end_the_claim(0).await;
+    assert_eq!(run(&world).success()["messages_processed"], WAITING);
+}
+
+fn throttled() -> Act {
+    let code = "ProvisionedThroughputExceededException";
+    Act::error(
+        400,
+        code,
+        "The level of configured provisioned throughput for the table was exceeded.",
+    )
+}
+
+/// P7: a run ends before its deadline, with what is settled stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_and_server_errors_that_pass_are_survived() {
+    let (world, proxy) = behind_a_proxy(1).await;
+    let busy = [
+        throttled(),
+        Act::error(400, "ThrottlingException", "slow down"),
+        Act::error(500, "InternalServerError", "oops"),
+        Act::Answer(503, "<html>Service Unavailable</html>".to_owned()),
+        Act::error(400, "RequestLimitExceeded", "slow down"),
+        throttled(),
+    ];
+    // Each of query, claim and last write meets two of them.
+    for pair in busy.chunks(2) {
+        proxy.next(pair.iter().cloned().chain([Act::Forward]));
+    }
+    let ran = run(&world);
+    assert_eq!(ran.success()["last_offsets"], json!({"0": WAITING - 1}), "{ran:?}");
+    assert_eq!(proxy.left(), 0);
+    assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
+}
+
+/// As many as nobody uses up.
+const FOR_EVER: usize = 10_000;
+
+/// P6: when the table cannot be read, nothing is read from Kafka.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_throttles_every_request_fails_the_run_within_seconds() {
+    let (world, proxy) = behind_a_proxy(1).await;
+    proxy.next(vec![throttled(); FOR_EVER]);
+    let ran = run(&world);
+    let message = ran.failure("TableUnreachable", 1)["error"]["message"].to_string();
+    assert!(message.contains("throttled"), "{message}");
+    assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
+    assert!(ran.logged_offsets().is_empty());
+}
+
+/// P3: a run works on a partition only with a claim on its cursor.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_throttles_every_write_fails_the_run_within_seconds_before_any_record() {
+    let (mut world, proxy) = behind_a_proxy(20).await;
+    proxy.next([Act::Forward]);
+    proxy.next(vec![throttled(); FOR_EVER]);
+    let ran = run(&world);
+    let report = ran.failure("TableUnreachable", 1);
+    assert_eq!(
+        (&report["messages_processed"], &report["lag"]),
+        (&json!(0), &json!(20 * WAITING))
+    );
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
+    assert!(ran.logged_offsets().is_empty());
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &world.endpoint.clone());
+    assert_eq!(run(&world).success()["messages_processed"], 20 * WAITING);
+}
+
+/// What was processed cannot be stored: the run fails, and it comes again in the next one.
+async fn cannot_be_stored(world: &mut World, proxy: &Scripted, act: Act) -> Ran {
+    proxy.next([Act::Forward, Act::Forward]);
+    proxy.next(vec![act; FOR_EVER]);
+    let ran = run(world);
+    let report = ran.failure("TableUnreachable", 1);
+    assert_eq!(report["last_offsets"], json!({}));
+    assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)]);
+    assert_eq!(world.offset(0).await, Some(-1));
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &world.endpoint.clone());
+    assert_eq!(run(world).success()["held"][0]["partition"], 0);
+    world.end_the_claim(0).await;
+    assert_eq!(run(world).logged_ranges(), [(0, WAITING - 1)]);
+    assert_eq!(world.offset(0).await, Some(WAITING - 1));
+    ran
+}
+
+/// P1: a run that dies repeats what it had not stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_write_that_is_throttled_for_ever_fails_the_run_and_loses_nothing() {
+    let (mut world, proxy) = behind_a_proxy(1).await;
+    let ran = cannot_be_stored(&mut world, &proxy, throttled()).await;
+    assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
+}
+
+/// P1: a run that dies repeats what it had not stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_write_whose_fate_stays_unknown_fails_the_run_and_loses_nothing() {
+    let (mut world, proxy) = behind_a_proxy(1).await;
+    let ran = cannot_be_stored(&mut world, &proxy, Act::HangUp).await;
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
+}
+
+/// P7: a run ends before its deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_falls_silent_does_not_make_a_run_outlive_its_time() {
+    let (mut world, proxy) = behind_a_proxy(1).await;
+    world.set("TIME_LIMIT", 3);
+    let ran = cannot_be_stored(&mut world, &proxy, Act::Silence).await;
+    // Its time, and what starting a process takes.
+    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+}

@@ -1,0 +1,149 @@
+//! People who move cursors while runs are at work.
+//!
+//! Each test edits the cursor of partition 0 in the middle of a run that has claimed it; the other
+//! partitions' records are handled in the same run.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
+use crate::support::table::{five_attributes, number};
+use crate::support::world::World;
+
+/// Partition 0 holds so many records.
+const WAITING: i64 = MORE_THAN_A_PIPE_HOLDS as i64;
+
+/// A world with a run in the middle of partition 0.
+async fn a_run_at_work() -> (World, Midway) {
+    let mut world = World::new("edited", 3).await;
+    world.set("MAX_MESSAGES", "unlimited");
+    world.produce(0, MORE_THAN_A_PIPE_HOLDS);
+    world.produce(1, 5);
+    world.produce(2, 5);
+    let run = world.midway(&[], async || world.is_claimed(0).await).await;
+    (world, run)
+}
+
+/// The run goes on to its end: it lost partition 0, and no other.
+async fn loses_partition_0_only(world: &World, run: Midway) -> Value {
+    let report = run.finish().await.success();
+    assert_eq!(
+        report["held"],
+        json!([{"topic": world.topic, "partition": 0, "until": null}])
+    );
+    assert_eq!(report["last_offsets"], json!({"1": 4, "2": 4}));
+    assert_eq!((world.offset(1).await, world.offset(2).await), (Some(4), Some(4)));
+    report
+}
+
+/// The next run obeys: it begins right after `stored`.
+async fn the_next_run_begins_after(world: &World, stored: i64) {
+    let next = world.run();
+    assert_eq!(next.success()["last_offsets"], json!({"0": WAITING - 1}));
+    assert_eq!(next.logged_ranges(), [(stored + 1, WAITING - 1)]);
+}
+
+/// P4: one that was edited during a run costs the run that partition and no other.
+#[tokio::test]
+async fn a_cursor_that_is_put_anew_during_a_run_stays_as_it_was_put() {
+    let (world, run) = a_run_at_work().await;
+    world.put_offset(0, 1_499).await;
+    loses_partition_0_only(&world, run).await;
+    let put = five_attributes(&world.group, &world.topic, 0, 1_499);
+    assert_eq!(world.item(0).await, put, "nothing is left behind");
+    the_next_run_begins_after(&world, 1_499).await;
+}
+
+/// `UpdateItem` of `offset` during a run: it is obeyed, and the claim is released.
+async fn an_update_of_the_offset_is_obeyed(offset: i64) {
+    let (world, run) = a_run_at_work().await;
+    world.table.update_offset(&world.consumer_id(), 0, offset).await;
+    loses_partition_0_only(&world, run).await;
+    let item = world.item(0).await;
+    assert_eq!(number(&item, "offset"), offset);
+    assert!(!item.contains_key("claim_until"), "{item:?}");
+    the_next_run_begins_after(&world, offset).await;
+}
+
+/// P4: one that was edited during a run costs the run that partition and no other.
+#[tokio::test]
+async fn a_cursor_that_is_moved_forward_during_a_run_is_obeyed_by_the_next() {
+    an_update_of_the_offset_is_obeyed(1_899).await;
+}
+
+/// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
+#[tokio::test]
+async fn a_cursor_that_is_moved_back_during_a_run_is_obeyed_by_the_next() {
+    let mut world = World::new("back", 1).await;
+    world.set("MAX_MESSAGES", "unlimited");
+    world.produce(0, MORE_THAN_A_PIPE_HOLDS);
+    world.put_offset(0, 99).await;
+    let run = world.midway_on(0).await;
+    world.table.update_offset(&world.consumer_id(), 0, 9).await;
+    let report = run.finish().await.success();
+    assert_eq!(
+        (&report["last_offsets"], &report["held"][0]["partition"]),
+        (&json!({}), &json!(0))
+    );
+    let item = world.item(0).await;
+    assert_eq!(number(&item, "offset"), 9);
+    assert!(!item.contains_key("claim_until"), "{item:?}");
+    the_next_run_begins_after(&world, 9).await;
+}
+
+/// P4: a deleted one is never brought back.
+#[tokio::test]
+async fn a_cursor_that_is_deleted_during_a_run_is_not_brought_back_by_it() {
+    let (world, run) = a_run_at_work().await;
+    world.table.delete_item(&world.consumer_id(), 0).await;
+    loses_partition_0_only(&world, run).await;
+    assert_eq!(world.offset(0).await, None);
+    the_next_run_begins_after(&world, -1).await;
+}
+
+/// An expired claim, as a crash leaves it: the next run goes carefully and writes after each chunk.
+async fn leave_a_crash_behind(world: &World) {
+    let mut item = five_attributes(&world.group, &world.topic, 0, -1);
+    item.insert("run".into(), AttributeValue::S("dead".into()));
+    item.insert("claim_until".into(), AttributeValue::N("1".into()));
+    item.insert("claim_to".into(), AttributeValue::N(WAITING.to_string()));
+    world.table.put_item(item).await;
+}
+
+/// P4: one that was edited during a run costs the run that partition and no other.
+#[tokio::test]
+async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_there() {
+    let mut world = World::new("interim", 1).await;
+    world.set("MAX_MESSAGES", "unlimited");
+    world.produce(0, MORE_THAN_A_PIPE_HOLDS);
+    leave_a_crash_behind(&world).await;
+    let run = world.midway_on(0).await;
+    world.put_offset(0, 1_799).await;
+    let ran = run.finish().await;
+    assert_eq!(ran.success()["held"][0]["partition"], 0);
+    let last = ran.logged_offsets().last().copied().expect("it had begun");
+    assert!(last < WAITING - 1, "it went on to {last}");
+    the_next_run_begins_after(&world, 1_799).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_is_set_during_a_run_holds_from_the_next_run_on_until_it_is_removed() {
+    let (world, run) = a_run_at_work().await;
+    let id = world.consumer_id();
+    let paused = AttributeValue::Bool(true);
+    world.table.set_attribute(&id, 0, "paused", paused.clone()).await;
+    let report = run.finish().await.success();
+    assert_eq!(report["last_offsets"], json!({"0": WAITING - 1, "1": 4, "2": 4}));
+    world.produce(0, 3);
+    world.produce(1, 3);
+    let report = world.run().success();
+    assert_eq!(report["paused"], json!([{"topic": world.topic, "partition": 0}]));
+    assert_eq!((&report["last_offsets"], &report["lag"]), (&json!({"1": 7}), &json!(3)));
+    assert_eq!(world.item(0).await.get("paused"), Some(&paused));
+    world.table.remove_attribute(&id, 0, "paused").await;
+    let report = world.run().success();
+    assert_eq!(
+        (&report["last_offsets"], &report["paused"]),
+        (&json!({"0": WAITING + 2}), &json!([]))
+    );
+}

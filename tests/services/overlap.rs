@@ -1,0 +1,239 @@
+//! Two runs at once, a run that was frozen, and a run that was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
+use crate::support::scripted_dynamodb::{Act, Scripted};
+use crate::support::table::number;
+use crate::support::world::{Ran, World, ranges};
+
+/// Each partition holds so many records.
+const WAITING: i64 = MORE_THAN_A_PIPE_HOLDS as i64;
+
+/// A world with more records in each partition than a run that is not read can handle.
+async fn world(name: &str, partitions: i32) -> World {
+    let mut world = World::new(name, partitions).await;
+    world.set("MAX_MESSAGES", "unlimited");
+    for partition in 0..partitions {
+        world.produce(partition, MORE_THAN_A_PIPE_HOLDS);
+    }
+    world
+}
+
+/// The partitions of a list in a report, in order.
+fn partitions(list: &Value) -> Vec<i64> {
+    let list = list.as_array().expect("a list");
+    list.iter()
+        .map(|row| row["partition"].as_i64().expect("a number"))
+        .collect()
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Until when the claim on a partition holds.
+async fn claim_until(world: &World, partition: i32) -> i64 {
+    number(&world.item(partition).await, "claim_until")
+}
+
+/// Waits until a claim has ended. It cannot be far away: a run's deadline, and 10 seconds.
+async fn wait_for_the_end_of_the_claim(until_ms: i64) {
+    let left = until_ms - now_ms();
+    assert!(left < 15_000, "the claim lasts {left} ms more");
+    // One more millisecond: at its end, a claim still holds.
+    let left = u64::try_from(left + 1).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(left)).await;
+}
+
+/// Waits for two runs, and looks at the table meanwhile: no cursor may move back.
+async fn both(world: &World, runs: [Child; 2]) -> [Ran; 2] {
+    let started = Instant::now();
+    let runs = runs.map(|run| tokio::task::spawn_blocking(move || run.wait_with_output().expect("it ends")));
+    let mut seen = BTreeMap::new();
+    while !runs.iter().all(tokio::task::JoinHandle::is_finished) {
+        for item in world.table.items().await {
+            let offset = number(&item, "offset");
+            let before = seen.insert(number(&item, "partition"), offset);
+            assert!(before.is_none_or(|before| before <= offset), "{before:?} {item:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let [first, second] = runs;
+    [first, second].map(|run| {
+        let output = futures::FutureExt::now_or_never(run).expect("it is finished");
+        Ran::new(output.expect("it waits"), started)
+    })
+}
+
+/// P3: a run works on a partition only with a claim on its cursor.
+#[tokio::test]
+async fn two_runs_at_once_take_disjoint_partitions_and_no_record_is_handled_twice() {
+    let mut world = World::new("race", 12).await;
+    // So little memory that each works on one partition at a time: they meet at every one.
+    world
+        .set("MAX_MESSAGES", "unlimited")
+        .set("MAX_MEMORY_BYTES", 1024 * 1024);
+    for partition in 0..12 {
+        world.produce(partition, 300);
+    }
+    let runs = both(&world, [(); 2].map(|()| world.start(&["run", "--output", "json"]))).await;
+    let reports = [runs[0].success(), runs[1].success()];
+    let taken = [&reports[0], &reports[1]].map(|report| {
+        let stored = report["last_offsets"].as_object().expect("offsets");
+        stored
+            .keys()
+            .map(|key| key.parse().expect("a number"))
+            .collect::<BTreeSet<i64>>()
+    });
+    assert!(taken[0].is_disjoint(&taken[1]), "{reports:?}");
+    for (report, others) in [(&reports[0], &taken[1]), (&reports[1], &taken[0])] {
+        let held = partitions(&report["held"]);
+        assert!(held.iter().all(|held| others.contains(held)), "{reports:?}");
+    }
+    let mut handled: Vec<_> = runs.iter().flat_map(Ran::logged).collect();
+    handled.extend(world.run().logged());
+    handled.sort_unstable();
+    for partition in 0..12 {
+        let offsets = handled.iter().filter(|(of, _)| *of == partition);
+        let offsets = ranges(offsets.map(|(_, offset)| *offset));
+        assert_eq!(offsets, [(0, 299)], "partition {partition}: each once");
+    }
+}
+
+/// P3: a run works on a partition only with a claim on its cursor.
+#[tokio::test]
+async fn a_run_beside_another_names_what_that_one_holds_and_does_the_rest() {
+    let world = world("beside", 3).await;
+    let (first, second) = (world.midway_on(0).await, world.midway_on(2).await);
+    let until = [claim_until(&world, 0).await, claim_until(&world, 2).await];
+    let report = world.run().success();
+    let held = |partition: i32, until| json!({"topic": world.topic, "partition": partition, "until": until});
+    assert_eq!(report["held"], json!([held(0, until[0]), held(2, until[1])]));
+    assert_eq!(report["last_offsets"], json!({"1": WAITING - 1}));
+    assert_eq!(report["stop_reason"], "held");
+    assert!(report["lag"].as_i64().is_some_and(|lag| lag > WAITING), "{report}");
+    for (run, partition) in [(first, "0"), (second, "2")] {
+        let report = run.finish().await.success();
+        assert_eq!(report["last_offsets"], json!({partition: WAITING - 1}));
+    }
+    assert_eq!(world.run().success()["messages_processed"], 0);
+}
+
+/// A run on one partition, frozen from the middle of its work until its claim is over.
+async fn frozen_past_its_claim(world: &mut World) -> Midway {
+    world.set("TIME_LIMIT", 2);
+    let mut run = world.midway_on(0).await;
+    run.signal("STOP");
+    world.set("TIME_LIMIT", 60);
+    wait_for_the_end_of_the_claim(claim_until(world, 0).await).await;
+    run
+}
+
+/// P3: a run that lost its claim stores nothing more on that partition.
+#[tokio::test]
+async fn a_run_that_was_frozen_past_its_claim_and_replaced_stores_nothing_and_says_claim_lost() {
+    let mut world = world("frozen", 1).await;
+    let mut frozen = frozen_past_its_claim(&mut world).await;
+    let other = world.run();
+    assert_eq!(other.success()["last_offsets"], json!({"0": WAITING - 1}));
+    let stored = world.item(0).await;
+    frozen.signal("CONT");
+    let ran = frozen.finish().await;
+    assert_eq!(world.item(0).await, stored, "{ran:?}");
+    let report = ran.failure("ClaimLost", 3);
+    assert_eq!(report["last_offsets"], json!({}));
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(&format!("{}-0", world.topic)), "{message}");
+}
+
+/// P1: a cursor moves only past records that were settled.
+#[tokio::test]
+async fn a_run_that_was_frozen_past_its_claim_says_so_also_where_nobody_replaced_it() {
+    let mut world = world("frozen", 1).await;
+    let mut frozen = frozen_past_its_claim(&mut world).await;
+    frozen.signal("CONT");
+    let ran = frozen.finish().await;
+    // Whether its last write was made or not, what was handled and what comes now leave no hole.
+    let mut handled = ran.logged_offsets();
+    for _ in 0..2 {
+        let next = world.run();
+        next.success();
+        handled.extend(next.logged_offsets());
+    }
+    handled.sort_unstable();
+    handled.dedup();
+    assert_eq!(ranges(handled), [(0, WAITING - 1)]);
+    assert_eq!(world.offset(0).await, Some(WAITING - 1));
+    ran.failure("ClaimLost", 3);
+}
+
+/// P1: a run that dies repeats what it had not stored.
+#[tokio::test]
+async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_on_without_a_hole() {
+    let world = world("killed", 2).await;
+    world.midway_on(0).await.kill();
+    let until = claim_until(&world, 0).await;
+    let report = world.run().success();
+    assert_eq!(
+        report["held"],
+        json!([{"topic": world.topic, "partition": 0, "until": until}])
+    );
+    assert_eq!(
+        report["last_offsets"],
+        json!({"1": WAITING - 1}),
+        "the other one is done"
+    );
+    assert_eq!(world.offset(0).await, Some(-1), "left to the claim");
+    world.end_the_claim(0).await;
+    let ran = world.run();
+    assert_eq!(ran.success()["last_offsets"], json!({"0": WAITING - 1}));
+    assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)]);
+    assert_eq!(world.run().success()["messages_processed"], 0);
+}
+
+#[tokio::test]
+async fn a_crash_is_counted_on_the_item_until_a_run_gets_past_what_the_dead_one_had_planned() {
+    let world = world("crashed", 1).await;
+    world.midway_on(0).await.kill();
+    assert!(!world.item(0).await.contains_key("crashes"), "nobody knows of it yet");
+    world.end_the_claim(0).await;
+    let next = world.midway_on(0).await;
+    let item = world.item(0).await;
+    assert_eq!((number(&item, "crashes"), number(&item, "fail_offset")), (1, 0));
+    next.finish().await.success();
+    let item = world.item(0).await;
+    assert!(
+        !item.contains_key("crashes") && !item.contains_key("fail_offset"),
+        "{item:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_at_one_offset_add_up() {
+    let mut world = World::new("crashes", 1).await;
+    world.produce(0, 10);
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    for crashes in 0..3 {
+        // The claim is made and its answer never comes: the run cannot begin.
+        proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
+        let mut run = world.start(&["run"]);
+        world.wait_for_the_claim(0).await;
+        run.kill().expect("it has not ended");
+        run.wait().expect("it ends");
+        let item = world.item(0).await;
+        let counted = item.get("crashes").map(|_| number(&item, "crashes"));
+        assert_eq!(counted.unwrap_or(0), crashes, "{item:?}");
+        world.end_the_claim(0).await;
+    }
+    assert_eq!(
+        tokio::task::block_in_place(|| world.run()).success()["messages_processed"],
+        10
+    );
+}
