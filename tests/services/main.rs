@@ -2,17 +2,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
-#[path = "../support/mod.rs"]
 mod bootstrap;
 mod commands;
 mod dead_letter;
 mod doubt;
 mod failure;
+mod limits;
 mod operator;
 mod overlap;
 mod rot;
 mod run;
 mod store;
+#[path = "../support/mod.rs"]
 mod support;
 mod support_works;
-

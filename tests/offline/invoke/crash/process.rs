@@ -1,0 +1,309 @@
+//! One process: the real `invoke`, over a table and a handler that count their
+//! effects and check the promises at each of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use kafka_consumer_lambda::claim::{Cursor, CursorWrite, RunId};
+use kafka_consumer_lambda::clock::Deadline;
+use kafka_consumer_lambda::config::StartPosition;
+use kafka_consumer_lambda::error::{Error, ErrorType};
+use kafka_consumer_lambda::event::{Request, RunRequest};
+use kafka_consumer_lambda::invoke::{Answer, Interrupt, Parts, invoke};
+use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
+use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
+use kafka_consumer_lambda::record::Chunk;
+use kafka_consumer_lambda::report::{OffsetRange, RunReport};
+use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, Written};
+use tokio::sync::watch;
+
+use super::super::consumer;
+use super::brokers::Brokers;
+use super::clock::ProcessClock;
+use super::fate::{Applied, Edit, Fate, Trouble};
+use super::world::World;
+
+/// A run makes no pauses here that the machine would notice: one that takes
+/// longer than this hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
+
+pub(super) struct Process<'a> {
+    pub(super) fate: Fate,
+    world: &'a World,
+    brokers: Brokers,
+    clock: ProcessClock,
+    mine: Mutex<Mine>,
+}
+
+/// What this process has done to the table.
+#[derive(Default)]
+struct Mine {
+    claims: BTreeMap<i32, Option<RunId>>,
+    /// Records passed that no handler settled.
+    skipped: Vec<(i32, i64)>,
+    /// Jumps over offsets that retention deleted: first and last.
+    lost: Vec<(i32, i64, i64)>,
+    /// Writes without an answer that are still on their way.
+    late: Vec<(i32, CursorWrite, Applied)>,
+    /// The next read of one item fails.
+    is_deaf: bool,
+    /// Partitions of which the run cannot know what it stored.
+    in_doubt: Vec<i32>,
+}
+
+impl<'a> Process<'a> {
+    pub(super) fn new(world: &'a World, trouble: Trouble, seed: usize) -> Self {
+        Self {
+            fate: Fate::new(trouble, seed),
+            brokers: Brokers::new(&world.logs),
+            clock: ProcessClock::new(&world.wall_ms),
+            mine: Mutex::default(),
+            world,
+        }
+    }
+
+    /// The whole run; `None` if the process is stopped on the way. What it was
+    /// about to do is then dropped.
+    pub(super) async fn work(&self) -> Option<RunReport> {
+        tokio::select! {
+            biased;
+            () = self.fate.stopped() => None,
+            report = self.invoked() => Some(report),
+        }
+    }
+
+    /// The whole run.
+    pub(super) async fn invoked(&self) -> RunReport {
+        let parts = Parts {
+            dead_letters: DeadLetters::None,
+            config: self.world.config.clone(),
+            store: self,
+            source: &self.brokers,
+            processor: self,
+            clock: self.clock.clone(),
+        };
+        let (_sender, interrupt) = watch::channel(Interrupt::No);
+        let deadline = Deadline::after(self.world.spec.limit, &self.clock);
+        let request = Request::Run(RunRequest::default());
+        let invoked = tokio::time::timeout(HANGS_AFTER, invoke(&parts, &request, deadline, interrupt));
+        let invoked = invoked.await.expect("the run hangs").expect("a run has a report");
+        match invoked.answer {
+            Answer::Run(report) => *report,
+            Answer::Plan(_) => unreachable!("a run was asked for"),
+        }
+    }
+
+    fn mine(&self) -> MutexGuard<'_, Mine> {
+        self.mine.lock().expect("nobody panicked")
+    }
+
+    /// One effect more, and an operator's edit just before it.
+    async fn effect(&self, partition: i32) {
+        if let Some(edit) = self.fate.effect(partition).await {
+            self.edit(edit);
+        }
+    }
+
+    fn edit(&self, edit: Edit) {
+        let table = &self.world.table;
+        match (edit, self.world.cursor(0)) {
+            (Edit::Put(next), _) => table.put(&consumer(), 0, super::world::cursor_at(next)),
+            // Who changes an offset has looked at it: to write the same is no edit.
+            (Edit::Update(next), Some(cursor)) if cursor.next.get() != next => {
+                let next = super::world::cursor_at(next).next;
+                table.put(&consumer(), 0, Cursor { next, ..cursor });
+            }
+            (Edit::Delete, Some(_)) => table.delete(&consumer(), 0),
+            // Nothing to change.
+            (Edit::Update(_) | Edit::Delete, _) => return,
+        }
+        self.mine().claims.remove(&0);
+        let mut books = self.world.books();
+        books.edit = Some((edit, books.handled.len()));
+        if let Edit::Put(next) = edit {
+            books.starts.entry(0).or_insert(next);
+        }
+    }
+
+    /// Applies a write under its conditions, and checks what it did.
+    async fn apply(&self, partition: i32, write: &CursorWrite) -> Written {
+        let before = self.world.cursor(partition);
+        let table = &self.world.table;
+        let written = table.write(&consumer(), partition, write).await;
+        let written = written.expect("a table in memory");
+        if written == Written::Applied {
+            let after = self.world.cursor(partition).expect("it was written");
+            self.note_claim(partition, before.as_ref(), &after);
+            self.check_move(partition, before.as_ref(), &after);
+        }
+        written
+    }
+
+    fn note_claim(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
+        let had = before.and_then(|before| before.claim_until_ms);
+        if after.claim_until_ms.is_none() {
+            self.mine().claims.remove(&partition);
+        } else if after.claim_until_ms != had {
+            self.mine().claims.insert(partition, after.run.clone());
+        }
+    }
+
+    /// P1 and P2, for one write.
+    fn check_move(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
+        let log = self.world.log(partition);
+        let after = after.next.get();
+        let Some(before) = before.map(|before| before.next.get()) else {
+            let mut books = self.world.books();
+            books.starts.entry(partition).or_insert(after);
+            let is_earliest = self.world.config.start_position == StartPosition::Earliest;
+            assert!(
+                !is_earliest || after <= log.earliest,
+                "a new cursor of {partition} at {after}"
+            );
+            return;
+        };
+        if after == before {
+            return;
+        }
+        assert!(
+            after >= before || before > log.end,
+            "the cursor of {partition} moved back from {before} to {after}"
+        );
+        for offset in log.between(self.world.readable_from(partition, before), after) {
+            assert!(
+                self.world.may_be_passed(partition, offset),
+                "the cursor of {partition} moved from {before} to {after} past {offset}, which nobody settled"
+            );
+            if !self.world.is_handled(partition, offset) {
+                self.mine().skipped.push((partition, offset));
+            }
+        }
+        if before < log.earliest && after >= log.earliest {
+            self.mine().lost.push((partition, before, log.earliest - 1));
+        }
+    }
+
+    /// P1 and P3, for one call of the handler.
+    fn check_call(&self, chunk: &Chunk) {
+        let partition = chunk.partition().partition;
+        if partition == 0 && self.world.books().edit.is_some() {
+            // The run cannot know yet.
+            return;
+        }
+        assert!(
+            self.mine().claims.contains_key(&partition),
+            "{partition} is worked on without a claim"
+        );
+        let log = self.world.log(partition);
+        let offsets: Vec<i64> = chunk.records().iter().map(|record| record.offset).collect();
+        let (first, end) = (offsets[0], offsets[offsets.len() - 1] + 1);
+        assert_eq!(
+            offsets,
+            log.between(first, end).collect::<Vec<_>>(),
+            "a hole in a chunk"
+        );
+        let stored = self.world.cursor(partition).expect("it is claimed").next.get();
+        for offset in log.between(self.world.readable_from(partition, stored), first) {
+            assert!(
+                self.world.may_be_passed(partition, offset),
+                "{partition}-{first} is handled before {offset}"
+            );
+        }
+    }
+
+    /// P5: what was passed over is named, and nothing else.
+    pub(super) fn check_report(&self, report: &RunReport) {
+        let mut skipped = self.mine().skipped.clone();
+        let mut lost = self.mine().lost.clone();
+        skipped.sort_unstable();
+        lost.sort_unstable();
+        let named = report
+            .skipped
+            .iter()
+            .map(|range| (range.place.partition, range.first_offset));
+        let named: Vec<_> = named.collect();
+        assert!(
+            skipped.iter().all(|passed| named.contains(passed)),
+            "passed over: {skipped:?}; named: {named:?}"
+        );
+        let named = lost_ranges(report);
+        let is_certain = self.mine().in_doubt.is_empty();
+        assert!(
+            named == lost || !is_certain && named.iter().all(|range| lost.contains(range)),
+            "lost, as named: {named:?}; as stored: {lost:?}"
+        );
+        self.world.books().named_lost.extend(named);
+    }
+
+    /// What was still on its way when the run ended.
+    pub(super) async fn lost_writes_arrive(&self) {
+        let late = std::mem::take(&mut self.mine().late);
+        for (partition, write, _) in late {
+            self.apply(partition, &write).await;
+        }
+    }
+
+    /// What is still on its way to `partition` arrives before its next write.
+    async fn earlier_writes_arrive(&self, partition: i32) {
+        let late = std::mem::take(&mut self.mine().late);
+        for (of, write, when) in late {
+            if of == partition && when == Applied::BeforeTheNext {
+                self.apply(partition, &write).await;
+            } else {
+                self.mine().late.push((of, write, when));
+            }
+        }
+    }
+}
+
+/// The jumps that a report names: partition, first and last offset.
+fn lost_ranges(report: &RunReport) -> Vec<(i32, i64, i64)> {
+    let range = |range: &OffsetRange| (range.place.partition, range.first_offset, range.last_offset);
+    report.lost.iter().map(range).collect()
+}
+
+impl Store for &Process<'_> {
+    async fn load(&self, consumer: &Consumer) -> Result<Vec<StoredCursor>, Error> {
+        self.world.table.load(consumer).await
+    }
+
+    async fn load_one(&self, consumer: &Consumer, partition: i32) -> Result<Option<Cursor>, Error> {
+        if std::mem::take(&mut self.mine().is_deaf) {
+            self.mine().in_doubt.push(partition);
+            return Err(Error::new(ErrorType::TableUnreachable, "the table does not answer"));
+        }
+        self.world.table.load_one(consumer, partition).await
+    }
+
+    async fn write(&self, _: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+        self.effect(partition).await;
+        self.earlier_writes_arrive(partition).await;
+        let Some(lost) = self.fate.write() else {
+            let written = self.apply(partition, write).await;
+            self.effect(partition).await;
+            return Ok(written);
+        };
+        match lost.when {
+            Applied::Never => {}
+            Applied::AtOnce => {
+                self.apply(partition, write).await;
+            }
+            when => self.mine().late.push((partition, write.clone(), when)),
+        }
+        self.mine().is_deaf = !lost.can_be_read;
+        Ok(Written::Unanswered("the answer was lost".into()))
+    }
+}
+
+impl Processor for &Process<'_> {
+    async fn process(&self, chunk: &Chunk, _: &RunContext) -> Progress {
+        self.check_call(chunk);
+        let partition = chunk.partition().partition;
+        self.effect(partition).await;
+        self.clock.work(self.world.spec.call_ms);
+        let (settled, stop) = self.world.handle(chunk);
+        self.effect(partition).await;
+        Progress { settled, stop }
+    }
+}

@@ -1,0 +1,384 @@
+//! What outlives a process: logs, table, the wall clock, and the books of what
+//! handlers have seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use kafka_consumer_lambda::Failure;
+use kafka_consumer_lambda::claim::Cursor;
+use kafka_consumer_lambda::config::{Config, OnFailure, StartPosition};
+use kafka_consumer_lambda::record::{Chunk, NextOffset};
+use kafka_consumer_lambda::report::{RunReport, Status};
+use kafka_consumer_lambda::store::memory::MemoryStore;
+
+use super::super::consumer;
+use super::brokers::Log;
+use super::fate::{Edit, Trouble};
+use super::process::Process;
+
+/// 2027-01-15, in milliseconds since the epoch.
+pub(super) const BEGIN_MS: i64 = 1_800_000_000_000;
+
+/// Longer than the back-off of a record that failed.
+pub(super) const BACK_OFF: Duration = Duration::from_mins(16);
+
+/// A record at the handler: partition, offset, how often it failed before, and
+/// how many processes there were before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) failed_before: u32,
+    pub(super) runs_before: u32,
+}
+
+/// A world as it is at first.
+#[derive(Clone)]
+pub(super) struct Spec {
+    pub(super) name: &'static str,
+    pub(super) logs: Vec<Log>,
+    pub(super) cursors: Vec<(i32, Cursor)>,
+    pub(super) settings: &'static [(&'static str, &'static str)],
+    pub(super) handler: fn(Call) -> Result<(), Failure>,
+    /// How long one call of the handler takes.
+    pub(super) call_ms: u32,
+    pub(super) limit: Duration,
+    /// How much later than the end of every claim the next run comes.
+    pub(super) pause: Duration,
+    /// Whether records, and a partition, come after the first run.
+    pub(super) grows: bool,
+    /// After so many clean runs everything is done, the idle one included.
+    pub(super) most_runs: usize,
+}
+
+impl Spec {
+    pub(super) fn new(name: &'static str, logs: Vec<Log>) -> Self {
+        Self {
+            name,
+            logs,
+            cursors: vec![],
+            settings: &[],
+            handler: |_| Ok(()),
+            call_ms: 0,
+            limit: Duration::from_mins(1),
+            pause: Duration::from_secs(1),
+            grows: false,
+            most_runs: 2,
+        }
+    }
+}
+
+pub(super) fn cursor_at(next: i64) -> Cursor {
+    Cursor::at(NextOffset::new(next).expect("an offset"))
+}
+
+/// What happened to the records, over all processes.
+#[derive(Default)]
+pub(super) struct Books {
+    /// In the order in which the handler settled them.
+    pub(super) handled: Vec<(i32, i64)>,
+    pub(super) failed: BTreeMap<(i32, i64), u32>,
+    pub(super) poison: BTreeSet<(i32, i64)>,
+    /// The first cursor that each partition ever had.
+    pub(super) starts: BTreeMap<i32, i64>,
+    /// An operator's edit of partition 0, and how many records were handled before it.
+    pub(super) edit: Option<(Edit, usize)>,
+    /// The jumps that reports have named: partition, first and last offset.
+    pub(super) named_lost: Vec<(i32, i64, i64)>,
+    pub(super) runs: u32,
+    /// Whether there was an item when the new partition came.
+    pub(super) grew_after_items: bool,
+}
+
+pub(super) struct World {
+    pub(super) spec: Spec,
+    pub(super) config: Arc<Config>,
+    pub(super) table: MemoryStore,
+    pub(super) logs: Arc<Mutex<Vec<Log>>>,
+    pub(super) wall_ms: Arc<AtomicI64>,
+    books: Mutex<Books>,
+}
+
+/// How a run ended.
+pub(super) struct Ended {
+    /// `None`: the process died.
+    pub(super) report: Option<RunReport>,
+    writes: usize,
+    /// Records have come since.
+    has_grown: bool,
+}
+
+impl Ended {
+    /// Whether the run found, and wrote, nothing, and there is still nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_well = |report: &RunReport| report.status == Status::Success && report.lag == Some(0);
+        !self.has_grown && self.writes == 0 && self.report.as_ref().is_some_and(is_well)
+    }
+}
+
+impl World {
+    pub(super) fn new(spec: &Spec) -> Self {
+        let own = [("KAFKA_TOPIC", "t"), ("KAFKA_GROUP_ID", "g")];
+        let pairs = own.iter().chain(spec.settings);
+        let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let world = Self {
+            config: Arc::new(Config::from_lookup(pairs).expect("these are settings")),
+            table: MemoryStore::new(),
+            logs: Arc::new(Mutex::new(spec.logs.clone())),
+            wall_ms: Arc::new(AtomicI64::new(BEGIN_MS)),
+            books: Mutex::default(),
+            spec: spec.clone(),
+        };
+        for (partition, cursor) in &spec.cursors {
+            world.table.put(&consumer(), *partition, cursor.clone());
+            world.books().starts.insert(*partition, cursor.next.get());
+        }
+        world
+    }
+
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("nobody panicked")
+    }
+
+    pub(super) fn log(&self, partition: i32) -> Log {
+        let logs = self.logs.lock().expect("nobody panicked");
+        logs[usize::try_from(partition).expect("a partition")].clone()
+    }
+
+    pub(super) fn partitions(&self) -> i32 {
+        i32::try_from(self.logs.lock().expect("nobody panicked").len()).expect("a few")
+    }
+
+    pub(super) fn cursor(&self, partition: i32) -> Option<Cursor> {
+        self.table.get(&consumer(), partition)
+    }
+
+    fn pass(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).expect("minutes");
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The whole table.
+    pub(super) fn cursors(&self) -> Vec<Option<Cursor>> {
+        (0..self.partitions()).map(|i| self.cursor(i)).collect()
+    }
+
+    /// Every claim of a run that began before has ended, and `pause` is over.
+    pub(super) fn pass_claims(&self) {
+        self.pass(self.spec.limit + Duration::from_secs(10) + self.spec.pause);
+    }
+
+    /// Runs until `trouble` comes, its effect counted over all of them; `None`:
+    /// everything was done before. `seed` chooses the order of the partitions.
+    pub(super) async fn until_struck(&self, mut trouble: Trouble, seed: usize) -> Option<Ended> {
+        for _ in 0..=self.spec.most_runs {
+            let process = Process::new(self, trouble, seed);
+            let report = process.work().await;
+            process.lost_writes_arrive().await;
+            let ended = self.ended(&process, report);
+            if process.fate.has_struck() {
+                return Some(ended);
+            }
+            if ended.is_idle() {
+                return None;
+            }
+            trouble = trouble.after(&process.fate);
+            self.pass_claims();
+        }
+        panic!("not done after {} runs", self.spec.most_runs)
+    }
+
+    /// The books of a run that has ended, its promises checked.
+    pub(super) fn ended(&self, process: &Process<'_>, report: Option<RunReport>) -> Ended {
+        if let Some(report) = &report {
+            process.check_report(report);
+        }
+        let has_grown = self.spec.grows && self.books().runs == 0;
+        self.books().runs += 1;
+        if has_grown {
+            self.grow();
+        }
+        Ended {
+            report,
+            has_grown,
+            writes: process.fate.writes(),
+        }
+    }
+
+    /// More records everywhere, and a partition that was not there before.
+    fn grow(&self) {
+        let mut logs = self.logs.lock().expect("nobody panicked");
+        logs.iter_mut().for_each(Log::grow);
+        let has_item = |i| self.table.get(&consumer(), i32::try_from(i).expect("a few")).is_some();
+        self.books().grew_after_items = (0..logs.len()).any(has_item);
+        logs.push(Log::of([0, 1]));
+    }
+
+    /// Runs without trouble until one finds, and writes, nothing: how many it took.
+    /// Then everything must be done.
+    pub(super) async fn recover(&self, seed: usize) -> usize {
+        for runs in 1..=self.spec.most_runs {
+            self.pass_claims();
+            let process = Process::new(self, Trouble::Nothing, seed + runs);
+            let report = process.work().await;
+            if self.ended(&process, report).is_idle() {
+                self.check_all_is_done();
+                return runs;
+            }
+        }
+        panic!(
+            "not done after {} clean runs: {:?}",
+            self.spec.most_runs,
+            self.cursors()
+        )
+    }
+
+    /// One run without trouble, at once.
+    pub(super) async fn one_run(&self, seed: usize) -> RunReport {
+        let process = Process::new(self, Trouble::Nothing, seed);
+        let report = process.work().await.expect("nothing killed it");
+        process.check_report(&report);
+        report
+    }
+
+    /// The partitions with a live claim, and their cursors.
+    pub(super) fn claimed(&self) -> Vec<(i32, Cursor)> {
+        let now = Some(self.wall_ms.load(Ordering::SeqCst));
+        let cursors = (0..self.partitions()).filter_map(|i| Some((i, self.cursor(i)?)));
+        cursors.filter(|(_, cursor)| cursor.claim_until_ms > now).collect()
+    }
+
+    /// What the handler makes of a chunk: how many it settles, and why not more.
+    pub(super) fn handle(&self, chunk: &Chunk) -> (usize, Option<Failure>) {
+        let mut books = self.books();
+        let partition = chunk.partition().partition;
+        for (settled, record) in chunk.records().iter().enumerate() {
+            let key = (partition, record.offset);
+            let call = Call {
+                partition,
+                offset: record.offset,
+                failed_before: books.failed.get(&key).copied().unwrap_or(0),
+                runs_before: books.runs,
+            };
+            if let Err(failure) = (self.spec.handler)(call) {
+                *books.failed.entry(key).or_default() += 1;
+                if matches!(failure, Failure::Poison(_)) {
+                    books.poison.insert(key);
+                }
+                return (settled, Some(failure));
+            }
+            books.handled.push(key);
+        }
+        (chunk.len(), None)
+    }
+
+    /// Whether a cursor may stand behind this record.
+    pub(super) fn may_be_passed(&self, partition: i32, offset: i64) -> bool {
+        self.is_handled(partition, offset) || self.may_be_skipped(partition, offset)
+    }
+
+    pub(super) fn is_handled(&self, partition: i32, offset: i64) -> bool {
+        self.books().handled.contains(&(partition, offset))
+    }
+
+    pub(super) fn may_be_skipped(&self, partition: i32, offset: i64) -> bool {
+        let key = (partition, offset);
+        let failed = self.books().failed.get(&key).copied().unwrap_or(0);
+        self.config.on_failure == OnFailure::Skip
+            && (self.log(partition).broken.contains(&offset)
+                || self.books().poison.contains(&key)
+                || failed >= self.config.max_attempts.get())
+    }
+
+    /// Where reading goes on from a stored offset: past what is gone, or, by
+    /// `ON_TRUNCATION=earliest`, from the first record.
+    pub(super) fn readable_from(&self, partition: i32, stored: i64) -> i64 {
+        let log = self.log(partition);
+        if stored > log.end {
+            log.earliest
+        } else {
+            stored.max(log.earliest)
+        }
+    }
+
+    /// Where a partition that is there from the beginning has to begin.
+    fn start_of(&self, partition: i32) -> i64 {
+        let Some(log) = self.spec.logs.get(usize::try_from(partition).expect("a partition")) else {
+            return 0;
+        };
+        match self.config.start_position {
+            StartPosition::Earliest => log.earliest,
+            StartPosition::Latest => log.end,
+            StartPosition::At { unix_ms } => log.between(unix_ms, i64::MAX).next().unwrap_or(log.end),
+        }
+    }
+
+    fn check_all_is_done(&self) {
+        for partition in 0..self.partitions() {
+            let log = self.log(partition);
+            let Some(cursor) = self.cursor(partition) else {
+                assert!(log.offsets.is_empty(), "partition {partition} has no cursor");
+                continue;
+            };
+            assert_eq!(
+                cursor.next.get(),
+                log.end,
+                "partition {partition} is not read to its end"
+            );
+            assert_eq!(cursor.claim_until_ms, None, "partition {partition} is still claimed");
+            let start = self.readable_from(partition, self.books().starts[&partition]);
+            for offset in log.between(start, log.end) {
+                assert!(
+                    self.may_be_passed(partition, offset) || self.books().edit.is_some() && partition == 0,
+                    "{partition}-{offset} was never handled"
+                );
+            }
+        }
+        self.check_starts();
+        self.check_edit_is_obeyed();
+    }
+
+    /// No record before the start is ever handled; one after it always is.
+    fn check_starts(&self) {
+        let books = self.books();
+        for (partition, start) in &books.starts {
+            if !self
+                .spec
+                .cursors
+                .iter()
+                .any(|(with_cursor, _)| with_cursor == partition)
+            {
+                let first = self.start_of(*partition);
+                assert!(
+                    *start >= first,
+                    "partition {partition} began at {start}, before {first}"
+                );
+                let before = books.handled.iter().find(|(of, at)| of == partition && *at < first);
+                assert_eq!(before, None, "handled although it lies before the start");
+                let is_new = usize::try_from(*partition).is_ok_and(|i| i >= self.spec.logs.len());
+                if is_new && books.grew_after_items {
+                    assert_eq!(*start, 0, "a partition that appears later starts at the earliest");
+                }
+            }
+        }
+    }
+
+    /// P4: the next run obeys.
+    fn check_edit_is_obeyed(&self) {
+        let books = self.books();
+        let Some((edit, before)) = books.edit else { return };
+        let from = match edit {
+            Edit::Put(next) | Edit::Update(next) => next,
+            Edit::Delete => self.start_of(0),
+        };
+        for offset in self.log(0).between(from, i64::MAX) {
+            assert!(
+                books.handled[before..].contains(&(0, offset)),
+                "0-{offset} was not read after {edit:?}: {:?}",
+                books.handled
+            );
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Each row of the table of decisions, on each side of its boundary.
+
+use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, Seen};
+use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
+use kafka_consumer_lambda::plan::{Decision, Facts, Policy, Why, decide, needs_earliest, wish};
+
+use super::{
+    LAST, NOW_MS, POLICY, backing_off, decided, invalid, log, next, nobody, range, read, resumed, stored, with,
+};
+
+#[test]
+fn an_item_that_cannot_be_read_stops_its_partition_and_says_why() {
+    let facts = Facts {
+        cursor: Some(Err(invalid())),
+        ..log(0, 10)
+    };
+    assert_eq!(decided(&facts), Decision::Invalid("offset is a word".into()));
+}
+
+#[test]
+fn a_paused_partition_is_left_alone() {
+    let paused = Cursor {
+        paused: true,
+        ..Cursor::at(next(3))
+    };
+    assert_eq!(decided(&with(log(0, 10), paused)), Decision::Paused);
+}
+
+#[test]
+fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
+    for on_truncation in [OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest] {
+        let facts = Facts {
+            end: None,
+            ..stored(3, (0, 10))
+        };
+        let decision = decide(
+            &facts,
+            false,
+            &Policy {
+                on_truncation,
+                ..POLICY
+            },
+        );
+        assert!(matches!(decision, Decision::Truncated(_)), "{decision:?}");
+    }
+}
+
+#[test]
+fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
+    for facts in [stored(3, (0, 10)), log(0, 10)] {
+        let facts = Facts {
+            end: Some(nobody()),
+            ..facts
+        };
+        assert_eq!(decided(&facts), Decision::Unavailable("no leader".into()));
+    }
+}
+
+#[test]
+fn a_partition_whose_first_offset_nobody_tells_is_unavailable() {
+    for earliest in [None, Some(nobody())] {
+        for facts in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
+            let facts = Facts {
+                earliest: earliest.clone(),
+                ..facts
+            };
+            let decision = decided(&facts);
+            assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_live_claim_is_respected_until_its_very_end() {
+    let claimed = |until_ms| {
+        let cursor = Cursor {
+            claim_until_ms: Some(until_ms),
+            ..Cursor::at(next(3))
+        };
+        decided(&with(log(0, 10), cursor))
+    };
+    assert_eq!(claimed(NOW_MS + 1), Decision::Held(NOW_MS + 1));
+    assert_eq!(
+        claimed(NOW_MS + LONGEST_BELIEVED_MS),
+        Decision::Held(NOW_MS + LONGEST_BELIEVED_MS)
+    );
+    for over in [NOW_MS, NOW_MS - 1, 0, -1, NOW_MS + LONGEST_BELIEVED_MS + 1, i64::MAX] {
+        assert!(matches!(claimed(over), Decision::Read { .. }), "{over}");
+    }
+}
+
+#[test]
+fn a_record_that_failed_is_not_tried_before_its_time() {
+    let failed = |try_at_ms| {
+        let cursor = Cursor {
+            failure: Some(backing_off(3, try_at_ms)),
+            ..Cursor::at(next(3))
+        };
+        decided(&with(log(0, 10), cursor))
+    };
+    assert_eq!(failed(NOW_MS + 1), Decision::BackingOff);
+    assert!(matches!(failed(NOW_MS), Decision::Read { .. }));
+    assert!(matches!(failed(NOW_MS - 1), Decision::Read { .. }));
+}
+
+#[test]
+fn a_cursor_that_was_moved_away_from_a_failed_record_is_not_held_up_by_it() {
+    for at in [2, 4] {
+        let cursor = Cursor {
+            failure: Some(backing_off(3, NOW_MS + 1)),
+            ..Cursor::at(next(at))
+        };
+        assert!(matches!(decided(&with(log(0, 10), cursor)), Decision::Read { .. }));
+    }
+}
+
+#[test]
+fn a_cursor_at_the_end_is_idle() {
+    for (at, earliest) in [(0, 0), (10, 0), (10, 10), (LAST, 0), (i64::MAX, 0)] {
+        assert_eq!(decided(&stored(at, (earliest, at))), Decision::Idle, "{at}");
+    }
+}
+
+#[test]
+fn a_cursor_at_the_end_is_idle_although_nobody_asked_for_the_first_offset() {
+    let facts = Facts {
+        earliest: None,
+        ..stored(10, (0, 10))
+    };
+    assert!(!needs_earliest(&facts));
+    assert_eq!(decided(&facts), Decision::Idle);
+}
+
+#[test]
+fn a_cursor_below_the_end_is_read_from_up_to_the_end() {
+    for (at, earliest, end) in [
+        (9, 0, 10),
+        (0, 0, 1),
+        (5, 5, 10),
+        (0, 0, i64::MAX),
+        (LAST, 0, i64::MAX),
+        (0, 0, LAST),
+    ] {
+        assert_eq!(
+            decided(&stored(at, (earliest, end))),
+            resumed(at, end),
+            "{at} in {earliest}..{end}"
+        );
+    }
+}
+
+#[test]
+fn a_cursor_past_the_end_halts_by_default_and_names_both_offsets() {
+    for (at, end) in [(11, 10), (1, 0), (LAST, 10), (i64::MAX, LAST)] {
+        match decided(&stored(at, (0, end))) {
+            Decision::Truncated(what) => {
+                assert!(
+                    what.contains(&at.to_string()) && what.contains(&end.to_string()),
+                    "{what}"
+                );
+            }
+            other => panic!("{at} of {end}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn on_truncation_earliest_reads_the_log_that_is_there_from_its_first_record() {
+    let policy = Policy {
+        on_truncation: OnTruncation::Earliest,
+        ..POLICY
+    };
+    for (at, earliest, end) in [(11, 0, 10), (11, 4, 10), (11, 10, 10), (1, 0, 0), (LAST, 0, 10)] {
+        let why = Why::Truncated {
+            stored: next(at),
+            passed_over: None,
+        };
+        let decision = decide(&stored(at, (earliest, end)), false, &policy);
+        assert_eq!(decision, read(earliest, end, why, Seen::Item(Cursor::at(next(at)))));
+    }
+}
+
+#[test]
+fn on_truncation_latest_passes_the_log_over_and_names_every_offset_of_it() {
+    let policy = Policy {
+        on_truncation: OnTruncation::Latest,
+        ..POLICY
+    };
+    for (at, earliest, end, passed_over) in [
+        (11, 0, 10, Some(range(0, 9))),
+        (11, 9, 10, Some(range(9, 9))),
+        (11, 10, 10, None),
+        (1, 0, 0, None),
+        (i64::MAX, 0, LAST, Some(range(0, LAST - 1))),
+    ] {
+        let why = Why::Truncated {
+            stored: next(at),
+            passed_over,
+        };
+        let decision = decide(&stored(at, (earliest, end)), false, &policy);
+        assert_eq!(decision, read(end, end, why, Seen::Item(Cursor::at(next(at)))));
+    }
+}
+
+#[test]
+fn records_lost_to_retention_are_named_and_the_rest_is_read() {
+    for (at, earliest, end, lost) in [
+        (4, 5, 10, range(4, 4)),
+        (0, 5, 10, range(0, 4)),
+        (4, 10, 10, range(4, 9)),
+        (0, LAST, i64::MAX, range(0, LAST - 1)),
+    ] {
+        let decision = decided(&stored(at, (earliest, end)));
+        let item = Seen::Item(Cursor::at(next(at)));
+        assert_eq!(decision, read(earliest, end, Why::Lost(lost), item), "{at}");
+    }
+}
+
+#[test]
+fn on_retention_loss_halt_leaves_the_cursor_and_names_what_was_lost() {
+    let policy = Policy {
+        on_retention_loss: OnRetentionLoss::Halt,
+        ..POLICY
+    };
+    let decision = |at, earliest| decide(&stored(at, (earliest, 10)), false, &policy);
+    assert_eq!(decision(4, 5), Decision::RetentionLoss(range(4, 4)));
+    assert_eq!(decision(0, 10), Decision::RetentionLoss(range(0, 9)));
+    assert_eq!(decision(5, 5), resumed(5, 10));
+}
+
+#[test]
+fn a_log_that_retention_emptied_while_it_was_looked_at_has_nothing_to_read() {
+    // The end was 10 when it was asked for, and the first offset is 15 since.
+    let facts = stored(3, (15, 10));
+    let decision = decided(&facts);
+    let item = Seen::Item(Cursor::at(next(3)));
+    assert_eq!(decision, read(15, 10, Why::Lost(range(3, 14)), item));
+    assert_eq!(wish(&facts, &decision).records, 0);
+}
+
+#[test]
+fn a_partition_without_an_item_begins_at_start_position() {
+    let facts = Facts {
+        start: Some(Ok(next(7))),
+        ..log(2, 10)
+    };
+    for (start_position, from) in [
+        (StartPosition::Earliest, 2),
+        (StartPosition::Latest, 7),
+        (StartPosition::At { unix_ms: 5 }, 7),
+    ] {
+        let policy = Policy {
+            start_position,
+            ..POLICY
+        };
+        let begin = read(from, 10, Why::StartPosition, Seen::Nothing { start: next(from) });
+        assert_eq!(decide(&facts, false, &policy), begin);
+    }
+}
+
+#[test]
+fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_position_says() {
+    let facts = Facts {
+        start: Some(Ok(next(7))),
+        ..log(2, 10)
+    };
+    for start_position in [
+        StartPosition::Earliest,
+        StartPosition::Latest,
+        StartPosition::At { unix_ms: 5 },
+    ] {
+        let policy = Policy {
+            start_position,
+            ..POLICY
+        };
+        let begin = read(2, 10, Why::AppearedLater, Seen::Nothing { start: next(2) });
+        assert_eq!(decide(&facts, true, &policy), begin);
+    }
+}
+
+#[test]
+fn a_partition_without_an_item_and_without_records_is_idle() {
+    for (start, end) in [(10, 10), (11, 10), (0, 0)] {
+        assert_eq!(decided(&log(start, end)), Decision::Idle);
+        assert_eq!(decide(&log(start, end), true, &POLICY), Decision::Idle);
+    }
+}
+
+#[test]
+fn a_start_position_that_nobody_tells_is_never_replaced_by_a_guess() {
+    for start_position in [StartPosition::Latest, StartPosition::At { unix_ms: 5 }] {
+        for start in [None, Some(nobody())] {
+            let facts = Facts { start, ..log(0, 10) };
+            let policy = Policy {
+                start_position,
+                ..POLICY
+            };
+            let decision = decide(&facts, false, &policy);
+            assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a plan adds up: who appeared later, wishes and lag.
+
+use std::collections::BTreeMap;
+
+use kafka_consumer_lambda::claim::{Cursor, Seen};
+use kafka_consumer_lambda::config::StartPosition;
+use kafka_consumer_lambda::plan::{
+    Decision, Facts, Policy, Why, appeared_later, decide_all, highest_cursors, standing_at, wish,
+};
+use kafka_consumer_lambda::record::TopicPartition;
+
+use super::{LAST, POLICY, decided, invalid, log, next, nobody, read, stored, with};
+
+#[test]
+fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
+    let fact = |topic, partition, cursor| Facts {
+        partition: TopicPartition::new(topic, partition),
+        cursor,
+        start: Some(Ok(next(7))),
+        ..log(0, 10)
+    };
+    let item = || Some(Ok(Cursor::at(next(10))));
+    let facts = [
+        fact("a", 0, None),
+        fact("a", 1, item()),
+        // An item that cannot be read is an item.
+        fact("a", 2, Some(Err(invalid()))),
+        fact("a", 3, None),
+        fact("b", 9, None),
+    ];
+    let highest = highest_cursors(&facts);
+    assert_eq!(highest, BTreeMap::from([("a".into(), 2)]));
+    assert_eq!(
+        facts.clone().map(|fact| appeared_later(&fact.partition, &highest)),
+        [false, false, false, true, false]
+    );
+    let policy = Policy {
+        start_position: StartPosition::Latest,
+        ..POLICY
+    };
+    let at_start = read(7, 10, Why::StartPosition, Seen::Nothing { start: next(7) });
+    assert_eq!(
+        decide_all(&facts, &policy),
+        [
+            at_start.clone(),
+            Decision::Idle,
+            Decision::Invalid("offset is a word".into()),
+            read(0, 10, Why::AppearedLater, Seen::Nothing { start: next(0) }),
+            at_start,
+        ]
+    );
+}
+
+#[test]
+fn an_item_of_a_partition_that_is_gone_counts_among_the_cursors() {
+    let gone = Facts {
+        partition: TopicPartition::new("t", 5),
+        end: None,
+        ..stored(3, (0, 10))
+    };
+    let highest = highest_cursors(&[log(0, 10), gone]);
+    assert!(!appeared_later(&TopicPartition::new("t", 5), &highest));
+    assert!(appeared_later(&TopicPartition::new("t", 6), &highest));
+}
+
+#[test]
+fn a_wish_is_the_distance_from_the_first_offset_read_to_the_end() {
+    let written = Cursor {
+        updated_at_ms: Some(5),
+        ..Cursor::at(next(3))
+    };
+    let facts = with(log(0, 10), written);
+    let wished = wish(&facts, &decided(&facts));
+    assert_eq!((wished.records, wished.updated_at_ms), (7, Some(5)));
+    let facts = log(0, i64::MAX);
+    let wished = wish(&facts, &decided(&facts));
+    assert_eq!((wished.records, wished.updated_at_ms), (LAST.unsigned_abs() + 1, None));
+    let facts = stored(10, (0, 10));
+    assert_eq!(wish(&facts, &decided(&facts)).records, 0);
+}
+
+#[test]
+fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stands() {
+    let standing = |facts: &Facts| standing_at(facts, &decided(facts));
+    assert_eq!(standing(&stored(3, (5, 10))), Some(next(5)));
+    assert_eq!(standing(&log(2, 10)), Some(next(2)));
+    assert_eq!(standing(&log(10, 10)), Some(next(10)));
+    let paused = Cursor {
+        paused: true,
+        ..Cursor::at(next(3))
+    };
+    assert_eq!(standing(&with(log(0, 10), paused)), Some(next(3)));
+    let unread = Facts {
+        cursor: Some(Err(invalid())),
+        ..log(0, 10)
+    };
+    assert_eq!(standing(&unread), None);
+    let unanswered = Facts {
+        end: Some(nobody()),
+        ..log(0, 10)
+    };
+    assert_eq!(standing(&unanswered), None);
+}
