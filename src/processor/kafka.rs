@@ -17,7 +17,7 @@
 //! may be there twice, and is never missing.
 //!
 //! **Size.** The topic's `max.message.bytes` decides. A record that it refuses
-//! is written as a [`pointer`].
+//! is written as a [`pointer()`].
 //!
 //! | file | |
 //! |---|---|

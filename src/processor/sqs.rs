@@ -19,7 +19,7 @@
 //! with a KMS key of its own also `kms:GenerateDataKey` and `kms:Decrypt`.
 //!
 //! **Size.** SQS takes messages of up to 1 MiB, a queue's `MaximumMessageSize`
-//! may be less. A record that is too large is sent as a [`pointer`], with
+//! may be less. A record that is too large is sent as a [`pointer()`], with
 //! `omitted_bytes` in its `error`.
 //!
 //! **FIFO queues.** The message group is the partition, so that its dead

@@ -195,6 +195,22 @@ async fn brokers_that_go_down_between_two_dead_letters_are_an_error_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_is_not_written_at_another_time() {
+    let kafka = dead(1).await;
+    let target = target_at(kafka.bootstrap_servers());
+    assert_eq!(give(&target, &[letter(1, None, None)], PLENTY).await, all(1));
+    kafka.cluster().expect("it runs").broker_down(1).expect("it stops");
+    let progress = give(&target, &[letter(2, None, None)], Duration::from_millis(600)).await;
+    assert!(retry(progress).contains("within 0.6 s"));
+    // The producer that had it ends beside the run.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    kafka.cluster().expect("it runs").broker_up(1).expect("it starts");
+    assert_eq!(give(&target, &[letter(3, None, None)], PLENTY).await, all(1));
+    let arrived = in_dead(&kafka, 0, 2).await;
+    assert_eq!(last(&arrived[1], header::OFFSET), Some("3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_missing_or_forbidden_says_so() {
     let rows = [
         (
