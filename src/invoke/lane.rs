@@ -18,7 +18,7 @@ use crate::plan::{Why, Wish};
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::Skips;
 use crate::source::{Limit, LookUp, Polled, Source};
-use crate::store::{self, Consumer, Store};
+use crate::store::{self, Consumer, Store, Written};
 
 /// One partition at work.
 pub(super) struct Lane {
@@ -59,6 +59,8 @@ pub(super) struct Outcome {
     pub(super) dead_lettered: u64,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) held: Option<Elsewhere>,
+    /// Nobody knows whether the last write was made.
+    pub(super) in_doubt: bool,
     pub(super) blocked: Option<Failures>,
     pub(super) unavailable: Option<String>,
     pub(super) error: Option<Error>,
@@ -179,7 +181,7 @@ impl Lane {
     async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> bool {
         let claim = Claim {
             run: run.id.clone(),
-            until_ms: run.deadline.wall_ms.saturating_add(claim::MARGIN_MS),
+            until_ms: run.claim_until_ms(),
             to: self.ledger.to(),
             now_ms: run.clock.wall_ms(),
         };
@@ -346,7 +348,10 @@ impl Lane {
                 self.ledger.fail();
                 self.release(run, None).await;
             }
-            Err(error) => self.fail(error),
+            Err(error) => {
+                self.outcome.in_doubt = true;
+                self.fail(error);
+            }
         }
     }
 
@@ -365,10 +370,13 @@ impl Lane {
     async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<Care>) {
         let write = claim::release(&run.id, care);
         let written = run.store.write(&self.consumer, self.partition.partition, &write);
-        if let Err(error) = run.in_time(run.last_write_at(), written).await {
-            // The claim ends by itself; nothing depends on this write.
-            tracing::warn!(partition = %self.partition, %error, "the claim could not be released");
-        }
+        let trouble = match run.in_time(run.last_write_at(), written).await {
+            Ok(Written::Applied | Written::Refused(_)) => return,
+            Ok(Written::Unanswered(trouble)) => trouble,
+            Err(error) => error.to_string(),
+        };
+        // The claim ends by itself; nothing depends on this write.
+        tracing::warn!(partition = %self.partition, error = trouble, "the claim could not be released");
     }
 
     /// The last write: the cursor without its claim, or the claim alone.
@@ -388,6 +396,20 @@ impl Lane {
         } else {
             self.release(run, self.ledger.care()).await;
         }
+        if run.clock.wall_ms() >= run.claim_until_ms() && self.outcome.error.is_none() {
+            self.fail(self.claim_expired());
+        }
+    }
+
+    fn claim_expired(&self) -> Error {
+        Error::new(
+            ErrorType::ClaimLost,
+            format!(
+                "the claim on {} ended while this run was at work: it was frozen, or slower than its deadline. Its                  cursor stands at next offset {}; what this run handled from there on comes again",
+                self.partition,
+                self.ledger.stored_at()
+            ),
+        )
     }
 }
 

@@ -205,17 +205,20 @@ impl Books {
                 .last_offsets
                 .entries
                 .push((partition.clone(), stored.last_processed()));
-            // A jump that was not stored comes again, and is reported then.
-            if let Some((first, last, reason)) = outcome.lost {
-                let range = OffsetRange {
-                    place: place.clone(),
-                    first_offset: first,
-                    last_offset: last,
-                    reason: reason.into(),
-                };
-                counts.lost += range.count();
-                self.report.lost.push(range);
-            }
+        }
+        // A jump that was not stored comes again, and is reported then. In
+        // doubt it is reported twice, rather than never.
+        if let Some((first, last, reason)) = outcome.lost
+            && (outcome.stored.is_some() || outcome.in_doubt)
+        {
+            let range = OffsetRange {
+                place: place.clone(),
+                first_offset: first,
+                last_offset: last,
+                reason: reason.into(),
+            };
+            counts.lost += range.count();
+            self.report.lost.push(range);
         }
         self.report.skipped.extend(outcome.skipped.ranges(place));
         if let Some(Elsewhere { until_ms }) = outcome.held {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::{Run, Seams, WRITES_AT_ONCE};
-use crate::claim::{self, Cursor};
+use crate::claim::{self, Cursor, Verdict};
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
 use crate::plan::{self, Facts};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{LookUp, Looked, Source, Unavailable};
-use crate::store::{InvalidCursor, Store, Written};
+use crate::store::{self, InvalidCursor, Store};
 
 /// Whether start positions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,23 +200,22 @@ async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) 
 async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: NextOffset) -> Result<Cursor, Error> {
     let consumer = run.consumer(&partition.topic);
     let write = claim::pin(start, run.started_wall_ms);
-    let written = run.store.write(&consumer, partition.partition, &write);
-    match run.in_time(run.stop.at, written).await? {
-        Written::Applied => Ok(Cursor {
-            updated_at_ms: Some(run.started_wall_ms),
-            ..Cursor::at(start)
-        }),
-        Written::Refused(Some(item)) => item.map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0)),
-        // Refused by an item that is gone again, or no answer: the next run pins it.
-        Written::Refused(None) => Err(unpinnable(partition, "its item was deleted meanwhile")),
-        Written::Unanswered(trouble) => match run
-            .in_time(run.stop.at, run.store.load_one(&consumer, partition.partition))
-            .await?
-        {
-            Some(cursor) => Ok(cursor),
-            None => Err(unpinnable(partition, &trouble)),
-        },
-    }
+    let is_there = |item: Option<&Cursor>| match item {
+        Some(_) => Verdict::Applied,
+        None => Verdict::NotApplied,
+    };
+    let written = store::write_and_judge(run.store, &consumer, partition.partition, &write, is_there);
+    run.in_time(run.stop.at, written).await?;
+    // Ours, or that of a run or an operator who was faster.
+    let item = run.store.load_one(&consumer, partition.partition);
+    run.in_time(run.stop.at, item).await?.ok_or_else(|| {
+        Error::new(
+            ErrorType::InvalidCursor,
+            format!(
+                "the item of {partition} was deleted as soon as its start position was stored. The next run pins it"
+            ),
+        )
+    })
 }
 
 fn unpinnable(partition: &TopicPartition, why: &str) -> Error {

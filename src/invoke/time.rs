@@ -4,8 +4,12 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::{Interrupt, Run, Seams};
+use crate::claim;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
+
+/// What a write may take for a process that was frozen past its deadline.
+const TO_FIND_OUT: Duration = Duration::from_secs(2);
 
 impl<D: Seams> Run<'_, D> {
     /// The same run, with half of the time that is left: the rest is for others.
@@ -44,10 +48,22 @@ impl<D: Seams> Run<'_, D> {
     }
 
     /// When the last write must have been answered: a little before the
-    /// deadline, so that the report still gets out.
+    /// deadline, so that the report still gets out. A process that wakes up
+    /// after its deadline has a moment to find out whose the partitions are now.
     pub(super) fn last_write_at(&self) -> Instant {
         let left = self.deadline.at.saturating_duration_since(self.stop.at);
-        self.deadline.at.checked_sub(left / 10).unwrap_or(self.deadline.at)
+        let in_time = self.deadline.at.checked_sub(left / 10).unwrap_or(self.deadline.at);
+        let now = self.clock.now();
+        if now < self.deadline.at {
+            in_time
+        } else {
+            now + TO_FIND_OUT
+        }
+    }
+
+    /// When this run's claims end, in milliseconds since the epoch.
+    pub(super) fn claim_until_ms(&self) -> i64 {
+        self.deadline.wall_ms.saturating_add(claim::MARGIN_MS)
     }
 
     /// What the table answers by `until`, or an error that says that it did not.

@@ -1,5 +1,7 @@
 //! Dead letters into a real topic and a real queue.
 
+mod run;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

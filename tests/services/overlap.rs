@@ -198,29 +198,35 @@ async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_o
 }
 
 #[tokio::test]
-async fn a_crash_is_counted_on_the_item_until_a_run_gets_past_what_the_dead_one_had_planned() {
+async fn after_a_kill_care_is_due_on_the_item_until_a_run_gets_past_what_the_dead_one_had_planned() {
     let world = world("crashed", 1).await;
     world.midway_on(0).await.kill();
-    assert!(!world.item(0).await.contains_key("crashes"), "nobody knows of it yet");
+    assert!(
+        !world.item(0).await.contains_key("claim_chunk"),
+        "nobody knows of it yet"
+    );
     world.end_the_claim(0).await;
     let next = world.midway_on(0).await;
     let item = world.item(0).await;
-    assert_eq!((number(&item, "crashes"), number(&item, "fail_offset")), (1, 0));
+    assert_eq!(
+        (number(&item, "claim_chunk"), number(&item, "claim_to")),
+        (128, WAITING)
+    );
     next.finish().await.success();
     let item = world.item(0).await;
     assert!(
-        !item.contains_key("crashes") && !item.contains_key("fail_offset"),
+        !item.contains_key("claim_chunk") && !item.contains_key("claim_to"),
         "{item:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_at_one_offset_add_up() {
+async fn each_kill_makes_the_next_run_more_careful_and_deaths_with_one_record_add_up() {
     let mut world = World::new("crashes", 1).await;
     world.produce(0, 10);
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
-    for crashes in 0..3 {
+    for (chunk, crashes) in [(0, 0), (128, 0), (1, 0), (1, 1)] {
         // The claim is made and its answer never comes: the run cannot begin.
         proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
         let mut run = world.start(&["run"]);
@@ -228,8 +234,8 @@ async fn crashes_at_one_offset_add_up() {
         run.kill().expect("it has not ended");
         run.wait().expect("it ends");
         let item = world.item(0).await;
-        let counted = item.get("crashes").map(|_| number(&item, "crashes"));
-        assert_eq!(counted.unwrap_or(0), crashes, "{item:?}");
+        let noted = ["claim_chunk", "crashes"].map(|name| item.get(name).map_or(0, |_| number(&item, name)));
+        assert_eq!(noted, [chunk, crashes], "{item:?}");
         world.end_the_claim(0).await;
     }
     assert_eq!(

@@ -89,10 +89,16 @@ pub(crate) fn delete_records(bootstrap: &str, topic: &str, partition: i32, befor
 
 /// The log's first offset and its end, whatever the state of transactions.
 pub(crate) fn watermarks(bootstrap: &str, topic: &str, partition: i32) -> (i64, i64) {
-    admin(bootstrap)
-        .inner()
-        .fetch_watermarks(topic, partition, LIMIT)
-        .unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
+    let ask = || admin(bootstrap).inner().fetch_watermarks(topic, partition, LIMIT);
+    // A broker that is busy with a thousand new partitions knows a new one a moment later.
+    let mut answer = ask();
+    eventually(LIMIT, || {
+        if answer.is_err() {
+            answer = ask();
+        }
+        answer.is_ok()
+    });
+    answer.unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
 }
 
 /// The offsets of the records that a reader of committed ones gets from a partition.

@@ -49,11 +49,16 @@ impl Lane {
         };
         match sent {
             Ok(Progress { settled: 1.., .. }) => self.buried(&record, &why.text, &run.config.on_failure),
+            // Too little time was left to begin.
+            Ok(Progress { stop: None, .. }) => {
+                run.dead_letters_left.give_back();
+                run.pause(context.time_left()).await;
+            }
             failed => {
                 run.dead_letters_left.give_back();
                 let problem = match failed.ok().and_then(|progress| progress.stop) {
                     Some(failure) => failure.to_string(),
-                    None => "the target gave no reason".to_owned(),
+                    None => "the target panicked".to_owned(),
                 };
                 self.block(
                     run,

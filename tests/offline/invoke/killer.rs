@@ -151,7 +151,10 @@ async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_al
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_record_kills_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
-    assert!(scene.run().await.is_none() && scene.run().await.is_none());
+    // At first they die with it; from then on they come before it.
+    for _ in 0..3 {
+        assert!(scene.run().await.is_none());
+    }
     for partition in [0, 2] {
         assert_eq!(scene.world.cursor(partition).next.get(), 40, "partition {partition}");
         let values = (40..50).map(|n| n.to_string());

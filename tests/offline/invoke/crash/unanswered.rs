@@ -84,7 +84,6 @@ fn a_lost_answer_fails_the_run_if_the_item_cannot_be_read_either() {
 
 /// P6: no guess. A pin that got no answer is the table's trouble, not a broker's.
 #[test]
-#[ignore = "a defect: `pin_one` in src/invoke/survey.rs calls it BrokerUnreachable, and does not try again"]
 fn a_pin_without_an_answer_is_written_again_or_fails_as_the_table_s_trouble() {
     block_on(async {
         for spec in worlds::all().into_iter().filter(|spec| spec.grows) {
@@ -108,7 +107,6 @@ fn a_pin_without_an_answer_is_written_again_or_fails_as_the_table_s_trouble() {
 /// P5: whatever is lost is named with its offsets in the report: in doubt twice,
 /// rather than never.
 #[test]
-#[ignore = "a defect: src/invoke/summary.rs names a jump only where the answer to its write came"]
 fn a_jump_that_was_stored_is_named_also_if_nobody_knows_that_it_was() {
     block_on(async {
         let lost = Lost {
