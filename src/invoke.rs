@@ -144,6 +144,14 @@ impl<S: Store, K: Source, P: Processor, C: Clock, L: Processor> Seams for Parts<
     type DeadLetters = L;
 }
 
+type PartsOf<D> = Parts<
+    <D as Seams>::Store,
+    <D as Seams>::Source,
+    <D as Seams>::Processor,
+    <D as Seams>::Clock,
+    <D as Seams>::DeadLetters,
+>;
+
 /// One run.
 struct Run<'a, D: Seams> {
     id: RunId,
@@ -166,7 +174,7 @@ struct Run<'a, D: Seams> {
 }
 
 impl<'a, D: Seams> Run<'a, D> {
-    fn new(parts: &'a Parts<D::Store, D::Source, D::Processor, D::Clock, D::DeadLetters>, deadline: Deadline) -> Self {
+    fn new(parts: &'a PartsOf<D>, deadline: Deadline) -> Self {
         let clock = &parts.clock;
         let stop = deadline.less_reserve(clock);
         Self {

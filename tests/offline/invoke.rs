@@ -2,6 +2,7 @@
 //! a hostile world do to them.
 
 mod crash;
+mod dead_letters;
 mod handler;
 mod hostile;
 mod killer;

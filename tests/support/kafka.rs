@@ -89,8 +89,12 @@ pub(crate) fn delete_records(bootstrap: &str, topic: &str, partition: i32, befor
 
 /// The log's first offset and its end, whatever the state of transactions.
 pub(crate) fn watermarks(bootstrap: &str, topic: &str, partition: i32) -> (i64, i64) {
-    let ask = || admin(bootstrap).inner().fetch_watermarks(topic, partition, LIMIT);
-    // A broker that is busy with a thousand new partitions knows a new one a moment later.
+    let ask = || {
+        let client = admin(bootstrap);
+        // A client that knew the topic too early goes on believing that a partition is not there.
+        client.inner().fetch_metadata(Some(topic), LIMIT)?;
+        client.inner().fetch_watermarks(topic, partition, LIMIT)
+    };
     let mut answer = ask();
     eventually(LIMIT, || {
         if answer.is_err() {

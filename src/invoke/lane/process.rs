@@ -47,8 +47,8 @@ impl Lane {
         match ended {
             Ok(progress) => self.come_to(run, &chunk, progress, took).await,
             Err(panic) => {
-                self.in_doubt(run, &chunk, format!("the handler panicked: {}", words(&*panic)))
-                    .await
+                let what = format!("the handler panicked: {}", words(&*panic));
+                self.in_doubt(run, &chunk, what).await;
             }
         }
     }

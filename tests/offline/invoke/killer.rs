@@ -110,10 +110,10 @@ impl Scene {
         }
         panic!("every run died")
     }
+}
 
-    fn all_but_the_killer(&self) -> Vec<i64> {
-        (0..40).filter(|offset| *offset != KILLER.1).collect()
-    }
+fn all_but_the_killer() -> Vec<i64> {
+    (0..40).filter(|offset| *offset != KILLER.1).collect()
 }
 
 fn without_repeats(seen: &Seen) -> Vec<i64> {
@@ -139,7 +139,7 @@ async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_al
     );
     let reason = report["skipped"][0]["reason"].as_str().expect("a reason");
     assert!(reason.starts_with("3 runs died"), "{reason}");
-    assert_eq!(without_repeats(&scene.handler.seen[1]), scene.all_but_the_killer());
+    assert_eq!(without_repeats(&scene.handler.seen[1]), all_but_the_killer());
     let cursor = scene.world.cursor(1);
     assert_eq!(
         (cursor.next.get(), cursor.claim_chunk, cursor.failure),
@@ -288,6 +288,22 @@ async fn a_panic_in_a_chunk_is_blamed_on_the_record_that_panics_also_with_one_at
     assert_eq!(report["skipped"].as_array().map(Vec::len), Some(1));
 }
 
+/// A handler that notes which attempt at the record it is, and fails.
+struct Fails(Arc<AtomicI64>);
+impl Processor for Fails {
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        let first = &chunk.records()[0];
+        if (first.partition.partition, first.offset) != KILLER {
+            return Progress::all(chunk);
+        }
+        self.0.store(i64::from(run.attempt), Ordering::SeqCst);
+        Progress {
+            settled: 0,
+            stop: Some(Failure::Retry("not today".into())),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deaths_of_a_record_count_as_its_attempts() {
     let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "4")]).await;
@@ -299,20 +315,6 @@ async fn the_deaths_of_a_record_count_as_its_attempts() {
     let source = KafkaSource::new(&config).expect("a client");
     let attempts = Arc::new(AtomicI64::new(0));
     let noted = attempts.clone();
-    struct Fails(Arc<AtomicI64>);
-    impl Processor for Fails {
-        async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
-            let first = &chunk.records()[0];
-            if (first.partition.partition, first.offset) != KILLER {
-                return Progress::all(chunk);
-            }
-            self.0.store(i64::from(run.attempt), Ordering::SeqCst);
-            Progress {
-                settled: 0,
-                stop: Some(Failure::Retry("not today".into())),
-            }
-        }
-    }
     let run = scene
         .world
         .run_at(config, source, Fails(noted), scene.clock.clone(), SECONDS);

@@ -50,8 +50,8 @@ async fn a_record_that_cannot_be_decoded_is_in_the_topic_before_the_cursor_passe
 async fn a_topic_that_takes_no_dead_letters_blocks_the_partition_and_loses_none() {
     let mut world = with_a_bad_record().await;
     let dead = unique("dead");
-    // Not one replica more than there are brokers: nothing is ever acknowledged.
-    kafka::create_topic(&world.bootstrap, &dead, 1, &[("min.insync.replicas", "2")]);
+    // Not even a pointer fits.
+    kafka::create_topic(&world.bootstrap, &dead, 1, &[("max.message.bytes", "10")]);
     world
         .set("ON_FAILURE", format!("kafka://{dead}"))
         .set("POLL_TIMEOUT", "2");
