@@ -228,7 +228,7 @@ async fn a_table_that_throttles_every_write_fails_the_run_within_seconds_before_
     );
     assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
     assert!(ran.logged_offsets().is_empty());
-    world.set("AWS_ENDPOINT_URL_DYNAMODB", &world.endpoint.clone());
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", world.endpoint.clone());
     assert_eq!(run(&world).success()["messages_processed"], 20 * WAITING);
 }
 
@@ -241,7 +241,7 @@ async fn cannot_be_stored(world: &mut World, proxy: &Scripted, act: Act) -> Ran 
     assert_eq!(report["last_offsets"], json!({}));
     assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)]);
     assert_eq!(world.offset(0).await, Some(-1));
-    world.set("AWS_ENDPOINT_URL_DYNAMODB", &world.endpoint.clone());
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", world.endpoint.clone());
     assert_eq!(run(world).success()["held"][0]["partition"], 0);
     world.end_the_claim(0).await;
     assert_eq!(run(world).logged_ranges(), [(0, WAITING - 1)]);

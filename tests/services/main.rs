@@ -9,6 +9,7 @@ mod bootstrap;
 mod commands;
 mod doubt;
 mod failure;
+mod limits;
 mod operator;
 mod overlap;
 mod rot;

@@ -6,12 +6,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway, WAITING};
 use crate::support::table::{five_attributes, number};
 use crate::support::world::World;
-
-/// Partition 0 holds so many records.
-const WAITING: i64 = MORE_THAN_A_PIPE_HOLDS as i64;
 
 /// A world with a run in the middle of partition 0.
 async fn a_run_at_work() -> (World, Midway) {
@@ -37,7 +34,7 @@ async fn loses_partition_0_only(world: &World, run: Midway) -> Value {
 }
 
 /// The next run obeys: it begins right after `stored`.
-async fn the_next_run_begins_after(world: &World, stored: i64) {
+fn the_next_run_begins_after(world: &World, stored: i64) {
     let next = world.run();
     assert_eq!(next.success()["last_offsets"], json!({"0": WAITING - 1}));
     assert_eq!(next.logged_ranges(), [(stored + 1, WAITING - 1)]);
@@ -51,7 +48,7 @@ async fn a_cursor_that_is_put_anew_during_a_run_stays_as_it_was_put() {
     loses_partition_0_only(&world, run).await;
     let put = five_attributes(&world.group, &world.topic, 0, 1_499);
     assert_eq!(world.item(0).await, put, "nothing is left behind");
-    the_next_run_begins_after(&world, 1_499).await;
+    the_next_run_begins_after(&world, 1_499);
 }
 
 /// `UpdateItem` of `offset` during a run: it is obeyed, and the claim is released.
@@ -62,7 +59,7 @@ async fn an_update_of_the_offset_is_obeyed(offset: i64) {
     let item = world.item(0).await;
     assert_eq!(number(&item, "offset"), offset);
     assert!(!item.contains_key("claim_until"), "{item:?}");
-    the_next_run_begins_after(&world, offset).await;
+    the_next_run_begins_after(&world, offset);
 }
 
 /// P4: one that was edited during a run costs the run that partition and no other.
@@ -88,7 +85,7 @@ async fn a_cursor_that_is_moved_back_during_a_run_is_obeyed_by_the_next() {
     let item = world.item(0).await;
     assert_eq!(number(&item, "offset"), 9);
     assert!(!item.contains_key("claim_until"), "{item:?}");
-    the_next_run_begins_after(&world, 9).await;
+    the_next_run_begins_after(&world, 9);
 }
 
 /// P4: a deleted one is never brought back.
@@ -98,7 +95,7 @@ async fn a_cursor_that_is_deleted_during_a_run_is_not_brought_back_by_it() {
     world.table.delete_item(&world.consumer_id(), 0).await;
     loses_partition_0_only(&world, run).await;
     assert_eq!(world.offset(0).await, None);
-    the_next_run_begins_after(&world, -1).await;
+    the_next_run_begins_after(&world, -1);
 }
 
 /// An expired claim, as a crash leaves it: the next run goes carefully and writes after each chunk.
@@ -123,7 +120,7 @@ async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_the
     assert_eq!(ran.success()["held"][0]["partition"], 0);
     let last = ran.logged_offsets().last().copied().expect("it had begun");
     assert!(last < WAITING - 1, "it went on to {last}");
-    the_next_run_begins_after(&world, 1_799).await;
+    the_next_run_begins_after(&world, 1_799);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use super::process::eventually;
@@ -121,16 +122,36 @@ pub(crate) fn readable_offsets(bootstrap: &str, topic: &str, partition: i32) -> 
 
 /// Right after a topic is made, some partitions refuse requests for some milliseconds.
 fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
-    let admin = admin(bootstrap);
-    let limit = Duration::from_secs(1);
+    let consumer = looker(bootstrap);
+    let mut ends = TopicPartitionList::new();
     for partition in 0..partitions {
-        let ready = eventually(LIMIT, || {
-            // A kept client believes for minutes that a partition does not exist.
-            let _ = admin.inner().fetch_metadata(Some(topic), limit);
-            admin.inner().fetch_watermarks(topic, partition, limit).is_ok()
-        });
-        assert!(ready, "{topic}-{partition} has no leader");
+        ends.add_partition_offset(topic, partition, Offset::End)
+            .expect("an offset in range");
     }
+    let limit = Duration::from_secs(1);
+    let ready = eventually(LIMIT, || {
+        // A kept client believes for minutes that a partition does not exist, unless it asks anew.
+        let _ = consumer.fetch_metadata(Some(topic), limit);
+        consumer.offsets_for_times(ends.clone(), limit).is_ok_and(|found| {
+            let known =
+                |it: &TopicPartitionListElem<'_>| it.error().is_ok() && matches!(it.offset(), Offset::Offset(_));
+            found.elements().iter().all(known)
+        })
+    });
+    assert!(ready, "{topic} has partitions without a leader");
+}
+
+/// The client that asks for the ends of many partitions at once; kept like [`admin`]'s.
+fn looker(bootstrap: &str) -> Arc<BaseConsumer> {
+    type Clients = HashMap<String, Arc<BaseConsumer>>;
+    static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
+
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || {
+        let config = config(bootstrap, &[("group.id", "test")]);
+        Arc::new(config.create().expect("a bootstrap address"))
+    };
+    Arc::clone(clients.entry(bootstrap.to_owned()).or_insert_with(new))
 }
 
 /// The client for everything but records. One for each broker, kept: ending one takes 100 ms.
