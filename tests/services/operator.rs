@@ -6,13 +6,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway, WAITING};
 use crate::support::table::{five_attributes, number};
 use crate::support::world::World;
-
-/// Partition 0 holds so many records.
-#[expect(clippy::cast_possible_wrap, reason = "2,000 is small")]
-const WAITING: i64 = MORE_THAN_A_PIPE_HOLDS as i64;
 
 /// A world with a run in the middle of partition 0.
 async fn a_run_at_work() -> (World, Midway) {

@@ -7,14 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway};
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, Midway, WAITING};
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::number;
 use crate::support::world::{Ran, World, ranges};
-
-/// Each partition holds so many records.
-#[expect(clippy::cast_possible_wrap, reason = "2,000 is small")]
-const WAITING: i64 = MORE_THAN_A_PIPE_HOLDS as i64;
 
 /// A world with more records in each partition than a run that is not read can handle.
 async fn world(name: &str, partitions: i32) -> World {

@@ -140,8 +140,9 @@ fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
     }
     let limit = Duration::from_secs(1);
     let ready = eventually(LIMIT, || {
-        // A kept client believes for minutes that a partition does not exist, unless it asks anew.
+        // Kept clients believe for minutes that a partition does not exist, unless they ask anew.
         let _ = consumer.fetch_metadata(Some(topic), limit);
+        let _ = admin(bootstrap).inner().fetch_metadata(Some(topic), limit);
         consumer.offsets_for_times(ends.clone(), limit).is_ok_and(|found| {
             let known =
                 |it: &TopicPartitionListElem<'_>| it.error().is_ok() && matches!(it.offset(), Offset::Offset(_));

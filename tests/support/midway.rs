@@ -14,6 +14,9 @@ use super::world::{Ran, World};
 /// each, and a pipe holds 64 KiB.
 pub(crate) const MORE_THAN_A_PIPE_HOLDS: usize = 2_000;
 
+/// The same number, as the end of a log that holds them.
+pub(crate) const WAITING: i64 = 2_000;
+
 /// What is read of the log at once: little, so that the run is not let go too far.
 const SIP: usize = 4_096;
 
