@@ -7,6 +7,7 @@ mod claim;
 #[cfg(feature = "cli")]
 mod command_line;
 mod config;
+mod decode;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
 mod event;
