@@ -8,6 +8,7 @@ mod claim;
 mod command_line;
 mod config;
 mod dead_letter;
+mod decode;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
 mod event;

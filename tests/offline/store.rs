@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod item;
+
 mod memory {
     use kafka_consumer_lambda::store::memory::MemoryStore;
 

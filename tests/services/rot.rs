@@ -235,7 +235,7 @@ async fn a_batch_that_rotted_on_the_brokers_disk_stops_its_partition_there_and_n
     let broker = start_private_broker();
     let world = World::on(&broker.bootstrap, "rotten", 2, &[]).await;
     let Some(segment) = broker.segment(&world.topic, 0) else {
-        return;
+        panic!("the broker's disk is out of reach: this test needs Java and Maven, beside or instead of Docker");
     };
     // Three batches.
     world.produce(0, 6);

@@ -101,6 +101,10 @@ impl Fate {
         self.has_struck.load(Ordering::SeqCst)
     }
 
+    pub(super) fn has_lost_an_answer(&self) -> bool {
+        self.has_struck() && matches!(self.trouble, Trouble::NoAnswerTo(..))
+    }
+
     pub(super) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }

@@ -56,32 +56,37 @@ async fn freezes(spec: &Spec, at: usize, seed: usize) -> bool {
     panic!("not done after {} runs", spec.most_runs)
 }
 
-/// P3: and it costs nothing to the run that took over, however far that one is.
+/// P3: and it costs nothing to the one that took over, however far that one is.
+/// Or both come at the same time, and each works on what it has claimed.
 #[test]
-fn a_process_may_wake_up_at_any_effect_of_the_one_that_took_over() {
+fn two_processes_may_meet_at_any_of_their_effects() {
     block_on(async {
-        for spec in [worlds::small(), worlds::small_limited(), worlds::small_latest()] {
+        let specs = [
+            worlds::small(),
+            worlds::small_resumed(),
+            worlds::small_limited(),
+            worlds::small_latest(),
+        ];
+        for spec in specs {
             let mut pairs = 0;
-            for seed in 0..2 {
+            for (seed, is_late) in [(0, true), (1, true), (0, false), (1, false)] {
                 each_at(async |first| {
-                    let mut second = 0;
-                    while meets(&spec, (first, second), seed).await {
-                        second += 1;
-                    }
-                    pairs += second;
-                    second > 0
+                    pairs += each_at(async |second| meets(&spec, (first, second), is_late, seed).await).await;
+                    let trouble = Trouble::FrozenAt(first);
+                    World::new(&spec).until_struck(trouble, seed).await.is_some()
                 })
                 .await;
             }
-            eprintln!("`{}`: woken at {pairs} pairs of effects", spec.name);
+            eprintln!("`{}`: met at {pairs} pairs of effects", spec.name);
         }
     });
 }
 
-/// The first process freezes at one effect, and wakes when the second has come
-/// to another; false: one of them does not get that far.
-async fn meets(spec: &Spec, (first, second): (usize, usize), seed: usize) -> bool {
-    let _scene = Scene::new(spec, (first, second), seed);
+/// The first process freezes at one effect, and wakes when the second, which
+/// begins at once or after all claims have ended, has come to another; false:
+/// one of them does not get that far.
+async fn meets(spec: &Spec, (first, second): (usize, usize), is_late: bool, seed: usize) -> bool {
+    let _scene = Scene::new(spec, (first, second, is_late), seed);
     let world = World::new(spec);
     let old = Process::new(&world, Trouble::FrozenAt(first), seed);
     let mut old_run = pin!(old.invoked());
@@ -90,7 +95,9 @@ async fn meets(spec: &Spec, (first, second): (usize, usize), seed: usize) -> boo
         () = old.fate.stopped() => {}
         _ = &mut old_run => return false,
     }
-    world.pass_claims();
+    if is_late {
+        world.pass_claims();
+    }
     let new = Process::new(&world, Trouble::FrozenAt(second), seed);
     let mut new_run = pin!(new.invoked());
     tokio::select! {
@@ -98,19 +105,20 @@ async fn meets(spec: &Spec, (first, second): (usize, usize), seed: usize) -> boo
         () = new.fate.stopped() => {}
         _ = &mut new_run => return false,
     }
-    let claimed = world.claimed();
+    let claimed = new.claimed();
     old.fate.thaw();
-    let report = old_run.await;
-    assert_eq!(world.claimed(), claimed, "the old process wrote: {report:?}");
+    let old_report = old_run.await;
+    old.check_report(&old_report);
+    assert_eq!(new.claimed(), claimed, "the old process wrote: {old_report:?}");
     new.fate.thaw();
-    let report = new_run.await;
-    new.check_report(&report);
-    assert_eq!(report.error, None);
+    let new_report = new_run.await;
+    new.check_report(&new_report);
+    assert_eq!(new_report.error, None);
     // A race for what it had not claimed yet may be lost.
-    let is_lost = |partition: i32| report.held.iter().any(|held| held.place.partition == partition);
+    let is_lost = |partition: i32| new_report.held.iter().any(|held| held.place.partition == partition);
     assert!(
         !claimed.iter().any(|(partition, _)| is_lost(*partition)),
-        "lost to the old process: {report:?}"
+        "lost to the old process: {new_report:?}"
     );
     world.recover(seed).await;
     true

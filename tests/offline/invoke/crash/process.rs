@@ -39,6 +39,7 @@ pub(super) struct Process<'a> {
 /// What this process has done to the table.
 #[derive(Default)]
 struct Mine {
+    /// The partitions that it has claimed, and the name it did it by.
     claims: BTreeMap<i32, Option<RunId>>,
     /// Records passed that no handler settled.
     skipped: Vec<(i32, i64)>,
@@ -96,6 +97,13 @@ impl<'a> Process<'a> {
 
     fn mine(&self) -> MutexGuard<'_, Mine> {
         self.mine.lock().expect("nobody panicked")
+    }
+
+    /// The cursors on which this process has a claim, as they stand.
+    pub(super) fn claimed(&self) -> Vec<(i32, Cursor)> {
+        let partitions: Vec<i32> = self.mine().claims.keys().copied().collect();
+        let cursors = partitions.into_iter().filter_map(|i| Some((i, self.world.cursor(i)?)));
+        cursors.collect()
     }
 
     /// One effect more, and an operator's edit just before it.
@@ -191,8 +199,10 @@ impl<'a> Process<'a> {
             // The run cannot know yet.
             return;
         }
+        let ours = self.mine().claims.get(&partition).cloned();
+        let stored = self.world.cursor(partition).expect("it is claimed");
         assert!(
-            self.mine().claims.contains_key(&partition),
+            ours == Some(stored.run) && stored.claim_until_ms.is_some(),
             "{partition} is worked on without a claim"
         );
         let log = self.world.log(partition);
@@ -203,8 +213,7 @@ impl<'a> Process<'a> {
             log.between(first, end).collect::<Vec<_>>(),
             "a hole in a chunk"
         );
-        let stored = self.world.cursor(partition).expect("it is claimed").next.get();
-        for offset in log.between(self.world.readable_from(partition, stored), first) {
+        for offset in log.between(self.world.readable_from(partition, stored.next.get()), first) {
             assert!(
                 self.world.may_be_passed(partition, offset),
                 "{partition}-{first} is handled before {offset}"
@@ -235,6 +244,15 @@ impl<'a> Process<'a> {
             "lost, as named: {named:?}; as stored: {lost:?}"
         );
         self.world.books().named_lost.extend(named);
+    }
+
+    /// A run that comes to its end leaves no claim, unless an answer was lost.
+    pub(super) fn check_release(&self) {
+        let claimed = self.claimed();
+        assert!(
+            claimed.is_empty() || self.fate.has_lost_an_answer(),
+            "left behind: {claimed:?}"
+        );
     }
 
     /// What was still on its way when the run ended.

@@ -194,6 +194,7 @@ impl World {
     pub(super) fn ended(&self, process: &Process<'_>, report: Option<RunReport>) -> Ended {
         if let Some(report) = &report {
             process.check_report(report);
+            process.check_release();
         }
         let has_grown = self.spec.grows && self.books().runs == 0;
         self.books().runs += 1;

@@ -17,6 +17,15 @@ pub(super) fn small() -> Spec {
     }
 }
 
+/// The same on the way: with cursors.
+pub(super) fn small_resumed() -> Spec {
+    Spec {
+        name: "small, resumed",
+        cursors: vec![(0, cursor_at(1)), (1, cursor_at(0))],
+        ..small()
+    }
+}
+
 /// The same with a limit: 2 records a run.
 pub(super) fn small_limited() -> Spec {
     Spec {
@@ -108,10 +117,10 @@ fn skips() -> Spec {
         Log::of([1, 3, 4]).with_broken(4).ending_at(6),
     ];
     Spec {
-        settings: &[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "3")],
+        settings: &[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "4")],
         handler,
         pause: BACK_OFF,
-        most_runs: 3,
+        most_runs: 4,
         ..Spec::new("skips", logs)
     }
 }
@@ -185,6 +194,21 @@ pub(super) fn short_of_time() -> Spec {
     }
 }
 
+/// The same with a limit, one partition at a time: some wait for a share when
+/// the time is over.
+fn short_of_time_and_shares() -> Spec {
+    Spec {
+        settings: &[("MAX_MESSAGES", "9"), ("MAX_MEMORY_BYTES", "1048576")],
+        call_ms: 2_500,
+        limit: Duration::from_secs(12),
+        most_runs: 9,
+        ..Spec::new(
+            "short of time and shares",
+            vec![Log::of(0..9), Log::of(0..8), Log::of([0, 9])],
+        )
+    }
+}
+
 /// Cursors past the end of a topic that was made anew.
 pub(super) fn truncated() -> Spec {
     Spec {
@@ -211,6 +235,7 @@ pub(super) fn all() -> Vec<Spec> {
         shares(),
         one_by_one(),
         short_of_time(),
+        short_of_time_and_shares(),
         truncated(),
     ]
 }

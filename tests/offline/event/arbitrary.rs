@@ -1,0 +1,222 @@
+//! Events of any bytes: a request, or an error that names what is wrong; soon,
+//! and without a panic.
+
+use std::time::{Duration, Instant};
+
+use kafka_consumer_lambda::config::MessageLimit;
+use kafka_consumer_lambda::event::{Request, RunRequest};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Map, Value, json};
+
+use super::{any_event, limit, rule, scheduler, shard};
+
+/// What a message shows of the events of these tests, at most.
+const LONGEST_MESSAGE: usize = 600;
+
+/// A change of a text, as a hand or a template might make it.
+#[derive(Debug, Clone)]
+enum Change {
+    Replace(Index, u8),
+    Insert(Index, u8),
+    Delete(Index, Index),
+    Repeat(Index, Index),
+}
+
+impl Change {
+    fn make(&self, text: &mut Vec<u8>) {
+        let place = |index: &Index, text: &[u8]| index.index(text.len() + 1);
+        match self {
+            Self::Replace(at, byte) => {
+                let at = place(at, text);
+                if let Some(old) = text.get_mut(at) {
+                    *old = *byte;
+                }
+            }
+            Self::Insert(at, byte) => text.insert(place(at, text), *byte),
+            Self::Delete(from, to) => {
+                let (from, to) = (place(from, text), place(to, text));
+                text.drain(from.min(to)..from.max(to));
+            }
+            Self::Repeat(from, to) => {
+                let (from, to) = (place(from, text), place(to, text));
+                let part = text[from.min(to)..from.max(to)].to_vec();
+                text.extend(part);
+            }
+        }
+    }
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    // Mostly what means something to JSON.
+    let byte = prop_oneof![
+        proptest::sample::select(b"{}[]\",:\\0123456789-.eE \nntfu".to_vec()),
+        any::<u8>(),
+    ];
+    prop_oneof![
+        (any::<Index>(), byte.clone()).prop_map(|(at, byte)| Change::Replace(at, byte)),
+        (any::<Index>(), byte).prop_map(|(at, byte)| Change::Insert(at, byte)),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Change::Delete(from, to)),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Change::Repeat(from, to)),
+    ]
+}
+
+fn good_events() -> Vec<Value> {
+    let fields = json!({"action": "run", "max_messages": 20, "partitions": [1, 5, 9], "shard": "2/4"});
+    vec![
+        json!({}),
+        fields.clone(),
+        rule(&fields),
+        scheduler(&json!(fields.to_string())),
+        json!({"action": "plan", "max_messages": "unlimited"}),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let max_messages = prop_oneof![Just(MessageLimit::Unlimited), (1..=u64::MAX).prop_map(limit)];
+    let partitions = proptest::collection::btree_set(0..=i32::MAX, 1..6);
+    let shard_of = (1..9_u32).prop_flat_map(|of| (1..=of).prop_map(move |index| shard(&format!("{index}/{of}"))));
+    let run = (
+        proptest::option::of(max_messages),
+        proptest::option::of(partitions),
+        proptest::option::of(shard_of),
+    );
+    let run = run.prop_filter_map("nothing is selected", |(max_messages, partitions, shard)| {
+        let partitions: Option<Vec<i32>> = partitions.map(|partitions| partitions.into_iter().collect());
+        let run = RunRequest {
+            max_messages,
+            partitions,
+            shard,
+        };
+        let selects = run
+            .partitions
+            .as_deref()
+            .is_none_or(|some| some.iter().any(|i| run.includes(*i)));
+        selects.then_some(run)
+    });
+    (run, any::<bool>()).prop_map(|(run, is_plan)| if is_plan { Request::Plan(run) } else { Request::Run(run) })
+}
+
+/// The event that asks for this.
+fn event_of(request: &Request) -> Value {
+    let (action, run) = match request {
+        Request::Run(run) => ("run", run),
+        Request::Plan(run) => ("plan", run),
+    };
+    json!({
+        "action": action,
+        "max_messages": run.max_messages.as_ref().map(ToString::to_string),
+        "partitions": run.partitions,
+        "shard": run.shard.map(|shard| shard.to_string()),
+    })
+}
+
+/// All names of an event's own fields, as messages show them.
+fn names(event: &Value) -> Vec<String> {
+    let fields = |object: &Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
+    let mut names = event.as_object().map(fields).unwrap_or_default();
+    match event.get("detail") {
+        Some(Value::Object(detail)) => names.extend(fields(detail)),
+        Some(Value::String(text)) => {
+            if let Ok(Value::Object(detail)) = serde_json::from_str(text) {
+                names.extend(fields(&detail));
+            }
+        }
+        _ => {}
+    }
+    let shown = |name: String| {
+        let start = name.chars().take(60);
+        start.map(|c| if c.is_control() { ' ' } else { c }).collect()
+    };
+    names.into_iter().map(shown).collect()
+}
+
+/// A request that means what the event says, or an error on one line that names what it is about.
+fn check(event: &Value) -> Result<(), TestCaseError> {
+    match Request::from_event(event) {
+        Ok(request) => {
+            let (Request::Run(run) | Request::Plan(run)) = &request;
+            let partitions = run.partitions.as_deref().unwrap_or(&[0]);
+            prop_assert!(!partitions.is_empty() && partitions[0] >= 0 && partitions.is_sorted_by(|a, b| a < b));
+            prop_assert_eq!(Request::from_event(&event_of(&request)), Ok(request));
+        }
+        Err(error) => {
+            let text = error.to_string();
+            prop_assert!(text.len() < LONGEST_MESSAGE && text.lines().count() == 1, "{}", text);
+            let is_named = names(event).iter().any(|name| text.contains(name.as_str()));
+            prop_assert!(is_named || text.starts_with("the event is "), "{}: {}", event, text);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_bytes_that_are_json_are_a_request_or_an_error_that_names_what(bytes: Vec<u8>) {
+        if let Ok(event) = serde_json::from_slice(&bytes) {
+            check(&event)?;
+        }
+    }
+
+    #[test]
+    fn any_json_is_a_request_or_an_error_that_names_what(event in any_event()) {
+        check(&event)?;
+    }
+
+    #[test]
+    fn a_good_event_with_any_changes_is_a_request_or_an_error_that_names_what(
+        event in proptest::sample::select(good_events()),
+        changes in proptest::collection::vec(any_change(), 1..4),
+    ) {
+        let mut text = event.to_string().into_bytes();
+        for change in &changes {
+            change.make(&mut text);
+        }
+        if let Ok(event) = serde_json::from_slice(&text) {
+            check(&event)?;
+        }
+    }
+
+    #[test]
+    fn a_request_survives_its_event_in_each_envelope(request in any_request()) {
+        let event = event_of(&request);
+        for event in [event.clone(), rule(&event), scheduler(&json!(event.to_string()))] {
+            prop_assert_eq!(Request::from_event(&event), Ok(request.clone()));
+        }
+    }
+
+    #[test]
+    fn the_value_of_an_unknown_field_is_never_shown(value in any_event(), name in "[a-z]{9,20}") {
+        for event in [json!({&name: ["planted", value]}), rule(&json!({&name: {"planted": value}}))] {
+            let error = Request::from_event(&event).expect_err("it is unknown").to_string();
+            prop_assert!(error.contains(&name) && !error.contains("planted"), "{}", error);
+        }
+    }
+}
+
+#[test]
+fn the_largest_payloads_of_lambda_are_read_at_once() {
+    let text = "x".repeat(6_000_000);
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let many: Map<String, Value> = (0..100_000).map(|i| (format!("field{i}"), Value::Null)).collect();
+    let partitions: Vec<i32> = (0..500_000).rev().collect();
+    for event in [
+        json!({"action": text}),
+        json!({ text.clone(): 1 }),
+        scheduler(&json!(text)),
+        scheduler(&json!(deep)),
+        scheduler(&json!(format!("{{\"shard\":{deep}}}"))),
+        Value::Object(many),
+        json!({ "partitions": partitions }),
+    ] {
+        let began = Instant::now();
+        let request = Request::from_event(&event);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        if let Err(error) = request {
+            assert!(error.to_string().len() < LONGEST_MESSAGE);
+        }
+    }
+}

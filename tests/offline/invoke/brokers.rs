@@ -1,0 +1,218 @@
+//! Three brokers, each the leader of two partitions, and one of them goes down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kafka_consumer_lambda::clock::{Deadline, SystemClock};
+use kafka_consumer_lambda::event::{Request, RunRequest};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
+use kafka_consumer_lambda::processor::Processor;
+use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
+use kafka_consumer_lambda::source::kafka::KafkaSource;
+use kafka_consumer_lambda::{Record, each};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Seen, World};
+
+const PARTITIONS: u16 = 6;
+const RECORDS: usize = 3;
+
+/// The one that goes down: it leads partitions 1 and 4.
+const BROKER: i32 = 2;
+
+/// `POLL_TIMEOUT` is 2 s. What is asked of a silent broker, and what is read
+/// from it, may take as long each, and a little more on a busy machine.
+const SOON: Duration = Duration::from_secs(9);
+
+/// Three brokers, and in each partition 3 records.
+async fn world() -> World {
+    let world = World::new(3, PARTITIONS, 0).await;
+    {
+        let cluster = world.kafka.cluster().expect("a cluster");
+        for partition in 0..i32::from(PARTITIONS) {
+            let leader = Some(partition % 3 + 1);
+            cluster.partition_leader("t", partition, leader).expect("a leader");
+        }
+    }
+    produce(&world, RECORDS).await;
+    world
+}
+
+async fn produce(world: &World, records: usize) {
+    for partition in 0..i32::from(PARTITIONS) {
+        for n in 0..records {
+            let record = world.kafka.produce("t", partition, [format!("{n}")]).await;
+            record.expect("a record");
+        }
+    }
+}
+
+fn down(world: &World) {
+    let cluster = world.kafka.cluster().expect("a cluster");
+    cluster.broker_down(BROKER).expect("it goes down");
+}
+
+fn up(world: &World) {
+    let cluster = world.kafka.cluster().expect("a cluster");
+    cluster.broker_up(BROKER).expect("it comes back");
+}
+
+fn well() -> impl Processor {
+    each(|_: Record| async { Ok(()) })
+}
+
+/// The dead broker's partitions are named, and not as if there was nothing to
+/// read; the others are drained and stored.
+#[track_caller]
+fn assert_names_the_dead(report: &Value, last_offset: i64) {
+    assert_eq!(report["status"], "failed", "{report}");
+    assert_eq!(report["error"]["type"], "BrokerUnreachable", "{report}");
+    let numbers = |list: &Value| -> Vec<Value> {
+        let list = list.as_array().expect("a list").iter();
+        list.map(|entry| entry["partition"].clone()).collect()
+    };
+    assert_eq!(numbers(&report["unavailable"]), [json!(1), json!(4)], "{report}");
+    let stored = json!({"0": last_offset, "2": last_offset, "3": last_offset, "5": last_offset});
+    assert_eq!(report["last_offsets"], stored, "{report}");
+    for entry in report["partitions"].as_array().expect("a list") {
+        let is_dead = entry["partition"] == 1 || entry["partition"] == 4;
+        assert_eq!(entry["lag"] == 0, !is_dead, "a lag that nobody knows is not 0: {entry}");
+    }
+}
+
+/// P9: a leader that is gone: the other partitions go on, and are stored. Then
+/// the run fails, and names the partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_down_costs_its_own_partitions_and_no_other() {
+    let world = world().await;
+    down(&world);
+    let (report, took) = world.run(&[], well(), 30).await;
+    assert_names_the_dead(&report, 2);
+    assert!(took < SOON, "{took:?}");
+
+    up(&world);
+    let (report, _) = world.run(&[], well(), 30).await;
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
+}
+
+/// P9: also if it takes connections, and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_silent_costs_its_own_partitions_and_no_other() {
+    let world = world().await;
+    let answers_after = |delay: Duration| {
+        let cluster = world.kafka.cluster().expect("a cluster");
+        cluster.broker_round_trip_time(BROKER, delay).expect("it slows down");
+    };
+    answers_after(Duration::from_mins(1));
+    let (report, took) = world.run(&[], well(), 30).await;
+    assert_names_the_dead(&report, 2);
+    assert!(took < SOON, "{took:?}");
+
+    answers_after(Duration::ZERO);
+    let (report, _) = world.run(&[], well(), 30).await;
+    assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
+}
+
+/// P9: also for a client that knows all leaders from an earlier run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_partitions() {
+    let world = world().await;
+    let config = world.config(&[]);
+    let parts = Parts {
+        dead_letters: DeadLetters::None,
+        source: KafkaSource::new(&config).expect("a client"),
+        config: Arc::new(config),
+        store: &world.table,
+        processor: well(),
+        clock: SystemClock,
+    };
+    let run = async || {
+        let (_sender, interrupt) = watch::channel(Interrupt::No);
+        let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
+        let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
+        serde_json::to_value(&invoked.expect("a run has a report").answer).expect("JSON")
+    };
+    assert_eq!(run().await["status"], "success");
+    produce(&world, 1).await;
+    down(&world);
+    let began = std::time::Instant::now();
+    assert_names_the_dead(&run().await, 3);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+
+    up(&world);
+    let report = run().await;
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(report["last_offsets"], json!({"1": 3, "4": 3}), "{report}");
+}
+
+/// P1, P9: what was settled before it went down is stored, and the next run
+/// reads the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
+    let world = Arc::new(world().await);
+    // Of the dead broker's partitions 1 and 4.
+    let seen = [Seen::default(), Seen::default()];
+    let is_up = Arc::new(AtomicBool::new(true));
+    let handler = || {
+        let (world, seen, is_up) = (world.clone(), seen.clone(), is_up.clone());
+        each(move |record: Record| {
+            match record.partition.partition {
+                1 => seen[0].note(record.offset),
+                4 => seen[1].note(record.offset),
+                _ => {}
+            }
+            if record.partition.partition == 1 && is_up.swap(false, Ordering::SeqCst) {
+                down(&world);
+            }
+            async { Ok(()) }
+        })
+    };
+    // One record at a time, so that none waits in the client.
+    let settings = [
+        ("KAFKA_QUEUED_MIN_MESSAGES", "1"),
+        ("KAFKA_FETCH_MESSAGE_MAX_BYTES", "1"),
+    ];
+    let (report, took) = world.run(&settings, handler(), 30).await;
+    assert!(took < SOON, "{took:?}");
+    let stored = report["last_offsets"].as_object().expect("offsets");
+    for healthy in ["0", "2", "3", "5"] {
+        assert_eq!(stored.get(healthy), Some(&json!(2)), "{report}");
+    }
+    // How far the dead broker's were read is a matter of luck; what is not read is named.
+    for dead in [1, 4] {
+        let is_read = stored.get(&dead.to_string()) == Some(&json!(2));
+        let named = report["unavailable"].as_array().expect("a list").iter();
+        let is_named = named.clone().any(|entry| entry["partition"] == dead);
+        assert_ne!(is_read, is_named, "{report}");
+    }
+
+    up(&world);
+    let (report, _) = world.run(&settings, handler(), 30).await;
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+    for partition in 0..i32::from(PARTITIONS) {
+        let cursor = world.cursor(partition);
+        assert_eq!((cursor.next.get(), cursor.claim_until_ms), (3, None), "{partition}");
+    }
+    for seen in &seen {
+        assert!(
+            (0..3).all(|offset| seen.offsets().contains(&offset)),
+            "{:?}",
+            seen.offsets()
+        );
+    }
+}
