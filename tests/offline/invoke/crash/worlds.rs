@@ -194,18 +194,16 @@ pub(super) fn short_of_time() -> Spec {
     }
 }
 
-/// The same with a limit, one partition at a time: some wait for a share when
-/// the time is over.
+/// The same with a limit, one partition at a time: two have part of what the
+/// third could not use, and one of them still waits when the time is over.
 fn short_of_time_and_shares() -> Spec {
+    let logs = vec![Log::of(0..9), Log::of(0..8), Log::of([0, 30])];
     Spec {
-        settings: &[("MAX_MESSAGES", "9"), ("MAX_MEMORY_BYTES", "1048576")],
-        call_ms: 2_500,
-        limit: Duration::from_secs(12),
+        settings: &[("MAX_MESSAGES", "12"), ("MAX_MEMORY_BYTES", "1048576")],
+        call_ms: 1_000,
+        limit: Duration::from_secs(9),
         most_runs: 9,
-        ..Spec::new(
-            "short of time and shares",
-            vec![Log::of(0..9), Log::of(0..8), Log::of([0, 9])],
-        )
+        ..Spec::new("short of time and shares", logs)
     }
 }
 
