@@ -14,6 +14,8 @@
 //! | [`flush`], interim | `offset` | `run` is ours, `offset` and `updated_at` as we left them, `claim_until` there |
 //! | [`flush`], final | the same; removes the claim and what no longer applies | the same |
 //! | [`release`] | removes the claim | `run` is ours |
+//! | [`move_to`], an operator's | `offset`, `previous_offset`; removes all that runs left | `offset` and `claim_until` exactly as read |
+//! | [`pause`], [`resume`], an operator's | sets or removes `paused` | an item |
 //!
 //! Each write of a run bears a time of its own (`updated_at`), and each flush
 //! is conditional on that of the write before it: a flush that was applied
@@ -32,13 +34,15 @@
 //! there. A careful partition is worked on alone, after all others.
 
 mod cursor;
+mod operator;
 mod verdict;
 mod write;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use cursor::{Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
+pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
+pub use operator::{move_to, pause, resume};
 pub use verdict::{Verdict, judge_claim, judge_flush};
 pub use write::{Attribute, Clause, CursorWrite, Set};
 

@@ -39,6 +39,9 @@ pub enum ErrorType {
     DestinationFailed,
     /// The handler or its destination was unfinished at the deadline.
     Timeout,
+    /// On the command line: a cursor was not moved, because a live run has
+    /// claimed it or it changed since it was read.
+    Held,
 }
 
 impl ErrorType {

@@ -29,6 +29,8 @@ use crate::store::{Consumer, Store};
 use lane::{Lane, Work};
 use lanes::Lanes;
 
+pub use survey::Pins;
+
 /// How many cursors are written at once.
 const WRITES_AT_ONCE: usize = 16;
 
@@ -125,6 +127,23 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
             Ok(invoked)
         }
     }
+}
+
+/// What is known of every partition before a run, and what a run would do with
+/// it: for those who want to know, or to move cursors themselves.
+///
+/// # Errors
+/// When the table or the brokers cannot be asked; with [`Pins::Store`] also
+/// when a start position cannot be stored.
+pub async fn look<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
+    parts: &Parts<S, K, P, C, L>,
+    deadline: Deadline,
+    pins: Pins,
+) -> Result<(Vec<Facts>, Vec<Decision>), Error> {
+    let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
+    let facts = survey::survey(&run, pins).await?;
+    let decisions = plan::decide_all(&facts, &run.policy());
+    Ok((facts, decisions))
 }
 
 /// The seams that a run works through, as one parameter.
@@ -227,6 +246,7 @@ impl<'a, D: Seams> Run<'a, D> {
         Consumer {
             group_id: self.config.group_id.clone(),
             topic: topic.clone(),
+            backfill: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an item of the table says, and what it says of the runs before.
 
+use std::sync::Arc;
+
 use crate::claim::{LONGEST_BELIEVED_MS, RunId};
 use crate::record::NextOffset;
 
@@ -22,6 +24,21 @@ pub struct Cursor {
     pub paused: bool,
     /// When a run wrote the item last, in milliseconds since the epoch.
     pub updated_at_ms: Option<i64>,
+    /// Where the cursor stood before an operator moved it last.
+    pub previous: Option<NextOffset>,
+    /// The bounds of the backfill that the cursor belongs to, if it belongs to one.
+    pub backfill: Option<Arc<Bounds>>,
+}
+
+/// What a backfill reads of one partition, fixed when it is started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// The first offset to read.
+    pub from: NextOffset,
+    /// The end, exclusive.
+    pub to: NextOffset,
+    /// What was asked for, as text: a backfill of the same name goes on only if it is the same.
+    pub asked: String,
 }
 
 /// What is remembered of failures at one offset. It counts only while it names

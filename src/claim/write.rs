@@ -1,6 +1,8 @@
 //! Conditional writes as data: what must be so, what is set, what is removed.
 
-use crate::claim::{Failures, Pace, RunId};
+use std::sync::Arc;
+
+use crate::claim::{Bounds, Failures, Pace, RunId};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: all clauses hold, or nothing changes.
@@ -19,6 +21,8 @@ pub struct CursorWrite {
 pub enum Clause {
     /// There is no item.
     ItemMissing,
+    /// There is an item.
+    ItemExists,
     /// The cursor stands here.
     NextIs(NextOffset),
     /// `claim_until` is exactly this; `None`: there is none.
@@ -50,11 +54,19 @@ pub enum Set {
     Failures(Failures),
     /// When this was written, in milliseconds since the epoch.
     UpdatedAt(i64),
+    /// Runs leave the partition alone.
+    Paused,
+    /// Where the cursor stood before an operator moved it.
+    Previous(NextOffset),
+    /// The bounds of the backfill that the cursor belongs to.
+    Backfill(Arc<Bounds>),
 }
 
 /// What can be removed from an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attribute {
+    /// The run that wrote the item last: it has no right to write again.
+    Run,
     /// The claim's end: the claim itself.
     ClaimUntil,
     /// The planned end.
@@ -63,4 +75,6 @@ pub enum Attribute {
     ClaimChunk,
     /// All that is remembered of failures.
     Failures,
+    /// That runs leave the partition alone.
+    Paused,
 }

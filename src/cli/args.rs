@@ -1,11 +1,19 @@
-//! The arguments. Every setting is a flag; the table of settings makes them.
+//! The arguments of all commands. Those of one command alone stand with it.
+
+mod settings;
 
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{SETTINGS, variable_of};
+use super::backfill::BackfillArgs;
+use super::completions::CompletionsArgs;
+use super::lag::LagArgs;
+use super::offsets::OffsetsCommand;
+use super::redrive::RedriveArgs;
 use crate::event::Shard;
+
+pub(super) use settings::Settings;
 
 /// Reads new records from Kafka, hands them on, and remembers where it was in
 /// a DynamoDB table. This is the tool to run it, look at it, and try it; in
@@ -48,11 +56,22 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Show what a run would read, and why; reads no record and writes nothing
     Plan(Selection),
+    /// Show how far each partition is behind, and why
+    Lag(LagArgs),
+    /// Look at the cursors, move them, undo a move, pause partitions
+    #[command(subcommand)]
+    Offsets(OffsetsCommand),
+    /// Read a part of the log again, under a position of its own
+    Backfill(BackfillArgs),
+    /// Process single records again; moves no cursor
+    Redrive(RedriveArgs),
     /// The table of the cursors
     #[command(subcommand)]
     Table(TableCommand),
     /// Show the whole job on an embedded Kafka and DynamoDB: no server, no account
     Demo,
+    /// Write completions for a shell, or the manual page, to stdout
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,85 +107,6 @@ fn every(text: &str) -> Result<Duration, String> {
         Err("allowed: 1s or more".into())
     } else {
         Ok(every)
-    }
-}
-
-/// The settings given as flags, as the variables they stand for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    pairs: Vec<(String, String)>,
-}
-
-impl Settings {
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.pairs.iter().cloned()
-    }
-}
-
-const HEADING: &str = "Settings (also environment variables)";
-
-impl Args for Settings {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        let flags = SETTINGS.iter().map(|setting| {
-            let default = setting
-                .default
-                .map(|default| format!(" [default: {default}]"))
-                .unwrap_or_default();
-            let arg = Arg::new(setting.variable)
-                .long(setting.flag())
-                .value_name("VALUE")
-                .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable))
-                .help_heading(HEADING)
-                .hide_short_help(setting.alias.is_none())
-                .global(true);
-            match setting.alias {
-                Some(alias) => arg.visible_alias(alias),
-                None => arg,
-            }
-        });
-        let property = Arg::new("property")
-            .short('X')
-            .long("property")
-            .value_name("NAME=VALUE")
-            .value_parser(property)
-            .action(ArgAction::Append)
-            .help("A librdkafka property, such as security.protocol=SASL_SSL; may be repeated [env: KAFKA_<NAME>]")
-            .help_heading(HEADING)
-            .global(true);
-        command.args(flags).arg(property)
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Settings {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut settings = Self::default();
-        settings.update_from_arg_matches(matches)?;
-        Ok(settings)
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let named = SETTINGS.iter().filter_map(|setting| {
-            let value = matches.get_one::<String>(setting.variable)?;
-            Some((setting.variable.to_owned(), value.clone()))
-        });
-        let properties = matches
-            .get_many::<(String, String)>("property")
-            .into_iter()
-            .flatten()
-            .cloned();
-        self.pairs.extend(named.chain(properties));
-        Ok(())
-    }
-}
-
-fn property(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((variable_of(name.trim()), value.to_owned())),
-        _ => Err("allowed: NAME=VALUE, such as security.protocol=SASL_SSL".into()),
     }
 }
 

@@ -5,9 +5,15 @@
 //! failure as `Type: message`.
 
 mod args;
+mod backfill;
+mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
+mod lag;
+mod offsets;
 mod output;
+mod parts;
+mod redrive;
 mod run;
 mod signals;
 mod table;
@@ -74,6 +80,11 @@ async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
     match cli.command {
         Command::Run(arguments) => run::run(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
+        Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
+        Command::Backfill(arguments) => backfill::backfill(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Redrive(arguments) => redrive::redrive(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Completions(arguments) => Ok(completions::completions(&arguments)),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
         Command::Demo => demo::demo(out).await,

@@ -6,16 +6,13 @@ use tokio::sync::watch;
 
 use super::args::{RunArgs, Selection};
 use super::output::Out;
+use super::parts::{CliParts, parts};
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::{Request, RunRequest};
 use crate::invoke::{self, Interrupt, Invoked};
-use crate::live::{self, LiveParts};
-use crate::processor::Configured;
-
-type CliParts = LiveParts<Configured>;
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
@@ -32,12 +29,6 @@ impl From<&Selection> for RunRequest {
             shard: selection.shard,
         }
     }
-}
-
-/// What the command works with, until the process ends: closing a client takes
-/// 100 ms, and longer with a lost broker, and saves nothing here.
-async fn parts(config: Config) -> Result<&'static CliParts, Error> {
-    Ok(Box::leak(Box::new(live::parts(config, Configured::new).await?)))
 }
 
 pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {

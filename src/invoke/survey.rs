@@ -17,7 +17,7 @@ use crate::store::{self, InvalidCursor, Store};
 
 /// Whether start positions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pins {
+pub enum Pins {
     /// A run: `latest` and a time are stored before anything is read.
     Store,
     /// A plan writes nothing.

@@ -79,6 +79,7 @@ impl Store for MemoryStore {
 pub fn holds(clause: &Clause, item: Option<&Cursor>) -> bool {
     match clause {
         Clause::ItemMissing => item.is_none(),
+        Clause::ItemExists => item.is_some(),
         Clause::NextIs(next) => item.is_some_and(|item| item.next == *next),
         Clause::ClaimUntilIs(until) => item.and_then(|item| item.claim_until_ms) == *until,
         Clause::RunIs(run) => item.is_some_and(|item| item.run.as_ref() == Some(run)),
@@ -98,14 +99,19 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::ClaimChunk(pace) => item.claim_chunk = Some(*pace),
         Set::Failures(failures) => item.failure = Some(failures.clone()),
         Set::UpdatedAt(now) => item.updated_at_ms = Some(*now),
+        Set::Paused => item.paused = true,
+        Set::Previous(next) => item.previous = Some(*next),
+        Set::Backfill(bounds) => item.backfill = Some(bounds.clone()),
     }
 }
 
 fn remove(item: &mut Cursor, attribute: Attribute) {
     match attribute {
+        Attribute::Run => item.run = None,
         Attribute::ClaimUntil => item.claim_until_ms = None,
         Attribute::ClaimTo => item.claim_to = None,
         Attribute::ClaimChunk => item.claim_chunk = None,
         Attribute::Failures => item.failure = None,
+        Attribute::Paused => item.paused = false,
     }
 }

@@ -10,19 +10,26 @@ use std::sync::Arc;
 use crate::claim::{Cursor, CursorWrite, Verdict};
 use crate::error::{Error, ErrorType};
 
-/// Whose cursors: a consumer group on one topic. Shown as the table's
-/// partition key, `<group_id>_<topic>`.
+/// Whose cursors: a consumer group on one topic, or one of its backfills.
+/// Shown as the table's partition key: `<group_id>_<topic>`, for a backfill
+/// `<group_id>_<topic>#<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Consumer {
     /// The group's name.
     pub group_id: Arc<str>,
     /// The topic's name.
     pub topic: Arc<str>,
+    /// The backfill's name; `None`: the live cursors.
+    pub backfill: Option<Arc<str>>,
 }
 
 impl fmt::Display for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.group_id, self.topic)
+        write!(f, "{}_{}", self.group_id, self.topic)?;
+        match &self.backfill {
+            Some(name) => write!(f, "#{name}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ fn write(item: Option<Cursor>, write: &CursorWrite) -> (Written, Option<Cursor>)
     let consumer = Consumer {
         group_id: "g".into(),
         topic: "t".into(),
+        backfill: None,
     };
     let store = MemoryStore::new();
     if let Some(item) = item {

@@ -148,6 +148,7 @@ fn consumer() -> Consumer {
     Consumer {
         group_id: "g".into(),
         topic: "t".into(),
+        backfill: None,
     }
 }
 

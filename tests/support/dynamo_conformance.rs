@@ -8,11 +8,14 @@
     reason = "without the feature `embedded` the offline tests do not run this"
 )]
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim, flush, pin, release,
+    Bounds, Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim, flush, pin,
+    release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -126,8 +129,14 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         claim_to: Some(next(9)),
         claim_chunk: Some(Pace::Small),
         failure: Some(failure),
-        paused: false,
+        paused: true,
         updated_at_ms: Some(10),
+        previous: Some(next(3)),
+        backfill: Some(Arc::new(Bounds {
+            from: next(1),
+            to: next(7),
+            asked: "all".to_owned(),
+        })),
     };
     assert_eq!(
         bench.store.write(&consumer, 3, &raw(&cursor)).await,
@@ -145,10 +154,13 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         ]
         .into_iter()
         .chain([("next_try_at", 30), ("updated_at", 10)])
+        .chain([("previous_offset", 2), ("backfill_from", 1), ("backfill_to", 7)])
         .map(|(name, number)| (name.to_owned(), AttributeValue::N(number.to_string()))),
     );
     expected.insert("run".to_owned(), AttributeValue::S("run-1".to_owned()));
     expected.insert("error".to_owned(), AttributeValue::S("no JSON".to_owned()));
+    expected.insert("backfill".to_owned(), AttributeValue::S("all".to_owned()));
+    expected.insert("paused".to_owned(), AttributeValue::Bool(true));
     assert_eq!(bench.table.get_item(&consumer.to_string(), 3).await, Some(expected));
 }
 
@@ -236,10 +248,12 @@ pub(crate) async fn an_item_of_a_group_with_the_same_key_is_refused(endpoint: &s
     let ours = Consumer {
         group_id: "a".into(),
         topic: "b_c".into(),
+        backfill: None,
     };
     let theirs = Consumer {
         group_id: "a_b".into(),
         topic: "c".into(),
+        backfill: None,
     };
     bench.put(&theirs, 0, next(5)).await;
     let items = bench.store.load(&ours).await.unwrap();

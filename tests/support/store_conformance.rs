@@ -11,7 +11,7 @@
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
     Claim, Cursor, CursorWrite, Ending, Failures, Flush, Pace, RunId, Seen, Verdict, claim, flush, judge_claim,
-    judge_flush, pin, release,
+    judge_flush, move_to, pause, pin, release, resume,
 };
 use kafka_consumer_lambda::store::{Consumer, Store, Written, write_and_judge};
 
@@ -33,6 +33,9 @@ macro_rules! conformance_tests {
             a_final_flush_needs_our_claim_and_the_cursor_where_we_left_it
             a_blocked_flush_needs_our_claim_and_the_cursor_where_we_left_it
             a_release_needs_an_item_that_we_wrote_last
+            an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves_nothing_of_a_run
+            an_operators_move_makes_an_item_only_where_none_is
+            an_operator_pauses_and_resumes_whatever_a_run_does
             a_deleted_item_is_never_brought_back
             a_claim_made_before_is_recognised
             a_flush_made_before_is_recognised
@@ -140,6 +143,46 @@ pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: 
     .await;
 }
 
+pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves_nothing_of_a_run<B: Bench>(bench: &B) {
+    let write = move_to(&Seen::Item(Cursor::at(next(5))), next(3));
+    let made_in = [
+        History::FiveAttributes,
+        History::OursThenPut,
+        History::OursThenReleased,
+        History::OursThenBlocked,
+    ];
+    check(bench, &write, &made_in, |before| Cursor {
+        previous: Some(next(5)),
+        updated_at_ms: before.and_then(|item| item.updated_at_ms),
+        ..Cursor::at(next(3))
+    })
+    .await;
+}
+
+pub(crate) async fn an_operators_move_makes_an_item_only_where_none_is<B: Bench>(bench: &B) {
+    let write = move_to(&Seen::Nothing { start: next(1) }, next(3));
+    let made_in = [History::Nothing, History::OursThenDeleted];
+    check(bench, &write, &made_in, |_| Cursor {
+        previous: Some(next(1)),
+        ..Cursor::at(next(3))
+    })
+    .await;
+}
+
+pub(crate) async fn an_operator_pauses_and_resumes_whatever_a_run_does<B: Bench>(bench: &B) {
+    let there: Vec<History> = History::ALL
+        .into_iter()
+        .filter(|history| !matches!(history, History::Nothing | History::OursThenDeleted))
+        .collect();
+    let paused = |before: Option<Cursor>, paused| Cursor {
+        paused,
+        ..before.expect("there was an item")
+    };
+    let seen = Seen::Item(Cursor::at(next(5)));
+    check(bench, &pause(&seen), &there, |before| paused(before, true)).await;
+    check(bench, &resume(), &there, |before| paused(before, false)).await;
+}
+
 pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
     let (consumer, store) = (consumer(), bench.store());
     let writes = [
@@ -148,6 +191,9 @@ pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
         flush(&flushed(Ending::Final(Some(failures(8))))),
         release(&me(), None),
         claim(&Seen::Item(Cursor::at(next(5))), &our_claim()),
+        move_to(&Seen::Item(Cursor::at(next(5))), next(3)),
+        pause(&Seen::Item(Cursor::at(next(5)))),
+        resume(),
     ];
     for write in writes {
         History::OursThenDeleted.make(bench, &consumer, 0).await;

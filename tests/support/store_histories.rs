@@ -153,6 +153,7 @@ pub(crate) fn consumer() -> Consumer {
     Consumer {
         group_id: format!("group-{}", uuid::Uuid::new_v4()).into(),
         topic: "orders".into(),
+        backfill: None,
     }
 }
 
@@ -170,6 +171,9 @@ pub(crate) fn raw(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
+    sets.extend(cursor.paused.then_some(Set::Paused));
+    sets.extend(cursor.previous.map(Set::Previous));
+    sets.extend(cursor.backfill.clone().map(Set::Backfill));
     let removes = vec![
         Attribute::ClaimUntil,
         Attribute::ClaimTo,

@@ -54,6 +54,13 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::ClaimTo(end) => vec![(name::CLAIM_TO, Some(number(end.get())))],
         Set::ClaimChunk(pace) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(pace.records().to_string())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
+        Set::Paused => vec![(name::PAUSED, Some(AttributeValue::Bool(true)))],
+        Set::Previous(next) => vec![(name::PREVIOUS_OFFSET, Some(number(next.last_processed())))],
+        Set::Backfill(bounds) => vec![
+            (name::BACKFILL, Some(text(&bounds.asked))),
+            (name::BACKFILL_FROM, Some(number(bounds.from.get()))),
+            (name::BACKFILL_TO, Some(number(bounds.to.get()))),
+        ],
         Set::Failures(Failures {
             offset,
             attempts,
@@ -73,6 +80,8 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
 
 fn removed(attribute: Attribute) -> &'static [&'static str] {
     match attribute {
+        Attribute::Run => &[name::RUN],
+        Attribute::Paused => &[name::PAUSED],
         Attribute::ClaimUntil => &[name::CLAIM_UNTIL],
         Attribute::ClaimTo => &[name::CLAIM_TO],
         Attribute::ClaimChunk => &[name::CLAIM_CHUNK],
@@ -124,6 +133,7 @@ impl Parts {
     fn condition(&mut self, clause: &Clause) -> String {
         match clause {
             Clause::ItemMissing => format!("attribute_not_exists({})", self.path(name::CONSUMER_ID)),
+            Clause::ItemExists => format!("attribute_exists({})", self.path(name::CONSUMER_ID)),
             Clause::NextIs(next) => self.equals(name::OFFSET, Some(number(next.last_processed()))),
             Clause::ClaimUntilIs(until_ms) => self.equals(name::CLAIM_UNTIL, until_ms.map(number)),
             Clause::RunIs(run) => self.equals(name::RUN, Some(text(run.as_str()))),

@@ -16,6 +16,7 @@ fn consumer() -> Consumer {
     Consumer {
         group_id: "g".into(),
         topic: "t".into(),
+        backfill: None,
     }
 }
 
@@ -155,24 +156,27 @@ prop_compose! {
         claim_chunk in proptest::option::of(any_pace()),
         failure in proptest::option::of(any_failures()),
     ) -> Cursor {
-        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, paused: false, updated_at_ms: None }
+        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, ..Cursor::default() }
     }
 }
 
+fn any_seen() -> impl Strategy<Value = Seen> {
+    (proptest::option::of(any_cursor()), any_next())
+        .prop_map(|(item, start)| item.map_or(Seen::Nothing { start }, Seen::Item))
+}
+
 fn any_write() -> impl Strategy<Value = CursorWrite> {
-    let claims =
-        (proptest::option::of(any_cursor()), any_next(), any_run(), any_next()).prop_map(|(item, start, run, to)| {
-            let seen = item.map_or(Seen::Nothing { start }, Seen::Item);
-            claim::claim(
-                &seen,
-                &Claim {
-                    run,
-                    until_ms: 200,
-                    to,
-                    now_ms: 100,
-                },
-            )
-        });
+    let claims = (any_seen(), any_run(), any_next()).prop_map(|(seen, run, to)| {
+        claim::claim(
+            &seen,
+            &Claim {
+                run,
+                until_ms: 200,
+                to,
+                now_ms: 100,
+            },
+        )
+    });
     let ending = prop_oneof![
         Just(Ending::Interim),
         proptest::option::of(any_failures()).prop_map(Ending::Final)
@@ -196,6 +200,9 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         flushes,
         (any_run(), any_care()).prop_map(|(run, care)| claim::release(&run, care)),
         any_next().prop_map(|start| claim::pin(start, 100)),
+        (any_seen(), any_next()).prop_map(|(seen, next)| claim::move_to(&seen, next)),
+        any_seen().prop_map(|seen| claim::pause(&seen)),
+        Just(claim::resume()),
     ]
 }
 

@@ -4,10 +4,11 @@
 //! trust. Attributes that are not ours are ignored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{Cursor, Failures, Pace, RunId};
+use crate::claim::{Bounds, Cursor, Failures, Pace, RunId};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -49,6 +50,14 @@ pub(super) mod name {
     pub(in super::super) const UPDATED_AT: &str = "updated_at";
     /// BOOL: whether runs must leave the partition alone.
     pub(in super::super) const PAUSED: &str = "paused";
+    /// N: `offset` as it was before an operator moved it.
+    pub(in super::super) const PREVIOUS_OFFSET: &str = "previous_offset";
+    /// S: what a backfill was asked for.
+    pub(in super::super) const BACKFILL: &str = "backfill";
+    /// N: the first offset that a backfill reads.
+    pub(in super::super) const BACKFILL_FROM: &str = "backfill_from";
+    /// N: a backfill's end, exclusive.
+    pub(in super::super) const BACKFILL_TO: &str = "backfill_to";
 }
 
 /// Which item is being read.
@@ -88,6 +97,8 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
 /// | `claim_until`, `claim_to`, `claim_chunk`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
 /// | `attempts`, `crashes` | 0 | the same, and above `u32` |
 /// | `paused` | no | not a BOOL |
+/// | `previous_offset` | none | as `offset` |
+/// | `backfill`, `backfill_from`, `backfill_to` | no backfill | one of them without the others, not a string, no offset |
 /// | `updated_at` | none | nothing: other programs write a text there, and it is only a hint |
 ///
 /// # Errors
@@ -110,13 +121,17 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
             Some(AttributeValue::N(number)) => number.parse().ok(),
             _ => None,
         },
+        previous: fields.number(name::PREVIOUS_OFFSET, LAST_PROCESSED, NextOffset::after)?,
+        backfill: fields.bounds()?,
     })
 }
 
 const TIME: &str = "a time in milliseconds since 1970 (N)";
 const OFFSET: &str = "an offset (N), 0 or more,";
+const LAST_PROCESSED: &str = "the last processed offset (N), -1 or more,";
 const COUNT: &str = "a count (N), 0 or more,";
 const TEXT: &str = "a text (S)";
+const BOUNDS_ADVICE: &str = "Correct it, or start a backfill of another name";
 
 fn not_negative(number: i64) -> Option<i64> {
     (number >= 0).then_some(number)
@@ -129,7 +144,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn next(&self) -> Result<NextOffset, InvalidCursor> {
-        let belongs = "the last processed offset (N), -1 or more,";
+        let belongs = LAST_PROCESSED;
         let advice = "Correct it, or delete the item to begin at the start position";
         let found = self.item.get(name::OFFSET);
         let next = match found {
@@ -150,6 +165,24 @@ impl<'a> Fields<'a> {
         };
         // Counts that name no offset count for none.
         Ok(offset.map(|_| failures))
+    }
+
+    /// All three or none: without its end a backfill would not know where to stop.
+    fn bounds(&self) -> Result<Option<Arc<Bounds>>, InvalidCursor> {
+        let asked = self.text(name::BACKFILL)?;
+        let from = self.number(name::BACKFILL_FROM, OFFSET, NextOffset::new)?;
+        let to = self.number(name::BACKFILL_TO, OFFSET, NextOffset::new)?;
+        match (asked, from, to) {
+            (None, None, None) => Ok(None),
+            (Some(asked), Some(from), Some(to)) => Ok(Some(Arc::new(Bounds {
+                from,
+                to,
+                asked: asked.to_owned(),
+            }))),
+            (None, _, _) => Err(self.invalid(name::BACKFILL, None, TEXT, BOUNDS_ADVICE)),
+            (_, None, _) => Err(self.invalid(name::BACKFILL_FROM, None, OFFSET, BOUNDS_ADVICE)),
+            (_, _, None) => Err(self.invalid(name::BACKFILL_TO, None, OFFSET, BOUNDS_ADVICE)),
+        }
     }
 
     fn count(&self, name: &str) -> Result<u32, InvalidCursor> {

@@ -1,13 +1,14 @@
 //! What is read from items, good and bad.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 
 use super::super::expression;
 use super::{Item, Place, partition, read};
-use crate::claim::{Attribute, Cursor, CursorWrite, Failures, Pace, RunId, Set};
+use crate::claim::{Attribute, Bounds, Cursor, CursorWrite, Failures, Pace, RunId, Set};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -15,6 +16,7 @@ fn consumer() -> Consumer {
     Consumer {
         group_id: "a".into(),
         topic: "b_c".into(),
+        backfill: None,
     }
 }
 
@@ -217,6 +219,10 @@ fn any_failures() -> impl Strategy<Value = Failures> {
         })
 }
 
+fn any_bounds() -> impl Strategy<Value = Arc<Bounds>> {
+    (any_next(), any_next(), ".*").prop_map(|(from, to, asked)| Arc::new(Bounds { from, to, asked }))
+}
+
 proptest! {
     #[test]
     fn a_cursor_that_is_written_is_read_as_it_was(
@@ -227,9 +233,12 @@ proptest! {
         claim_chunk in proptest::option::of(prop_oneof![Just(Pace::Small), Just(Pace::Single)]),
         failure in proptest::option::of(any_failures()),
         updated_at_ms in proptest::option::of(any::<i64>()),
+        (paused, previous, backfill) in (any::<bool>(), proptest::option::of(any_next()), proptest::option::of(any_bounds())),
     ) {
         let run = run.map(RunId::new);
-        let cursor = Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, paused: false, updated_at_ms };
+        let cursor = Cursor {
+            next, run, claim_until_ms, claim_to, claim_chunk, failure, paused, updated_at_ms, previous, backfill,
+        };
         let written = expression::of(&write_all(&cursor), &consumer());
         let item: Item = written.values.into_iter().map(|(name, value)| (name[1..].to_owned(), value)).collect();
         prop_assert_eq!(read_item(&item), Ok(cursor));
@@ -244,6 +253,9 @@ fn write_all(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
+    sets.extend(cursor.paused.then_some(Set::Paused));
+    sets.extend(cursor.previous.map(Set::Previous));
+    sets.extend(cursor.backfill.clone().map(Set::Backfill));
     let removes = vec![
         Attribute::ClaimUntil,
         Attribute::ClaimTo,

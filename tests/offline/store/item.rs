@@ -3,10 +3,11 @@
 //! nothing of its code.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kafka_consumer_lambda::claim::{Cursor, Failures, RunId};
+use kafka_consumer_lambda::claim::{Bounds, Cursor, Failures, RunId};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor};
@@ -25,6 +26,7 @@ fn consumer() -> Consumer {
     Consumer {
         group_id: "a".into(),
         topic: "b_c".into(),
+        backfill: None,
     }
 }
 
@@ -74,7 +76,7 @@ fn any_item() -> impl Strategy<Value = Item> {
     let name = prop_oneof![
         9 => proptest::sample::select(vec![
             "offset", "topic", "group_id", "run", "claim_until", "claim_to", "fail_offset", "attempts", "crashes",
-            "next_try_at", "error", "updated_at", "paused",
+            "next_try_at", "error", "updated_at", "paused", "previous_offset", "backfill", "backfill_from", "backfill_to",
         ])
         .prop_map(str::to_owned),
         1 => "[a-z_]{1,12}",
@@ -125,6 +127,20 @@ impl Model<'_> {
         };
         offset.map(|_| failures)
     }
+
+    /// All three attributes or none of them.
+    fn bounds(&mut self) -> Option<Arc<Bounds>> {
+        let asked = self.text("backfill");
+        let from = self.number("backfill_from", NextOffset::new);
+        let to = self.number("backfill_to", NextOffset::new);
+        let names = ["backfill", "backfill_from", "backfill_to"];
+        let (there, missing): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.item.contains_key(*name));
+        if !there.is_empty() {
+            self.bad.extend(missing);
+        }
+        let (asked, from, to) = (asked?, from?, to?);
+        Some(Arc::new(Bounds { from, to, asked }))
+    }
 }
 
 fn not_negative(number: i64) -> Option<i64> {
@@ -153,6 +169,8 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
             .unwrap_or(false),
         // A hint, whatever it is.
         updated_at_ms: Model { item, bad: vec![] }.number("updated_at", Some),
+        previous: model.number("previous_offset", last_processed),
+        backfill: model.bounds(),
     };
     if model.bad.is_empty() {
         Ok(cursor)

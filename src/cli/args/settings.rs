@@ -1,0 +1,84 @@
+//! Every setting as a flag, made of the table of settings.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+
+use crate::config::{SETTINGS, variable_of};
+
+/// The settings given as flags, as the variables they stand for.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct Settings {
+    pairs: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(in crate::cli) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.pairs.iter().cloned()
+    }
+}
+
+const HEADING: &str = "Settings (also environment variables)";
+
+impl Args for Settings {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let flags = SETTINGS.iter().map(|setting| {
+            let default = setting
+                .default
+                .map(|default| format!(" [default: {default}]"))
+                .unwrap_or_default();
+            let arg = Arg::new(setting.variable)
+                .long(setting.flag())
+                .value_name("VALUE")
+                .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable))
+                .help_heading(HEADING)
+                .hide_short_help(setting.alias.is_none())
+                .global(true);
+            match setting.alias {
+                Some(alias) => arg.visible_alias(alias),
+                None => arg,
+            }
+        });
+        let property = Arg::new("property")
+            .short('X')
+            .long("property")
+            .value_name("NAME=VALUE")
+            .value_parser(property)
+            .action(ArgAction::Append)
+            .help("A librdkafka property, such as security.protocol=SASL_SSL; may be repeated [env: KAFKA_<NAME>]")
+            .help_heading(HEADING)
+            .global(true);
+        command.args(flags).arg(property)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Self::default();
+        settings.update_from_arg_matches(matches)?;
+        Ok(settings)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let named = SETTINGS.iter().filter_map(|setting| {
+            let value = matches.get_one::<String>(setting.variable)?;
+            Some((setting.variable.to_owned(), value.clone()))
+        });
+        let properties = matches
+            .get_many::<(String, String)>("property")
+            .into_iter()
+            .flatten()
+            .cloned();
+        self.pairs.extend(named.chain(properties));
+        Ok(())
+    }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((variable_of(name.trim()), value.to_owned())),
+        _ => Err("allowed: NAME=VALUE, such as security.protocol=SASL_SSL".into()),
+    }
+}
