@@ -1,15 +1,337 @@
-//! `redrive`.
+//! `redrive`: single records through the processor again. No cursor is read,
+//! claimed or moved.
 
-use super::Exit;
+mod read;
+mod told;
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use tokio::sync::watch;
+
 use super::output::Out;
-use crate::config::Config;
+use super::parts::{CliParts, parts};
+use super::{Exit, signals};
+use crate::clock::{Clock as _, Deadline};
+use crate::config::{Config, NotAllowed, OnFailure, TopicName};
+use crate::decode;
 use crate::error::{Error, ErrorType};
+use crate::invoke::Interrupt;
+use crate::processor::{Failure, Processor as _, RunContext, panic_words};
+use crate::record::{Chunk, NextOffset, Record, TopicPartition};
+use crate::source::{LookUp, Looked, Source as _};
+use read::read;
+use told::{Outcome, Told};
+use wanted::{Offsets, origin};
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct RedriveArgs {}
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub(super) struct RedriveArgs {
+    /// The partition of the offsets
+    #[arg(long, value_name = "P", requires = "offsets", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Option<i32>,
+
+    /// The records to process again: offsets and ranges, such as `17,20-25`
+    #[arg(
+        long,
+        value_name = "LIST",
+        group = "which",
+        requires = "partition",
+        allow_hyphen_values = true
+    )]
+    offsets: Option<Offsets>,
+
+    /// The records that this group's dead letters stand for: those in TOPIC, or in the topic of `ON_FAILURE`
+    #[arg(long, value_name = "TOPIC", group = "which", num_args = 0..=1, default_missing_value = "", conflicts_with = "partition")]
+    dead_letters: Option<LetterTopic>,
+
+    /// Only dead letters written at this time or later (RFC 3339)
+    #[arg(long, value_name = "TIME", requires = "dead_letters", conflicts_with = "offsets")]
+    since: Option<jiff::Timestamp>,
+}
+
+/// Where dead letters are read.
+#[derive(Debug, Clone)]
+enum LetterTopic {
+    /// Where `ON_FAILURE` sends them.
+    OnFailure,
+    /// In this topic.
+    Named(TopicName),
+}
+
+impl FromStr for LetterTopic {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        match text.strip_prefix(OnFailure::KAFKA).unwrap_or(text) {
+            "" => Ok(Self::OnFailure),
+            topic => topic.parse().map(Self::Named),
+        }
+    }
+}
+
+/// Offsets to read again, by partition.
+type Wanted = BTreeMap<TopicPartition, Offsets>;
 
 pub(super) async fn redrive(config: Config, arguments: RedriveArgs, out: Out) -> Result<Exit, Error> {
-    super::parts::parts(config.clone()).await?;
-    let _ = (config, arguments, out);
-    Err(Error::new(ErrorType::InvalidConfiguration, "not there"))
+    let which = Which::of(&config, arguments)?;
+    let interrupt = signals::interrupts()?;
+    let parts = parts(config).await?;
+    let mut redrive = Redrive {
+        parts,
+        interrupt,
+        told: Told::default(),
+    };
+    let wanted = match which {
+        Which::Listed(partition, offsets) => Wanted::from([(partition, offsets)]),
+        Which::DeadLetters { topic, since_ms } => redrive.dead_letters(&topic, since_ms).await?,
+    };
+    let failed = redrive.all(wanted).await.err();
+    let Redrive { told, interrupt, .. } = redrive;
+    let error = failed.or_else(|| told.error(*interrupt.borrow()));
+    out.say(&told.table(), &told.json(error.as_ref()));
+    match error {
+        None => Ok(Exit::Done),
+        Some(error) => Err(error),
+    }
+}
+
+/// Which records.
+enum Which {
+    /// Those of one partition.
+    Listed(TopicPartition, Offsets),
+    /// Those that dead letters stand for.
+    DeadLetters { topic: Arc<str>, since_ms: Option<i64> },
+}
+
+impl Which {
+    fn of(config: &Config, arguments: RedriveArgs) -> Result<Self, Error> {
+        let usage = |words: String| Err(Error::new(ErrorType::InvalidConfiguration, words));
+        if let (Some(partition), Some(offsets)) = (arguments.partition, arguments.offsets) {
+            return match config.topics.as_slice() {
+                [topic] => Ok(Self::Listed(TopicPartition::new(topic.clone(), partition), offsets)),
+                topics => usage(format!(
+                    "partition {partition} could be one of {} topics. Name one with --topic",
+                    topics.len()
+                )),
+            };
+        }
+        let topic = match (&arguments.dead_letters, &config.on_failure) {
+            (Some(LetterTopic::Named(topic)), _) | (_, OnFailure::Kafka(topic)) => topic.as_str().into(),
+            (_, other) => {
+                return usage(format!(
+                    "ON_FAILURE is {other}, which is no topic. Name the topic of the dead letters: --dead-letters TOPIC"
+                ));
+            }
+        };
+        Ok(Self::DeadLetters {
+            topic,
+            since_ms: arguments.since.map(jiff::Timestamp::as_millisecond),
+        })
+    }
+}
+
+struct Redrive {
+    parts: &'static CliParts,
+    interrupt: watch::Receiver<Interrupt>,
+    told: Told,
+}
+
+impl Redrive {
+    fn until(&self) -> std::time::Instant {
+        Deadline::after(self.parts.config.poll_timeout, &self.parts.clock).at
+    }
+
+    fn interrupted(&self) -> bool {
+        *self.interrupt.borrow() > Interrupt::No
+    }
+
+    /// The records that the dead letters of this group and these topics stand for.
+    async fn dead_letters(&mut self, topic: &Arc<str>, since_ms: Option<i64>) -> Result<Wanted, Error> {
+        let source = &self.parts.source;
+        let ends = source.ends(std::slice::from_ref(topic), self.until()).await?;
+        let partitions: Vec<TopicPartition> = ends.iter().map(|(partition, _)| partition.clone()).collect();
+        let what = since_ms.map_or(LookUp::Earliest, LookUp::AtTime);
+        let starts = source.look_up(&partitions, what, self.until()).await?;
+        let mut found: BTreeMap<TopicPartition, Vec<(i64, i64)>> = BTreeMap::new();
+        let config = &self.parts.config;
+        for ((partition, end), start) in ends.iter().zip(starts) {
+            let (start, end) = (known(partition, &start)?, known(partition, end)?);
+            if start >= end {
+                continue;
+            }
+            let told = &mut self.told;
+            let interrupt = &self.interrupt;
+            read(source, partition, (start, end), async |letter: &Record| {
+                match origin(letter) {
+                    None => told.no_letters += 1,
+                    Some(origin) if origin.group_id != *config.group_id => told.of_others += 1,
+                    Some(origin) if !config.topics.contains(&origin.partition.topic) => told.of_others += 1,
+                    Some(origin) => {
+                        found
+                            .entry(origin.partition)
+                            .or_default()
+                            .push((origin.offset, origin.offset));
+                    }
+                }
+                go_on_unless(*interrupt.borrow() > Interrupt::No)
+            })
+            .await?;
+        }
+        Ok(found
+            .into_iter()
+            .map(|(partition, offsets)| (partition, Offsets::of(offsets)))
+            .collect())
+    }
+
+    /// Everything that is wanted, partition by partition in ascending order.
+    async fn all(&mut self, wanted: Wanted) -> Result<(), Error> {
+        let topics = &self.parts.config.topics;
+        let ends: BTreeMap<TopicPartition, Looked> = self
+            .parts
+            .source
+            .ends(topics, self.until())
+            .await?
+            .into_iter()
+            .collect();
+        for (partition, offsets) in wanted {
+            if self.interrupted() || self.told.fatal.is_some() {
+                self.told.ranges(&partition, &offsets, Outcome::NotTried, None);
+                continue;
+            }
+            let Some(end) = ends.get(&partition) else {
+                return Err(Error::new(
+                    ErrorType::InvalidConfiguration,
+                    format!("{} has no partition {}", partition.topic, partition.partition),
+                ));
+            };
+            self.partition(&partition, &offsets, known(&partition, end)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn partition(&mut self, partition: &TopicPartition, offsets: &Offsets, end: NextOffset) -> Result<(), Error> {
+        let asked = [partition.clone()];
+        let looked = self
+            .parts
+            .source
+            .look_up(&asked, LookUp::Earliest, self.until())
+            .await?;
+        let earliest = known(partition, looked.first().unwrap_or(&Ok(NextOffset::ZERO)))?;
+        let gone = offsets.between(0, earliest.get());
+        let words = format!("deleted by retention: the log begins at {earliest}");
+        self.told.ranges(partition, &gone, Outcome::Gone, Some(&words));
+        let there = offsets.between(earliest.get(), end.get());
+        for (from, to) in there.stretches() {
+            self.stretch(partition, &there.between(from.get(), to.get()), (from, to))
+                .await?;
+        }
+        let ahead = offsets.between(end.get().max(earliest.get()), i64::MAX);
+        let words = format!("past the end of the log, {end}");
+        self.told.ranges(partition, &ahead, Outcome::NoRecord, Some(&words));
+        Ok(())
+    }
+
+    /// One go over the log. What is asked for and not there has no record any more.
+    async fn stretch(
+        &mut self,
+        partition: &TopicPartition,
+        offsets: &Offsets,
+        bounds: (NextOffset, NextOffset),
+    ) -> Result<(), Error> {
+        let source = &self.parts.source;
+        let mut next = bounds.0.get();
+        let mut stopped = self.interrupted() || self.told.fatal.is_some();
+        if !stopped {
+            let ended = read(source, partition, bounds, async |record: &Record| {
+                if !offsets.contains(record.offset) {
+                    return ControlFlow::Continue(());
+                }
+                let hole = offsets.between(next, record.offset);
+                self.told.ranges(partition, &hole, Outcome::NoRecord, Some(NO_RECORD));
+                next = record.offset.saturating_add(1);
+                self.record(record).await;
+                stopped = self.interrupted() || self.told.fatal.is_some();
+                go_on_unless(stopped)
+            })
+            .await;
+            if let Err(error) = ended {
+                let rest = offsets.between(next, bounds.1.get());
+                self.told
+                    .ranges(partition, &rest, Outcome::NotTried, Some(&error.message));
+                return Err(error);
+            }
+        }
+        let rest = offsets.between(next, bounds.1.get());
+        let (outcome, words) = if stopped {
+            (Outcome::NotTried, None)
+        } else {
+            (Outcome::NoRecord, Some(NO_RECORD))
+        };
+        self.told.ranges(partition, &rest, outcome, words);
+        Ok(())
+    }
+
+    /// One record through the processor, once.
+    async fn record(&mut self, record: &Record) {
+        let parts = self.parts;
+        if !parts.processor.decodes()
+            && let Err(error) = decode::decode(parts.config.message_format, record)
+        {
+            return self.told.record(record, Outcome::Failed, Some(&error.to_string()));
+        }
+        let Some(chunk) = Chunk::new(vec![record.clone()]) else {
+            return;
+        };
+        let stop_at = parts.clock.now() + parts.config.time_limit;
+        let context = RunContext { stop_at, attempt: 1 };
+        let work = AssertUnwindSafe(parts.processor.process(&chunk, &context)).catch_unwind();
+        let failure = match tokio::time::timeout_at(stop_at.into(), work).await {
+            Ok(Ok(progress)) if progress.stop.is_none() && progress.settled > 0 => None,
+            Ok(Ok(progress)) => Some(progress.stop.map_or_else(
+                || "the handler settled nothing and gave no reason".to_owned(),
+                |failure| {
+                    if matches!(failure, Failure::Fatal(_)) {
+                        self.told.fatal = Some(failure.to_string());
+                    }
+                    failure.to_string()
+                },
+            )),
+            Ok(Err(panic)) => Some(format!("the handler panicked: {}", panic_words(&*panic))),
+            Err(_) => Some(format!(
+                "unfinished after {} s (TIME_LIMIT)",
+                parts.config.time_limit.as_secs_f64()
+            )),
+        };
+        let outcome = if failure.is_some() {
+            Outcome::Failed
+        } else {
+            Outcome::Processed
+        };
+        self.told.record(record, outcome, failure.as_deref());
+    }
+}
+
+const NO_RECORD: &str = "no record there: compacted, aborted, or a control record";
+
+fn go_on_unless(stop: bool) -> ControlFlow<()> {
+    if stop {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+fn known(partition: &TopicPartition, looked: &Looked) -> Result<NextOffset, Error> {
+    looked.clone().map_err(|unavailable| {
+        Error::new(
+            ErrorType::BrokerUnreachable,
+            format!("no broker answered for {partition}: {unavailable}. Try again"),
+        )
+    })
 }

@@ -186,7 +186,7 @@ pub enum OnFailure {
 
 impl OnFailure {
     /// What the text of a dead-letter topic begins with.
-    const KAFKA: &'static str = "kafka://";
+    pub(crate) const KAFKA: &'static str = "kafka://";
 }
 
 impl fmt::Display for OnFailure {

@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod log;
 pub mod sqs;
 
+use std::any::Any;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,15 @@ impl RunContext {
         #[expect(clippy::disallowed_methods, reason = "a handler asks while it works")]
         self.stop_at.saturating_duration_since(Instant::now())
     }
+}
+
+/// What a processor said that panicked.
+pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 /// The processor that `DESTINATION` names.

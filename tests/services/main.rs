@@ -10,6 +10,7 @@ mod failure;
 mod limits;
 mod operator;
 mod overlap;
+mod redrive;
 mod rot;
 mod run;
 mod store;

@@ -1,6 +1,5 @@
 //! The records in hand: decode -> process -> settle.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use crate::clock::Clock;
 use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
-use crate::processor::{Failure, Processor, Progress, RunContext};
+use crate::processor::{Failure, Processor, Progress, RunContext, panic_words};
 use crate::record::{Chunk, Record};
 
 impl Lane {
@@ -47,7 +46,7 @@ impl Lane {
         match ended {
             Ok(progress) => self.come_to(run, &chunk, progress, took).await,
             Err(panic) => {
-                let what = format!("the handler panicked: {}", words(&*panic));
+                let what = format!("the handler panicked: {}", panic_words(&*panic));
                 self.in_doubt(run, &chunk, what).await;
             }
         }
@@ -136,12 +135,4 @@ impl Lane {
 
 fn took_ms(started: Instant, ended: Instant) -> u64 {
     u64::try_from(ended.saturating_duration_since(started).as_millis()).unwrap_or(u64::MAX)
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -1,0 +1,183 @@
+//! Which offsets: `17,20-25`, or those that dead letters name. Pure.
+
+use std::str::FromStr;
+
+use crate::dead_letter::{self, header};
+use crate::record::{NextOffset, Record, TopicPartition};
+
+/// The most offsets that can be asked for at once: what is read is told record by record.
+const MOST_OFFSETS: u64 = 1_000_000;
+
+/// Two ranges that are no further apart are read in one go: what lies between
+/// them costs less than a new fetch.
+const NEAR_OFFSETS: u64 = 500;
+
+/// Offsets of one partition: ranges with both ends inclusive, ascending, apart from each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Offsets(Vec<(i64, i64)>);
+
+impl Offsets {
+    /// These ranges, in any order.
+    pub(super) fn of(ranges: impl IntoIterator<Item = (i64, i64)>) -> Self {
+        let mut ranges: Vec<_> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
+        ranges.sort_unstable();
+        let mut merged: Vec<(i64, i64)> = Vec::new();
+        for (first, last) in ranges {
+            match merged.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged)
+    }
+
+    pub(super) fn ranges(&self) -> &[(i64, i64)] {
+        &self.0
+    }
+
+    /// How many offsets that is.
+    pub(super) fn count(&self) -> u64 {
+        let count = |(first, last): &(i64, i64)| last.abs_diff(*first).saturating_add(1);
+        self.0.iter().map(count).fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn contains(&self, offset: i64) -> bool {
+        let range = self.0.partition_point(|(_, last)| *last < offset);
+        self.0.get(range).is_some_and(|(first, _)| *first <= offset)
+    }
+
+    /// Those from `from` up to `to`, exclusive.
+    pub(super) fn between(&self, from: i64, to: i64) -> Self {
+        let cut = |(first, last): &(i64, i64)| ((*first).max(from), (*last).min(to.saturating_sub(1)));
+        Self::of(self.0.iter().map(cut))
+    }
+
+    /// What is read in one go each: from, and to (exclusive).
+    pub(super) fn stretches(&self) -> Vec<(NextOffset, NextOffset)> {
+        let mut stretches: Vec<(i64, i64)> = Vec::new();
+        for (first, last) in &self.0 {
+            match stretches.last_mut() {
+                Some((_, end)) if end.abs_diff(*first) <= NEAR_OFFSETS => *end = *last,
+                _ => stretches.push((*first, *last)),
+            }
+        }
+        let next = |(first, last)| Some((NextOffset::new(first)?, NextOffset::after(last)?));
+        stretches.into_iter().filter_map(next).collect()
+    }
+}
+
+impl FromStr for Offsets {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = "allowed: offsets and ranges of them, both ends inclusive, such as 17,20-25";
+        let offset = |digits: &str| {
+            digits
+                .trim()
+                .parse()
+                .ok()
+                .filter(|offset| (0..i64::MAX).contains(offset))
+        };
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            offset(first).zip(offset(last)).filter(|(first, last)| first <= last)
+        };
+        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+        let offsets = Self::of(ranges.ok_or(allowed)?);
+        if offsets.count() > MOST_OFFSETS {
+            return Err(format!(
+                "{} offsets are more than {MOST_OFFSETS}; for that many use `backfill`",
+                offsets.count()
+            ));
+        }
+        Ok(offsets)
+    }
+}
+
+/// Which record a dead letter stands for, and whose it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) partition: TopicPartition,
+    pub(super) offset: i64,
+    pub(super) group_id: String,
+}
+
+/// `None`: the record is no dead letter.
+pub(super) fn origin(letter: &Record) -> Option<Origin> {
+    let (_, ours) = dead_letter::split(letter);
+    let text = |name: &str| {
+        let header = ours.iter().rfind(|header| header.name == name)?;
+        std::str::from_utf8(header.value.as_ref()?).ok()
+    };
+    let partition = text(header::PARTITION)?
+        .parse()
+        .ok()
+        .filter(|number: &i32| *number >= 0)?;
+    Some(Origin {
+        partition: TopicPartition::new(text(header::TOPIC)?, partition),
+        offset: text(header::OFFSET)?.parse().ok().filter(|offset: &i64| *offset >= 0)?,
+        group_id: text(header::GROUP).unwrap_or_default().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_offsets_and_ranges_is_read() {
+        for (text, ranges) in [
+            ("17", vec![(17, 17)]),
+            ("17,20-25", vec![(17, 17), (20, 25)]),
+            (" 3 , 1 - 2", vec![(1, 3)]),
+            ("5-9,7-12,0", vec![(0, 0), (5, 12)]),
+        ] {
+            assert_eq!(text.parse(), Ok(Offsets(ranges)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_offsets_says_what_is_allowed() {
+        for text in ["", "a", "-1", "3-", "5-4", "1,,2", "1.5", "9223372036854775807", "1--2"] {
+            let said = text.parse::<Offsets>().expect_err(text);
+            assert!(said.contains("17,20-25"), "{text}: {said}");
+        }
+        let said = "0-1000000".parse::<Offsets>().expect_err("one too many");
+        assert!(said.contains("backfill"), "{said}");
+        assert!("1-1000000".parse::<Offsets>().is_ok());
+    }
+
+    #[test]
+    fn ranges_that_are_near_are_read_in_one_go() {
+        let stretches = |text: &str| -> Vec<(i64, i64)> {
+            let offsets: Offsets = text.parse().expect("offsets");
+            offsets
+                .stretches()
+                .iter()
+                .map(|(from, to)| (from.get(), to.get()))
+                .collect()
+        };
+        assert_eq!(stretches("17,20-25"), [(17, 26)]);
+        assert_eq!(stretches("0,500,1001"), [(0, 501), (1001, 1002)]);
+    }
+
+    proptest! {
+        #[test]
+        fn offsets_are_the_set_that_was_asked_for(
+            ranges in proptest::collection::vec((0..60_i64, 0..8_i64), 0..8), from in 0..60_i64, to in 0..60_i64,
+        ) {
+            let set: BTreeSet<i64> = ranges.iter().flat_map(|(first, more)| *first..=first + more).collect();
+            let offsets = Offsets::of(ranges.iter().map(|(first, more)| (*first, first + more)));
+            prop_assert_eq!(offsets.count(), set.len() as u64);
+            for offset in 0..80 {
+                prop_assert_eq!(offsets.contains(offset), set.contains(&offset));
+                let within = set.contains(&offset) && (from..to).contains(&offset);
+                prop_assert_eq!(offsets.between(from, to).contains(offset), within);
+            }
+        }
+    }
+}

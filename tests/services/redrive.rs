@@ -1,0 +1,192 @@
+//! Records that are processed again, one by one, without touching a cursor.
+
+use serde_json::{Value, json};
+
+use crate::support::kafka::{self, Message, unique, values};
+use crate::support::world::{Ran, World};
+
+/// What became of the records: offsets and outcome.
+fn told(ran: &Ran) -> Vec<(i64, i64, String)> {
+    let answer = ran.json();
+    let rows = answer["records"].as_array().expect("rows");
+    let number = |row: &Value, name: &str| row[name].as_i64().expect("an offset");
+    rows.iter()
+        .map(|row| {
+            let outcome = row["outcome"].as_str().expect("an outcome");
+            (
+                number(row, "first_offset"),
+                number(row, "last_offset"),
+                outcome.to_owned(),
+            )
+        })
+        .collect()
+}
+
+fn row(first: i64, last: i64, outcome: &str) -> (i64, i64, String) {
+    (first, last, outcome.to_owned())
+}
+
+fn redrive(world: &World, arguments: &[&str]) -> Ran {
+    let all: Vec<&str> = ["redrive", "--output", "json"]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
+    world.ran(&all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listed_offsets_are_processed_again_and_no_cursor_moves() {
+    let world = World::new("again", 2).await;
+    world.produce(1, 40);
+    world.run().success();
+    let before = world.table.items().await;
+    let ran = redrive(&world, &["--partition", "1", "--offsets", "17,20-25"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(told(&ran), [row(17, 17, "processed"), row(20, 25, "processed")]);
+    let logged = ran.logged();
+    assert_eq!(logged, [17, 20, 21, 22, 23, 24, 25].map(|offset| (1, offset)));
+    assert_eq!(world.table.items().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_the_cursors_is_not_even_needed() {
+    let mut world = World::new("no-table", 1).await;
+    world.produce(0, 3);
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9");
+    let ran = redrive(&world, &["--partition", "0", "--offsets", "1"]);
+    assert_eq!((ran.code, told(&ran)), (Some(0), vec![row(1, 1, "processed")]));
+}
+
+/// P5: no record is passed over silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_retention_deleted_are_named_and_the_others_are_processed() {
+    let world = World::new("gone", 1).await;
+    world.produce(0, 30);
+    kafka::delete_records(&world.bootstrap, &world.topic, 0, 10);
+    let ran = redrive(&world, &["--partition", "0", "--offsets", "3-5,9-11,40"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert_eq!(
+        told(&ran),
+        [
+            row(3, 5, "gone"),
+            row(9, 9, "gone"),
+            row(10, 11, "processed"),
+            row(40, 40, "no_record")
+        ]
+    );
+    assert!(
+        ran.stderr
+            .lines()
+            .last()
+            .is_some_and(|last| last.starts_with("RetentionLoss: 4 offsets")),
+        "{ran:?}"
+    );
+    assert_eq!(ran.json()["error"]["type"], "RetentionLoss");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_fails_again_is_named_and_those_after_it_are_processed() {
+    let world = World::new("fails", 1).await;
+    world.produce_these(0, &["0", "not json", "2"].map(Message::value));
+    let ran = redrive(&world, &["--partition", "0", "--offsets", "0-2"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        told(&ran),
+        [row(0, 0, "processed"), row(1, 1, "failed"), row(2, 2, "processed")]
+    );
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("DestinationFailed: 1 of the records failed"), "{last}");
+    assert!(
+        !ran.stdout.contains("not json") && !ran.stderr.contains("not json"),
+        "no value is shown"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aborted_records_and_control_records_have_nothing_to_process() {
+    let world = World::new("holes", 1).await;
+    world.produce(0, 2);
+    kafka::begin_transaction(&world.bootstrap, &world.topic, 0, &values(["1", "2", "3"])).abort();
+    world.produce(0, 1);
+    let ran = redrive(&world, &["--partition", "0", "--offsets", "0-6"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        told(&ran),
+        [row(0, 1, "processed"), row(2, 5, "no_record"), row(6, 6, "processed")]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_records_that_dead_letters_stand_for_are_processed_again() {
+    let mut world = World::new("letters", 2).await;
+    world.produce_these(0, &["0", "bad", "2", "bad"].map(Message::value));
+    world.produce_these(1, &["bad"].map(Message::value));
+    let dead = unique("dead");
+    kafka::create_topic(&world.bootstrap, &dead, 3, &[]);
+    // Somebody else's record in the same topic.
+    kafka::produce(&world.bootstrap, &dead, 0, &["hello"].map(Message::value), &[]);
+    world.set("ON_FAILURE", format!("kafka://{dead}"));
+    assert_eq!(world.run().success()["dead_lettered"], 3);
+    let before = world.table.items().await;
+    // The cause is corrected: these records are texts.
+    world.set("MESSAGE_FORMAT", "text");
+    let ran = redrive(&world, &["--dead-letters"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.logged(), [(0, 1), (0, 3), (1, 0)]);
+    assert_eq!(
+        (&ran.json()["processed"], &ran.json()["no_dead_letters"]),
+        (&json!(3), &json!(1))
+    );
+    assert_eq!(world.table.items().await, before);
+    let none = redrive(&world, &["--dead-letters", &dead, "--since", "2100-01-01T00:00:00Z"]);
+    assert_eq!((none.code, none.json()["processed"].clone()), (Some(0), json!(0)));
+    world.set("KAFKA_GROUP_ID", "another");
+    let others = redrive(&world, &["--dead-letters", &dead]);
+    assert_eq!(
+        (&others.json()["processed"], &others.json()["dead_letters_of_others"]),
+        (&json!(0), &json!(3))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_is_a_table_for_people() {
+    let world = World::new("table", 1).await;
+    world.produce(0, 3);
+    let ran = world.ran(&["redrive", "--partition", "0", "--offsets", "0-1,7"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let first = ran.stdout.lines().next().unwrap_or_default();
+    assert_eq!(first, "2 processed again · 1 no record · no cursor was moved");
+    assert!(
+        ran.stdout.contains("0-1") && ran.stdout.contains("past the end of the log, 3"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_redriven_says_why() {
+    let mut world = World::new("wrong", 1).await;
+    world.produce(0, 1);
+    let said = |ran: &Ran, code: i32, words: &str| {
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    };
+    said(
+        &redrive(&world, &["--partition", "7", "--offsets", "0"]),
+        2,
+        "has no partition 7",
+    );
+    said(&redrive(&world, &["--partition", "0"]), 2, "--offsets");
+    said(&redrive(&world, &["--offsets", "0"]), 2, "--partition");
+    said(&redrive(&world, &[]), 2, "--dead-letters");
+    said(
+        &redrive(&world, &["--partition", "0", "--offsets", "5-2"]),
+        2,
+        "17,20-25",
+    );
+    said(&redrive(&world, &["--dead-letters"]), 2, "ON_FAILURE is halt");
+    said(&redrive(&world, &["--dead-letters", "not-there"]), 1, "UnknownTopic");
+    let two = format!("{},other", world.topic);
+    world.set("KAFKA_TOPIC", two);
+    said(&redrive(&world, &["--partition", "0", "--offsets", "0"]), 2, "--topic");
+}
