@@ -23,8 +23,10 @@ use std::io::IsTerminal as _;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
+use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::live;
+use crate::processor::{Configured, Processor};
 use args::{Cli, Command, TableCommand};
 use output::Out;
 
@@ -51,9 +53,33 @@ impl From<&Error> for Exit {
     }
 }
 
-/// Runs the command line and returns the exit code.
+/// Runs the command line with the processor that `DESTINATION` names, and
+/// returns the exit code.
 #[must_use]
 pub fn main() -> i32 {
+    main_with(Configured::new)
+}
+
+/// Runs the command line with a handler of your own, so that `run`, `backfill`
+/// and `redrive` do what your function does. Returns the exit code.
+///
+/// ```no_run
+/// use kafka_consumer_lambda::{Record, cli, each};
+///
+/// fn main() {
+///     let exit = cli::main_with(|_config| each(|record: Record| async move {
+///         println!("{}", record.id());
+///         Ok(())
+///     }));
+///     std::process::exit(exit);
+/// }
+/// ```
+#[must_use]
+pub fn main_with<P, F>(make: F) -> i32
+where
+    P: Processor + 'static,
+    F: FnOnce(&Config) -> P,
+{
     let cli = Cli::parse();
     log_to_stderr(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -64,7 +90,7 @@ pub fn main() -> i32 {
         }
     };
     let out = Out { format: cli.output };
-    let exit = match runtime.block_on(dispatch(cli, out)) {
+    let exit = match runtime.block_on(dispatch(cli, make, out)) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("{error}");
@@ -76,14 +102,16 @@ pub fn main() -> i32 {
     exit as i32
 }
 
-async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
+async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -> P, out: Out) -> Result<Exit, Error> {
     match cli.command {
-        Command::Run(arguments) => run::run(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Run(arguments) => run::run(live::settings(cli.settings.pairs())?, make, arguments, out).await,
         Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
         Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
         Command::Backfill(arguments) => backfill::backfill(live::settings(cli.settings.pairs())?, arguments, out).await,
-        Command::Redrive(arguments) => redrive::redrive(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Redrive(arguments) => {
+            redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
+        }
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]

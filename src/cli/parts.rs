@@ -5,10 +5,19 @@ use crate::error::Error;
 use crate::live::{self, LiveParts};
 use crate::processor::Configured;
 
+/// The parts of a command that hands no record to anybody.
 pub(super) type CliParts = LiveParts<Configured>;
 
-/// The parts of a command, until the process ends: closing a client takes
-/// 100 ms, and longer with a lost broker, and saves nothing here.
+/// The parts of such a command.
 pub(super) async fn parts(config: Config) -> Result<&'static CliParts, Error> {
-    Ok(Box::leak(Box::new(live::parts(config, Configured::new).await?)))
+    parts_with(config, Configured::new).await
+}
+
+/// The parts of a command with a processor, until the process ends: closing a
+/// client takes 100 ms, and longer with a lost broker, and saves nothing here.
+pub(super) async fn parts_with<P: 'static>(
+    config: Config,
+    make: impl FnOnce(&Config) -> P,
+) -> Result<&'static LiveParts<P>, Error> {
+    Ok(Box::leak(Box::new(live::parts(config, make).await?)))
 }

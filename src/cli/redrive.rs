@@ -15,14 +15,15 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::output::Out;
-use super::parts::{CliParts, parts};
+use super::parts::parts_with;
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
 use crate::config::{Config, NotAllowed, OnFailure, TopicName};
 use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
-use crate::processor::{Failure, Processor as _, RunContext, panic_words};
+use crate::live::LiveParts;
+use crate::processor::{Failure, Processor, RunContext, panic_words};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::{LookUp, Looked, Source as _};
 use read::read;
@@ -78,10 +79,15 @@ impl FromStr for LetterTopic {
 /// Offsets to read again, by partition.
 type Wanted = BTreeMap<TopicPartition, Offsets>;
 
-pub(super) async fn redrive(config: Config, arguments: RedriveArgs, out: Out) -> Result<Exit, Error> {
+pub(super) async fn redrive<P: Processor + 'static>(
+    config: Config,
+    make: impl FnOnce(&Config) -> P,
+    arguments: RedriveArgs,
+    out: Out,
+) -> Result<Exit, Error> {
     let which = Which::of(&config, arguments)?;
     let interrupt = signals::interrupts()?;
-    let parts = parts(config).await?;
+    let parts = parts_with(config, make).await?;
     let mut redrive = Redrive {
         parts,
         interrupt,
@@ -136,13 +142,13 @@ impl Which {
     }
 }
 
-struct Redrive {
-    parts: &'static CliParts,
+struct Redrive<P: 'static> {
+    parts: &'static LiveParts<P>,
     interrupt: watch::Receiver<Interrupt>,
     told: Told,
 }
 
-impl Redrive {
+impl<P: Processor> Redrive<P> {
     fn until(&self) -> std::time::Instant {
         Deadline::after(self.parts.config.poll_timeout, &self.parts.clock).at
     }

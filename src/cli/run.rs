@@ -6,13 +6,15 @@ use tokio::sync::watch;
 
 use super::args::{RunArgs, Selection};
 use super::output::Out;
-use super::parts::{CliParts, parts};
+use super::parts::{parts, parts_with};
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::{Request, RunRequest};
 use crate::invoke::{self, Interrupt, Invoked};
+use crate::live::LiveParts;
+use crate::processor::Processor;
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
@@ -39,9 +41,14 @@ pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Res
     Ok(Exit::Done)
 }
 
-pub(super) async fn run(config: Config, arguments: RunArgs, out: Out) -> Result<Exit, Error> {
+pub(super) async fn run<P: Processor + 'static>(
+    config: Config,
+    make: impl FnOnce(&Config) -> P,
+    arguments: RunArgs,
+    out: Out,
+) -> Result<Exit, Error> {
     let interrupt = signals::interrupts()?;
-    let parts = parts(config).await?;
+    let parts = parts_with(config, make).await?;
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {
@@ -55,7 +62,11 @@ pub(super) async fn run(config: Config, arguments: RunArgs, out: Out) -> Result<
     }
 }
 
-async fn once(parts: &CliParts, request: &Request, interrupt: watch::Receiver<Interrupt>) -> Result<Invoked, Error> {
+async fn once<P: Processor>(
+    parts: &LiveParts<P>,
+    request: &Request,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
     for line in &invoked.metrics {
@@ -66,8 +77,8 @@ async fn once(parts: &CliParts, request: &Request, interrupt: watch::Receiver<In
 
 /// Runs at a fixed pace; a run that takes longer delays the next one. A run
 /// that fails is told, and the next one tries again, as a schedule would.
-async fn again_and_again(
-    parts: &CliParts,
+async fn again_and_again<P: Processor>(
+    parts: &LiveParts<P>,
     request: &Request,
     every: Duration,
     mut interrupt: watch::Receiver<Interrupt>,
