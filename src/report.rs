@@ -64,6 +64,12 @@ pub struct RunReport {
     pub messages_processed: u64,
     /// The cursors this run stored, as last processed offsets.
     pub last_offsets: LastOffsets,
+    /// The backfill's name, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<String>,
+    /// Of a backfill: whether every partition stands at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<bool>,
     /// Why it ended; null for a run that could not look at its partitions.
     pub stop_reason: Option<StopReason>,
     /// End minus next, over all partitions of the request that could be looked
