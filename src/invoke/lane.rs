@@ -301,7 +301,7 @@ impl Lane {
                 ErrorType::Truncated,
                 format!(
                     "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
-                     recreated topic). What was processed is stored; ON_TRUNCATION decides in the next run",
+                     recreated topic). What was processed is stored; the next run looks again",
                     self.partition,
                     self.ledger.to()
                 ),
