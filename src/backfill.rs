@@ -36,16 +36,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::claim::{Bounds, Cursor};
-use crate::config::Config;
+use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound};
 use crate::plan::{self, Decision, Facts, Policy};
 use crate::record::NextOffset;
 use crate::source::Looked;
 use crate::store::Consumer;
-
-/// The longest partition key of a table.
-const LONGEST_KEY: usize = 2048;
 
 /// The topic that a backfill is about, by its place in the settings.
 ///
@@ -74,9 +71,9 @@ pub fn topic(config: &Config, request: &BackfillRequest) -> Result<usize, Error>
         },
     };
     let key = consumer(config, index, request).to_string();
-    if key.len() > LONGEST_KEY {
+    if key.len() > MAX_KEY_BYTES {
         return refused(format!(
-            "`name` is too long: the key <group_id>_<topic>#<name> has {} bytes, and a table's key at most {LONGEST_KEY}",
+            "`name` is too long: the key <group_id>_<topic>#<name> has {} bytes, and a table's key at most {MAX_KEY_BYTES}",
             key.len()
         ));
     }

@@ -3,6 +3,8 @@
 
 mod skips;
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 pub use skips::Skips;
@@ -128,6 +130,12 @@ pub struct Place {
     pub topic: String,
     /// The partition's number.
     pub partition: i32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
 }
 
 impl From<&TopicPartition> for Place {

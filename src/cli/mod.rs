@@ -13,6 +13,7 @@ mod lag;
 mod offsets;
 mod output;
 mod parts;
+mod progress;
 mod redrive;
 mod run;
 mod signals;
@@ -82,7 +83,10 @@ async fn dispatch(cli: Cli, out: Out) -> Result<Exit, Error> {
         Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
         Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
-        Command::Backfill(arguments) => backfill::backfill(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Backfill(arguments) => {
+            let limited = cli.settings.gives("MAX_MESSAGES");
+            backfill::backfill(live::settings(cli.settings.pairs())?, arguments, limited, out).await
+        }
         Command::Redrive(arguments) => redrive::redrive(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
@@ -113,6 +117,6 @@ fn log_to_stderr(cli: &Cli) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::AboveTheBar)
         .try_init();
 }

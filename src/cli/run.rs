@@ -13,6 +13,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::event::{Request, RunRequest};
 use crate::invoke::{self, Interrupt, Invoked};
+use crate::live::LiveParts;
+use crate::processor::Processor;
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
@@ -55,7 +57,12 @@ pub(super) async fn run(config: Config, arguments: RunArgs, out: Out) -> Result<
     }
 }
 
-async fn once(parts: &CliParts, request: &Request, interrupt: watch::Receiver<Interrupt>) -> Result<Invoked, Error> {
+/// One invocation, as Lambda would make it, within `TIME_LIMIT`.
+pub(super) async fn once<P: Processor>(
+    parts: &LiveParts<P>,
+    request: &Request,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
     for line in &invoked.metrics {
