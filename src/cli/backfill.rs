@@ -77,7 +77,7 @@ pub(super) async fn backfill(config: Config, arguments: BackfillArgs, limited: b
         return list::list(&config, out).await;
     };
     // Wrong usage, before anything is connected.
-    pure::topic(&config, &request).map_err(|error| Error::new(ErrorType::InvalidConfiguration, error.message))?;
+    check(&config, &request).map_err(|message| Error::new(ErrorType::InvalidConfiguration, message))?;
     let left = match config.max_messages {
         MessageLimit::At(records) if limited => Some(records.get()),
         _ => None,
@@ -98,6 +98,18 @@ pub(super) async fn backfill(config: Config, arguments: BackfillArgs, limited: b
         interrupt,
     };
     passes.make(out).await
+}
+
+fn check(config: &Config, request: &BackfillRequest) -> Result<(), String> {
+    if config.topics.len() > 1 {
+        return Err(format!(
+            "a backfill is about one topic, and KAFKA_TOPIC names {}: {}. Choose one with --topic",
+            config.topics.len(),
+            config.topics.join(", ")
+        ));
+    }
+    pure::topic(config, request).map_err(|error| error.message)?;
+    Ok(())
 }
 
 /// How many offsets lie before a partition's end.
