@@ -155,7 +155,11 @@ impl Lane {
         let stop = loop {
             match self.ledger.step(run.must_stop(self.expected()), run.now_ms()) {
                 Step::Poll(records) => self.poll(run, records).await,
-                Step::Process(count) => self.process(run, count).await,
+                Step::Process(count) => {
+                    self.process(run, count).await;
+                    // A handler that never waits would keep an interrupt from being seen.
+                    tokio::task::yield_now().await;
+                }
                 Step::Flush => self.flush(run, &Ending::Interim).await,
                 Step::Stop(stop) => break stop,
             }
