@@ -63,7 +63,7 @@ pub(super) enum Command {
     Offsets(OffsetsCommand),
     /// Read a part of the log again, under a cursor of its own
     ///
-    /// The live cursors are neither read nor moved. It goes on in passes of TIME_LIMIT until it is done, or
+    /// The live cursors are neither read nor moved. It goes on in passes of `TIME_LIMIT` until it is done, or
     /// after `--max-messages` records in all. After any interruption the same command goes on where it stopped.
     Backfill(BackfillArgs),
     /// Process single records again; moves no cursor

@@ -1,10 +1,11 @@
 //! Progress on stderr: a bar where somebody watches, and log lines above it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::plan::Facts;
 use crate::processor::{Processor, Progress, RunContext};
@@ -58,9 +59,7 @@ impl<P> Watched<P> {
         });
         next.extend(cursors);
         self.bar.set_length(length);
-        let template = "{wide_bar} {human_pos}/{human_len} · {per_sec} · {eta} left";
-        self.bar
-            .set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_style(style());
         BARS.add(self.bar.clone());
         self.bar.reset();
         self.bar.tick();
@@ -86,6 +85,16 @@ impl<P> Watched<P> {
         *next += moved;
         self.bar.inc(moved.unsigned_abs());
     }
+}
+
+fn style() -> ProgressStyle {
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // A text that cannot grow is not drawn either.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} · {rate} · {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
 }
 
 impl<P: Processor> Processor for Watched<P> {

@@ -173,7 +173,8 @@ fn bounds_are_cut_at_the_end_and_never_reversed() {
 
 #[test]
 fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
-    let rows: [(&[i32], Option<Vec<i32>>, &[usize]); 6] = [
+    type Row = (&'static [i32], Option<Vec<i32>>, &'static [usize]);
+    let rows: [Row; 6] = [
         (&[], None, &[0, 1, 2, 3]),
         (&[], Some(vec![1, 3]), &[1, 3]),
         // The start was interrupted after the highest.

@@ -30,11 +30,11 @@ struct Backfill {
     /// Offsets that were read, of all that belong to it.
     percent: u64,
     to_go: u64,
-    partitions: Vec<Partition>,
+    partitions: Vec<Row>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Partition {
+struct Row {
     partition: i32,
     from: Option<i64>,
     to: Option<i64>,
@@ -103,7 +103,7 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
         .find_map(|bounds| serde_json::from_str(&bounds.asked).ok())
         .unwrap_or_default();
     let total: u64 = bounds.map(|bounds| bounds.from.distance_to(bounds.to)).sum();
-    let partitions: Vec<Partition> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
+    let partitions: Vec<Row> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
     let to_go: u64 = partitions.iter().filter_map(|row| row.to_go).sum();
     Backfill {
         name: consumer.backfill.as_deref().unwrap_or_default().to_owned(),
@@ -118,8 +118,8 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
     }
 }
 
-fn partition(stored: &StoredCursor, now_ms: i64) -> Partition {
-    let invalid = |error: &str| Partition {
+fn partition(stored: &StoredCursor, now_ms: i64) -> Row {
+    let invalid = |error: &str| Row {
         partition: stored.partition,
         from: None,
         to: None,
@@ -135,7 +135,7 @@ fn partition(stored: &StoredCursor, now_ms: i64) -> Partition {
     let Some(bounds) = &cursor.backfill else {
         return invalid("the item has no `backfill_to`");
     };
-    Partition {
+    Row {
         partition: stored.partition,
         from: Some(bounds.from.get()),
         to: Some(bounds.to.get()),

@@ -186,7 +186,10 @@ impl Passes {
                 ));
                 Exit::Done
             }
-            Next::Done | Next::Again | Next::Wait(_) => Exit::Done,
+            Next::Done | Next::Again | Next::Wait(_) => {
+                progress::say(&format!("backfill {} is done", self.request.name));
+                Exit::Done
+            }
         }
     }
 }

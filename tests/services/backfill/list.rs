@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
 use super::arguments;
+use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::five_attributes;
 use crate::support::world::World;
 
@@ -67,6 +68,25 @@ async fn claimed_paused_and_blocked_partitions_are_told_apart() {
     assert_eq!(
         state("backfill_to", Some(AttributeValue::S("x".into()))).await,
         "invalid"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_to_scan_is_named() {
+    let mut world = World::new("denied", 1).await;
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    proxy.next([Act::error(
+        400,
+        "AccessDeniedException",
+        "User: arn:x is not authorized",
+    )]);
+    let ran = tokio::task::block_in_place(|| world.ran(&["backfill", "list"]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("Allow dynamodb:Scan on the table"),
+        "{}",
+        ran.stderr
     );
 }
 
