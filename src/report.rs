@@ -3,6 +3,8 @@
 
 mod skips;
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 pub use skips::Skips;
@@ -64,6 +66,12 @@ pub struct RunReport {
     pub messages_processed: u64,
     /// The cursors this run stored, as last processed offsets.
     pub last_offsets: LastOffsets,
+    /// The backfill's name, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<String>,
+    /// Of a backfill: whether every partition stands at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<bool>,
     /// Why it ended; null for a run that could not look at its partitions.
     pub stop_reason: Option<StopReason>,
     /// End minus next, over all partitions of the request that could be looked
@@ -122,6 +130,12 @@ pub struct Place {
     pub topic: String,
     /// The partition's number.
     pub partition: i32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
 }
 
 impl From<&TopicPartition> for Place {

@@ -61,7 +61,10 @@ pub(super) enum Command {
     /// Look at the cursors, move them, undo a move, pause partitions
     #[command(subcommand)]
     Offsets(OffsetsCommand),
-    /// Read a part of the log again, under a position of its own
+    /// Read a part of the log again, under a cursor of its own
+    ///
+    /// The live cursors are neither read nor moved. It goes on in passes of `TIME_LIMIT` until it is done, or
+    /// after `--max-messages` records in all. After any interruption the same command goes on where it stopped.
     Backfill(BackfillArgs),
     /// Process single records again; moves no cursor
     Redrive(RedriveArgs),

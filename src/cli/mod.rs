@@ -13,6 +13,7 @@ mod lag;
 mod offsets;
 mod output;
 mod parts;
+mod progress;
 mod redrive;
 mod run;
 mod signals;
@@ -108,7 +109,10 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
         Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
-        Command::Backfill(arguments) => backfill::backfill(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Backfill(arguments) => {
+            let limited = cli.settings.gives("MAX_MESSAGES");
+            backfill::backfill(live::settings(cli.settings.pairs())?, make, arguments, limited, out).await
+        }
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
@@ -141,6 +145,6 @@ fn log_to_stderr(cli: &Cli) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::AboveTheBar)
         .try_init();
 }

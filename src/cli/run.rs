@@ -62,7 +62,8 @@ pub(super) async fn run<P: Processor + 'static>(
     }
 }
 
-async fn once<P: Processor>(
+/// One invocation, as Lambda would make it, within `TIME_LIMIT`.
+pub(super) async fn once<P: Processor>(
     parts: &LiveParts<P>,
     request: &Request,
     interrupt: watch::Receiver<Interrupt>,

@@ -155,7 +155,11 @@ impl Lane {
         let stop = loop {
             match self.ledger.step(run.must_stop(self.expected()), run.now_ms()) {
                 Step::Poll(records) => self.poll(run, records).await,
-                Step::Process(count) => self.process(run, count).await,
+                Step::Process(count) => {
+                    self.process(run, count).await;
+                    // A handler that never waits would keep an interrupt from being seen.
+                    tokio::task::yield_now().await;
+                }
                 Step::Flush => self.flush(run, &Ending::Interim).await,
                 Step::Stop(stop) => break stop,
             }
@@ -301,7 +305,7 @@ impl Lane {
                 ErrorType::Truncated,
                 format!(
                     "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
-                     recreated topic). What was processed is stored; ON_TRUNCATION decides in the next run",
+                     recreated topic). What was processed is stored; the next run looks again",
                     self.partition,
                     self.ledger.to()
                 ),

@@ -40,8 +40,8 @@ pub(super) fn summarize<D: Seams>(
     failed: Option<Error>,
 ) -> Invoked {
     let mut books = Books {
+        backfill: run.backfill.is_some(),
         counts: run
-            .config
             .topics
             .iter()
             .map(|topic| (topic.clone(), TopicCounts::default()))
@@ -57,6 +57,8 @@ pub(super) fn summarize<D: Seams>(
         mut report,
         errors,
         counts,
+        behind,
+        ..
     } = books;
     report.last_offsets.with_topic = run.config.topics.len() > 1;
     if !facts.is_empty() {
@@ -64,6 +66,8 @@ pub(super) fn summarize<D: Seams>(
         report.stop_reason = Some(stop_reason(&report, lanes));
     }
     report.duration_ms = run.now_ms();
+    report.backfill = run.backfill.map(|request| request.name.to_string());
+    report.done = run.backfill.map(|_| !facts.is_empty() && behind == 0);
     if let Some(error) = worst(errors) {
         report.status = Status::Failed;
         report.error = Some(error);
@@ -73,7 +77,8 @@ pub(super) fn summarize<D: Seams>(
         .map(|(topic, counts)| {
             metrics_line(
                 &run.config.group_id,
-                topic,
+                // A backfill's lag is not the group's.
+                &run.consumer(topic).scope(),
                 counts,
                 report.duration_ms,
                 run.clock.wall_ms(),
@@ -89,6 +94,9 @@ pub(super) fn summarize<D: Seams>(
 #[derive(Default)]
 struct Books {
     report: RunReport,
+    backfill: bool,
+    /// How many partitions do not stand at their end.
+    behind: usize,
     errors: Vec<Error>,
     counts: Counts,
 }
@@ -106,6 +114,7 @@ impl Books {
         };
         let end = facts.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
+        self.behind += usize::from(lag != Some(0));
         let counts = self.counts.entry(facts.partition.topic.clone()).or_default();
         if let Some(lag) = lag {
             for sum in [&mut self.report.lag, &mut counts.lag] {
@@ -140,13 +149,15 @@ impl Books {
                 let Some(failures) = cursor.failures() else { return };
                 self.blocked(place, partition, failures);
             }
-            Decision::Truncated(what) => self.errors.push(Error::new(
-                ErrorType::Truncated,
-                format!(
-                    "{partition}: {what}. Its cursor was left alone. Decide with ON_TRUNCATION=earliest or latest, or \
-                     correct the item's offset"
-                ),
-            )),
+            Decision::Truncated(what) => {
+                let advice = if self.backfill {
+                    "Start a backfill of another name for what is there now"
+                } else {
+                    "Decide with ON_TRUNCATION=earliest or latest, or correct the item's offset"
+                };
+                let message = format!("{partition}: {what}. Its cursor was left alone. {advice}");
+                self.errors.push(Error::new(ErrorType::Truncated, message));
+            }
             Decision::RetentionLoss(range) => self.errors.push(Error::new(
                 ErrorType::RetentionLoss,
                 format!(

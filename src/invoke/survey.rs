@@ -7,11 +7,11 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::{Run, Seams, WRITES_AT_ONCE};
-use crate::claim::{self, Cursor, Verdict};
+use crate::claim::{self, Bounds, Cursor, CursorWrite, Verdict};
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
 use crate::plan::{self, Facts};
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::TopicPartition;
 use crate::source::{LookUp, Looked, Source, Unavailable};
 use crate::store::{self, InvalidCursor, Store};
 
@@ -26,19 +26,17 @@ pub enum Pins {
 
 /// The facts of every partition of all topics, in ascending order.
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
-    let topics = &run.config.topics;
-    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(topics, run.ask_until()));
-    // A table that cannot be read never means "start from the beginning".
-    let cursors = cursors?;
-    let mut facts = facts(cursors, ends?);
-    ask_again(run, &mut facts).await?;
+    let mut facts = cursors_and_ends(run).await?;
     let highest = plan::highest_cursors(&facts);
     let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
     let pinned = run.config.start_position != StartPosition::Earliest;
     let starts: Vec<usize> = (0..facts.len())
         .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
         .collect();
-    let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
+    let (earliest, found) = futures::join!(
+        earliest(run, &facts, plan::needs_earliest),
+        start_positions(run, &facts, &starts)
+    );
     for (i, looked) in earliest? {
         facts[i].earliest = Some(looked);
     }
@@ -51,12 +49,25 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     Ok(facts)
 }
 
+/// Every partition that the topics or the table have, with its cursor and its end.
+pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
+    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(run.topics, run.ask_until()));
+    // A table that cannot be read never means "start from the beginning".
+    let cursors = cursors?;
+    let mut facts = facts(cursors, ends?);
+    ask_again(run, &mut facts).await?;
+    Ok(facts)
+}
+
 /// Table and brokers are asked side by side, so another run may have read on
 /// in between: a cursor past the end is believed only against an end that was
 /// asked for after the cursor was read.
 async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
     let past_the_end = |fact: &Facts| match (&fact.cursor, &fact.end) {
-        (Some(Ok(cursor)), Some(Ok(end))) => cursor.next > *end,
+        (Some(Ok(cursor)), Some(Ok(end))) => {
+            let ends_behind = |bounds: &Arc<Bounds>| bounds.to > *end;
+            cursor.next > *end || cursor.backfill.as_ref().is_some_and(ends_behind)
+        }
         _ => false,
     };
     let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
@@ -79,7 +90,7 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
         let items = run.in_time(run.stop.at, run.store.load(&consumer)).await?;
         Ok::<_, Error>((topic, items))
     };
-    let loaded = futures::future::try_join_all(run.config.topics.iter().cloned().map(load)).await?;
+    let loaded = futures::future::try_join_all(run.topics.iter().cloned().map(load)).await?;
     let mut cursors = Cursors::new();
     for (topic, items) in loaded {
         for item in items {
@@ -114,8 +125,24 @@ fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts
     facts
 }
 
-async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(usize, Looked)>, Error> {
-    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| plan::needs_earliest(&facts[i])).collect();
+/// Asks for the earliest offset of those that need it.
+pub(super) async fn ask_earliest<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &mut [Facts],
+    needed: impl Fn(&Facts) -> bool,
+) -> Result<(), Error> {
+    for (i, looked) in earliest(run, facts, needed).await? {
+        facts[i].earliest = Some(looked);
+    }
+    Ok(())
+}
+
+async fn earliest<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    needed: impl Fn(&Facts) -> bool,
+) -> Result<Vec<(usize, Looked)>, Error> {
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| needed(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }
@@ -159,61 +186,72 @@ fn at_most(found: Looked, end: Option<Looked>) -> Looked {
     }
 }
 
-/// Stores the start of each partition that has no cursor, the highest first:
-/// once it is there, no partition below counts as one that appeared later.
+/// Stores the start of each partition that has no cursor.
 async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) -> Result<(), Error> {
     let mut wanted = Vec::with_capacity(starts.len());
     for &i in starts {
         match &facts[i].start {
-            Some(Ok(start)) => wanted.push((i, *start)),
+            Some(Ok(start)) => wanted.push((i, claim::pin(*start, run.started_wall_ms))),
             Some(Err(unavailable)) => return Err(unpinnable(&facts[i].partition, &unavailable.0)),
             None => return Err(unpinnable(&facts[i].partition, "it was not looked up")),
         }
     }
-    for topic in &run.config.topics {
-        let mut of_topic: Vec<_> = wanted
-            .iter()
-            .filter(|(i, _)| facts[*i].partition.topic == *topic)
-            .copied()
-            .collect();
-        of_topic.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
-        let Some((highest, rest)) = of_topic.split_first() else {
-            continue;
-        };
-        let first = pin_one(run, &facts[highest.0].partition, highest.1).await?;
-        facts[highest.0].cursor = Some(Ok(first));
-        let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, start)| {
-            let partition = facts[*i].partition.clone();
-            async move { (*i, pin_one(run, &partition, *start).await) }
-        }))
-        .buffer_unordered(WRITES_AT_ONCE)
-        .collect()
-        .await;
-        for (i, cursor) in written {
-            facts[i].cursor = Some(Ok(cursor?));
-        }
+    for topic in run.topics {
+        let (of_topic, others) = wanted
+            .into_iter()
+            .partition(|(i, _)| facts[*i].partition.topic == *topic);
+        wanted = others;
+        pin_highest_first(run, facts, of_topic, |_| Ok(())).await?;
     }
     Ok(())
 }
 
-/// Stores one start position; where another run was faster, its word counts.
-async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: NextOffset) -> Result<Cursor, Error> {
+/// Makes these first writes of one topic's partitions, the highest first: once
+/// it is there, no partition below counts as one that appeared later. The rest
+/// follows if `check` accepts what is there then.
+pub(super) async fn pin_highest_first<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &mut [Facts],
+    mut writes: Vec<(usize, CursorWrite)>,
+    check: impl Fn(&Cursor) -> Result<(), Error>,
+) -> Result<(), Error> {
+    writes.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
+    let Some(((highest, write), rest)) = writes.split_first() else {
+        return Ok(());
+    };
+    let first = pin_one(run, &facts[*highest].partition, write).await?;
+    check(&first)?;
+    facts[*highest].cursor = Some(Ok(first));
+    let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, write)| {
+        let partition = facts[*i].partition.clone();
+        async move { (*i, pin_one(run, &partition, write).await) }
+    }))
+    .buffer_unordered(WRITES_AT_ONCE)
+    .collect()
+    .await;
+    for (i, cursor) in written {
+        let cursor = cursor?;
+        check(&cursor)?;
+        facts[i].cursor = Some(Ok(cursor));
+    }
+    Ok(())
+}
+
+/// Stores one start; where another run was faster, its word counts.
+async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, write: &CursorWrite) -> Result<Cursor, Error> {
     let consumer = run.consumer(&partition.topic);
-    let write = claim::pin(start, run.started_wall_ms);
     let is_there = |item: Option<&Cursor>| match item {
         Some(_) => Verdict::Applied,
         None => Verdict::NotApplied,
     };
-    let written = store::write_and_judge(run.store, &consumer, partition.partition, &write, is_there);
+    let written = store::write_and_judge(run.store, &consumer, partition.partition, write, is_there);
     run.in_time(run.stop.at, written).await?;
     // Ours, or that of a run or an operator who was faster.
     let item = run.store.load_one(&consumer, partition.partition);
     run.in_time(run.stop.at, item).await?.ok_or_else(|| {
         Error::new(
             ErrorType::InvalidCursor,
-            format!(
-                "the item of {partition} was deleted as soon as its start position was stored. The next run pins it"
-            ),
+            format!("the item of {partition} was deleted as soon as its start was stored. The next run stores it"),
         )
     })
 }

@@ -53,6 +53,33 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
         (&["run", "--output", "xml"], "json"),
         (&["table"], "create"),
         (&[], "Usage"),
+        (&["backfill"], "--name"),
+        (&["backfill", "--name", "b"], "--from"),
+        (&["backfill", "--name", "a b", "--from", "earliest"], "letters, digits"),
+        (&["backfill", "--name", "b", "--from", "yesterday"], "RFC 3339"),
+        (
+            &["backfill", "--name", "b", "--from", "0:9", "--to", "0:3"],
+            "9 and 3; exchange",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "0:9", "--partition", "1"],
+            "partition 0 is named in `from`",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--partition", "-1"],
+            "--partition",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--max-messages", "0"],
+            "MAX_MESSAGES",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--topic", "a,b"],
+            "Choose one with --topic",
+        ),
+        (&["backfill", "--name", "b", "list"], "takes no --name"),
+        (&["backfill", "list", "--all"], "--all"),
+        (&["backfill", "show"], "show"),
     ] {
         let assert = kafka_consumer().args(arguments).assert().code(2);
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();

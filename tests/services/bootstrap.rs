@@ -1,5 +1,6 @@
 //! The Lambda function's program on real services, behind Lambda's Runtime API.
 
+mod backfill;
 mod log;
 mod orders;
 

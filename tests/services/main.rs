@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
+mod backfill;
 mod bootstrap;
 mod commands;
 mod dead_letter;

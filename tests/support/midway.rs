@@ -31,10 +31,15 @@ pub(crate) struct Midway {
 impl World {
     /// Starts a run, with further arguments; it waits as soon as its log fills the pipe.
     pub(crate) fn unread(&self, arguments: &[&str]) -> Midway {
+        self.unread_command(&[&["run", "--output", "json"], arguments].concat())
+    }
+
+    /// The same of any command.
+    pub(crate) fn unread_command(&self, arguments: &[&str]) -> Midway {
         Midway {
             #[expect(clippy::disallowed_methods, reason = "measures another process")]
             started: Instant::now(),
-            child: Some(self.start(&[&["run", "--output", "json"], arguments].concat())),
+            child: Some(self.start(arguments)),
             heard: vec![],
         }
     }
