@@ -3,32 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Elsewhere, Lane, Outcome, Work};
+use super::lane::{Elsewhere, Lane, Outcome};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::Failures;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
 use crate::ledger::Stop;
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, Facts, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
     TopicCounts, Unanswered, metrics_line,
 };
-
-/// The work that a decision asks for, if it asks for any.
-pub(super) fn work(decision: &Decision) -> Option<Work> {
-    match decision {
-        Decision::Read { from, to, why, seen } => Some(Work {
-            from: *from,
-            to: *to,
-            why: *why,
-            seen: seen.clone(),
-        }),
-        _ => None,
-    }
-}
 
 /// The report of a run, its log line and its metrics.
 pub(super) fn summarize<D: Seams>(
@@ -129,7 +116,7 @@ impl Books {
     fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
         let partition = &facts.partition;
         match decision {
-            Decision::Read { .. } | Decision::Idle => {}
+            Decision::Read(_) | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
             Decision::Held(until) => self.report.held.push(Held {
                 place: place.clone(),
@@ -335,16 +322,16 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {
-        Decision::Read {
+        Decision::Read(Reading {
             why: plan::Why::Lost(range),
             ..
-        }
+        })
         | Decision::RetentionLoss(range) => (
             "lost to retention",
             Some(format!("offsets {} to {}", range.first, range.last)),
         ),
-        Decision::Read { why, from, to, .. } if share > 0 || from == to => (why.as_str(), None),
-        Decision::Read { why, .. } => ("no share of the limit", Some(why.as_str().to_owned())),
+        Decision::Read(Reading { why, from, to, .. }) if share > 0 || from == to => (why.as_str(), None),
+        Decision::Read(Reading { why, .. }) => ("no share of the limit", Some(why.as_str().to_owned())),
         Decision::Idle => ("up to date", None),
         Decision::Paused => ("paused", None),
         Decision::Held(until) => ("claimed", Some(format!("until {}", at(*until)))),
