@@ -63,7 +63,7 @@ pub(super) struct Outcome {
     /// Nobody knows whether the last write was made.
     pub(super) in_doubt: bool,
     pub(super) blocked: Option<Failures>,
-    pub(super) unavailable: Option<String>,
+    pub(super) unread: Option<Unread>,
     pub(super) error: Option<Error>,
     pub(super) stop: Option<Stop>,
 }
@@ -183,6 +183,17 @@ impl Lane {
         self.outcome.error = Some(error);
         self.ledger.fail();
     }
+}
+
+/// Why a partition could not be read on. It is no record's fault.
+#[derive(Debug, Clone)]
+pub(super) enum Unread {
+    /// No broker answered for it: what was tried and came back.
+    NoAnswer(String),
+    /// Its log does not have this offset any more: it was cut while it was read.
+    Gone(NextOffset),
+    /// Its records came out of order.
+    OutOfOrder,
 }
 
 /// The partition is in other hands: another run's, or an operator's.

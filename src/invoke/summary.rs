@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Elsewhere, Lane, Outcome};
+use super::lane::{Elsewhere, Lane, Outcome, Unread};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::Failures;
 use crate::clock::Clock;
@@ -142,7 +142,7 @@ impl Books {
                     range.first, range.last
                 ),
             )),
-            Decision::Unavailable(error) => self.unavailable(place, partition, error),
+            Decision::Unavailable(error) => self.unread(place, partition, &Unread::NoAnswer(error.clone())),
             Decision::Invalid(error) => {
                 self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
             }
@@ -164,16 +164,35 @@ impl Books {
         });
     }
 
-    fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
-        self.errors.push(Error::new(
-            ErrorType::BrokerUnreachable,
-            format!(
-                "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"
+    fn unread(&mut self, place: &Place, partition: &TopicPartition, why: &Unread) {
+        let (error, message) = match why {
+            Unread::NoAnswer(error) => (
+                error.clone(),
+                format!(
+                    "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks \
+                     again"
+                ),
             ),
-        ));
+            Unread::Gone(offset) => (
+                format!("the log no longer has offset {offset}"),
+                format!(
+                    "the log of {partition} no longer has offset {offset}: retention or a truncation overtook this \
+                     run. What was processed before is stored; the next run decides by ON_RETENTION_LOSS or \
+                     ON_TRUNCATION"
+                ),
+            ),
+            Unread::OutOfOrder => (
+                "its records came out of order".to_owned(),
+                format!(
+                    "the records of {partition} came out of order. What was processed before is stored; the next run \
+                     reads on from there"
+                ),
+            ),
+        };
+        self.errors.push(Error::new(ErrorType::BrokerUnreachable, message));
         self.report.unavailable.push(Unanswered {
             place: place.clone(),
-            error: error.to_owned(),
+            error,
         });
     }
 
@@ -218,8 +237,8 @@ impl Books {
             self.blocked(place, partition, failures);
         }
         self.errors.extend(outcome.error.clone());
-        if let Some(error) = &outcome.unavailable {
-            self.unavailable(place, partition, error);
+        if let Some(why) = &outcome.unread {
+            self.unread(place, partition, why);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is fetched of a partition, and what it means that nothing more comes.
 
-use super::Lane;
+use super::{Lane, Unread};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
 use crate::record::Record;
@@ -22,14 +22,8 @@ impl Lane {
         match polled {
             Polled::Records(records) => self.take(run, records),
             Polled::End => self.check_end(run).await,
-            Polled::OutOfRange => {
-                let next = self.ledger.settled_at();
-                self.unavailable(format!(
-                    "there is no record at offset {next} any more; the next run decides by ON_RETENTION_LOSS and \
-                     ON_TRUNCATION"
-                ));
-            }
-            Polled::Unavailable(unavailable) => self.unavailable(unavailable.0),
+            Polled::OutOfRange => self.unread(Unread::Gone(self.ledger.settled_at())),
+            Polled::Unavailable(unavailable) => self.unread(Unread::NoAnswer(unavailable.0)),
             Polled::Unreadable(what) => self.unreadable(run, what),
             Polled::Failed(error) => self.fail(error),
         }
@@ -41,7 +35,7 @@ impl Lane {
             .first()
             .is_some_and(|first| first.offset < self.ledger.settled_at().get())
         {
-            return self.unavailable("its records came out of order".into());
+            return self.unread(Unread::OutOfOrder);
         }
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
@@ -53,8 +47,8 @@ impl Lane {
         }
     }
 
-    fn unavailable(&mut self, why: String) {
-        self.outcome.unavailable = Some(why);
+    fn unread(&mut self, why: Unread) {
+        self.outcome.unread = Some(why);
         self.ledger.fail();
     }
 
@@ -90,7 +84,7 @@ impl Lane {
                     self.ledger.to()
                 ),
             )),
-            Ok(Some(Err(unavailable))) => self.unavailable(unavailable.0),
+            Ok(Some(Err(unavailable))) => self.unread(Unread::NoAnswer(unavailable.0)),
             Ok(None) => self.ledger.fail(),
             Err(error) => self.fail(error),
         }
