@@ -200,6 +200,7 @@ fn a_grant_lets_a_partition_go_on_that_had_used_its_share() {
 fn what_is_left_of_a_share_is_given_back_once() {
     let mut ledger = ledger(10, 7);
     ledger.polled(&records(0..2));
+    assert_eq!(ledger.share(), 5);
     assert_eq!((ledger.give_back(), ledger.give_back()), (5, 0));
 }
 
@@ -231,6 +232,16 @@ fn records_from_the_end_on_are_left_to_a_later_run() {
     ledger.settled(2, &record(4));
     assert_eq!(ledger.settled_at(), next(5));
     assert_eq!(ledger.give_back(), 8);
+}
+
+/// P1: without a hole.
+#[test]
+fn records_that_come_while_others_are_in_hand_are_no_reason_to_pass_those() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..2));
+    ledger.polled(&records(2..4));
+    assert_eq!(ledger.settled_at(), next(0));
+    assert_eq!(ledger.step(false, 0), Step::Process(4));
 }
 
 #[test]

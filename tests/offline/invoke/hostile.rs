@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kafka_consumer_lambda::claim::Cursor;
+use kafka_consumer_lambda::claim::{Cursor, RunId};
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -197,6 +197,29 @@ async fn a_cursor_edited_while_its_lane_waits_for_a_share_costs_a_few_writes_and
         (&report["held"][0]["partition"], &report["last_offsets"]),
         (&json!(0), &json!({"1": 1}))
     );
+}
+
+/// P3: a run that lost its claim stores nothing more on that partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_claim_was_taken_over_says_by_which_run_and_leaves_the_item_to_it() {
+    let mut world = World::new(1, 1, 3).await;
+    let theirs = Cursor {
+        run: Some(RunId::new("the-other-run")),
+        claim_until_ms: Some(i64::MAX),
+        ..cursor_at(1)
+    };
+    let item = theirs.clone();
+    // The item is there once this run has claimed it.
+    world.table.before_write = Some(Box::new(move |table, partition| {
+        if table.get(&consumer(), partition).is_some() {
+            table.put(&consumer(), partition, item.clone());
+        }
+    }));
+    let (report, _) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    assert_eq!(report["error"]["type"], "ClaimLost", "{report}");
+    let message = report["error"]["message"].as_str().expect("an error");
+    assert!(message.contains("was taken over by run the-other-run:"), "{message}");
+    assert_eq!(world.cursor(0), theirs);
 }
 
 /// P1: what was settled is stored, also by a lane that waits for its turn.

@@ -104,3 +104,10 @@ fn work_that_is_not_finished_in_time_asks_for_more_care() {
     early.take_more_care();
     assert_eq!(early.care(), care(9, Pace::Single));
 }
+
+#[test]
+fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
+    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(12, Pace::Single), 0);
+    assert_eq!(ledger.polled(&records([12])), 0);
+    assert_eq!((ledger.settled_at(), ledger.care()), (next(10), care(12, Pace::Single)));
+}
