@@ -21,13 +21,13 @@ use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Request, RunRequest};
-use crate::plan::{self, Decision, Facts, Wish};
+use crate::plan::{self, Decision, Facts, Reading, Wish};
 use crate::processor::Processor;
 use crate::report::{PlanReport, RunReport, TopicCounts};
 use crate::source::Source;
 use crate::source::kafka::fetch::FetchSizes;
 use crate::store::{Consumer, Store};
-use lane::{Lane, Work};
+use lane::Lane;
 use lanes::Lanes;
 
 pub use survey::Pins;
@@ -304,9 +304,12 @@ impl<'a, D: Seams> Run<'a, D> {
     /// A lane for each partition with work, with its share of the budget.
     fn lanes(&self, facts: &[Facts], decisions: &[Decision], chosen: &[usize], asked: Option<MessageLimit>) -> Lanes {
         let budget = self.budget(asked);
-        let wanted: Vec<(usize, Work, Wish)> = chosen
+        let wanted: Vec<(usize, &Reading, Wish)> = chosen
             .iter()
-            .filter_map(|&i| summary::work(&decisions[i]).map(|work| (i, work, plan::wish(&facts[i], &decisions[i]))))
+            .filter_map(|&i| match &decisions[i] {
+                Decision::Read(reading) => Some((i, reading, plan::wish(&facts[i], &decisions[i]))),
+                _ => None,
+            })
             .collect();
         let shares = plan::fair_shares(&wanted.iter().map(|(_, _, wish)| *wish).collect::<Vec<_>>(), budget);
         let used: u64 = shares.iter().fold(0, |sum, share| sum.saturating_add(*share));
@@ -315,10 +318,16 @@ impl<'a, D: Seams> Run<'a, D> {
             limited: budget.is_some(),
             ..Lanes::default()
         };
-        for ((i, work, wish), share) in wanted.into_iter().zip(shares) {
+        for ((i, reading, wish), share) in wanted.into_iter().zip(shares) {
             let partition = facts[i].partition.clone();
             let consumer = self.consumer(&partition.topic);
-            let lane = Lane::new(consumer, partition, work, share, (self.now_ms(), self.started_wall_ms));
+            let lane = Lane::new(
+                consumer,
+                partition,
+                reading.clone(),
+                share,
+                (self.now_ms(), self.started_wall_ms),
+            );
             lanes.add(lane, share, wish.records);
         }
         lanes

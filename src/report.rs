@@ -94,7 +94,7 @@ pub struct RunReport {
     pub paused: Vec<Place>,
     /// Partitions held up by a record that failed.
     pub blocked: Vec<Blocked>,
-    /// Partitions that no broker answered for.
+    /// Partitions that no broker answered for, or whose log was cut while it was read.
     pub unavailable: Vec<Unanswered>,
     /// The partitions that were read or stored, or that still have records.
     pub partitions: Vec<PartitionReport>,

@@ -3,32 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Elsewhere, Lane, Outcome, Work};
+use super::lane::{Elsewhere, Lane, Outcome, Unread};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::Failures;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
 use crate::ledger::Stop;
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, Facts, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
     TopicCounts, Unanswered, metrics_line,
 };
-
-/// The work that a decision asks for, if it asks for any.
-pub(super) fn work(decision: &Decision) -> Option<Work> {
-    match decision {
-        Decision::Read { from, to, why, seen } => Some(Work {
-            from: *from,
-            to: *to,
-            why: *why,
-            seen: seen.clone(),
-        }),
-        _ => None,
-    }
-}
 
 /// The report of a run, its log line and its metrics.
 pub(super) fn summarize<D: Seams>(
@@ -138,7 +125,7 @@ impl Books {
     fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
         let partition = &facts.partition;
         match decision {
-            Decision::Read { .. } | Decision::Idle => {}
+            Decision::Read(_) | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
             Decision::Held(until) => self.report.held.push(Held {
                 place: place.clone(),
@@ -166,7 +153,7 @@ impl Books {
                     range.first, range.last
                 ),
             )),
-            Decision::Unavailable(error) => self.unavailable(place, partition, error),
+            Decision::Unavailable(error) => self.unread(place, partition, &Unread::NoAnswer(error.clone())),
             Decision::Invalid(error) => {
                 self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
             }
@@ -188,16 +175,35 @@ impl Books {
         });
     }
 
-    fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
-        self.errors.push(Error::new(
-            ErrorType::BrokerUnreachable,
-            format!(
-                "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"
+    fn unread(&mut self, place: &Place, partition: &TopicPartition, why: &Unread) {
+        let (error, message) = match why {
+            Unread::NoAnswer(error) => (
+                error.clone(),
+                format!(
+                    "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks \
+                     again"
+                ),
             ),
-        ));
+            Unread::Gone(offset) => (
+                format!("the log no longer has offset {offset}"),
+                format!(
+                    "the log of {partition} no longer has offset {offset}: retention or a truncation overtook this \
+                     run. What was processed before is stored; the next run decides by ON_RETENTION_LOSS or \
+                     ON_TRUNCATION"
+                ),
+            ),
+            Unread::OutOfOrder => (
+                "its records came out of order".to_owned(),
+                format!(
+                    "the records of {partition} came out of order. What was processed before is stored; the next run \
+                     reads on from there"
+                ),
+            ),
+        };
+        self.errors.push(Error::new(ErrorType::BrokerUnreachable, message));
         self.report.unavailable.push(Unanswered {
             place: place.clone(),
-            error: error.to_owned(),
+            error,
         });
     }
 
@@ -242,8 +248,8 @@ impl Books {
             self.blocked(place, partition, failures);
         }
         self.errors.extend(outcome.error.clone());
-        if let Some(error) = &outcome.unavailable {
-            self.unavailable(place, partition, error);
+        if let Some(why) = &outcome.unread {
+            self.unread(place, partition, why);
         }
     }
 }
@@ -346,16 +352,16 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {
-        Decision::Read {
+        Decision::Read(Reading {
             why: plan::Why::Lost(range),
             ..
-        }
+        })
         | Decision::RetentionLoss(range) => (
             "lost to retention",
             Some(format!("offsets {} to {}", range.first, range.last)),
         ),
-        Decision::Read { why, from, to, .. } if share > 0 || from == to => (why.as_str(), None),
-        Decision::Read { why, .. } => ("no share of the limit", Some(why.as_str().to_owned())),
+        Decision::Read(Reading { why, from, to, .. }) if share > 0 || from == to => (why.as_str(), None),
+        Decision::Read(Reading { why, .. }) => ("no share of the limit", Some(why.as_str().to_owned())),
         Decision::Idle => ("up to date", None),
         Decision::Paused => ("paused", None),
         Decision::Held(until) => ("claimed", Some(format!("until {}", at(*until)))),

@@ -6,7 +6,7 @@ use kafka_consumer_lambda::backfill::{bounds, check, decide, difference, to_star
 use kafka_consumer_lambda::claim::{Bounds, Cursor, Seen};
 use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::event::{BackfillRequest, Bound};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Why};
+use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::{Looked, Unavailable};
 use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
@@ -60,12 +60,12 @@ fn decided(at: i64, log: (i64, i64)) -> Decision {
 }
 
 fn read(from: i64, why: Why, at: i64) -> Decision {
-    Decision::Read {
+    Decision::Read(Reading {
         from: next(from),
         to: next(20),
         why,
         seen: Seen::Item(cursor(at)),
-    }
+    })
 }
 
 #[test]

@@ -106,6 +106,15 @@ fn taken_over(item: &Cursor, to: i64) -> Cursor {
     written(item.clone(), &claim(&Seen::Item(item.clone()), &ours))
 }
 
+/// In numbers: Lambda's 15 minutes, and one more for clocks that differ.
+#[test]
+fn a_claim_is_believed_for_sixteen_minutes_and_no_longer() {
+    let standing = |until_ms| left(Some(until_ms)).standing(NOW_MS);
+    let until_ms = NOW_MS + 960_000;
+    assert_eq!(standing(until_ms), Standing::Held { until_ms });
+    assert_eq!(standing(until_ms + 1), Standing::Free);
+}
+
 #[test]
 fn a_partition_is_held_from_now_until_its_claim_ends_if_that_can_be_believed() {
     let rows = [
