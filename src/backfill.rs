@@ -207,7 +207,7 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
         _ => return plan::decide(facts, false, policy),
     };
     match plan::decide(&within(facts.clone()), false, policy) {
-        Decision::Read { .. } | Decision::RetentionLoss(_) if end < bounds.to => Decision::Truncated(format!(
+        Decision::Read(_) | Decision::RetentionLoss(_) if end < bounds.to => Decision::Truncated(format!(
             "the log ends at {end}, and the backfill at {}: the topic was recreated or truncated after the backfill \
              was started",
             bounds.to
