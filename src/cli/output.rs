@@ -66,11 +66,11 @@ pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = u
     table
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-fn time(unix_ms: Option<i64>) -> String {
+pub(super) fn time(unix_ms: Option<i64>) -> String {
     or_dash(unix_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()))
 }
 
