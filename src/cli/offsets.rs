@@ -1,6 +1,8 @@
 //! `offsets`.
 
+mod group;
 mod moves;
+mod pause;
 mod reset;
 mod row;
 mod target;
@@ -27,6 +29,22 @@ pub(super) enum OffsetsCommand {
     Reset(reset::ResetArgs),
     /// Move cursors back to where the last reset found them; again: redo it
     Undo(undo::UndoArgs),
+    /// Make runs leave partitions alone; at once, without --execute
+    ///
+    /// A run that is at work on a partition finishes; the next one leaves it
+    /// alone. `resume` takes it back.
+    Pause(Partitions),
+    /// Make runs read paused partitions again; at once, without --execute
+    Resume(Partitions),
+    /// Take over the committed offsets of a consumer group of Kafka's
+    ///
+    /// Partitions without a commit are left alone. Needs Describe on the group.
+    Import(group::ImportArgs),
+    /// Commit the cursors to a consumer group of Kafka's, for tools that show its lag
+    ///
+    /// The group must have no active members. Needs Describe and Read on the
+    /// group, and Read on the topic.
+    Export(group::ExportArgs),
 }
 
 /// The partitions that a command is about.
@@ -61,6 +79,10 @@ pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -
         OffsetsCommand::List => Err(Error::new(ErrorType::InvalidConfiguration, "not there")),
         OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.tell(out),
         OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.tell(out),
+        OffsetsCommand::Resume(partitions) => pause::resume(parts, &partitions).await?.tell(out),
+        OffsetsCommand::Import(arguments) => group::import(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Export(arguments) => group::export(parts, &arguments).await?.tell(out),
     }
 }
 

@@ -119,7 +119,11 @@ async fn plan_all(
 }
 
 /// The chosen partitions as they stand, and rows for those that cannot be moved.
-async fn positions(parts: &CliParts, selection: &Partitions, pins: Pins) -> Result<(Vec<Position>, Vec<Row>), Error> {
+pub(super) async fn positions(
+    parts: &CliParts,
+    selection: &Partitions,
+    pins: Pins,
+) -> Result<(Vec<Position>, Vec<Row>), Error> {
     let (facts, decisions) = invoke::look(parts, deadline(parts), pins).await?;
     selection.check(facts.iter().map(|fact| &fact.partition))?;
     let chosen = facts.into_iter().zip(decisions);

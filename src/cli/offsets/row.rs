@@ -21,6 +21,14 @@ pub(super) enum Outcome {
     Moved,
     /// It stands there already.
     Unchanged,
+    /// Runs leave it alone from now on.
+    Paused,
+    /// Runs left it alone before.
+    WasPaused,
+    /// Runs read it again.
+    Resumed,
+    /// Runs did not leave it alone.
+    WasNotPaused,
     /// No move is remembered.
     NothingToUndo,
     /// The group has no committed offset for it.
@@ -52,6 +60,10 @@ impl Outcome {
             Self::Gone => Some(ErrorType::Truncated),
             _ => None,
         }
+    }
+
+    fn is_a_change(self) -> bool {
+        matches!(self, Self::Moved | Self::Paused | Self::Resumed)
     }
 
     /// Whether its new position is one that it gets, or has.
@@ -138,13 +150,14 @@ impl Moves {
     }
 
     fn last_line(&self) -> String {
-        let count = |wanted| self.partitions.iter().filter(|row| row.outcome == wanted).count();
-        let (moved, would) = (count(Outcome::Moved), count(Outcome::WouldMove));
-        match (self.executed, moved, would) {
-            (false, _, 0) => "there is nothing to change".into(),
-            (false, ..) => "nothing was changed; repeat with --execute".into(),
-            (true, 0, _) => "nothing was changed".into(),
-            (true, ..) => format!("moved: {moved} of {}", self.partitions.len()),
+        let outcomes = || self.partitions.iter().map(|row| row.outcome);
+        if self.executed {
+            let changed = outcomes().filter(|it| it.is_a_change()).count();
+            format!("changed: {changed} of {}", self.partitions.len())
+        } else if outcomes().any(|it| it == Outcome::WouldMove) {
+            "nothing was changed; repeat with --execute".into()
+        } else {
+            "there is nothing to change".into()
         }
     }
 
@@ -170,11 +183,11 @@ impl Moves {
             .map(|(row, _)| format!("{}-{}: {}", row.place.topic, row.place.partition, row.note))
             .collect();
         let more = if failed.len() > NAMED { "; and more" } else { "" };
-        let moved = if self.executed { "were not" } else { "would not be" };
+        let changed = if self.executed { "were not" } else { "would not be" };
         Some(Error::new(
             worst,
             format!(
-                "{} of {} partitions {moved} moved. {}{more}",
+                "{} of {} partitions {changed} changed. {}{more}",
                 failed.len(),
                 self.partitions.len(),
                 named.join("; "),
