@@ -15,7 +15,7 @@ use crate::support::world::{Ran, World, ranges};
 
 /// A topic whose old records are compacted at once: each tenth record has a key of its own, and
 /// all others share one. The last record is in a new segment, which is not compacted.
-async fn compacted() -> World {
+pub(crate) async fn compacted() -> World {
     let settings = [
         ("cleanup.policy", "compact"),
         ("min.cleanable.dirty.ratio", "0.01"),
