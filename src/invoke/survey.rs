@@ -33,11 +33,10 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     let mut facts = facts(cursors, ends?);
     ask_again(run, &mut facts).await?;
     let highest = plan::highest_cursors(&facts);
-    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
     let pinned = run.config.start_position != StartPosition::Earliest;
-    let starts: Vec<usize> = (0..facts.len())
-        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
-        .collect();
+    let (later, starts): (Vec<usize>, Vec<usize>) = (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none())
+        .partition(|&i| plan::appeared_later(&facts[i].partition, &highest));
     let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
     for (i, looked) in earliest? {
         facts[i].earliest = Some(looked);
@@ -45,8 +44,9 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     for (i, looked) in starts.iter().zip(found?) {
         facts[*i].start = Some(looked);
     }
-    if pins == Pins::Store && !starts.is_empty() {
+    if pins == Pins::Store {
         pin(run, &mut facts, &starts).await?;
+        pin_later(run, &mut facts, &later).await?;
     }
     Ok(facts)
 }
@@ -191,6 +191,26 @@ async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) 
         .await;
         for (i, cursor) in written {
             facts[i].cursor = Some(Ok(cursor?));
+        }
+    }
+    Ok(())
+}
+
+/// Stores the earliest offset of each partition that appeared later, the lowest
+/// first: a cursor above it would make it count as one that was there before.
+/// Those above one that cannot be asked wait for it.
+async fn pin_later<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], later: &[usize]) -> Result<(), Error> {
+    let mut waiting: Option<TopicPartition> = None;
+    for &i in later {
+        let partition = facts[i].partition.clone();
+        let below = waiting.as_ref().filter(|below| below.topic == partition.topic);
+        match (below, &facts[i].earliest) {
+            (Some(below), _) => {
+                let why = format!("it is new, and so is {below}, whose start must be stored first and cannot be asked");
+                facts[i].end = Some(Err(Unavailable(why)));
+            }
+            (None, Some(Ok(start))) => facts[i].cursor = Some(Ok(pin_one(run, &partition, *start).await?)),
+            (None, _) => waiting = Some(partition),
         }
     }
     Ok(())
