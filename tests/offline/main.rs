@@ -17,6 +17,8 @@ mod invoke;
 mod ledger;
 mod plan;
 mod semantics;
+#[cfg(feature = "embedded")]
+mod source;
 mod store;
 
 // Only what needs no server.

@@ -235,5 +235,9 @@ async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_s
     up(&world);
     let (report, _) = world.run(&latest, well(), 30).await;
     let read = json!({"1": 2, "2": 2, "3": 2, "4": 2, "5": 2});
-    assert_eq!((&report["status"], &report["last_offsets"]), (&json!("success"), &read), "{report}");
+    assert_eq!(
+        (&report["status"], &report["last_offsets"]),
+        (&json!("success"), &read),
+        "{report}"
+    );
 }
