@@ -152,9 +152,11 @@ async fn a_dry_run_makes_one_query_and_writes_nothing_also_where_starts_are_pinn
     world
         .set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint)
         .set("START_POSITION", "latest");
+    group::commit(&world, &world.group, &[(2, 0)]);
     let before = world.table.items().await;
     for command in [
         &["reset", "--to-offset", "3"][..],
+        &["import", "--from-group", &world.group],
         &["reset", "--to-datetime", "2026-01-01T00:00:00Z"],
         &["undo"],
         &["export", "--to-group", "somebody"],

@@ -1,12 +1,13 @@
 //! `offsets import` and `export`: from and to the groups of other clients.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
-use std::time::Duration;
 
-use crate::support::kafka::{self, kafka_tool, unique};
+use crate::support::kafka::{kafka_tool, unique};
 use crate::support::world::World;
 
 fn client(world: &World, group: &str) -> BaseConsumer {
@@ -16,7 +17,7 @@ fn client(world: &World, group: &str) -> BaseConsumer {
 }
 
 /// Commits as a client of Kafka's own would that reads so many records of partition 0.
-fn commit(world: &World, group: &str, offsets: &[(i32, i64)]) {
+pub(super) fn commit(world: &World, group: &str, offsets: &[(i32, i64)]) {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
         let offset = Offset::Offset(*offset);
@@ -189,13 +190,16 @@ async fn export_to_the_name_of_the_own_group_is_allowed() {
     assert_eq!(world.run().success()["status"], "success");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn export_to_a_group_with_members_fails_and_says_to_stop_them() {
+async fn export_to_a_group_with_members_fails(protocol: &str) {
     let world = World::new("members", 1).await;
     world.produce(0, 3);
     world.put_offset(0, 1).await;
     let group = unique("alive");
-    let member = client(&world, &group);
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &world.bootstrap)
+        .set("group.id", &group);
+    let member: BaseConsumer = config.set("group.protocol", protocol).create().expect("a consumer");
     member.subscribe(&[&world.topic]).expect("a topic");
     while member.assignment().expect("it is known").count() == 0 {
         let _ = member.poll(Duration::from_millis(100));
@@ -206,6 +210,17 @@ async fn export_to_a_group_with_members_fails_and_says_to_stop_them() {
         said.contains(&group) && said.contains("active members") && said.contains("stop them"),
         "{said}"
     );
-    drop(member);
-    kafka::watermarks(&world.bootstrap, &world.topic, 0);
+    // To import from it is another matter: it is only read.
+    let ran = tokio::task::block_in_place(|| world.offsets(&["import", "--from-group", &group]));
+    ran.refused("InvalidConfiguration", 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn export_to_a_group_with_members_fails_and_says_to_stop_them() {
+    export_to_a_group_with_members_fails("classic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn export_to_a_group_with_members_of_the_new_protocol_fails_and_says_to_stop_them() {
+    export_to_a_group_with_members_fails("consumer").await;
 }

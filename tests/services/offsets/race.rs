@@ -1,6 +1,7 @@
 //! A reset and runs on the same partitions.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::Notify;
@@ -8,7 +9,7 @@ use tokio::sync::Notify;
 use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, WAITING};
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::number;
-use crate::support::world::World;
+use crate::support::world::{Ran, World};
 
 #[tokio::test]
 async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when() {
@@ -45,20 +46,20 @@ async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
     world.put_offset(0, 1).await;
     world.put_offset(1, 4).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
-    let release = Arc::new(Notify::new());
-    proxy.next([Act::ForwardAndHold(release.clone())]);
+    let releases = [(); 2].map(|()| Arc::new(Notify::new()));
+    // The table is read; the writes of both partitions wait.
+    proxy.next([Act::Forward]);
+    proxy.next(releases.clone().map(Act::HoldAndForward));
     let mut command = world.command(&["offsets", "--output", "json", "reset", "--to-earliest", "--execute"]);
     command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let reset = tokio::task::spawn_blocking(move || command.output().expect("the command starts"));
     while proxy.left() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // It has read the table, perhaps; now it has certainly.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     tokio::task::block_in_place(|| world.run()).success();
-    release.notify_one();
-    let ran = crate::support::world::Ran::new(reset.await.expect("it ends"), started);
+    releases.each_ref().map(|release| release.notify_one());
+    let ran = Ran::new(reset.await.expect("it ends"), started);
     ran.refused("Held", 1);
     assert_eq!(ran.column("outcome"), ["changed", "moved"]);
     assert!(ran.last_error().contains("changed meanwhile: look again"), "{ran:?}");
