@@ -86,6 +86,25 @@ async fn a_commit_that_is_refused_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_is_just_moving_is_asked_again() {
+    let (kafka, group) = group().await;
+    let moving = [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    ];
+    for request in [RDKafkaApiKey::OffsetFetch, RDKafkaApiKey::OffsetCommit] {
+        kafka.cluster().expect("it runs").request_errors(request, &moving);
+    }
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![None]));
+    group
+        .commit(vec![(partition(), NextOffset::ZERO)])
+        .await
+        .expect("it is taken");
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![Some(NextOffset::ZERO)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_gone_are_an_answer_within_seconds() {
     let (kafka, group) = group().await;
     drop(kafka);

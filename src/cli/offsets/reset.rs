@@ -42,11 +42,11 @@ struct TargetArgs {
     #[arg(long, value_name = "TIME", value_parser = target::datetime)]
     to_datetime: Option<i64>,
 
-    /// So many offsets on, or back with a minus
+    /// This many offsets on; back with a minus: `-100`
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
 
-    /// To the first record of the last so much time: `2h`, `1d 12h`, `PT2H`
+    /// To the first record of this long ago until now: `2h`, `1d 12h`, `PT2H`
     #[arg(long, value_name = "DURATION", value_parser = target::duration)]
     by_duration: Option<i64>,
 }

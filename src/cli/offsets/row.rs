@@ -136,15 +136,23 @@ impl Moves {
     }
 
     fn table(&self) -> String {
-        let mut rows = table(&["partition", "current", "new", "lag", "note"], 1..=3);
+        // A pause moves nothing.
+        let moves = self.partitions.iter().any(|row| row.new_offset.is_some());
+        let mut rows = if moves {
+            table(&["partition", "current", "new", "lag", "note"], 1..=3)
+        } else {
+            table(&["partition", "current", "note"], 1..=1)
+        };
         for row in &self.partitions {
-            rows.add_row([
+            let mut cells = vec![
                 format!("{}-{}", row.place.topic, row.place.partition),
                 or_dash(row.current_offset),
-                or_dash(row.new_offset),
-                or_dash(row.lag),
-                row.note.clone(),
-            ]);
+            ];
+            if moves {
+                cells.extend([or_dash(row.new_offset), or_dash(row.lag)]);
+            }
+            cells.push(row.note.clone());
+            rows.add_row(cells);
         }
         rows.to_string()
     }

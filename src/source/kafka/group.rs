@@ -16,6 +16,20 @@ use crate::record::{NextOffset, TopicPartition};
 /// How often a question to the group looks whether the group is refused.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// The pause before a coordinator that is just moving is asked again: a first
+/// group, or one whose broker went down, has one after some 100 milliseconds.
+const MOVING_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the group's coordinator is just moving, or reads what it has to know.
+fn is_moving(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+    )
+}
+
 /// A consumer group of Kafka's.
 pub struct KafkaGroup {
     source: KafkaSource,
@@ -91,9 +105,18 @@ impl KafkaGroup {
     async fn ask<T: Send + 'static>(
         &self,
         what: &str,
-        call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
+        call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Clone + Send + 'static,
     ) -> Result<T, Error> {
-        let answer = self.source.blocking(call);
+        let answer = async {
+            loop {
+                match self.source.blocking(call.clone()).await {
+                    Err(error) if error.rdkafka_error_code().is_some_and(is_moving) => {
+                        tokio::time::sleep(MOVING_PAUSE).await;
+                    }
+                    answer => return answer,
+                }
+            }
+        };
         let watch = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
