@@ -15,6 +15,8 @@ mod event;
 #[cfg(feature = "embedded")]
 mod invoke;
 mod ledger;
+#[cfg(all(feature = "cli", feature = "embedded"))]
+mod offsets;
 mod plan;
 mod semantics;
 #[cfg(feature = "embedded")]

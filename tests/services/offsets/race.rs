@@ -79,3 +79,33 @@ async fn a_write_without_an_answer_is_found_out_and_not_made_twice() {
     let item = world.item(0).await;
     assert_eq!((number(&item, "offset"), number(&item, "previous_offset")), (1, 4));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_refused_costs_its_partition_and_the_others_are_moved() {
+    let mut world = World::new("refused", 3).await;
+    for partition in 0..3 {
+        world.produce(partition, 5);
+        world.put_offset(partition, 4).await;
+    }
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let refusal = Act::error(
+        400,
+        "AccessDeniedException",
+        "not authorized to perform: dynamodb:UpdateItem",
+    );
+    proxy.next([Act::Forward, refusal]);
+    let ran = tokio::task::block_in_place(|| world.offsets(&["reset", "--to-earliest", "--execute"]));
+    ran.refused("TableUnreachable", 1);
+    let mut outcomes = ran.column("outcome");
+    outcomes.sort_by_key(ToString::to_string);
+    assert_eq!(outcomes, ["failed", "moved", "moved"]);
+    assert!(
+        ran.last_error().contains("1 of 3 partitions were not changed"),
+        "{ran:?}"
+    );
+    for (row, partition) in ran.rows().iter().zip(0..) {
+        let stored = if row["outcome"] == "moved" { -1 } else { 4 };
+        assert_eq!(world.offset(partition).await, Some(stored), "{row}");
+    }
+}
