@@ -226,12 +226,9 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
         None => Outcome::WouldMove,
     };
     let notes = [
-        position.held_until_ms.map(|until| {
-            format!(
-                "claimed by a run until {}: `offsets pause` it, wait for the end of the run, and look again",
-                at(until)
-            )
-        }),
+        position
+            .held_until_ms
+            .map(|until| format!("claimed by a run until {}", at(until))),
         note,
         item.is_none()
             .then(|| "no cursor yet: a run would start at the current offset".to_owned()),

@@ -191,11 +191,16 @@ impl Moves {
             .map(|(row, _)| format!("{}-{}: {}", row.place.topic, row.place.partition, row.note))
             .collect();
         let more = if failed.len() > NAMED { "; and more" } else { "" };
+        let advice = if failed.iter().any(|(row, _)| row.outcome == Outcome::Held) {
+            ". `offsets pause` what is claimed, wait for the end of the run, and look again"
+        } else {
+            ""
+        };
         let changed = if self.executed { "were not" } else { "would not be" };
         Some(Error::new(
             worst,
             format!(
-                "{} of {} partitions {changed} changed. {}{more}",
+                "{} of {} partitions {changed} changed. {}{more}{advice}",
                 failed.len(),
                 self.partitions.len(),
                 named.join("; "),
