@@ -58,7 +58,9 @@ async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::task::block_in_place(|| world.run()).success();
-    releases.iter().for_each(|release| release.notify_one());
+    for release in &releases {
+        release.notify_one();
+    }
     let ran = Ran::new(reset.await.expect("it ends"), started);
     ran.refused("Held", 1);
     assert_eq!(ran.column("outcome"), ["changed", "moved"]);
