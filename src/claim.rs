@@ -43,7 +43,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
-pub use operator::{move_to, pause, resume};
+pub use operator::{judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use verdict::{Verdict, judge_claim, judge_flush};
 pub use write::{Attribute, Clause, CursorWrite, Set};
 

@@ -33,7 +33,7 @@ use lanes::Lanes;
 pub use survey::Pins;
 
 /// How many cursors are written at once.
-const WRITES_AT_ONCE: usize = 16;
+pub(crate) const WRITES_AT_ONCE: usize = 16;
 
 /// How many dead letters one run may write: an outage of what the handler
 /// needs must not drain a topic into the target before anybody has looked.

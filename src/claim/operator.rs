@@ -1,6 +1,7 @@
-//! What an operator changes, as conditional writes like those of a run.
+//! What an operator changes, as conditional writes like those of a run, and
+//! what a refused or unanswered one means.
 
-use super::{Attribute, Clause, CursorWrite, Seen, Set};
+use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
 use crate::record::NextOffset;
 
 /// Moves a cursor that no live run has claimed to `next`, and remembers where
@@ -66,5 +67,58 @@ pub fn resume() -> CursorWrite {
         conditions: vec![Clause::ItemExists],
         sets: vec![],
         removes: vec![Attribute::Paused],
+    }
+}
+
+/// What a refused or unanswered [`move_to`] means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | at `next`, with what was seen as its previous offset, and nothing left of runs | applied |
+/// | exactly as it was seen | not applied |
+/// | anything else | edited: a run or another operator was faster |
+#[must_use]
+pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
+    let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
+    match (now, seen) {
+        (Some(item), _) if item.next == next && item.previous == Some(seen.stored()) && afresh(item) => {
+            Verdict::Applied
+        }
+        (None, Seen::Nothing { .. }) => Verdict::NotApplied,
+        (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
+            Verdict::NotApplied
+        }
+        (item, _) => Verdict::Edited {
+            until_ms: item.and_then(|item| item.claim_until_ms),
+        },
+    }
+}
+
+/// What a refused or unanswered [`pause`] means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | paused | applied |
+/// | none, as it was seen | not applied |
+/// | one, as it was seen | not applied |
+/// | one has come or gone | edited |
+#[must_use]
+pub fn judge_pause(seen: &Seen, now: Option<&Cursor>) -> Verdict {
+    match (now, seen) {
+        (Some(item), _) if item.paused => Verdict::Applied,
+        (None, Seen::Nothing { .. }) | (Some(_), Seen::Item(_)) => Verdict::NotApplied,
+        (item, _) => Verdict::Edited {
+            until_ms: item.and_then(|item| item.claim_until_ms),
+        },
+    }
+}
+
+/// What a refused or unanswered [`resume`] means: an item that is not paused,
+/// or is gone, holds up no run.
+#[must_use]
+pub fn judge_resume(now: Option<&Cursor>) -> Verdict {
+    match now {
+        Some(item) if item.paused => Verdict::NotApplied,
+        _ => Verdict::Applied,
     }
 }

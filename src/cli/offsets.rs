@@ -1,18 +1,92 @@
 //! `offsets`.
 
+mod group;
+mod moves;
+mod pause;
+mod reset;
+mod row;
+mod target;
+mod undo;
+
 use super::Exit;
-use super::output::Out;
+use super::output::{self, Out};
+use super::parts::parts;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
+use crate::record::TopicPartition;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OffsetsCommand {
     /// Show the stored cursors
     List,
+    /// Move cursors; shows what would change, and changes it with --execute
+    ///
+    /// Targets outside of the log are clamped, and it is said. What is shown is
+    /// what is changed: a cursor that a run moves in between, or has claimed,
+    /// is left alone. A cursor that stands at its target already is not
+    /// written, unless failed attempts are remembered there: a reset to the
+    /// very offset forgets them, and a blocked record is tried afresh.
+    Reset(reset::ResetArgs),
+    /// Move cursors back to where the last reset found them; again: redo it
+    Undo(undo::UndoArgs),
+    /// Make runs leave partitions alone; at once, without --execute
+    ///
+    /// A run that is at work on a partition finishes; the next one leaves it
+    /// alone. `resume` takes it back.
+    Pause(Partitions),
+    /// Make runs read paused partitions again; at once, without --execute
+    Resume(Partitions),
+    /// Take over the committed offsets of a consumer group of Kafka's
+    ///
+    /// Partitions without a commit are left alone. Needs Describe on the group.
+    Import(group::ImportArgs),
+    /// Commit the cursors to a consumer group of Kafka's, for tools that show its lag
+    ///
+    /// The group must have no active members. Needs Describe and Read on the
+    /// group, and Read on the topic.
+    Export(group::ExportArgs),
+}
+
+/// The partitions that a command is about.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Partitions {
+    /// Only this partition; may be repeated
+    #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
+    numbers: Vec<i32>,
+}
+
+impl Partitions {
+    fn includes(&self, partition: &TopicPartition) -> bool {
+        self.numbers.is_empty() || self.numbers.contains(&partition.partition)
+    }
+
+    /// A partition that neither a topic nor the table has is a mistake.
+    fn check<'a>(&self, known: impl Iterator<Item = &'a TopicPartition>) -> Result<(), Error> {
+        let known: Vec<i32> = known.map(|partition| partition.partition).collect();
+        match self.numbers.iter().find(|number| !known.contains(number)) {
+            None => Ok(()),
+            Some(unknown) => Err(Error::new(
+                ErrorType::InvalidConfiguration,
+                format!("partition {unknown} is asked for, and no topic has it. Correct --partition"),
+            )),
+        }
+    }
 }
 
 pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -> Result<Exit, Error> {
-    super::parts::parts(config.clone()).await?;
-    let _ = (config, command, out);
-    Err(Error::new(ErrorType::InvalidConfiguration, "not there"))
+    let parts = parts(config).await?;
+    match command {
+        OffsetsCommand::List => Err(Error::new(ErrorType::InvalidConfiguration, "not there")),
+        OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.tell(out),
+        OffsetsCommand::Resume(partitions) => pause::resume(parts, &partitions).await?.tell(out),
+        OffsetsCommand::Import(arguments) => group::import(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Export(arguments) => group::export(parts, &arguments).await?.tell(out),
+    }
+}
+
+/// A time as people read it.
+fn at(unix_ms: i64) -> String {
+    output::time(Some(unix_ms))
 }

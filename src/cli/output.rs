@@ -66,7 +66,7 @@ pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = u
     table
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 

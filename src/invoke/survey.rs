@@ -28,11 +28,10 @@ pub enum Pins {
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
     let mut facts = cursors_and_ends(run).await?;
     let highest = plan::highest_cursors(&facts);
-    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
     let pinned = run.config.start_position != StartPosition::Earliest;
-    let starts: Vec<usize> = (0..facts.len())
-        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
-        .collect();
+    let (later, starts): (Vec<usize>, Vec<usize>) = (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none())
+        .partition(|&i| plan::appeared_later(&facts[i].partition, &highest));
     let (earliest, found) = futures::join!(
         earliest(run, &facts, plan::needs_earliest),
         start_positions(run, &facts, &starts)
@@ -43,8 +42,9 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     for (i, looked) in starts.iter().zip(found?) {
         facts[*i].start = Some(looked);
     }
-    if pins == Pins::Store && !starts.is_empty() {
+    if pins == Pins::Store {
         pin(run, &mut facts, &starts).await?;
+        pin_later(run, &mut facts, &later).await?;
     }
     Ok(facts)
 }
@@ -233,6 +233,29 @@ pub(super) async fn pin_highest_first<D: Seams>(
         let cursor = cursor?;
         check(&cursor)?;
         facts[i].cursor = Some(Ok(cursor));
+    }
+    Ok(())
+}
+
+/// Stores the earliest offset of each partition that appeared later, the lowest
+/// first: a cursor above it would make it count as one that was there before.
+/// Those above one that cannot be asked wait for it.
+async fn pin_later<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], later: &[usize]) -> Result<(), Error> {
+    let mut waiting: Option<TopicPartition> = None;
+    for &i in later {
+        let partition = facts[i].partition.clone();
+        let below = waiting.as_ref().filter(|below| below.topic == partition.topic);
+        match (below, &facts[i].earliest) {
+            (Some(below), _) => {
+                let why = format!("it is new, and so is {below}, whose start must be stored first and cannot be asked");
+                facts[i].end = Some(Err(Unavailable(why)));
+            }
+            (None, Some(Ok(start))) => {
+                let write = claim::pin(*start, run.started_wall_ms);
+                facts[i].cursor = Some(Ok(pin_one(run, &partition, &write).await?));
+            }
+            (None, _) => waiting = Some(partition),
+        }
     }
     Ok(())
 }

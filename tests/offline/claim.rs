@@ -1,6 +1,7 @@
 //! Claims: who holds a partition, what a takeover remembers, and what a refused write means.
 
 mod exploration;
+mod operator;
 mod verdict;
 
 use futures::FutureExt;

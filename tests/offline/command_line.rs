@@ -88,6 +88,43 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
 }
 
 #[test]
+fn wrong_usage_of_offsets_ends_with_exit_code_2_and_says_what_is_right() {
+    for (arguments, said) in [
+        (&[][..], "reset"),
+        (&["reset"], "--to-earliest"),
+        (&["reset", "--execute"], "--to-earliest"),
+        (&["reset", "--to-latest", "--to-earliest"], "cannot be used with"),
+        (&["reset", "--to-offset", "1", "--shift-by", "1"], "cannot be used with"),
+        (&["reset", "--to-offset"], "a value is required"),
+        (&["reset", "--to-offset", "-1"], "-1"),
+        (&["reset", "--to-offset", "9223372036854775808"], "9223372036854775808"),
+        (&["reset", "--shift-by", "far"], "far"),
+        (&["reset", "--to-datetime", "yesterday"], "2026-11-01T06:00:00Z"),
+        (&["reset", "--to-datetime", "1950-01-01T00:00:00Z"], "--to-earliest"),
+        (&["reset", "--by-duration", "-2h"], "unexpected argument"),
+        (&["reset", "--by-duration=-PT2H"], "PT2H"),
+        (&["reset", "--by-duration", "2"], "PT2H"),
+        (&["reset", "--to-latest", "--partition", "-1"], "--partition"),
+        (&["reset", "--to-latest", "--partition", "one"], "--partition"),
+        (&["reset", "--to-latest", "7"], "unexpected argument"),
+        (&["undo", "--to-latest"], "unexpected argument"),
+        (&["undo", "--partition"], "a value is required"),
+        (&["pause", "--execute"], "unexpected argument"),
+        (&["resume", "--partition", "-1"], "--partition"),
+        (&["import"], "--from-group"),
+        (&["import", "--from-group", ""], "--from-group"),
+        (&["import", "--to-group", "g"], "--to-group"),
+        (&["export", "--execute"], "--to-group"),
+        (&["export", "--to-group"], "a value is required"),
+    ] {
+        let assert = kafka_consumer().arg("offsets").args(arguments).assert().code(2);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(assert.get_output().stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_stdout_and_end_well() {
     for arguments in [&["--help"][..], &["run", "--help"], &["plan", "-h"], &["--version"]] {
         let assert = kafka_consumer().args(arguments).assert().success();

@@ -9,6 +9,7 @@ mod dead_letter;
 mod doubt;
 mod failure;
 mod limits;
+mod offsets;
 mod operator;
 mod overlap;
 mod redrive;

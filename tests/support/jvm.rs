@@ -117,6 +117,32 @@ pub(super) fn sqs() -> Result<Jvm, String> {
     })
 }
 
+/// What one of Kafka's own command-line tools answers; `None` where there is no Java to run it.
+///
+/// # Panics
+/// If it fails.
+pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> Option<String> {
+    if missing().is_some() {
+        return None;
+    }
+    let jars = jars("kafka", KAFKA_POM).unwrap_or_else(|message| panic!("{message}"));
+    let output = Command::new("java")
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp"])
+        .arg(jars.join("*"))
+        .arg(class)
+        .args(arguments)
+        .output()
+        .expect("`java` answered before");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{class} {arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    Some(text(&output.stdout))
+}
+
 fn launch(directory: &Path, jars: &Path, script: &str) -> Result<Guarded, String> {
     let classpath = jars.join("*");
     let env = [("CLASSPATH", classpath.as_os_str())];

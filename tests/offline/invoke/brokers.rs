@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
@@ -215,4 +216,28 @@ async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
             seen.offsets()
         );
     }
+}
+
+/// P5: nothing is passed over silently: a cursor above a new partition would make it count as an
+/// old one, which starts at `latest`.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_stored() {
+    let world = world().await;
+    world.table.inner.put(&super::consumer(), 0, Cursor::default());
+    let latest = [("START_POSITION", "latest")];
+    down(&world);
+    let (report, _) = world.run(&latest, well(), 30).await;
+    assert_eq!(report["last_offsets"], json!({"0": 2}), "{report}");
+    let unavailable = report["unavailable"].as_array().expect("a list");
+    let unavailable: Vec<_> = unavailable.iter().map(|it| it["partition"].clone()).collect();
+    assert_eq!(unavailable, [1, 2, 3, 4, 5], "{report}");
+
+    up(&world);
+    let (report, _) = world.run(&latest, well(), 30).await;
+    let read = json!({"1": 2, "2": 2, "3": 2, "4": 2, "5": 2});
+    assert_eq!(
+        (&report["status"], &report["last_offsets"]),
+        (&json!("success"), &read),
+        "{report}"
+    );
 }
