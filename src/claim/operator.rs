@@ -14,10 +14,12 @@ use crate::record::NextOffset;
 /// refused.
 ///
 /// A partition without an item gets one; it stood where a run would have
-/// started.
+/// started. A move to where the cursor stands already only clears the item: what
+/// can be undone is the move before it.
 #[must_use]
 pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
-    let mut sets = vec![Set::Next(next), Set::Previous(seen.stored())];
+    let mut sets = vec![Set::Next(next)];
+    sets.extend(previous(seen, next).map(Set::Previous));
     match seen {
         Seen::Nothing { .. } => {
             sets.push(Set::Identity);
@@ -38,6 +40,14 @@ pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
                 Attribute::Failures,
             ],
         },
+    }
+}
+
+/// What is remembered as the place before a move.
+fn previous(seen: &Seen, next: NextOffset) -> Option<NextOffset> {
+    match seen {
+        Seen::Item(cursor) if cursor.next == next => cursor.previous,
+        seen => Some(seen.stored()),
     }
 }
 
@@ -74,14 +84,14 @@ pub fn resume() -> CursorWrite {
 ///
 /// | item | verdict |
 /// |---|---|
-/// | at `next`, with what was seen as its previous offset, and nothing left of runs | applied |
+/// | at `next`, with the previous offset of this move, and nothing left of runs | applied |
 /// | exactly as it was seen | not applied |
 /// | anything else | edited: a run or another operator was faster |
 #[must_use]
 pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
     let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
     match (now, seen) {
-        (Some(item), _) if item.next == next && item.previous == Some(seen.stored()) && afresh(item) => {
+        (Some(item), _) if item.next == next && item.previous == previous(seen, next) && afresh(item) => {
             Verdict::Applied
         }
         (None, Seen::Nothing { .. }) => Verdict::NotApplied,

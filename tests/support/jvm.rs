@@ -117,13 +117,13 @@ pub(super) fn sqs() -> Result<Jvm, String> {
     })
 }
 
-/// What one of Kafka's own command-line tools answers; `None` where there is no Java to run it.
+/// What one of Kafka's own command-line tools answers.
 ///
 /// # Panics
-/// If it fails.
-pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> Option<String> {
-    if missing().is_some() {
-        return None;
+/// If it fails, or cannot run here.
+pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> String {
+    if let Some(missing) = missing() {
+        panic!("Kafka's own tools come from Maven Central and need Java {OLDEST_JAVA}+ and Maven: {missing}");
     }
     let jars = jars("kafka", KAFKA_POM).unwrap_or_else(|message| panic!("{message}"));
     let output = Command::new("java")
@@ -140,7 +140,7 @@ pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> Option<String> {
         text(&output.stdout),
         text(&output.stderr)
     );
-    Some(text(&output.stdout))
+    text(&output.stdout)
 }
 
 fn launch(directory: &Path, jars: &Path, script: &str) -> Result<Guarded, String> {

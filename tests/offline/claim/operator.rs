@@ -46,10 +46,14 @@ fn all_seen() -> Vec<Seen> {
 }
 
 /// What a move to `target` makes of what was seen, and only that.
-fn is_moved(item: Option<&Cursor>, target: i64) -> bool {
+fn is_moved(seen: &Seen, item: Option<&Cursor>, target: i64) -> bool {
+    let previous = match seen {
+        Seen::Item(cursor) if cursor.next == next(target) => cursor.previous,
+        _ => Some(next(SEEN_AT)),
+    };
     item.is_some_and(|item| {
         let afresh = item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
-        item.next == next(target) && item.previous == Some(next(SEEN_AT)) && afresh
+        item.next == next(target) && item.previous == previous && afresh
     })
 }
 
@@ -64,7 +68,7 @@ fn a_move_is_judged_by_what_the_store_did_with_it() {
             let (written, after) = write(item.clone(), &move_to(&seen, next(target)));
             let context = format!("{seen:?} to {target}: {item:?}");
             let verdict = judge(item.as_ref());
-            if is_moved(item.as_ref(), target) {
+            if is_moved(&seen, item.as_ref(), target) {
                 assert_eq!(verdict, Verdict::Applied, "{context}");
             } else if written == Written::Applied {
                 assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
