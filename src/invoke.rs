@@ -2,6 +2,7 @@
 //! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
 
 mod drain;
+mod glance;
 mod lane;
 mod lanes;
 mod summary;
@@ -29,6 +30,7 @@ use crate::store::{Consumer, Store};
 use lane::{Lane, Work};
 use lanes::Lanes;
 
+pub use glance::{Glance, glance};
 pub use survey::Pins;
 
 /// How many cursors are written at once.
@@ -115,6 +117,9 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     match request {
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
+            if let Some(unknown) = request.unknown_partition(&facts) {
+                return Err(unknown);
+            }
             let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
             Ok(Invoked {
                 answer,

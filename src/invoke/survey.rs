@@ -32,13 +32,11 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     let cursors = cursors?;
     let mut facts = facts(cursors, ends?);
     ask_again(run, &mut facts).await?;
-    let highest = plan::highest_cursors(&facts);
-    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
-    let pinned = run.config.start_position != StartPosition::Earliest;
-    let starts: Vec<usize> = (0..facts.len())
-        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
-        .collect();
-    let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
+    let starts = starts(run, &facts);
+    let (earliest, found) = futures::join!(
+        earliest(run, &facts, plan::needs_earliest),
+        start_positions(run, &facts, &starts)
+    );
     for (i, looked) in earliest? {
         facts[i].earliest = Some(looked);
     }
@@ -51,14 +49,20 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     Ok(facts)
 }
 
+/// The partitions that begin at a `START_POSITION` which must be looked up.
+pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Vec<usize> {
+    let highest = plan::highest_cursors(facts);
+    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
+    let pinned = run.config.start_position != StartPosition::Earliest;
+    (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
+        .collect()
+}
+
 /// Table and brokers are asked side by side, so another run may have read on
 /// in between: a cursor past the end is believed only against an end that was
 /// asked for after the cursor was read.
-async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
-    let past_the_end = |fact: &Facts| match (&fact.cursor, &fact.end) {
-        (Some(Ok(cursor)), Some(Ok(end))) => cursor.next > *end,
-        _ => false,
-    };
+pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
     let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
     if doubtful.is_empty() {
         return Ok(());
@@ -71,9 +75,16 @@ async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<()
     Ok(())
 }
 
-type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+pub(super) fn past_the_end(fact: &Facts) -> bool {
+    match (&fact.cursor, &fact.end) {
+        (Some(Ok(cursor)), Some(Ok(end))) => cursor.next > *end,
+        _ => false,
+    }
+}
 
-async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
+pub(super) type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+
+pub(super) async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
     let load = |topic: Arc<str>| async move {
         let consumer = run.consumer(&topic);
         let items = run.in_time(run.stop.at, run.store.load(&consumer)).await?;
@@ -90,7 +101,7 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
 }
 
 /// Every partition that the topics have, and every one that only the table has.
-fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
+pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
     let fact = |partition, end, cursor| Facts {
         partition,
         end,
@@ -114,8 +125,13 @@ fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts
     facts
 }
 
-async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(usize, Looked)>, Error> {
-    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| plan::needs_earliest(&facts[i])).collect();
+/// The first offsets of the partitions that are `needed`.
+pub(super) async fn earliest<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    needed: impl Fn(&Facts) -> bool,
+) -> Result<Vec<(usize, Looked)>, Error> {
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| needed(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }
@@ -128,7 +144,11 @@ async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(us
 }
 
 /// Where `START_POSITION` lies in the partitions `starts`.
-async fn start_positions<D: Seams>(run: &Run<'_, D>, facts: &[Facts], starts: &[usize]) -> Result<Vec<Looked>, Error> {
+pub(super) async fn start_positions<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    starts: &[usize],
+) -> Result<Vec<Looked>, Error> {
     let StartPosition::At { unix_ms } = run.config.start_position else {
         // `latest` is the end, which is known.
         return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
