@@ -60,11 +60,16 @@ fn manual() -> Exit {
 /// Before it is built, a command has only the arguments of its own: the
 /// settings stand on the program's page.
 fn subcommands(command: &clap::Command, pages: &mut Vec<u8>) {
+    let program = command.get_bin_name().unwrap_or(command.get_name());
     for subcommand in command.get_subcommands() {
-        let name = format!("{} {}", command.get_name(), subcommand.get_name());
-        let title = name.replace(' ', "-");
-        let named = subcommand.clone().name(name).disable_help_subcommand(true);
-        let _ = Man::new(named.clone()).title(title).render(pages);
+        let page = format!("{}-{}", command.get_name(), subcommand.get_name());
+        let typed = format!("{program} {}", subcommand.get_name());
+        let named = subcommand
+            .clone()
+            .name(page)
+            .bin_name(typed)
+            .disable_help_subcommand(true);
+        let _ = Man::new(named.clone()).render(pages);
         subcommands(&named, pages);
     }
 }

@@ -174,7 +174,11 @@ impl From<Glance> for Look {
 
 /// A row for each partition.
 fn rows(facts: &[Facts], decisions: &[Decision]) -> Vec<Row> {
-    facts.iter().zip(decisions).map(|(facts, decision)| row(facts, decision)).collect()
+    facts
+        .iter()
+        .zip(decisions)
+        .map(|(facts, decision)| row(facts, decision))
+        .collect()
 }
 
 fn row(facts: &Facts, decision: &Decision) -> Row {
@@ -245,9 +249,13 @@ impl Look {
         for error in &self.errors {
             output::complain(&error.to_string());
         }
-        if self.errors.is_empty() { Exit::Done } else { Exit::Failed }
+        if self.errors.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Failed
+        }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,6 +6,7 @@ mod screen;
 
 use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use comfy_table::Table;
 use serde::Serialize;
@@ -112,6 +113,21 @@ pub(super) fn local_time(unix_ms: i64) -> String {
         .to_string()
 }
 
+/// Its largest unit alone, for what is a guess, or not worth a wide column.
+pub(super) fn coarse(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = (time + Duration::from_millis(500)).as_secs().max(1);
+    let (unit, name) = match seconds {
+        0..=119 => (1, "s"),
+        120..7_200 => (MINUTE, "min"),
+        7_200..172_800 => (HOUR, "h"),
+        _ => (DAY, "days"),
+    };
+    format!("{} {name}", (seconds + unit / 2) / unit)
+}
+
 /// Lines on partitions, those that say the same as one: of many partitions
 /// with one cause, the cause is worth one line.
 pub(super) fn grouped(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
@@ -127,7 +143,11 @@ pub(super) fn grouped(said: impl IntoIterator<Item = (String, String)>) -> Vec<S
     let line = |(words, places): (String, Vec<String>)| {
         let named = places[..places.len().min(NAMED)].join(", ");
         let more = places.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         format!("{named}{more}: {words}")
     };
     groups.into_iter().map(line).collect()

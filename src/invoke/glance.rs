@@ -234,7 +234,10 @@ mod tests {
     #[test]
     fn an_item_of_a_partition_that_is_gone_is_shown_beside_those_that_are_there() {
         let (facts, errors) = merge(one_cursor(), one_end());
-        let seen: Vec<_> = facts.iter().map(|fact| (fact.partition.partition, fact.end.is_some())).collect();
+        let seen: Vec<_> = facts
+            .iter()
+            .map(|fact| (fact.partition.partition, fact.end.is_some()))
+            .collect();
         assert_eq!((seen, errors), (vec![(1, true), (7, false)], vec![]));
     }
 

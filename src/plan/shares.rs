@@ -117,12 +117,18 @@ mod tests {
             let mut runs = 0;
             while left.iter().any(|wish| wish.records > 0) {
                 let shares = fair_shares(&left, budget);
-                left.iter_mut().zip(shares).for_each(|(wish, share)| wish.records -= share);
+                left.iter_mut()
+                    .zip(shares)
+                    .for_each(|(wish, share)| wish.records -= share);
                 runs += 1;
             }
             // More than a number holds is shown as the most that it holds.
             let expected = if records == [u64::MAX, u64::MAX] { 1 } else { runs };
-            assert_eq!(runs_to_catch_up(&wishes(records), budget), expected, "{records:?} by {budget:?}");
+            assert_eq!(
+                runs_to_catch_up(&wishes(records), budget),
+                expected,
+                "{records:?} by {budget:?}"
+            );
         }
     }
 

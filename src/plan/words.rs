@@ -52,7 +52,10 @@ fn tried(failures: &Failures) -> String {
     let times = if attempts == 1 { "time" } else { "times" };
     let next = failures.next_try_at_ms.map_or_else(String::new, at);
     let error = failures.error.as_deref().unwrap_or(NO_REASON);
-    format!("offset {} failed {attempts} {times}, tried again after {next}: {error}", failures.offset)
+    format!(
+        "offset {} failed {attempts} {times}, tried again after {next}: {error}",
+        failures.offset
+    )
 }
 
 fn at(unix_ms: i64) -> String {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cli::look::Look;
+use crate::cli::output::coarse;
 
 /// The change of the lag between two looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,21 +69,6 @@ fn thousands(number: i64) -> String {
         .collect();
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{}", groups.join(","))
-}
-
-/// Its largest unit alone: more would be more than two looks can tell.
-fn coarse(time: Duration) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let seconds = time.as_secs().max(1);
-    let (unit, name) = match seconds {
-        0..=119 => (1, "s"),
-        120..7_200 => (MINUTE, "min"),
-        7_200..172_800 => (HOUR, "h"),
-        _ => (DAY, "days"),
-    };
-    format!("{} {name}", (seconds + unit / 2) / unit)
 }
 
 #[cfg(test)]

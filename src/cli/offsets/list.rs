@@ -1,11 +1,13 @@
 //! `offsets list`: the cursors as they are stored.
 
+use std::time::Duration;
+
 use comfy_table::Cell;
 
 use crate::cli::Exit;
 use crate::cli::args::Selection;
 use crate::cli::look::{self, Look, Row};
-use crate::cli::output::{Out, Screen, or_dash, time};
+use crate::cli::output::{Out, Screen, coarse, or_dash};
 use crate::cli::parts::CliParts;
 use crate::error::Error;
 
@@ -21,21 +23,30 @@ pub(super) async fn list(parts: &CliParts, arguments: &ListArgs, out: Out) -> Re
     Ok(look.complain())
 }
 
+/// With fewer columns the last processed offset is left out: it is the next
+/// one less one.
+const WIDE: u16 = 80;
+
 /// The sums, a table, and what needs saying of single partitions.
 fn table(screen: Screen, look: &Look) -> String {
     let mut lines = vec![look.states()];
     if !look.partitions.is_empty() {
-        let headings = ["partition", "next", "last stored", "previous", "updated", "state"];
-        let mut cursors = screen.table(&headings, 1..=3);
+        let is_wide = screen.width.is_none_or(|width| width >= WIDE);
+        let mut cursors = if is_wide {
+            let headings = ["partition", "next", "last stored", "previous", "updated", "state"];
+            screen.table(&headings, 1..=4)
+        } else {
+            screen.table(&["partition", "next", "previous", "updated", "state"], 1..=3)
+        };
         for row in &look.partitions {
-            cursors.add_row([
-                Cell::new(row.at()),
-                Cell::new(or_dash(stored_next(row))),
-                Cell::new(or_dash(row.last_offset)),
+            let last = is_wide.then(|| Cell::new(or_dash(row.last_offset)));
+            let left = [Cell::new(row.at()), Cell::new(or_dash(stored_next(row)))];
+            let right = [
                 Cell::new(or_dash(row.previous_offset)),
-                Cell::new(seconds(row.updated_at)),
+                Cell::new(age(look.at, row.updated_at)),
                 row.state.cell(screen),
-            ]);
+            ];
+            cursors.add_row(left.into_iter().chain(last).chain(right));
         }
         lines.push(cursors.to_string());
     }
@@ -48,9 +59,13 @@ fn stored_next(row: &Row) -> Option<i64> {
     row.next_offset.filter(|_| row.last_offset.is_some())
 }
 
-/// To the second: the column is narrow, and nobody compares milliseconds by eye.
-fn seconds(unix_ms: Option<i64>) -> String {
-    time(unix_ms.map(|ms| ms - ms.rem_euclid(1000)))
+/// How long ago; the exact time is in the JSON form.
+fn age(now_ms: i64, updated_at_ms: Option<i64>) -> String {
+    let ago = |then: i64| {
+        let ms = now_ms.saturating_sub(then).max(0).unsigned_abs();
+        format!("{} ago", coarse(Duration::from_millis(ms)))
+    };
+    updated_at_ms.map_or_else(|| "-".into(), ago)
 }
 
 #[cfg(test)]

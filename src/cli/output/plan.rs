@@ -54,3 +54,124 @@ fn sums(plan: &PlanReport) -> String {
     };
     format!("a run would read up to {total} records · {runs}{left}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Place;
+
+    fn planned(partition: i32, (from, to): (i64, i64), messages: u64, why: &'static str) -> PlannedPartition {
+        PlannedPartition {
+            place: Place {
+                topic: "orders".into(),
+                partition,
+            },
+            from: Some(from),
+            to: Some(to),
+            messages,
+            lag: to.abs_diff(from),
+            why,
+            detail: None,
+        }
+    }
+
+    fn detailed(row: PlannedPartition, detail: &str) -> PlannedPartition {
+        PlannedPartition {
+            detail: Some(detail.into()),
+            ..row
+        }
+    }
+
+    fn a_plan() -> PlanReport {
+        let unavailable = PlannedPartition {
+            to: None,
+            lag: 0,
+            ..planned(6, (7, 7), 0, "unavailable")
+        };
+        PlanReport {
+            partitions: vec![
+                planned(0, (1_000, 5_000), 500, "resumed"),
+                planned(1, (5_000, 5_000), 0, "up to date"),
+                detailed(planned(2, (100, 5_000), 500, "lost to retention"), "offsets 40 to 99"),
+                planned(3, (7, 9), 0, "paused"),
+                detailed(planned(4, (7, 9), 0, "claimed"), "until 2027-01-15T08:01:00Z"),
+                detailed(
+                    planned(5, (4_017, 5_000), 0, "backing off"),
+                    "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered \
+                     503",
+                ),
+                detailed(unavailable, "it has no leader"),
+            ],
+            runs_to_catch_up: 9,
+        }
+    }
+
+    fn shown(width: u16) -> String {
+        let screen = Screen {
+            width: Some(width),
+            ..Screen::default()
+        };
+        table(screen, &a_plan())
+    }
+
+    #[test]
+    fn the_table_at_60_columns() {
+        insta::assert_snapshot!(shown(60), @r"
+        a run would read up to 1000 records · 9 runs to catch up · 4 partitions cannot be read now
+        ┌───────────┬──────┬──────┬─────────┬──────┬───────────────┐
+        │ partition ┆ from ┆   to ┆ records ┆  lag ┆ why           │
+        ╞═══════════╪══════╪══════╪═════════╪══════╪═══════════════╡
+        │ orders-0  ┆ 1000 ┆ 5000 ┆     500 ┆ 4000 ┆ resumed       │
+        │ orders-1  ┆ 5000 ┆ 5000 ┆       0 ┆    0 ┆ up to date    │
+        │ orders-2  ┆  100 ┆ 5000 ┆     500 ┆ 4900 ┆ lost to       │
+        │           ┆      ┆      ┆         ┆      ┆ retention     │
+        │ orders-3  ┆    7 ┆    9 ┆       0 ┆    2 ┆ paused        │
+        │ orders-4  ┆    7 ┆    9 ┆       0 ┆    2 ┆ claimed       │
+        │ orders-5  ┆ 4017 ┆ 5000 ┆       0 ┆  983 ┆ backing off   │
+        │ orders-6  ┆    7 ┆    - ┆       0 ┆    0 ┆ unavailable   │
+        └───────────┴──────┴──────┴─────────┴──────┴───────────────┘
+        orders-2: lost to retention: offsets 40 to 99
+        orders-4: claimed: until 2027-01-15T08:01:00Z
+        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503
+        orders-6: unavailable: it has no leader
+        ");
+    }
+
+    #[test]
+    fn the_table_at_100_columns() {
+        insta::assert_snapshot!(shown(100), @r"
+        a run would read up to 1000 records · 9 runs to catch up · 4 partitions cannot be read now
+        ┌───────────┬──────┬──────┬─────────┬──────┬───────────────────┐
+        │ partition ┆ from ┆   to ┆ records ┆  lag ┆ why               │
+        ╞═══════════╪══════╪══════╪═════════╪══════╪═══════════════════╡
+        │ orders-0  ┆ 1000 ┆ 5000 ┆     500 ┆ 4000 ┆ resumed           │
+        │ orders-1  ┆ 5000 ┆ 5000 ┆       0 ┆    0 ┆ up to date        │
+        │ orders-2  ┆  100 ┆ 5000 ┆     500 ┆ 4900 ┆ lost to retention │
+        │ orders-3  ┆    7 ┆    9 ┆       0 ┆    2 ┆ paused            │
+        │ orders-4  ┆    7 ┆    9 ┆       0 ┆    2 ┆ claimed           │
+        │ orders-5  ┆ 4017 ┆ 5000 ┆       0 ┆  983 ┆ backing off       │
+        │ orders-6  ┆    7 ┆    - ┆       0 ┆    0 ┆ unavailable       │
+        └───────────┴──────┴──────┴─────────┴──────┴───────────────────┘
+        orders-2: lost to retention: offsets 40 to 99
+        orders-4: claimed: until 2027-01-15T08:01:00Z
+        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503
+        orders-6: unavailable: it has no leader
+        ");
+    }
+
+    #[test]
+    fn a_plan_says_how_many_runs_are_left_and_what_they_will_not_read() {
+        let mut plan = a_plan();
+        plan.partitions.truncate(2);
+        plan.runs_to_catch_up = 1;
+        assert_eq!(sums(&plan), "a run would read up to 500 records · that catches up");
+        plan.runs_to_catch_up = 8;
+        assert_eq!(sums(&plan), "a run would read up to 500 records · 8 runs to catch up");
+        plan.partitions.remove(0);
+        plan.runs_to_catch_up = 0;
+        assert_eq!(
+            sums(&plan),
+            "a run would read up to 0 records · nothing to catch up with"
+        );
+    }
+}

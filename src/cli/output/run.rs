@@ -107,3 +107,117 @@ fn remarks(report: &RunReport) -> Vec<String> {
     lines.extend(silent.into_iter().map(|line| format!("unavailable: {line}")));
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorType};
+    use crate::report::{Blocked, Held, OffsetRange, PartitionReport, Unanswered};
+
+    fn place(partition: i32) -> Place {
+        Place {
+            topic: "orders".into(),
+            partition,
+        }
+    }
+
+    fn a_run() -> RunReport {
+        let read = |partition, messages: u64, lag| PartitionReport {
+            place: place(partition),
+            first_offset: Some(1_000),
+            last_offset: Some(1_499),
+            messages,
+            end_offset: Some(5_000),
+            lag: Some(lag),
+        };
+        let silent = |partition| Unanswered {
+            place: place(partition),
+            error: "it has no leader".into(),
+        };
+        RunReport {
+            messages_processed: 500,
+            duration_ms: 34,
+            stop_reason: Some(StopReason::MaxMessages),
+            lag: Some(3_510),
+            partitions: vec![read(0, 500, 3_500), read(12, 0, 10)],
+            lost: vec![OffsetRange {
+                place: place(0),
+                first_offset: 40,
+                last_offset: 99,
+                reason: "deleted by retention".into(),
+            }],
+            dead_lettered: 2,
+            held: vec![Held {
+                place: place(1),
+                until: Some(1_800_000_060_000),
+            }],
+            paused: vec![place(2)],
+            blocked: vec![Blocked {
+                place: place(12),
+                offset: 4_990,
+                error: "the payment service answered 503".into(),
+                attempts: 3,
+                next_try_at: Some(1_800_000_240_000),
+            }],
+            unavailable: vec![silent(3), silent(4)],
+            error: Some(Error::new(ErrorType::PartitionBlocked, "orders-12 is blocked")),
+            ..RunReport::default()
+        }
+    }
+
+    fn shown(width: u16) -> String {
+        let screen = Screen {
+            width: Some(width),
+            ..Screen::default()
+        };
+        table(screen, &a_run())
+    }
+
+    #[test]
+    fn the_table_at_60_columns() {
+        insta::assert_snapshot!(shown(60), @r"
+        500 records in 34 ms · limit reached · lag 3510
+        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        held: orders-1 until 2027-01-15T08:01:00Z
+        paused: orders-2
+        lost: orders-0 offsets 40 to 99: deleted by retention
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        unavailable: orders-3, orders-4: it has no leader
+        ");
+    }
+
+    #[test]
+    fn the_table_at_100_columns() {
+        insta::assert_snapshot!(shown(100), @r"
+        500 records in 34 ms · limit reached · lag 3510
+        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        held: orders-1 until 2027-01-15T08:01:00Z
+        paused: orders-2
+        lost: orders-0 offsets 40 to 99: deleted by retention
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        unavailable: orders-3, orders-4: it has no leader
+        ");
+    }
+
+    #[test]
+    fn a_tick_is_one_line_with_a_word_for_all_that_needs_a_look() {
+        insta::assert_snapshot!(tick_line("2027-01-15 09:00:00", &a_run()), @r"2027-01-15 09:00:00  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 1 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
+        let idle = RunReport {
+            duration_ms: 3,
+            stop_reason: Some(StopReason::CaughtUp),
+            lag: Some(0),
+            ..RunReport::default()
+        };
+        insta::assert_snapshot!(tick_line("2027-01-15 09:01:00", &idle), @r"2027-01-15 09:01:00  0 records in 3 ms · caught up · lag 0");
+    }
+}
