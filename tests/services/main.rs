@@ -8,6 +8,7 @@ mod dead_letter;
 mod doubt;
 mod failure;
 mod limits;
+mod look;
 mod operator;
 mod overlap;
 mod rot;
@@ -16,3 +17,4 @@ mod store;
 #[path = "../support/mod.rs"]
 mod support;
 mod support_works;
+mod terminal;
