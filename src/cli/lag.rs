@@ -90,7 +90,7 @@ fn table(screen: Screen, look: &Look, pace: Option<Pace>) -> String {
                 Cell::new(or_dash(row.next_offset)),
                 Cell::new(or_dash(row.end_offset)),
                 Cell::new(or_dash(row.lag)),
-                row.state.cell(screen),
+                row.state.cell(),
             ]);
         }
         lines.push(partitions.to_string());

@@ -33,7 +33,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::Selection;
-use super::output::{self, Screen, Tone};
+use super::output::{self, Tone};
 use super::parts::CliParts;
 use crate::claim::Cursor;
 use crate::clock::Deadline;
@@ -104,13 +104,13 @@ impl State {
         }
     }
 
-    pub(super) fn cell(self, screen: Screen) -> Cell {
+    pub(super) fn cell(self) -> Cell {
         let tone = match self {
             Self::Ok => Tone::Plain,
             Self::Paused | Self::Claimed | Self::New => Tone::Notice,
             Self::Blocked | Self::Truncated | Self::Lost | Self::Unknown => Tone::Alarm,
         };
-        screen.state(self.as_str(), tone)
+        tone.cell(self.as_str())
     }
 }
 

@@ -199,9 +199,9 @@ mod tests {
         Error::new(error_type, "down")
     }
 
-    fn one_cursor() -> Result<Cursors, Error> {
+    fn one_cursor() -> Cursors {
         let cursor = Ok(Cursor::at(NextOffset::ZERO));
-        Ok(Cursors::from([(TopicPartition::new("t", 7), cursor)]))
+        Cursors::from([(TopicPartition::new("t", 7), cursor)])
     }
 
     fn one_end() -> Ends {
@@ -226,14 +226,14 @@ mod tests {
 
     #[test]
     fn without_the_brokers_no_partition_counts_as_gone() {
-        let (facts, errors) = merge(one_cursor(), no_end());
+        let (facts, errors) = merge(Ok(one_cursor()), no_end());
         assert!(matches!(facts[0].cursor, Some(Ok(_))) && matches!(facts[0].end, Some(Err(_))));
         assert_eq!(types(&errors), [ErrorType::BrokerUnreachable]);
     }
 
     #[test]
     fn an_item_of_a_partition_that_is_gone_is_shown_beside_those_that_are_there() {
-        let (facts, errors) = merge(one_cursor(), one_end());
+        let (facts, errors) = merge(Ok(one_cursor()), one_end());
         let seen: Vec<_> = facts
             .iter()
             .map(|fact| (fact.partition.partition, fact.end.is_some()))

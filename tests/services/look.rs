@@ -100,8 +100,8 @@ async fn every_state_is_seen_and_the_two_commands_say_the_same() {
     );
     assert_eq!(blocked["next_try_at"], number(&world.item(2).await, "next_try_at"));
     let mut list = looked(&world, &LIST);
-    let last: Vec<Value> = rows(&list).iter().map(|row| row["last_offset"].clone()).collect();
-    assert_eq!(json!(last), json!([9, 3, 0, 3, 1, 99, null, 4]));
+    let stored: Vec<Value> = rows(&list).iter().map(|row| row["last_offset"].clone()).collect();
+    assert_eq!(json!(stored), json!([9, 3, 0, 3, 1, 99, null, 4]));
     list["at"] = lag["at"].clone();
     assert_eq!(list, lag, "one document");
 }

@@ -2,9 +2,11 @@
 //! what ends it.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use pty_process::blocking::Pty;
 
 use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, WAITING};
 use crate::support::process;
@@ -22,13 +24,13 @@ fn ended(child: Child) -> Ran {
     Ran::new(child.wait_with_output().expect("it ends"), Instant::now())
 }
 
-/// What a command shows on a terminal of 60 columns.
-fn on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> (String, Option<i32>) {
-    let (mut terminal, side) = pty_process::blocking::open().expect("a pseudo-terminal");
+/// A command on a terminal of 60 columns.
+fn start_on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> (Pty, Child) {
+    let (terminal, side) = pty_process::blocking::open().expect("a pseudo-terminal");
     terminal.resize(pty_process::Size::new(24, 60)).expect("it has a size");
     let command = world.command(arguments);
     let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let mut child = pty_process::blocking::Command::new(command.get_program())
+    let child = pty_process::blocking::Command::new(command.get_program())
         .args(command.get_args())
         .env_clear()
         .envs(set)
@@ -37,6 +39,12 @@ fn on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) 
         .stderr(Stdio::null())
         .spawn(side)
         .expect("it starts");
+    (terminal, child)
+}
+
+/// What a command shows on a terminal of 60 columns, and how it ends.
+fn on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> (String, Option<i32>) {
+    let (mut terminal, mut child) = start_on_a_terminal(world, arguments, variables);
     let mut shown = vec![];
     // Its end is an error of the read, on Linux.
     let _ = terminal.read_to_end(&mut shown);
@@ -70,6 +78,27 @@ async fn no_colours_where_they_are_not_wanted() {
         assert_eq!(code, Some(0));
     }
     assert!(!world.ran(&["lag"]).stdout.contains('\u{1b}'), "nor in a pipe");
+}
+
+#[tokio::test]
+async fn a_watch_on_a_terminal_draws_in_place_until_ctrl_c_is_pressed() {
+    const CLEAR: &str = "\u{1b}[2J";
+    let world = a_world("redrawn").await;
+    for (variable, clears) in [(("NO_COLOR", "1"), true), (("TERM", "dumb"), false)] {
+        let (mut terminal, mut child) = start_on_a_terminal(&world, &["lag", "--watch", "1"], &[variable]);
+        let mut shown = vec![];
+        let mut buffer = [0; 4096];
+        let looks = |shown: &[u8]| String::from_utf8_lossy(shown).matches("lag 3 ").count();
+        while looks(&shown) < 2 {
+            let count = terminal.read(&mut buffer).expect("it goes on");
+            shown.extend_from_slice(&buffer[..count]);
+        }
+        // As the key does.
+        terminal.write_all(b"\x03").expect("a terminal takes keys");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert_eq!(shown.contains(CLEAR), clears, "{variable:?} {shown:?}");
+    }
 }
 
 /// Nobody reads its stdout, from the start.

@@ -44,7 +44,7 @@ fn table(screen: Screen, look: &Look) -> String {
             let right = [
                 Cell::new(or_dash(row.previous_offset)),
                 Cell::new(age(look.at, row.updated_at)),
-                row.state.cell(screen),
+                row.state.cell(),
             ];
             cursors.add_row(left.into_iter().chain(last).chain(right));
         }

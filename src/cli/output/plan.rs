@@ -14,7 +14,7 @@ pub(super) fn table(screen: Screen, plan: &PlanReport) -> String {
             Cell::new(or_dash(row.to)),
             Cell::new(row.messages),
             Cell::new(row.lag),
-            screen.state(row.why, tone(row.why)),
+            tone(row.why).cell(row.why),
         ]);
     }
     let details = grouped(plan.partitions.iter().filter_map(|row| {

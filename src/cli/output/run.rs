@@ -1,7 +1,7 @@
 //! The report of a run, as people read it.
 
 use super::{Screen, grouped, or_dash, time};
-use crate::report::{Place, RunReport, StopReason};
+use crate::report::{OffsetRange, Place, RunReport, StopReason};
 
 /// All of it: one line of sums, a table of partitions, and what needs saying of some.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
@@ -29,7 +29,7 @@ pub(super) fn table(screen: Screen, report: &RunReport) -> String {
 /// One line for one run of many: sums, and a word for all that needs a look.
 pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
     let mut line = format!("{local_time}  {}", sums(report));
-    let offsets = |ranges: &[crate::report::OffsetRange]| ranges.iter().map(|range| range.count()).sum::<u64>();
+    let offsets = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::count).sum::<u64>();
     let counts = [
         ("skipped", offsets(&report.skipped)),
         ("lost", offsets(&report.lost)),
@@ -112,7 +112,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorType};
-    use crate::report::{Blocked, Held, OffsetRange, PartitionReport, Unanswered};
+    use crate::report::{Blocked, Held, PartitionReport, Unanswered};
 
     fn place(partition: i32) -> Place {
         Place {

@@ -64,13 +64,15 @@ impl Screen {
         }
         table
     }
+}
 
-    /// A cell for a state.
-    pub(in crate::cli) fn state(self, words: &str, tone: Tone) -> Cell {
-        match tone {
-            Tone::Plain => Cell::new(words),
-            Tone::Notice => Cell::new(words).fg(Color::Yellow),
-            Tone::Alarm => Cell::new(words).fg(Color::Red),
+impl Tone {
+    /// A cell with these words, coloured where the table is.
+    pub(in crate::cli) fn cell(self, words: &str) -> Cell {
+        match self {
+            Self::Plain => Cell::new(words),
+            Self::Notice => Cell::new(words).fg(Color::Yellow),
+            Self::Alarm => Cell::new(words).fg(Color::Red),
         }
     }
 }
