@@ -53,7 +53,7 @@ async fn watch(parts: &CliParts, selection: &Selection, every: Duration, out: Ou
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before: Option<Look> = None;
-    while !output::is_closed() {
+    while !output::is_unread() {
         ticks.tick().await;
         match look::look(parts, selection).await {
             Ok(look) => {

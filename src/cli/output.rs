@@ -5,7 +5,7 @@ mod run;
 mod screen;
 
 use std::io::{ErrorKind, Write as _};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -43,23 +43,20 @@ impl Out {
     }
 }
 
-/// What became of the results so far.
-static STDOUT: AtomicU8 = AtomicU8::new(FINE);
+/// The reader went away (`| head`): no failure of ours.
+static UNREAD: AtomicBool = AtomicBool::new(false);
 
-const FINE: u8 = 0;
-/// The reader went away (`| head`): no failure of ours, but nobody is left to write for.
-const UNREAD: u8 = 1;
-/// A full disk, for example: the result did not get out.
-const LOST: u8 = 2;
+/// A full disk, for example: a result did not get out.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Whether nobody reads the results any more, so that further ones are in vain.
-pub(super) fn is_closed() -> bool {
-    STDOUT.load(Ordering::Relaxed) != FINE
+pub(super) fn is_unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
 }
 
 /// Whether a result did not get out.
 pub(super) fn is_lost() -> bool {
-    STDOUT.load(Ordering::Relaxed) == LOST
+    LOST.load(Ordering::Relaxed)
 }
 
 /// A line on stdout.
@@ -72,9 +69,9 @@ pub(super) fn write_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => STDOUT.store(UNREAD, Ordering::Relaxed),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => UNREAD.store(true, Ordering::Relaxed),
         Err(error) => {
-            STDOUT.store(LOST, Ordering::Relaxed);
+            LOST.store(true, Ordering::Relaxed);
             complain(&format!("Failed: stdout cannot be written: {error}"));
         }
     }

@@ -88,7 +88,7 @@ async fn again_and_again(
             Ok(invoked) => tick(&invoked, started_ms, out),
             Err(error) => output::complain(&error.to_string()),
         }
-        if output::is_closed() {
+        if output::is_unread() {
             tracing::warn!("nobody reads the results any more: no further run is made");
             return;
         }

@@ -23,9 +23,12 @@ pub(super) async fn list(parts: &CliParts, arguments: &ListArgs, out: Out) -> Re
     Ok(look.complain())
 }
 
-/// With fewer columns the last processed offset is left out: it is the next
-/// one less one.
-const WIDE: u16 = 80;
+/// With fewer columns two are left out: the last processed offset, which is
+/// the next one less one, and the run.
+const WIDE: u16 = 100;
+
+/// A run's name is long; its beginning tells runs apart.
+const RUN_LETTERS: usize = 8;
 
 /// The sums, a table, and what needs saying of single partitions.
 fn table(screen: Screen, look: &Look) -> String {
@@ -33,20 +36,27 @@ fn table(screen: Screen, look: &Look) -> String {
     if !look.partitions.is_empty() {
         let is_wide = screen.width.is_none_or(|width| width >= WIDE);
         let mut cursors = if is_wide {
-            let headings = ["partition", "next", "last stored", "previous", "updated", "state"];
+            let headings = [
+                "partition",
+                "next",
+                "last stored",
+                "previous",
+                "updated",
+                "by run",
+                "state",
+            ];
             screen.table(&headings, 1..=4)
         } else {
             screen.table(&["partition", "next", "previous", "updated", "state"], 1..=3)
         };
         for row in &look.partitions {
-            let last = is_wide.then(|| Cell::new(or_dash(row.last_offset)));
-            let left = [Cell::new(row.at()), Cell::new(or_dash(stored_next(row)))];
-            let right = [
-                Cell::new(or_dash(row.previous_offset)),
-                Cell::new(age(look.at, row.updated_at)),
-                row.state.cell(),
-            ];
-            cursors.add_row(left.into_iter().chain(last).chain(right));
+            let mut cells = vec![Cell::new(row.at()), Cell::new(or_dash(stored_next(row)))];
+            cells.extend(is_wide.then(|| Cell::new(or_dash(row.last_offset))));
+            cells.push(Cell::new(or_dash(row.previous_offset)));
+            cells.push(Cell::new(age(look.at, row.updated_at)));
+            cells.extend(is_wide.then(|| Cell::new(or_dash(row.run.as_deref().map(shortened)))));
+            cells.push(row.state.cell());
+            cursors.add_row(cells);
         }
         lines.push(cursors.to_string());
     }
@@ -57,6 +67,10 @@ fn table(screen: Screen, look: &Look) -> String {
 /// Where a run would begin is not stored yet.
 fn stored_next(row: &Row) -> Option<i64> {
     row.next_offset.filter(|_| row.last_offset.is_some())
+}
+
+fn shortened(run: &str) -> String {
+    run.chars().take(RUN_LETTERS).collect()
 }
 
 /// How long ago; the exact time is in the JSON form.
