@@ -410,7 +410,7 @@ async fn as_many_runs_as_the_plan_says_catch_up_and_no_fewer() {
         world
             .ran(&["plan"])
             .stdout
-            .starts_with("a run would read up to 0 records · nothing to catch up with\n")
+            .starts_with("a run would read up to 0 records · nothing to read now\n")
     );
 }
 

@@ -42,8 +42,8 @@ fn is_left_alone(row: &PlannedPartition) -> bool {
 fn sums(plan: &PlanReport) -> String {
     let total: u64 = plan.partitions.iter().map(|row| row.messages).sum();
     let runs = match plan.runs_to_catch_up {
-        0 => "nothing to catch up with".to_owned(),
-        1 => "that catches up".to_owned(),
+        0 => "nothing to read now".to_owned(),
+        1 => "1 run to catch up".to_owned(),
         runs => format!("{runs} runs to catch up"),
     };
     let left = plan.partitions.iter().filter(|row| is_left_alone(row)).count();
@@ -164,14 +164,11 @@ mod tests {
         let mut plan = a_plan();
         plan.partitions.truncate(2);
         plan.runs_to_catch_up = 1;
-        assert_eq!(sums(&plan), "a run would read up to 500 records · that catches up");
+        assert_eq!(sums(&plan), "a run would read up to 500 records · 1 run to catch up");
         plan.runs_to_catch_up = 8;
         assert_eq!(sums(&plan), "a run would read up to 500 records · 8 runs to catch up");
         plan.partitions.remove(0);
         plan.runs_to_catch_up = 0;
-        assert_eq!(
-            sums(&plan),
-            "a run would read up to 0 records · nothing to catch up with"
-        );
+        assert_eq!(sums(&plan), "a run would read up to 0 records · nothing to read now");
     }
 }
