@@ -3,8 +3,10 @@
 
 mod backfill;
 mod drain;
+mod glance;
 mod lane;
 mod lanes;
+mod pins;
 mod summary;
 mod survey;
 mod time;
@@ -30,6 +32,7 @@ use crate::store::{Consumer, Store};
 use lane::Lane;
 use lanes::Lanes;
 
+pub use glance::{Glance, glance};
 pub use survey::Pins;
 
 /// How many cursors are written at once.
@@ -117,6 +120,9 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     match request {
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
+            if let Some(unknown) = request.unknown_partition(&facts) {
+                return Err(unknown);
+            }
             let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
             Ok(Invoked {
                 answer,

@@ -18,6 +18,7 @@
 //! | none | any | read from `START_POSITION` |
 
 mod shares;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::record::{NextOffset, TopicPartition};
 use crate::source::Looked;
 use crate::store::InvalidCursor;
 
-pub use shares::{Wish, fair_shares};
+pub use shares::{Wish, fair_shares, runs_to_catch_up};
+pub use words::{NO_REASON, blocked, words};
 
 /// What is known of one partition before a run.
 #[derive(Debug, Clone)]

@@ -228,6 +228,10 @@ pub struct PartitionReport {
 pub struct PlanReport {
     /// Every partition of the request, in ascending order of topic and partition.
     pub partitions: Vec<PlannedPartition>,
+    /// How many runs of the current limit read all that can be read now. What
+    /// is paused, claimed, backing off or otherwise left alone now is not
+    /// counted, nor what is still to come.
+    pub runs_to_catch_up: u64,
 }
 
 /// What a run would do with one partition.

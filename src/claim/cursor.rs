@@ -57,6 +57,14 @@ pub struct Failures {
     pub error: Option<String>,
 }
 
+impl Failures {
+    /// How often the record was tried, with and without an end.
+    #[must_use]
+    pub fn all_attempts(&self) -> u32 {
+        self.attempts.saturating_add(self.crashes)
+    }
+}
+
 /// How many records a careful run hands over at once; it writes the cursor
 /// after each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@ mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
 mod lag;
+mod look;
 mod offsets;
 mod output;
 mod parts;
@@ -86,7 +87,7 @@ where
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("Failed: no threads can be started: {error}");
+            output::complain(&format!("Failed: no threads can be started: {error}"));
             return Exit::Failed as i32;
         }
     };
@@ -94,13 +95,16 @@ where
     let exit = match runtime.block_on(dispatch(cli, make, out)) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("{error}");
+            output::complain(&error.to_string());
             Exit::from(&error)
         }
     };
     // A blocking question to a lost broker must not hold up the exit.
     runtime.shutdown_background();
-    exit as i32
+    match exit {
+        Exit::Done if output::is_lost() => Exit::Failed as i32,
+        exit => exit as i32,
+    }
 }
 
 async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -> P, out: Out) -> Result<Exit, Error> {
@@ -146,5 +150,7 @@ fn log_to_stderr(cli: &Cli) {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(|| progress::AboveTheBar)
+        // It would say so on stderr, and panic if nobody reads that.
+        .log_internal_errors(false)
         .try_init();
 }

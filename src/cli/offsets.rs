@@ -1,6 +1,7 @@
 //! `offsets`.
 
 mod group;
+mod list;
 mod moves;
 mod pause;
 mod reset;
@@ -17,8 +18,8 @@ use crate::record::TopicPartition;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OffsetsCommand {
-    /// Show the stored cursors
-    List,
+    /// Show the stored cursors, those of partitions that are gone too
+    List(list::ListArgs),
     /// Move cursors; shows what would change, and changes it with --execute
     ///
     /// Targets outside of the log are clamped, and it is said. What is shown is
@@ -76,7 +77,7 @@ impl Partitions {
 pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -> Result<Exit, Error> {
     let parts = parts(config).await?;
     match command {
-        OffsetsCommand::List => Err(Error::new(ErrorType::InvalidConfiguration, "not there")),
+        OffsetsCommand::List(arguments) => list::list(parts, &arguments, out).await,
         OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.tell(out),
         OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.tell(out),
         OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.tell(out),

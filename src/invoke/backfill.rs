@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::survey::{self, pin_highest_first};
-use super::{PartsOf, Run, Seams};
+use super::pins::pin_highest_first;
+use super::{PartsOf, Run, Seams, survey};
 use crate::backfill;
 use crate::claim::{self, Bounds};
 use crate::clock::Deadline;

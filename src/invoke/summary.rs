@@ -163,14 +163,14 @@ impl Books {
     fn blocked(&mut self, place: &Place, partition: &TopicPartition, failures: &Failures) {
         let offset = failures.offset.get();
         self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
-        let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
+        let error = failures.error.clone().unwrap_or_else(|| plan::NO_REASON.into());
         let next_try_at = failures.next_try_at_ms;
         self.errors.push(blocked_error(partition, offset, &error, next_try_at));
         self.report.blocked.push(Blocked {
             place: place.clone(),
             offset,
             error,
-            attempts: failures.attempts.saturating_add(failures.crashes),
+            attempts: failures.all_attempts(),
             next_try_at,
         });
     }
@@ -341,10 +341,12 @@ pub(super) fn plan_report<D: Seams>(run: &Run<'_, D>, request: &RunRequest, fact
         .filter(|&i| request.includes(facts[i].partition.partition))
         .collect();
     let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
-    let shares = plan::fair_shares(&wishes, run.budget(request.max_messages));
+    let budget = run.budget(request.max_messages);
+    let shares = plan::fair_shares(&wishes, budget);
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
     PlanReport {
         partitions: chosen.iter().zip(shares).map(planned).collect(),
+        runs_to_catch_up: plan::runs_to_catch_up(&wishes, budget),
     }
 }
 
@@ -352,23 +354,10 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {
-        Decision::Read(Reading {
-            why: plan::Why::Lost(range),
-            ..
-        })
-        | Decision::RetentionLoss(range) => (
-            "lost to retention",
-            Some(format!("offsets {} to {}", range.first, range.last)),
-        ),
-        Decision::Read(Reading { why, from, to, .. }) if share > 0 || from == to => (why.as_str(), None),
-        Decision::Read(Reading { why, .. }) => ("no share of the limit", Some(why.as_str().to_owned())),
-        Decision::Idle => ("up to date", None),
-        Decision::Paused => ("paused", None),
-        Decision::Held(until) => ("claimed", Some(format!("until {}", at(*until)))),
-        Decision::BackingOff => ("backing off", None),
-        Decision::Truncated(what) => ("truncated", Some(what.clone())),
-        Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
-        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+        Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
+            ("no share of the limit", Some(why.as_str().to_owned()))
+        }
+        _ => plan::words(facts, decision),
     };
     PlannedPartition {
         place: Place::from(&facts.partition),
@@ -379,10 +368,4 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
         why,
         detail,
     }
-}
-
-fn at(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms)
-        .unwrap_or_default()
-        .to_string()
 }

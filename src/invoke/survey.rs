@@ -4,16 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
-
-use super::{Run, Seams, WRITES_AT_ONCE};
-use crate::claim::{self, Bounds, Cursor, CursorWrite, Verdict};
+use super::{Run, Seams, pins};
+use crate::claim::{Bounds, Cursor};
 use crate::config::StartPosition;
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::plan::{self, Facts};
 use crate::record::TopicPartition;
 use crate::source::{LookUp, Looked, Source, Unavailable};
-use crate::store::{self, InvalidCursor, Store};
+use crate::store::{InvalidCursor, Store};
 
 /// Whether start positions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +25,7 @@ pub enum Pins {
 /// The facts of every partition of all topics, in ascending order.
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
     let mut facts = cursors_and_ends(run).await?;
-    let highest = plan::highest_cursors(&facts);
-    let pinned = run.config.start_position != StartPosition::Earliest;
-    let (later, starts): (Vec<usize>, Vec<usize>) = (0..facts.len())
-        .filter(|&i| pinned && facts[i].cursor.is_none())
-        .partition(|&i| plan::appeared_later(&facts[i].partition, &highest));
+    let (starts, later) = starts(run, &facts);
     let (earliest, found) = futures::join!(
         earliest(run, &facts, plan::needs_earliest),
         start_positions(run, &facts, &starts)
@@ -43,8 +37,8 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
         facts[*i].start = Some(looked);
     }
     if pins == Pins::Store {
-        pin(run, &mut facts, &starts).await?;
-        pin_later(run, &mut facts, &later).await?;
+        pins::pin(run, &mut facts, &starts).await?;
+        pins::pin_later(run, &mut facts, &later).await?;
     }
     Ok(facts)
 }
@@ -59,17 +53,20 @@ pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<F
     Ok(facts)
 }
 
+/// The partitions without a cursor where `START_POSITION` must be looked up:
+/// those that begin there, and those that appeared later.
+pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> (Vec<usize>, Vec<usize>) {
+    let highest = plan::highest_cursors(facts);
+    let pinned = run.config.start_position != StartPosition::Earliest;
+    (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none())
+        .partition(|&i| !plan::appeared_later(&facts[i].partition, &highest))
+}
+
 /// Table and brokers are asked side by side, so another run may have read on
 /// in between: a cursor past the end is believed only against an end that was
 /// asked for after the cursor was read.
-async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
-    let past_the_end = |fact: &Facts| match (&fact.cursor, &fact.end) {
-        (Some(Ok(cursor)), Some(Ok(end))) => {
-            let ends_behind = |bounds: &Arc<Bounds>| bounds.to > *end;
-            cursor.next > *end || cursor.backfill.as_ref().is_some_and(ends_behind)
-        }
-        _ => false,
-    };
+pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
     let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
     if doubtful.is_empty() {
         return Ok(());
@@ -82,9 +79,19 @@ async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<()
     Ok(())
 }
 
-type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+pub(super) fn past_the_end(fact: &Facts) -> bool {
+    match (&fact.cursor, &fact.end) {
+        (Some(Ok(cursor)), Some(Ok(end))) => {
+            let ends_behind = |bounds: &Arc<Bounds>| bounds.to > *end;
+            cursor.next > *end || cursor.backfill.as_ref().is_some_and(ends_behind)
+        }
+        _ => false,
+    }
+}
 
-async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
+pub(super) type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+
+pub(super) async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
     let load = |topic: Arc<str>| async move {
         let consumer = run.consumer(&topic);
         let items = run.in_time(run.stop.at, run.store.load(&consumer)).await?;
@@ -101,7 +108,7 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
 }
 
 /// Every partition that the topics have, and every one that only the table has.
-fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
+pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
     let fact = |partition, end, cursor| Facts {
         partition,
         end,
@@ -137,7 +144,8 @@ pub(super) async fn ask_earliest<D: Seams>(
     Ok(())
 }
 
-async fn earliest<D: Seams>(
+/// The first offsets of the partitions that are `needed`.
+pub(super) async fn earliest<D: Seams>(
     run: &Run<'_, D>,
     facts: &[Facts],
     needed: impl Fn(&Facts) -> bool,
@@ -155,7 +163,11 @@ async fn earliest<D: Seams>(
 }
 
 /// Where `START_POSITION` lies in the partitions `starts`.
-async fn start_positions<D: Seams>(run: &Run<'_, D>, facts: &[Facts], starts: &[usize]) -> Result<Vec<Looked>, Error> {
+pub(super) async fn start_positions<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    starts: &[usize],
+) -> Result<Vec<Looked>, Error> {
     let StartPosition::At { unix_ms } = run.config.start_position else {
         // `latest` is the end, which is known.
         return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
@@ -184,107 +196,4 @@ fn at_most(found: Looked, end: Option<Looked>) -> Looked {
         (Err(unavailable), _) | (_, Some(Err(unavailable))) => Err(unavailable),
         (Ok(_), None) => Err(Unavailable("its end is not known".into())),
     }
-}
-
-/// Stores the start of each partition that has no cursor.
-async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) -> Result<(), Error> {
-    let mut wanted = Vec::with_capacity(starts.len());
-    for &i in starts {
-        match &facts[i].start {
-            Some(Ok(start)) => wanted.push((i, claim::pin(*start, run.started_wall_ms))),
-            Some(Err(unavailable)) => return Err(unpinnable(&facts[i].partition, &unavailable.0)),
-            None => return Err(unpinnable(&facts[i].partition, "it was not looked up")),
-        }
-    }
-    for topic in run.topics {
-        let (of_topic, others) = wanted
-            .into_iter()
-            .partition(|(i, _)| facts[*i].partition.topic == *topic);
-        wanted = others;
-        pin_highest_first(run, facts, of_topic, |_| Ok(())).await?;
-    }
-    Ok(())
-}
-
-/// Makes these first writes of one topic's partitions, the highest first: once
-/// it is there, no partition below counts as one that appeared later. The rest
-/// follows if `check` accepts what is there then.
-pub(super) async fn pin_highest_first<D: Seams>(
-    run: &Run<'_, D>,
-    facts: &mut [Facts],
-    mut writes: Vec<(usize, CursorWrite)>,
-    check: impl Fn(&Cursor) -> Result<(), Error>,
-) -> Result<(), Error> {
-    writes.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
-    let Some(((highest, write), rest)) = writes.split_first() else {
-        return Ok(());
-    };
-    let first = pin_one(run, &facts[*highest].partition, write).await?;
-    check(&first)?;
-    facts[*highest].cursor = Some(Ok(first));
-    let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, write)| {
-        let partition = facts[*i].partition.clone();
-        async move { (*i, pin_one(run, &partition, write).await) }
-    }))
-    .buffer_unordered(WRITES_AT_ONCE)
-    .collect()
-    .await;
-    for (i, cursor) in written {
-        let cursor = cursor?;
-        check(&cursor)?;
-        facts[i].cursor = Some(Ok(cursor));
-    }
-    Ok(())
-}
-
-/// Stores the earliest offset of each partition that appeared later, the lowest
-/// first: a cursor above it would make it count as one that was there before.
-/// Those above one that cannot be asked wait for it.
-async fn pin_later<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], later: &[usize]) -> Result<(), Error> {
-    let mut waiting: Option<TopicPartition> = None;
-    for &i in later {
-        let partition = facts[i].partition.clone();
-        let below = waiting.as_ref().filter(|below| below.topic == partition.topic);
-        match (below, &facts[i].earliest) {
-            (Some(below), _) => {
-                let why = format!("it is new, and so is {below}, whose start must be stored first and cannot be asked");
-                facts[i].end = Some(Err(Unavailable(why)));
-            }
-            (None, Some(Ok(start))) => {
-                let write = claim::pin(*start, run.started_wall_ms);
-                facts[i].cursor = Some(Ok(pin_one(run, &partition, &write).await?));
-            }
-            (None, _) => waiting = Some(partition),
-        }
-    }
-    Ok(())
-}
-
-/// Stores one start; where another run was faster, its word counts.
-async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, write: &CursorWrite) -> Result<Cursor, Error> {
-    let consumer = run.consumer(&partition.topic);
-    let is_there = |item: Option<&Cursor>| match item {
-        Some(_) => Verdict::Applied,
-        None => Verdict::NotApplied,
-    };
-    let written = store::write_and_judge(run.store, &consumer, partition.partition, write, is_there);
-    run.in_time(run.stop.at, written).await?;
-    // Ours, or that of a run or an operator who was faster.
-    let item = run.store.load_one(&consumer, partition.partition);
-    run.in_time(run.stop.at, item).await?.ok_or_else(|| {
-        Error::new(
-            ErrorType::InvalidCursor,
-            format!("the item of {partition} was deleted as soon as its start was stored. The next run stores it"),
-        )
-    })
-}
-
-fn unpinnable(partition: &TopicPartition, why: &str) -> Error {
-    Error::new(
-        ErrorType::BrokerUnreachable,
-        format!(
-            "the start position of {partition} cannot be looked up: {why}. Nothing was read: START_POSITION is stored \
-             for every partition before the first record"
-        ),
-    )
 }

@@ -153,3 +153,73 @@ fn a_missing_region_is_told_at_once() {
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(stderr.contains("AWS_REGION"), "{stderr}");
 }
+
+#[test]
+fn wrong_usage_of_the_commands_that_look_and_complete_says_what_is_allowed() {
+    let cases: [(&[&str], &str); 12] = [
+        (&["lag", "--watch", "0"], "1..=86400"),
+        (&["lag", "--watch", "soon"], "--watch"),
+        (&["lag", "--partition", "-1"], "--partition"),
+        (&["lag", "--partition", "x"], "--partition"),
+        (&["lag", "--shard", "4/3"], "--shard"),
+        (&["lag", "now"], "unexpected argument"),
+        (&["offsets"], "list"),
+        (&["offsets", "list", "--watch"], "--watch"),
+        (&["plan", "--every", "60s"], "--every"),
+        (&["run", "--every", "0s"], "1s or more"),
+        (&["completions"], "<SHELL>"),
+        (&["completions", "tcsh"], "bash, elvish, fish, powershell, zsh, man"),
+    ];
+    for (arguments, said) in cases {
+        let assert = kafka_consumer().args(arguments).assert().code(2);
+        let output = assert.get_output();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            stderr.contains(said) && output.stdout.is_empty(),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn looking_with_a_wrong_setting_ends_with_exit_code_2() {
+    for arguments in [
+        &["lag"][..],
+        &["offsets", "list"],
+        &["plan"],
+        &["run", "--every", "60s"],
+    ] {
+        let command = &mut kafka_consumer();
+        let assert = command.args(arguments).env("POLL_TIMEOUT", "soon").assert().code(2);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.starts_with("InvalidConfiguration: "), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn each_shell_gets_completions_that_know_the_commands_and_the_settings() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let assert = kafka_consumer().args(["completions", shell]).assert().success();
+        let script = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+        for word in ["kafka-consumer", "lag", "offsets", "watch", "start-position"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_program_and_for_each_command() {
+    let assert = kafka_consumer().args(["completions", "man"]).assert().success();
+    let manual = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    for page in [
+        "kafka-consumer",
+        "kafka-consumer-lag",
+        "kafka-consumer-offsets-list",
+        "kafka-consumer-run",
+    ] {
+        assert!(manual.contains(&format!("\n.TH {page} 1")), "no page {page}");
+    }
+    for words in ["START_POSITION", "MAX_MEMORY_BYTES", "Exit codes", "\\-\\-watch"] {
+        assert!(manual.contains(words), "{words} is not explained");
+    }
+}

@@ -9,6 +9,7 @@ mod dead_letter;
 mod doubt;
 mod failure;
 mod limits;
+mod look;
 mod offsets;
 mod operator;
 mod overlap;
@@ -19,3 +20,4 @@ mod store;
 #[path = "../support/mod.rs"]
 mod support;
 mod support_works;
+mod terminal;

@@ -99,6 +99,11 @@ impl Midway {
         process::signal(self.child().id(), name);
     }
 
+    /// Waits until it ends by itself, although nobody reads its log; its exit code.
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        self.child().wait().expect("it ends").code()
+    }
+
     /// Kills it, as a lack of memory would.
     pub(crate) fn kill(mut self) {
         self.end();

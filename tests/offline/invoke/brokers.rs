@@ -7,7 +7,8 @@ use std::time::Duration;
 use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::event::{Request, RunRequest};
-use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, glance, invoke};
+use kafka_consumer_lambda::plan::Decision;
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -240,4 +241,37 @@ async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_s
         (&json!("success"), &read),
         "{report}"
     );
+}
+
+/// Who looks at the partitions sees those of the living, and why the others are unknown; that is
+/// no failure of the look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_the_partitions_names_those_of_a_broker_that_is_down() {
+    let world = world().await;
+    down(&world);
+    let config = world.config(&[]);
+    let parts = Parts {
+        dead_letters: DeadLetters::None,
+        source: KafkaSource::new(&config).expect("a client"),
+        config: Arc::new(config),
+        store: &world.table,
+        processor: well(),
+        clock: SystemClock,
+    };
+    let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
+    let began = std::time::Instant::now();
+    let glance = glance(&parts, &RunRequest::default(), deadline).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let glance = glance.expect("all partitions are asked for");
+    assert_eq!(glance.errors, []);
+    let unavailable: Vec<i32> = glance
+        .facts
+        .iter()
+        .zip(&glance.decisions)
+        .filter(|(_, decision)| matches!(decision, Decision::Unavailable(_)))
+        .map(|(facts, _)| facts.partition.partition)
+        .collect();
+    assert_eq!((glance.facts.len(), unavailable), (6, vec![1, 4]));
+    let living = &glance.decisions[0];
+    assert!(matches!(living, Decision::Read { .. }), "{living:?}");
 }
