@@ -7,7 +7,7 @@ mod verdict;
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
     Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS, Left, Legacy, Pace, RunId, Seen,
-    Standing, claim, flush, release,
+    Set, Standing, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -348,6 +348,25 @@ fn a_failed_record_is_remembered_without_a_claim() {
     let item = written(item.clone(), &flush(&flushed(&item, 6, None, blocked)));
     assert_eq!(item.failures(), Some(&crashed(6, 0)));
     assert_eq!((item.claim_until_ms, item.next), (None, next(6)));
+}
+
+#[test]
+fn a_release_notes_the_care_that_became_due_although_nothing_was_settled() {
+    let item = taken_over(&left(None), 9);
+    let item = written(item, &release(&RunId::new("me"), care(8, Pace::Single)));
+    assert_eq!((item.claim_to, item.claim_chunk), (Some(next(8)), Some(Pace::Single)));
+}
+
+#[test]
+fn a_stored_chunk_of_one_is_single_and_any_larger_one_is_small() {
+    assert_eq!([0, 1].map(Pace::of), [Pace::Single; 2]);
+    assert_eq!([2, 128, u64::MAX].map(Pace::of), [Pace::Small; 3]);
+}
+
+/// An item of this program has the table's five attributes, whoever reads it.
+#[test]
+fn a_pinned_start_names_its_topic_and_group() {
+    assert!(pin(next(7), NOW_MS).sets.contains(&Set::Identity));
 }
 
 #[test]

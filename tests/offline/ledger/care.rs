@@ -111,3 +111,21 @@ fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
     assert_eq!(ledger.polled(&records([12])), 0);
     assert_eq!((ledger.settled_at(), ledger.care()), (next(10), care(12, Pace::Single)));
 }
+
+#[test]
+fn more_care_is_asked_for_a_whole_small_chunk_of_single_records() {
+    let mut ledger = careful(20_000, Pace::Single);
+    settle(&mut ledger, 0..100);
+    ledger.take_more_care();
+    settle(&mut ledger, 100..200);
+    assert_eq!(ledger.care(), care(20_000, Pace::Single));
+    settle(&mut ledger, 200..228);
+    assert_eq!(ledger.care(), care(20_000, Pace::Small));
+}
+
+#[test]
+fn no_care_is_asked_for_where_all_is_settled() {
+    let mut ledger = Ledger::new(next(0), (next(10), next(10)), 10, None, 0);
+    ledger.take_more_care();
+    assert_eq!(ledger.care(), None);
+}
