@@ -19,7 +19,7 @@ use crate::record::NextOffset;
 #[must_use]
 pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
     let mut sets = vec![Set::Next(next)];
-    sets.extend(previous(seen, next).map(Set::Previous));
+    sets.extend((!is_in_place(seen, next)).then_some(Set::Previous(seen.stored())));
     match seen {
         Seen::Nothing { .. } => {
             sets.push(Set::Identity);
@@ -43,12 +43,9 @@ pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
     }
 }
 
-/// What is remembered as the place before a move.
-fn previous(seen: &Seen, next: NextOffset) -> Option<NextOffset> {
-    match seen {
-        Seen::Item(cursor) if cursor.next == next => cursor.previous,
-        seen => Some(seen.stored()),
-    }
+/// Whether a move leaves the cursor where it was seen.
+fn is_in_place(seen: &Seen, next: NextOffset) -> bool {
+    matches!(seen, Seen::Item(cursor) if cursor.next == next)
 }
 
 /// Makes runs leave the partition alone, from the next one on: a run at work
@@ -84,16 +81,15 @@ pub fn resume() -> CursorWrite {
 ///
 /// | item | verdict |
 /// |---|---|
-/// | at `next`, with the previous offset of this move, and nothing left of runs | applied |
+/// | at `next`, with what was seen as its previous offset unless that is `next`, and nothing left of runs | applied |
 /// | exactly as it was seen | not applied |
 /// | anything else | edited: a run or another operator was faster |
 #[must_use]
 pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
     let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
+    let comes_from_there = |item: &Cursor| is_in_place(seen, next) || item.previous == Some(seen.stored());
     match (now, seen) {
-        (Some(item), _) if item.next == next && item.previous == previous(seen, next) && afresh(item) => {
-            Verdict::Applied
-        }
+        (Some(item), _) if item.next == next && comes_from_there(item) && afresh(item) => Verdict::Applied,
         (None, Seen::Nothing { .. }) => Verdict::NotApplied,
         (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
             Verdict::NotApplied

@@ -47,13 +47,10 @@ fn all_seen() -> Vec<Seen> {
 
 /// What a move to `target` makes of what was seen, and only that.
 fn is_moved(seen: &Seen, item: Option<&Cursor>, target: i64) -> bool {
-    let previous = match seen {
-        Seen::Item(cursor) if cursor.next == next(target) => cursor.previous,
-        _ => Some(next(SEEN_AT)),
-    };
+    let in_place = matches!(seen, Seen::Item(cursor) if cursor.next == next(target));
     item.is_some_and(|item| {
         let afresh = item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
-        item.next == next(target) && item.previous == previous && afresh
+        item.next == next(target) && (in_place || item.previous == Some(next(SEEN_AT))) && afresh
     })
 }
 
