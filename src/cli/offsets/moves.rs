@@ -232,7 +232,7 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
         note,
         item.is_none()
             .then(|| "no cursor yet: a run would start at the current offset".to_owned()),
-        tried.map(|tried| format!("its {tried} failed attempts are forgotten")),
+        tried.map(|tried| format!("failed attempts are forgotten: {tried}")),
         item.is_some_and(|item| item.paused).then(|| "stays paused".to_owned()),
         (outcome == Outcome::Unchanged).then(|| "stands there already".to_owned()),
     ];

@@ -94,10 +94,11 @@ fn remarks(report: &RunReport) -> Vec<String> {
     }
     for blocked in &report.blocked {
         lines.push(format!(
-            "blocked: {} at offset {} after {} attempts, next try {}: {}",
+            "blocked: {} at offset {} after {} attempt{}, next try {}: {}",
             at(&blocked.place),
             blocked.offset,
             blocked.attempts,
+            if blocked.attempts == 1 { "" } else { "s" },
             time(blocked.next_try_at),
             blocked.error
         ));
