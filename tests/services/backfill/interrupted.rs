@@ -60,6 +60,7 @@ async fn interrupted(mut midway: Midway) -> Ran {
     ran
 }
 
+/// P10: stopped at any point, it goes on where it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_records_in_three_interrupted_parts_are_each_handed_over_once() {
     let world = five_thousand().await;
@@ -129,6 +130,7 @@ async fn a_backfill_that_was_killed_is_waited_for_and_hands_over_every_record() 
     assert_eq!(world.live_items().await, live);
 }
 
+/// P10: it never reads or moves the live positions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_run_and_a_backfill_at_once_never_touch_each_other() {
     let mut world = World::new("beside", 1).await;

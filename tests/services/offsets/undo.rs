@@ -14,6 +14,7 @@ async fn at_five_of_ten() -> World {
     world
 }
 
+/// P11: each move can be undone.
 #[tokio::test]
 async fn undo_goes_back_to_before_the_reset_and_a_second_undo_redoes_it() {
     let world = at_five_of_ten().await;
