@@ -9,7 +9,7 @@
 //! | none | asked for, and not there | refused |
 //! | some, asked for otherwise | any | refused: [`difference`] |
 //! | some | has an item | goes on: [`decide`] |
-//! | some | none, below the highest item | its bounds are stored: the start was interrupted |
+//! | some | none, below the highest item, or asked for by its number | its bounds are stored: the start was interrupted |
 //! | some | none, above the highest item | left out: it appeared later |
 //!
 //! Bounds are made of what was asked for and of the log as it is ([`bounds`]):
@@ -102,7 +102,7 @@ pub fn to_start(request: &BackfillRequest, facts: &[Facts]) -> Result<Vec<usize>
         let fact = &facts[*i];
         fact.cursor.is_none()
             && request.includes(fact.partition.partition)
-            && highest.is_none_or(|highest| *i < highest)
+            && (request.named().is_some() || highest.is_none_or(|highest| *i < highest))
     };
     Ok((0..facts.len()).filter(begins).collect())
 }

@@ -48,7 +48,7 @@ enum Exit {
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
         match error.error_type {
-            ErrorType::InvalidConfiguration => Self::Usage,
+            ErrorType::InvalidConfiguration | ErrorType::InvalidEvent => Self::Usage,
             kind if kind.is_partial() => Self::Partial,
             _ => Self::Failed,
         }

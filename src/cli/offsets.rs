@@ -22,9 +22,9 @@ pub(super) enum OffsetsCommand {
     List(list::ListArgs),
     /// Move cursors; shows what would change, and changes it with --execute
     ///
-    /// Targets outside of the log are clamped, and it is said. What is shown is
-    /// what is changed: a cursor that a run moves in between, or has claimed,
-    /// is left alone. A cursor that stands at its target already is not
+    /// Targets outside of the log are clamped, and it is said. With --execute
+    /// the cursors are looked at again; one that a run moves in that moment, or
+    /// has claimed, is left alone. A cursor that stands at its target already is not
     /// written, unless failed attempts are remembered there: a reset to the
     /// very offset forgets them, and a blocked record is tried afresh.
     Reset(reset::ResetArgs),

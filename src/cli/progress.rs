@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
+use super::output;
 use crate::plan::Facts;
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::Chunk;
@@ -29,7 +30,7 @@ impl Write for AboveTheBar {
 
 /// Says something to who sits at the terminal.
 pub(super) fn say(words: &str) {
-    BARS.suspend(|| eprintln!("{words}"));
+    BARS.suspend(|| output::complain(words));
 }
 
 /// A processor whose way through the offsets is shown.

@@ -209,7 +209,7 @@ async fn partitions_and_a_shard_select_rows_and_what_nobody_has_is_a_mistake() {
         );
         assert_eq!(numbers(&with(&["--shard", "2/4"])), json!([1, 9]));
         let unknown = world.ran(&[command, &["--partition", "7"]].concat());
-        assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""), "{unknown:?}");
+        assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(2), ""), "{unknown:?}");
         assert!(
             last_line(&unknown).starts_with("InvalidEvent: partition 7 "),
             "{unknown:?}"
@@ -418,6 +418,6 @@ async fn as_many_runs_as_the_plan_says_catch_up_and_no_fewer() {
 async fn a_plan_for_a_partition_that_nobody_has_is_a_mistake() {
     let world = World::new("planned", 1).await;
     let ran = world.ran(&["plan", "--partition", "5"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     assert!(last_line(&ran).starts_with("InvalidEvent: partition 5 "), "{ran:?}");
 }

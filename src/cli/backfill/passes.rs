@@ -26,6 +26,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The shortest wait.
 const NOT_AT_ONCE: Duration = Duration::from_millis(500);
 
+/// So many passes one after the other may move nothing before it is called a failure.
+const MOST_IN_VAIN: u32 = 3;
+
 /// What comes after a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Next {
@@ -52,12 +55,12 @@ enum Next {
 /// | partitions of others | wait |
 /// | failed | fail |
 /// | paused partitions | fail: nobody else will resume them |
-/// | else: the time was over before the first record was settled | again |
+/// | else: the time was over before the first record was settled | again, a few times |
 fn next(pass: &RunReport, stop: bool) -> Next {
     let fail = |error: &Error| Next::Fail(error.clone());
     let partial = pass.error.as_ref().is_none_or(|error| error.error_type.is_partial());
     match &pass.error {
-        _ if pass.done == Some(true) => Next::Done,
+        None if pass.done == Some(true) => Next::Done,
         Some(error) if !partial || stop => fail(error),
         None if stop => Next::Stop,
         _ if pass.messages_processed > 0 || !pass.last_offsets.entries.is_empty() => Next::Again,
@@ -66,6 +69,18 @@ fn next(pass: &RunReport, stop: bool) -> Next {
         None if !pass.paused.is_empty() => fail(&paused(pass)),
         None => Next::Again,
     }
+}
+
+fn too_short(pass: &RunReport) -> Error {
+    let places = pass.partitions.iter().map(|row| row.place.to_string());
+    Error::new(
+        ErrorType::Timeout,
+        format!(
+            "{MOST_IN_VAIN} passes moved nothing: TIME_LIMIT is too short for the first record of {}. Give it more with \
+             --time-limit",
+            places.collect::<Vec<_>>().join(", ")
+        ),
+    )
 }
 
 fn paused(pass: &RunReport) -> Error {
@@ -103,10 +118,16 @@ impl<P: Processor> Passes<P> {
     pub(super) async fn make(mut self, out: Out) -> Result<Exit, Error> {
         let mut total = Total::default();
         let mut told = BTreeSet::new();
+        let mut in_vain = 0;
         let next = loop {
             let pass = self.pass().await?;
             let is_over = self.left == Some(0) || *self.interrupt.borrow() > Interrupt::No;
-            let next = next(&pass, is_over);
+            let mut next = next(&pass, is_over);
+            let moved = pass.messages_processed > 0 || !pass.last_offsets.entries.is_empty();
+            in_vain = if moved { 0 } else { in_vain + 1 };
+            if next == Next::Again && in_vain >= MOST_IN_VAIN {
+                next = Next::Fail(too_short(&pass));
+            }
             total.add(pass);
             match &next {
                 Next::Again => {}

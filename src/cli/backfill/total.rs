@@ -26,6 +26,7 @@ impl Total {
         let before = std::mem::replace(&mut self.report, pass);
         self.passes += 1;
         let report = &mut self.report;
+        let looked = report.stop_reason.is_some();
         report.messages_processed += before.messages_processed;
         report.dead_lettered += before.dead_lettered;
         report.bytes += before.bytes;
@@ -40,7 +41,7 @@ impl Total {
         }
         report.last_offsets.entries.sort();
         for row in before.partitions {
-            add_row(&mut report.partitions, row);
+            add_row(&mut report.partitions, row, looked);
         }
         report.partitions.sort_by(|a, b| a.place.cmp(&b.place));
     }
@@ -50,7 +51,7 @@ impl Total {
     }
 }
 
-fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport) {
+fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport, looked: bool) {
     match rows.iter_mut().find(|row| row.place == before.place) {
         Some(row) => {
             row.first_offset = before.first_offset.or(row.first_offset);
@@ -58,8 +59,8 @@ fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport) {
             row.messages += before.messages;
         }
         None => rows.push(PartitionReport {
-            // It is named no more: it has come to its end.
-            lag: Some(0),
+            // A pass that looked and names it no more has found it at its end.
+            lag: if looked { Some(0) } else { before.lag },
             ..before
         }),
     }

@@ -53,6 +53,15 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<M
             .iter()
             .zip(committed)
             .map(|(position, committed)| match committed {
+                // Not clamped: behind the end of a recreated topic, its records would be passed over.
+                Some(next) if next > position.log.end => Wanted::Leave {
+                    outcome: Outcome::PastEnd,
+                    note: format!(
+                        "the commit {next} is past the end ({}): the topic was recreated, or the group has just moved \
+                         on. Look again, or choose with `offsets reset`",
+                        position.log.end
+                    ),
+                },
                 Some(next) => towards(position, Target::Offset(next.get())),
                 None => Wanted::Leave {
                     outcome: Outcome::NoCommit,

@@ -39,6 +39,8 @@ pub(super) enum Outcome {
     Held,
     /// Somebody was faster.
     Changed,
+    /// The group's commit lies past the end of the log.
+    PastEnd,
     /// No broker answers for it.
     Unavailable,
     /// Its item cannot be read.
@@ -57,7 +59,7 @@ impl Outcome {
             Self::Unavailable => Some(ErrorType::BrokerUnreachable),
             Self::Failed => Some(ErrorType::TableUnreachable),
             Self::Held | Self::Changed => Some(ErrorType::Held),
-            Self::Gone => Some(ErrorType::Truncated),
+            Self::Gone | Self::PastEnd => Some(ErrorType::Truncated),
             _ => None,
         }
     }
@@ -196,11 +198,17 @@ impl Moves {
         } else {
             ""
         };
+        // A second undo of those that are moved would redo it, and a second shift shift them again.
+        let rest = if self.executed && self.partitions.iter().any(|row| row.outcome.is_a_change()) {
+            ". Repeat the command for these alone, with --partition: the others are changed already"
+        } else {
+            ""
+        };
         let changed = if self.executed { "were not" } else { "would not be" };
         Some(Error::new(
             worst,
             format!(
-                "{} of {} partitions {changed} changed. {}{more}{advice}",
+                "{} of {} partitions {changed} changed. {}{more}{advice}{rest}",
                 failed.len(),
                 self.partitions.len(),
                 named.join("; "),

@@ -99,7 +99,7 @@ async fn other_bounds_under_the_same_name_are_refused_and_nothing_is_read_or_wri
     world.backfill("b", "earliest", "0:5").done();
     let before = world.table.items().await;
     let ran = world.backfill("b", "earliest", "latest");
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     let last = ran.stderr.lines().last().unwrap_or_default();
     assert!(
         last.starts_with("InvalidEvent: there is a backfill b of ")

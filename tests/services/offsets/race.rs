@@ -39,7 +39,7 @@ async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when
     );
 }
 
-/// P11: a cursor that has changed since it was shown is left alone, and named.
+/// P11: a cursor that has changed since it was read is left alone, and named.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
     let world = World::new("between", 2).await;
