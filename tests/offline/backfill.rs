@@ -174,7 +174,7 @@ fn bounds_are_cut_at_the_end_and_never_reversed() {
 #[test]
 fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
     type Row = (&'static [i32], Option<Vec<i32>>, &'static [usize]);
-    let rows: [Row; 6] = [
+    let rows: [Row; 7] = [
         (&[], None, &[0, 1, 2, 3]),
         (&[], Some(vec![1, 3]), &[1, 3]),
         // The start was interrupted after the highest.
@@ -183,6 +183,8 @@ fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
         (&[0, 1, 2, 3], None, &[]),
         // 2 and 3 came later.
         (&[0, 1], None, &[]),
+        // One that was named did not: its item was deleted.
+        (&[0, 1], Some(vec![0, 1, 3]), &[3]),
     ];
     for (items, partitions, expected) in rows {
         let facts: Vec<Facts> = (0..4)

@@ -134,4 +134,12 @@ mod tests {
         assert_eq!(total.report.partitions, [row(0, Some(0), Some(4), 5, 4)]);
         assert_eq!(total.report.stop_reason, Some(StopReason::Held));
     }
+
+    #[test]
+    fn a_pass_that_could_not_look_does_not_call_partitions_read_to_their_end() {
+        let mut total = Total::default();
+        total.add(pass(vec![row(0, Some(0), Some(4), 5, 4)], StopReason::Deadline));
+        total.add(RunReport::default());
+        assert_eq!(total.report.partitions, [row(0, Some(0), Some(4), 5, 4)]);
+    }
 }
