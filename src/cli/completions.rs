@@ -1,11 +1,10 @@
 //! `completions`: what shells and `man` know of this program, made of its own arguments.
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::Exit;
-use super::args::Cli;
 use super::output;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -26,16 +25,16 @@ enum Target {
     Man,
 }
 
-pub(super) fn completions(arguments: &CompletionsArgs) -> Exit {
+/// For the program that `command` describes.
+pub(super) fn completions(arguments: &CompletionsArgs, mut command: Command) -> Exit {
     let shell = match arguments.target {
         Target::Bash => Shell::Bash,
         Target::Elvish => Shell::Elvish,
         Target::Fish => Shell::Fish,
         Target::PowerShell => Shell::PowerShell,
         Target::Zsh => Shell::Zsh,
-        Target::Man => return manual(),
+        Target::Man => return manual(command),
     };
-    let mut command = Cli::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
@@ -44,9 +43,9 @@ pub(super) fn completions(arguments: &CompletionsArgs) -> Exit {
 }
 
 /// One page of all commands: the program's, then each command's.
-fn manual() -> Exit {
+fn manual(command: Command) -> Exit {
     // A page has room for what `-h` leaves out.
-    let program = Cli::command()
+    let program = command
         .disable_help_subcommand(true)
         .mut_args(|argument| argument.hide_short_help(false));
     let mut pages = Vec::new();

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::output::{self, Out};
-use super::{Exit, args::Format};
+use super::{Exit, output::Format};
 use crate::error::Error;
 use check::Check;
 use job::{Job, Tick};

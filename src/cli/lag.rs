@@ -8,10 +8,10 @@ use comfy_table::Cell;
 use tokio::time::MissedTickBehavior;
 
 use super::Exit;
-use super::args::{Format, Selection};
 use super::look::{self, Look};
-use super::output::{self, Out, Screen, or_dash};
+use super::output::{self, Format, Out, Screen, or_dash};
 use super::parts::{CliParts, parts};
+use super::selection::Selection;
 use super::signals;
 use crate::config::Config;
 use crate::error::Error;

@@ -32,9 +32,9 @@ use comfy_table::Cell;
 use serde::Serialize;
 
 use super::Exit;
-use super::args::Selection;
 use super::output::{self, Tone};
 use super::parts::CliParts;
+use super::selection::Selection;
 use crate::claim::Cursor;
 use crate::clock::Deadline;
 use crate::error::Error;

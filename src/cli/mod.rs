@@ -17,12 +17,13 @@ mod parts;
 mod progress;
 mod redrive;
 mod run;
+mod selection;
 mod signals;
 mod table;
 
 use std::io::IsTerminal as _;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
@@ -120,7 +121,7 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
-        Command::Completions(arguments) => Ok(completions::completions(&arguments)),
+        Command::Completions(arguments) => Ok(completions::completions(&arguments, Cli::command())),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
         Command::Demo => demo::demo(out).await,

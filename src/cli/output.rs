@@ -8,15 +8,25 @@ use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use comfy_table::Table;
 use serde::Serialize;
 
-use super::args::Format;
 use crate::invoke::Answer;
 use crate::report::RunReport;
 
 pub(super) use run::tick_line;
 pub(super) use screen::{Screen, Tone};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+}
 
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]

@@ -5,32 +5,34 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::args::{RunArgs, Selection};
 use super::output::{self, Out};
 use super::parts::{parts, parts_with};
+use super::selection::Selection;
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
-use crate::event::{Request, RunRequest};
+use crate::event::Request;
 use crate::invoke::{self, Answer, Interrupt, Invoked};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 
-impl From<&Selection> for RunRequest {
-    fn from(selection: &Selection) -> Self {
-        let partitions = (!selection.partitions.is_empty()).then(|| {
-            let mut partitions = selection.partitions.clone();
-            partitions.sort_unstable();
-            partitions.dedup();
-            partitions
-        });
-        // The limit is a setting here.
-        Self {
-            max_messages: None,
-            partitions,
-            shard: selection.shard,
-        }
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
+    #[arg(long, value_name = "DURATION", value_parser = every)]
+    every: Option<Duration>,
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| format!("{error}; allowed: 60s, 5m, 1h"))?;
+    if every < Duration::from_secs(1) {
+        Err("allowed: 1s or more".into())
+    } else {
+        Ok(every)
     }
 }
 

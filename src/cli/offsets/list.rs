@@ -5,10 +5,10 @@ use std::time::Duration;
 use comfy_table::Cell;
 
 use crate::cli::Exit;
-use crate::cli::args::Selection;
 use crate::cli::look::{self, Look, Row};
 use crate::cli::output::{Out, Screen, coarse, or_dash};
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Selection;
 use crate::error::Error;
 
 #[derive(Debug, Clone, clap::Args)]
