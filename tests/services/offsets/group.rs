@@ -41,14 +41,15 @@ async fn import_takes_over_the_commits_of_a_group_and_the_next_run_goes_on_there
     let dry = world.offsets(&["import", "--from-group", &group]);
     assert_eq!(dry.column("new_offset"), [json!(7), json!(null), json!(null)]);
     assert_eq!(dry.column("outcome"), ["would_move", "past_end", "no_commit"]);
+    dry.refused("Truncated", 3);
     assert!(
-        dry.row(1)["note"]
+        dry.rows()[1]["note"]
             .to_string()
             .contains("the commit 50 is past the end (10)"),
         "{dry:?}"
     );
     assert!(
-        dry.row(2)["note"]
+        dry.rows()[2]["note"]
             .to_string()
             .contains(&format!("no commit in {group}")),
         "{dry:?}"
