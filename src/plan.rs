@@ -23,7 +23,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::claim::{Cursor, Seen, Standing};
+use crate::claim::{Cursor, Seen};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::Looked;
@@ -216,7 +216,7 @@ pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision 
 }
 
 fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &Policy) -> Decision {
-    if let Standing::Held { until_ms } = cursor.standing(policy.now_ms) {
+    if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
     let too_early = |try_at: i64| try_at > policy.now_ms;

@@ -163,6 +163,16 @@ impl Cursor {
         }
     }
 
+    /// Until when a live run holds the partition at `now_ms`, in milliseconds
+    /// since the epoch; `None`: no run does.
+    #[must_use]
+    pub fn held_until_ms(&self, now_ms: i64) -> Option<i64> {
+        match self.standing(now_ms) {
+            Standing::Held { until_ms } => Some(until_ms),
+            Standing::Free | Standing::Expired => None,
+        }
+    }
+
     /// What a run that claims the partition at `now_ms` takes over.
     ///
     /// | the claim | its chunk | care until `claim_to` | crashes at the cursor |

@@ -1,6 +1,7 @@
 //! What an operator changes, as conditional writes like those of a run, and
 //! what a refused or unanswered one means.
 
+use super::verdict::unless_changed;
 use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
 use crate::record::NextOffset;
 
@@ -88,15 +89,10 @@ pub fn resume() -> CursorWrite {
 pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
     let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
     let comes_from_there = |item: &Cursor| is_in_place(seen, next) || item.previous == Some(seen.stored());
-    match (now, seen) {
-        (Some(item), _) if item.next == next && comes_from_there(item) && afresh(item) => Verdict::Applied,
-        (None, Seen::Nothing { .. }) => Verdict::NotApplied,
-        (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
-            Verdict::NotApplied
-        }
-        (item, _) => Verdict::Edited {
-            until_ms: item.and_then(|item| item.claim_until_ms),
-        },
+    if now.is_some_and(|item| item.next == next && comes_from_there(item) && afresh(item)) {
+        Verdict::Applied
+    } else {
+        unless_changed(seen, now)
     }
 }
 

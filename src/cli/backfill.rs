@@ -7,6 +7,7 @@ mod total;
 use super::output::{Out, table};
 use super::parts::parts_with;
 use super::progress::{self, Watched};
+use super::selection::Partitions;
 use super::{Exit, signals};
 use crate::backfill as pure;
 use crate::clock::Deadline;
@@ -36,9 +37,8 @@ pub(super) struct BackfillArgs {
     #[arg(long, value_name = "BOUND")]
     to: Option<Bound>,
 
-    /// Only this partition; may be repeated
-    #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
-    partitions: Vec<i32>,
+    #[command(flatten)]
+    partitions: Partitions,
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -51,18 +51,16 @@ impl BackfillArgs {
     /// What is asked for; `None`: the list.
     fn request(self) -> Result<Option<BackfillRequest>, Error> {
         let usage = |message: String| Error::new(ErrorType::InvalidConfiguration, message);
-        let given = self.name.is_some() || self.from.is_some() || self.to.is_some() || !self.partitions.is_empty();
+        let given =
+            self.name.is_some() || self.from.is_some() || self.to.is_some() || self.partitions.chosen().is_some();
         match (self.command, self.name, self.from) {
             (Some(BackfillCommand::List), ..) if given => Err(usage(
                 "`backfill list` takes no --name, --from, --to or --partition: it shows all backfills".into(),
             )),
             (Some(BackfillCommand::List), ..) => Ok(None),
             (None, Some(name), Some(from)) => {
-                let mut partitions = self.partitions;
-                partitions.sort_unstable();
-                partitions.dedup();
-                let partitions = Some(partitions).filter(|some| !some.is_empty());
-                let request = BackfillRequest::new(name, from, self.to.unwrap_or(Bound::Latest), partitions);
+                let to = self.to.unwrap_or(Bound::Latest);
+                let request = BackfillRequest::new(name, from, to, self.partitions.chosen());
                 request.map(Some).map_err(|invalid| usage(invalid.to_string()))
             }
             // clap asks for both.

@@ -12,9 +12,9 @@ mod undo;
 use super::Exit;
 use super::output::{self, Out};
 use super::parts::parts;
+use super::selection::Partitions;
 use crate::config::Config;
-use crate::error::{Error, ErrorType};
-use crate::record::TopicPartition;
+use crate::error::Error;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OffsetsCommand {
@@ -46,32 +46,6 @@ pub(super) enum OffsetsCommand {
     /// The group must have no active members. Needs Describe and Read on the
     /// group, and Read on the topic.
     Export(group::ExportArgs),
-}
-
-/// The partitions that a command is about.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Partitions {
-    /// Only this partition; may be repeated
-    #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
-    numbers: Vec<i32>,
-}
-
-impl Partitions {
-    fn includes(&self, partition: &TopicPartition) -> bool {
-        self.numbers.is_empty() || self.numbers.contains(&partition.partition)
-    }
-
-    /// A partition that neither a topic nor the table has is a mistake.
-    fn check<'a>(&self, known: impl Iterator<Item = &'a TopicPartition>) -> Result<(), Error> {
-        let known: Vec<i32> = known.map(|partition| partition.partition).collect();
-        match self.numbers.iter().find(|number| !known.contains(number)) {
-            None => Ok(()),
-            Some(unknown) => Err(Error::new(
-                ErrorType::InvalidConfiguration,
-                format!("partition {unknown} is asked for, and no topic has it. Correct --partition"),
-            )),
-        }
-    }
 }
 
 pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -> Result<Exit, Error> {

@@ -1,12 +1,48 @@
 //! The partitions that a command is about.
 
+use crate::error::{Error, ErrorType};
 use crate::event::{RunRequest, Shard};
+use crate::record::TopicPartition;
 
+/// The partitions that a command is about.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Selection {
+pub(super) struct Partitions {
     /// Only this partition; may be repeated
     #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
-    partitions: Vec<i32>,
+    pub(super) numbers: Vec<i32>,
+}
+
+impl Partitions {
+    pub(super) fn includes(&self, partition: &TopicPartition) -> bool {
+        self.numbers.is_empty() || self.numbers.contains(&partition.partition)
+    }
+
+    /// A partition that neither a topic nor the table has is a mistake.
+    pub(super) fn check<'a>(&self, known: impl Iterator<Item = &'a TopicPartition>) -> Result<(), Error> {
+        let known: Vec<i32> = known.map(|partition| partition.partition).collect();
+        match self.numbers.iter().find(|number| !known.contains(number)) {
+            None => Ok(()),
+            Some(unknown) => Err(Error::new(
+                ErrorType::InvalidConfiguration,
+                format!("partition {unknown} is asked for, and no topic has it. Correct --partition"),
+            )),
+        }
+    }
+
+    /// In ascending order, none twice; `None`: all.
+    pub(super) fn chosen(&self) -> Option<Vec<i32>> {
+        let mut chosen = self.numbers.clone();
+        chosen.sort_unstable();
+        chosen.dedup();
+        Some(chosen).filter(|chosen| !chosen.is_empty())
+    }
+}
+
+/// The partitions that a run, a plan or a look is about.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Selection {
+    #[command(flatten)]
+    partitions: Partitions,
 
     /// Only this share of the partitions: `2/4` is every partition with `partition % 4 == 1`
     #[arg(long, value_name = "K/N")]
@@ -15,16 +51,10 @@ pub(super) struct Selection {
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
-        let partitions = (!selection.partitions.is_empty()).then(|| {
-            let mut partitions = selection.partitions.clone();
-            partitions.sort_unstable();
-            partitions.dedup();
-            partitions
-        });
         // The limit is a setting here.
         Self {
             max_messages: None,
-            partitions,
+            partitions: selection.partitions.chosen(),
             shard: selection.shard,
         }
     }

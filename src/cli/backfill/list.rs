@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::claim::{Cursor, Standing};
+use crate::claim::Cursor;
 use crate::cli::Exit;
 use crate::cli::output::{Out, table};
 use crate::clock::{Clock as _, SystemClock};
@@ -153,7 +153,7 @@ fn partition(stored: &StoredCursor, now_ms: i64) -> Row {
 fn state(cursor: &Cursor, now_ms: i64) -> State {
     if cursor.paused {
         State::Paused
-    } else if let Standing::Held { .. } = cursor.standing(now_ms) {
+    } else if cursor.held_until_ms(now_ms).is_some() {
         State::Claimed
     } else if cursor.failures().is_some() {
         State::Blocked

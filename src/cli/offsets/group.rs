@@ -1,12 +1,12 @@
 //! `offsets import` and `export`: from and to the committed offsets of a
 //! consumer group of Kafka's.
 
-use super::Partitions;
 use super::moves::{self, Position, Wanted, positions};
 use super::reset::towards;
 use super::row::{Moves, Outcome, Row};
 use super::target::Target;
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Pins;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
+use super::at;
 use super::row::{Moves, Outcome, Row};
 use super::target::Log;
-use super::{Partitions, at};
-use crate::claim::{self, Cursor, Seen, Standing, Verdict};
+use crate::claim::{self, Cursor, Failures, Seen, Verdict};
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
@@ -193,10 +194,7 @@ fn position(fact: &Facts, decision: &Decision, earliest: Option<&Looked>, now_ms
         Some(cursor) => Seen::Item(cursor.clone()),
         None => Seen::Nothing { start: start()? },
     };
-    let held_until_ms = cursor.and_then(|cursor| match cursor.standing(now_ms) {
-        Standing::Held { until_ms } => Some(until_ms),
-        Standing::Free | Standing::Expired => None,
-    });
+    let held_until_ms = cursor.and_then(|cursor| cursor.held_until_ms(now_ms));
     Ok(Position {
         partition: fact.partition.clone(),
         log: Log {
@@ -216,9 +214,7 @@ fn position(fact: &Facts, decision: &Decision, earliest: Option<&Looked>, now_ms
 /// its item: a move clears it, and the record there is tried afresh.
 fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
     let item = position.item();
-    let tried = item
-        .and_then(Cursor::failures)
-        .map(|failures| failures.attempts.max(failures.crashes));
+    let tried = item.and_then(Cursor::failures).map(Failures::all_attempts);
     let afresh = item.is_some_and(|item| item.failure.is_none() && item.claim_until_ms.is_none());
     let outcome = match position.held_until_ms {
         Some(_) => Outcome::Held,

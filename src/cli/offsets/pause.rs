@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 
+use super::at;
 use super::moves::{consumer, deadline};
 use super::row::{Moves, Outcome, Row};
-use super::{Partitions, at};
-use crate::claim::{self, Cursor, Seen, Standing, Verdict};
+use crate::claim::{self, Cursor, Seen, Verdict};
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
@@ -144,10 +145,7 @@ async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &Seen) ->
 
 fn held_until(parts: &CliParts, seen: &Seen) -> Option<i64> {
     match seen {
-        Seen::Item(cursor) => match cursor.standing(parts.clock.wall_ms()) {
-            Standing::Held { until_ms } => Some(until_ms),
-            Standing::Free | Standing::Expired => None,
-        },
+        Seen::Item(cursor) => cursor.held_until_ms(parts.clock.wall_ms()),
         Seen::Nothing { .. } => None,
     }
 }

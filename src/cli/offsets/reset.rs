@@ -1,10 +1,10 @@
 //! `offsets reset`: in the words of kafka-consumer-groups.
 
-use super::Partitions;
 use super::moves::{self, Position, Wanted};
 use super::row::{Moves, Outcome};
 use super::target::{self, Target, aim};
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
 use crate::error::Error;
 use crate::record::TopicPartition;

@@ -1,9 +1,9 @@
 //! `offsets undo`: swaps each cursor with what the last move replaced.
 
-use super::Partitions;
 use super::moves::{self, Position, Wanted};
 use super::row::{Moves, Outcome};
 use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
 use crate::error::Error;
 
 #[derive(Debug, Clone, clap::Args)]
