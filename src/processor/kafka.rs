@@ -28,7 +28,6 @@ mod client;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,6 +35,7 @@ use crate::config::{Config, TopicName};
 use crate::dead_letter::pointer;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
+use crate::security::Security;
 use client::Client;
 
 /// With less time than this a new connection with TLS is not even tried.
@@ -61,8 +61,8 @@ const CREATION_PAUSE: Duration = Duration::from_millis(100);
 /// between runs, and thrown away after a failure.
 pub struct KafkaTopic {
     topic: TopicName,
-    bootstrap_servers: String,
-    settings: ClientConfig,
+    config: Config,
+    security: Arc<Security>,
     patience: Duration,
     client: Mutex<Option<Arc<Client>>>,
 }
@@ -70,12 +70,12 @@ pub struct KafkaTopic {
 impl KafkaTopic {
     /// The topic `topic` of the brokers of `config`. Nothing is connected yet.
     #[must_use]
-    pub fn new(config: &Config, topic: &TopicName) -> Self {
+    pub fn new(config: &Config, security: Arc<Security>, topic: &TopicName) -> Self {
         let patience = config.poll_timeout.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
         Self {
             topic: topic.clone(),
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            settings: client::settings(config, patience),
+            config: config.clone(),
+            security,
             patience,
             client: Mutex::default(),
         }
@@ -85,23 +85,34 @@ impl KafkaTopic {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self) -> Result<Arc<Client>, KafkaError> {
-        let mut kept = self.kept();
-        if let Some(client) = &*kept {
+    async fn client(&self) -> Result<Arc<Client>, String> {
+        if let Some(client) = &*self.kept() {
             return Ok(Arc::clone(client));
         }
-        let client = Arc::new(Client::new(&self.settings, self.patience)?);
-        *kept = Some(Arc::clone(&client));
+        let access = self.security.access().await.map_err(|error| error.message)?;
+        let client = Client::new(&self.config, access, &self.security, self.patience).map_err(|error| {
+            format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names")
+        })?;
+        let client = Arc::new(client);
+        *self.kept() = Some(Arc::clone(&client));
         Ok(client)
     }
 
     /// Throws a client away that failed: its connections may be stale, what it
     /// knows of the topic may be wrong, and what it has not sent must not be
-    /// sent at another time.
-    fn discard(&self, client: &Arc<Client>) {
-        let mut kept = self.kept();
-        if kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, client)) {
-            *kept = None;
+    /// sent at another time. Where its credentials were refused, the next one
+    /// has those that count now.
+    async fn discard(&self, client: &Arc<Client>) {
+        {
+            let mut kept = self.kept();
+            if kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, client)) {
+                *kept = None;
+            }
+        }
+        if client.is_refused()
+            && let Err(error) = self.security.renewed(client.access()).await
+        {
+            tracing::warn!(%error, "the credentials could not be read again");
         }
     }
 
@@ -137,15 +148,9 @@ impl KafkaTopic {
         Ok(())
     }
 
-    fn failure(&self, client: Option<&Client>, waited: Duration, error: &KafkaError) -> Failure {
-        let what = match client {
-            Some(client) => client.explain(error, &self.bootstrap_servers, waited),
-            None => format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
-        };
-        Failure::Retry(format!(
-            "dead letters cannot be written to kafka://{}: {what}",
-            self.topic
-        ))
+    fn failure(&self, what: &str) -> Failure {
+        let topic = &self.topic;
+        Failure::Retry(format!("dead letters cannot be written to kafka://{topic}: {what}"))
     }
 }
 
@@ -156,19 +161,21 @@ impl Processor for KafkaTopic {
         if limit < LEAST_TIME {
             return Progress { settled, stop: None };
         }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => {
-                let stop = Some(self.failure(None, Duration::ZERO, &error));
+        let client = match timeout(limit, self.client()).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(why)) => {
+                let stop = Some(self.failure(&why));
                 return Progress { settled, stop };
             }
+            Err(_) => return Progress { settled, stop: None },
         };
         let delivery = timeout(limit, self.deliver(&client, chunk, &mut settled)).await;
         let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-        let stop = delivery.unwrap_or(Err(timed_out)).err().map(|error| {
-            self.discard(&client);
-            self.failure(Some(&client), limit, &error)
-        });
+        let mut stop = None;
+        if let Err(error) = delivery.unwrap_or(Err(timed_out)) {
+            stop = Some(self.failure(&client.explain(&error, &self.config.bootstrap_servers, limit)));
+            self.discard(&client).await;
+        }
         Progress { settled, stop }
     }
 

@@ -3,17 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
+use crate::security::Security;
 
 /// Listens to one client.
 pub struct Context {
@@ -21,12 +24,15 @@ pub struct Context {
     served: AtomicU64,
     group_refused: AtomicBool,
     heard: Mutex<Heard>,
+    security: Arc<Security>,
 }
 
 #[derive(Default)]
 struct Heard {
     /// The last reason for each code: few codes, that repeat without end.
     errors: Vec<(RDKafkaErrorCode, String)>,
+    /// Since when brokers refuse the credentials, and none has answered.
+    refused_since: Option<Instant>,
     /// How far each partition is fetched, and when that last moved.
     fetched: BTreeMap<TopicPartition, (i64, Instant)>,
 }
@@ -38,14 +44,16 @@ pub fn statistics_interval_ms(poll_timeout: Duration) -> u128 {
 }
 
 impl Context {
-    /// A listener for a client whose brokers may be silent for `poll_timeout`.
+    /// A listener for a client whose brokers may be silent for `poll_timeout`,
+    /// and that has its tokens from `security`.
     #[must_use]
-    pub fn new(poll_timeout: Duration) -> Self {
+    pub fn new(poll_timeout: Duration, security: Arc<Security>) -> Self {
         Self {
             poll_timeout,
             served: AtomicU64::new(0),
             group_refused: AtomicBool::new(false),
             heard: Mutex::default(),
+            security,
         }
     }
 
@@ -71,7 +79,22 @@ impl Context {
 
     /// A broker answered: earlier errors explain nothing any more.
     pub fn answered(&self) {
-        self.heard().errors.clear();
+        let mut heard = self.heard();
+        heard.errors.clear();
+        heard.refused_since = None;
+    }
+
+    /// How long brokers have refused the credentials while none answered.
+    #[must_use]
+    pub fn refused_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.heard().refused_since?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    /// Whether a broker refused the credentials, and none has answered since.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.heard().refused_since.is_some()
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer
@@ -143,6 +166,20 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    /// librdkafka asks while it is polled, and cannot wait: the token was
+    /// signed ahead. Told that there is none, it asks again after 10 seconds.
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.count_served();
+        let token = self.security.token().ok_or("there is no token")?;
+        Ok(OAuthToken {
+            token: token.text.expose_secret().to_owned(),
+            principal_name: String::new(),
+            lifetime_ms: token.expires_ms,
+        })
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.count_served();
         match level {
@@ -174,6 +211,9 @@ impl ClientContext for Context {
         }
         tracing::debug!(target: "librdkafka", %code, reason, "client error");
         let mut heard = self.heard();
+        if code == RDKafkaErrorCode::Authentication {
+            heard.refused_since.get_or_insert_with(now);
+        }
         heard.errors.retain(|(known, _)| *known != code);
         heard.errors.push((code, reason.to_owned()));
     }

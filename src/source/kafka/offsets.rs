@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -200,9 +201,11 @@ impl KafkaSource {
                     .into_iter()
                     .zip(answer)
                     .for_each(|(i, (looked, _))| found[i] = looked),
-                Err(error) => group
-                    .into_iter()
-                    .for_each(|i| found[i] = Err(Unavailable(format!("its broker did not answer: {error}")))),
+                Err(error) => {
+                    self.unanswered.store(true, Ordering::Relaxed);
+                    let silent = Unavailable(format!("its broker did not answer: {error}"));
+                    group.into_iter().for_each(|i| found[i] = Err(silent.clone()));
+                }
             }
         }
         if leaderless.is_empty() && found.iter().all(Result::is_err) {
@@ -224,7 +227,9 @@ impl KafkaSource {
         partitions: &[TopicPartition],
         found: Vec<(Looked, Option<RDKafkaErrorCode>)>,
     ) -> Result<Vec<Looked>, Error> {
-        self.consumer.context().answered();
+        if let Some(context) = self.context() {
+            context.answered();
+        }
         let refused = found
             .iter()
             .zip(partitions)

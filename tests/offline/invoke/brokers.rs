@@ -16,7 +16,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, World};
+use super::{Seen, World, security};
 
 const PARTITIONS: u16 = 6;
 const RECORDS: usize = 3;
@@ -129,7 +129,7 @@ async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_pa
     let config = world.config(&[]);
     let parts = Parts {
         dead_letters: DeadLetters::None,
-        source: KafkaSource::new(&config).expect("a client"),
+        source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
         processor: well(),
@@ -252,7 +252,7 @@ async fn a_look_at_the_partitions_names_those_of_a_broker_that_is_down() {
     let config = world.config(&[]);
     let parts = Parts {
         dead_letters: DeadLetters::None,
-        source: KafkaSource::new(&config).expect("a client"),
+        source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
         processor: well(),
