@@ -16,7 +16,9 @@ mod overlap;
 mod redrive;
 mod rot;
 mod run;
+mod secrets;
 mod security;
+mod stale;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
