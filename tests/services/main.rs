@@ -24,3 +24,4 @@ mod store;
 mod support;
 mod support_works;
 mod terminal;
+mod tokens;
