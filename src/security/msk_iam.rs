@@ -11,6 +11,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::SecretString;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::Token;
 
@@ -61,9 +62,9 @@ fn signature(url: &str, region: &str, credentials: &Credentials, now: SystemTime
         .map_err(|error| error.to_string())?;
     let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(&[]))
         .map_err(|error| error.to_string())?;
-    let (signed, _) = sign(request, &parameters.into())
-        .map_err(|error| error.to_string())?
-        .into_parts();
+    // The signer logs what it signs, and with it the session's token.
+    let signed = with_default(NoSubscriber::default(), || sign(request, &parameters.into()));
+    let (signed, _) = signed.map_err(|error| error.to_string())?.into_parts();
     let encoded = signed
         .params()
         .iter()

@@ -8,6 +8,7 @@ mod commands;
 mod dead_letter;
 mod doubt;
 mod failure;
+mod leaks;
 mod limits;
 mod look;
 mod offsets;
