@@ -9,6 +9,7 @@ use crate::support::certificates::Authority;
 use crate::support::kafka::Message;
 use crate::support::listeners::{Listener, secured};
 use crate::support::secrets::{Secrets, arn};
+use crate::support::sqs::{self, Queue};
 use crate::support::world::World;
 
 const PASSWORD: &str = "planted-password-3f9c";
@@ -167,6 +168,13 @@ async fn records_and_dead_letters_are_not_printed() {
     crate::support::kafka::create_topic(&to_kafka.bootstrap, &dead, 1, &[]);
     to_kafka.set("ON_FAILURE", format!("kafka://{dead}"));
     is_clean("dead letters to Kafka", &to_kafka, &[]);
+    let queue = Queue::create("leak").await;
+    let mut to_sqs = world(Listener::Plaintext).await;
+    to_sqs
+        .set("ON_FAILURE", &queue.arn)
+        .set("AWS_ENDPOINT_URL_SQS", sqs::endpoint());
+    is_clean("dead letters to SQS", &to_sqs, &[]);
+    assert_eq!(queue.len().await, 1);
     let mut skipped = world(Listener::Plaintext).await;
     skipped.set("ON_FAILURE", "skip");
     is_clean("skipped", &skipped, &[]);
