@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::bootstrap;
 use crate::support::certificates::Authority;
-use crate::support::kafka::unique;
+use crate::support::kafka::{Message, create_topic, unique, watermarks};
 use crate::support::listeners::{ALICE, Listener, secured};
 use crate::support::secrets::{Secrets, arn};
 use crate::support::world::{Ran, World};
@@ -187,4 +187,32 @@ async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
     ran.failure("AuthenticationFailed", 1);
     assert_eq!(secrets.asked(), 2, "it was read again once");
     assert!(ran.took < Duration::from_secs(4), "{:?}", ran.took);
+}
+
+#[tokio::test]
+async fn dead_letters_follow_a_changed_password_too() {
+    let (mut world, secrets) = world(Listener::ScramSsl).await;
+    let (user, dead) = (unique("rotated"), unique("dead"));
+    create_topic(&world.bootstrap, &dead, 1, &[]);
+    let change = |password: &str| {
+        secured().scram_user(&user, password);
+        secrets.put(&arn("user"), json!({"username": user, "password": password}));
+    };
+    change("first-password");
+    secured().allow(&user, &["Read", "Describe"], &world.topic);
+    secured().allow(&user, &["Write", "Describe"], &dead);
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"))
+        .set("ON_FAILURE", format!("kafka://{dead}"));
+    let no_json = [Message::value("{")];
+    world.produce_these(0, &no_json);
+    let mut function = bootstrap::start(&world);
+    assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
+
+    change("second-password");
+    world.produce_these(0, &no_json);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
+    assert_eq!(watermarks(&world.bootstrap, &dead, 0), (0, 2));
 }
