@@ -114,7 +114,7 @@ impl Connection {
         for (name, value) in &self.otherwise {
             client.set(*name, value);
         }
-        let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security));
+        let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security), &access.properties);
         let consumer: KafkaConsumer = client.create_with_context(context).map_err(|error| {
             Error::new(
                 ErrorType::InvalidConfiguration,
@@ -205,6 +205,7 @@ fn client_config(config: &Config, properties: &Properties) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true");
+    context::hear_all(&mut client);
     client
 }
 
