@@ -86,7 +86,7 @@ fn client(host: &str, checks_host: bool, flaws: Arc<Mutex<Vec<Flaw>>>) -> Result
     Ok(ssl)
 }
 
-/// What OpenSSL complains about; by the numbers of its x509_vfy.h.
+/// What OpenSSL complains about; by the numbers of its `x509_vfy.h`.
 fn flaw(chain: &X509StoreContextRef) -> Option<Flaw> {
     let certificate = chain.current_cert()?;
     Some(match chain.error().as_raw() {

@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::certificate::Flaw;
-use super::trouble::{Hints, Kind, Manner, Trouble};
+use super::trouble::{Hints, Kind, Manner, Trouble, printable};
 use crate::config::Properties;
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
@@ -217,6 +217,7 @@ impl ClientContext for Context {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let message = printable(message);
         self.count_served();
         if facility == FAIL
             && let Some(trouble) = Trouble::heard(message)
@@ -237,6 +238,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let reason = printable(reason);
         self.count_served();
         let Some(code) = error.rdkafka_error_code() else { return };
         if code == RDKafkaErrorCode::GroupAuthorizationFailed {

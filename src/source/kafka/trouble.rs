@@ -300,6 +300,13 @@ impl Trouble {
     }
 }
 
+/// A line without what librdkafka quotes of a setting that it cannot read:
+/// there may be a secret in it.
+pub(super) fn printable(line: &str) -> &str {
+    const QUOTED: &str = "sasl.oauthbearer.config";
+    line.find(QUOTED).map_or(line, |at| &line[..at + QUOTED.len()])
+}
+
 fn number_after(text: &str, words: &str) -> Option<u32> {
     let (_, rest) = text.split_once(words)?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
