@@ -107,17 +107,16 @@ impl Context {
         heard.refused_since = None;
     }
 
-    /// How long brokers have refused the credentials while none answered.
+    /// Since when brokers have refused the credentials while none answered.
     #[must_use]
-    pub fn refused_for(&self, now: Instant) -> Option<Duration> {
-        let since = self.heard().refused_since?;
-        Some(now.saturating_duration_since(since))
+    pub fn refused_since(&self) -> Option<Instant> {
+        self.heard().refused_since
     }
 
     /// Whether a broker refused the credentials, and none has answered since.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.heard().refused_since.is_some()
+        self.refused_since().is_some()
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer

@@ -4,9 +4,12 @@
 //! lines and error events, each about one connection, and in its statistics,
 //! which tell how far a connection has got. Pure.
 
+mod creation;
 mod sentence;
 #[cfg(test)]
 mod tests;
+
+pub(super) use creation::cannot_be_made;
 
 use super::certificate::Flaw;
 use crate::config::Properties;
@@ -112,14 +115,12 @@ pub(super) struct Hints<'a> {
 
 impl Manner {
     pub(super) fn of(properties: &Properties) -> Self {
-        const CERTIFICATES: [&str; 3] = [
-            "ssl.certificate.pem",
-            "ssl.certificate.location",
-            "ssl.keystore.location",
-        ];
+        let has = |names: &[&str]| names.iter().any(|name| properties.get(name).is_some());
+        let pair =
+            has(&["ssl.certificate.pem", "ssl.certificate.location"]) && has(&["ssl.key.pem", "ssl.key.location"]);
         Self {
             mechanism: properties.get("sasl.mechanisms").unwrap_or_default().to_owned(),
-            shows_certificate: CERTIFICATES.iter().any(|name| properties.get(name).is_some()),
+            shows_certificate: pair || has(&["ssl.keystore.location"]),
             checks_host: properties.get("ssl.endpoint.identification.algorithm") != Some("none"),
         }
     }

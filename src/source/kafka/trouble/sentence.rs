@@ -53,7 +53,12 @@ impl Trouble {
             Kind::NoTls | Kind::WantsTls | Kind::WantsSasl | Kind::NoSasl => self.other_protocol(),
             Kind::Tls => format!(
                 "TLS with {at} failed: {words}. Check that it and the ssl.* properties have a version and a cipher in \
-                 common"
+                 common{}",
+                if manner.shows_certificate {
+                    ""
+                } else {
+                    ", and whether it asks for a client certificate"
+                }
             ),
             Kind::Certificate => flawed(at, hints.flaw),
             Kind::ClosedAfterTls => format!(
