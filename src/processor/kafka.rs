@@ -118,8 +118,9 @@ impl KafkaTopic {
     }
 
     /// Resolves when other credentials might help, and may be had.
-    async fn doubted(&self, client: &Client, since: std::time::Instant) {
-        while !(self.security.may_change() && client.is_doubted(since)) {
+    async fn doubted(&self, client: &Client, since: Instant) {
+        let is_curable = || client.is_curable(since.into_std(), Instant::now().into_std());
+        while !(self.security.may_change() && is_curable()) {
             sleep(LOOK_EVERY).await;
         }
     }
@@ -176,7 +177,7 @@ impl KafkaTopic {
                 Ok(Err(error)) => error,
                 Err(_) => KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut),
             },
-            () = self.doubted(&client, since.into_std()), if curable => {
+            () = self.doubted(&client, since), if curable => {
                 self.discard(&client);
                 return Err(Undelivered::Doubted(client));
             }

@@ -140,7 +140,7 @@ impl KafkaSource {
     }
 
     fn is_doubted(&self) -> bool {
-        self.context().is_some_and(|context| context.doubted_since().is_some())
+        self.context().is_some_and(|context| context.is_doubted())
     }
 
     fn outcome(&self, answer: &Result<Vec<(TopicPartition, Looked)>, Error>) -> Outcome {

@@ -134,10 +134,10 @@ impl Client {
         &self.access
     }
 
-    /// Whether something happened since then that other credentials might help.
-    pub(super) fn is_doubted(&self, since: Instant) -> bool {
+    /// Whether other credentials might help what was begun at `since`.
+    pub(super) fn is_curable(&self, since: Instant, now: Instant) -> bool {
         let context = self.producer.as_ref().map(|it| it.client().context());
-        context.is_some_and(|it| it.0.doubted_since().is_some_and(|at| at >= since))
+        context.is_some_and(|it| it.0.is_curable(since, now))
     }
 
     /// Whether the brokers know the topic, as far as they were asked.

@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::context::{self, Context, LOOK_EVERY};
+use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
 use super::fetch::FetchSizes;
 use super::{now, trouble};
 use crate::config::{Config, Properties};
@@ -19,10 +19,6 @@ use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
 pub(super) type KafkaConsumer = BaseConsumer<Context>;
-
-/// How long all brokers have to refuse the credentials until they are refused.
-/// In a cluster one broker may learn of a new user later than another.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a client is made of, and the client while there is one.
 pub(super) struct Connection {
@@ -188,25 +184,13 @@ pub(crate) fn close<T: Send + 'static>(client: T) {
     }
 }
 
+/// Whether a question goes unanswered because of the credentials: all brokers
+/// have had the time to refuse them, or there may be others.
 fn is_hopeless(context: &Context, asked: Instant, renewable: bool, now: Instant) -> bool {
-    let doubted = context.doubted_since().is_some_and(|since| since >= asked);
     let refused = context
         .refused_since()
         .map(|since| now.saturating_duration_since(since.max(asked)));
-    is_refused(refused, renewable && doubted)
-}
-
-/// Whether a question goes unanswered because of the credentials. `refused` is
-/// how long brokers have refused them since it was asked, while none answered.
-///
-/// | refused | others might help, and may be had | |
-/// |---|---|---|
-/// | | since it was asked | at once |
-/// | for `REFUSAL_PATIENCE` | no | now |
-/// | for less | no | not yet: that was one broker, and another may answer |
-/// | not | no | not for that |
-fn is_refused(refused: Option<Duration>, curable: bool) -> bool {
-    curable || refused.is_some_and(|refused| refused >= REFUSAL_PATIENCE)
+    refused.is_some_and(|refused| refused >= REFUSAL_PATIENCE) || (renewable && context.is_curable(asked, now))
 }
 
 /// Serves the client's own queue: logs, errors, statistics, tokens. What comes

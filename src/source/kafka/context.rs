@@ -31,6 +31,10 @@ const FAIL: &str = "FAIL";
 /// How often those who wait for a client look at what it has to say.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long all brokers have to refuse the credentials until they are refused.
+/// In a cluster one broker may learn of a new user later than another.
+pub(super) const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a token that is wanted during a run may take to be made.
 const SIGNING_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -144,11 +148,24 @@ impl Context {
         self.heard().refused_since
     }
 
-    /// Since when other credentials might help, while no broker answered: they
-    /// were refused, or what happened may come of them.
+    /// Whether other credentials might help, because they were refused, or what
+    /// happened may come of them, and no broker has answered since.
     #[must_use]
-    pub fn doubted_since(&self) -> Option<Instant> {
-        self.heard().doubted_since
+    pub fn is_doubted(&self) -> bool {
+        self.heard().doubted_since.is_some()
+    }
+
+    /// Whether other credentials might help what was asked at `asked`.
+    ///
+    /// | doubted | |
+    /// |---|---|
+    /// | since it was asked | at once |
+    /// | before | once `REFUSAL_PATIENCE` is over: that was one broker, and another may answer. librdkafka does not repeat itself |
+    /// | not | no |
+    #[must_use]
+    pub fn is_curable(&self, asked: Instant, now: Instant) -> bool {
+        let since = self.heard().doubted_since;
+        since.is_some_and(|since| since >= asked || now.saturating_duration_since(asked) >= REFUSAL_PATIENCE)
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer

@@ -9,7 +9,7 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 
-pub(super) use creation::cannot_be_made;
+pub(crate) use creation::cannot_be_made;
 
 use super::certificate::Flaw;
 use crate::config::Properties;

@@ -32,21 +32,6 @@ fn each_cure_is_tried_once_and_only_for_what_it_cures() {
 }
 
 #[test]
-fn a_refusal_leaves_other_brokers_the_time_to_answer_unless_it_can_be_cured() {
-    let rows = [
-        (None, false, false),
-        (None, true, true),
-        (Some(Duration::ZERO), false, false),
-        (Some(Duration::ZERO), true, true),
-        (Some(REFUSAL_PATIENCE), false, true),
-        (Some(REFUSAL_PATIENCE), true, true),
-    ];
-    for (refused, curable, expected) in rows {
-        assert_eq!(is_refused(refused, curable), expected, "{refused:?} {curable}");
-    }
-}
-
-#[test]
 fn only_a_kept_client_is_asked_with_little_patience() {
     let (now, poll_timeout) = (now(), Duration::from_secs(5));
     let until = now + poll_timeout;

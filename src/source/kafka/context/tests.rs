@@ -53,11 +53,11 @@ fn a_login_or_a_client_certificate_that_is_refused_is_a_refusal_until_a_broker_a
     for line in [LOGIN, ALERT] {
         let context = context();
         logs(&context, REFUSED);
-        assert!(!context.is_refused());
+        assert!(!context.refused_since().is_some());
         logs(&context, line);
-        assert!(context.is_refused());
+        assert!(context.refused_since().is_some());
         context.answered();
-        assert_eq!((context.is_refused(), cause(&context)), (false, None));
+        assert_eq!((context.refused_since().is_some(), cause(&context)), (false, None));
     }
     let context = context();
     fails(&context, RDKafkaErrorCode::Authentication, "something new");
@@ -123,4 +123,18 @@ fn what_was_found_of_a_certificate_is_told_of_that_broker_alone() {
     assert!(context.cause().is_some_and(|(_, words)| words.contains("yesterday")));
     logs(&context, LOGIN);
     assert_eq!(context.doubted_certificate(), None, "it is not the cause");
+}
+
+#[test]
+fn other_credentials_might_help_at_once_or_when_nobody_else_answers() {
+    let context = context();
+    let asked = now();
+    assert!(!context.is_curable(asked, asked + REFUSAL_PATIENCE));
+    logs(&context, LOGIN);
+    assert!(context.is_curable(asked, asked), "since it was asked");
+    let later = now() + Duration::from_mins(1);
+    assert!(!context.is_curable(later, later), "before it was asked");
+    assert!(context.is_curable(later, later + REFUSAL_PATIENCE));
+    context.answered();
+    assert!(!context.is_curable(asked, later));
 }
