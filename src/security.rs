@@ -207,9 +207,9 @@ impl Security {
     /// Makes another token, for those who ask later.
     pub(crate) async fn sign(&self, limit: Duration) -> Result<(), Error> {
         let Some(signer) = &self.signer else { return Ok(()) };
-        let signed = tokio::time::timeout(limit, signer()).await;
-        let signed = signed.unwrap_or_else(|_| Err("it took too long. Look after what signs them".to_owned()));
-        let token = signed.map_err(|why| {
+        let made = tokio::time::timeout(limit, signer()).await;
+        let made = made.unwrap_or_else(|_| Err("it took too long. Look after what signs them".to_owned()));
+        let token = made.map_err(|why| {
             let message = format!("no token can be signed for the brokers: {why}");
             Error::new(ErrorType::AuthenticationFailed, message)
         })?;

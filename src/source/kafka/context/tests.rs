@@ -53,7 +53,7 @@ fn a_login_or_a_client_certificate_that_is_refused_is_a_refusal_until_a_broker_a
     for line in [LOGIN, ALERT] {
         let context = context();
         logs(&context, REFUSED);
-        assert!(!context.refused_since().is_some());
+        assert!(context.refused_since().is_none());
         logs(&context, line);
         assert!(context.refused_since().is_some());
         context.answered();
