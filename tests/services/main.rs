@@ -16,6 +16,7 @@ mod overlap;
 mod redrive;
 mod rot;
 mod run;
+mod security;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
