@@ -34,15 +34,19 @@ pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Conf
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let security = Arc::new(Security::new(&config));
-    let source = KafkaSource::new(&config, Arc::clone(&security));
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Parts {
+    Ok(parts_on(config, client, make))
+}
+
+/// The same, with a `DynamoDB` client of your own.
+pub fn parts_on<P>(config: Config, client: aws_sdk_dynamodb::Client, make: impl FnOnce(&Config) -> P) -> LiveParts<P> {
+    let security = Arc::new(Security::new(&config));
+    Parts {
         store: DynamoStore::new(client, &config.table),
-        source,
+        source: KafkaSource::new(&config, Arc::clone(&security)),
         processor: make(&config),
         dead_letters: DeadLetters::new(&config, &security),
         clock: SystemClock,
         config: Arc::new(config),
-    })
+    }
 }

@@ -4,6 +4,7 @@
 //! Offsets are ours: partitions are assigned at absolute offsets, nothing is
 //! committed to Kafka, and no group is joined.
 
+pub mod brokers;
 mod connection;
 pub mod context;
 pub mod fetch;

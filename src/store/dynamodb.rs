@@ -11,12 +11,14 @@
 //! | `trouble.rs` | what a failed call means, and what to do next |
 //! | `connect.rs` | a client that gives up in time |
 //! | `list.rs` | finds the backfills of a group |
+//! | `rights.rs` | finds out what the role may do, and does none of it |
 //! | `table.rs` | makes the table |
 
 mod connect;
 mod expression;
 mod item;
 mod list;
+mod rights;
 mod table;
 mod trouble;
 
