@@ -35,17 +35,22 @@ pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Conf
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(parts_on(config, client, make))
+    let security = Arc::new(Security::new(&config));
+    Ok(parts_on(config, &security, client, make))
 }
 
-/// The same, with a `DynamoDB` client of your own.
-pub fn parts_on<P>(config: Config, client: aws_sdk_dynamodb::Client, make: impl FnOnce(&Config) -> P) -> LiveParts<P> {
-    let security = Arc::new(Security::new(&config));
+/// The same, with credentials and a `DynamoDB` client of your own.
+pub fn parts_on<P>(
+    config: Config,
+    security: &Arc<Security>,
+    client: dynamodb::Client,
+    make: impl FnOnce(&Config) -> P,
+) -> LiveParts<P> {
     Parts {
         store: DynamoStore::new(client, &config.table),
-        source: KafkaSource::new(&config, Arc::clone(&security)),
+        source: KafkaSource::new(&config, Arc::clone(security)),
         processor: make(&config),
-        dead_letters: DeadLetters::new(&config, &security),
+        dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,
         config: Arc::new(config),
     }

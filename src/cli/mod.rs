@@ -9,6 +9,7 @@ mod backfill;
 mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
+mod doctor;
 mod lag;
 mod look;
 mod offsets;
@@ -121,6 +122,7 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
+        Command::Doctor => doctor::doctor(live::settings(cli.settings.pairs())?, out).await,
         Command::Completions(arguments) => Ok(completions::completions(&arguments, Cli::command())),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
@@ -139,6 +141,8 @@ fn log_to_stderr(cli: &Cli) {
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
     let default = match cli.command {
         Command::Demo => "error",
+        // It tells all that is wrong by itself.
+        Command::Doctor => "error",
         // Who sits at the terminal has the report on stdout already.
         _ if std::io::stderr().is_terminal() => "info,report=off,metrics=off",
         _ => "info",
