@@ -223,7 +223,10 @@ impl Told {
 
 /// The worst; what was not checked is no better or worse for it.
 fn overall(checks: &[Check]) -> Status {
-    let looked_at = checks.iter().map(|check| check.status).filter(|it| *it != Status::Skipped);
+    let looked_at = checks
+        .iter()
+        .map(|check| check.status)
+        .filter(|it| *it != Status::Skipped);
     looked_at.max().unwrap_or(Status::Skipped)
 }
 

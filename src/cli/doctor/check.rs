@@ -112,9 +112,14 @@ impl Check {
             Status::Warning => Style::new().yellow(),
             Status::Failed => Style::new().red(),
         };
-        let status = style.force_styling(screen.colours).apply_to(format!("{:<8}", self.status));
+        let status = style
+            .force_styling(screen.colours)
+            .apply_to(format!("{:<8}", self.status));
         let name = self.name.replace('_', " ");
-        let about = self.target.as_ref().map_or(name.clone(), |target| format!("{name} {target}"));
+        let about = self
+            .target
+            .as_ref()
+            .map_or(name.clone(), |target| format!("{name} {target}"));
         let mut lines = format!("{status} {about}: {}", self.what);
         let next = self.next.iter().map(|next| format!("next: {next}"));
         for line in self.details.iter().cloned().chain(next) {
@@ -126,7 +131,10 @@ impl Check {
 
     /// As the last line on stderr, when it is why the doctor failed.
     pub(super) fn complaint(&self) -> Option<String> {
-        let about = self.target.as_ref().map_or(String::new(), |target| format!("{target}: "));
+        let about = self
+            .target
+            .as_ref()
+            .map_or(String::new(), |target| format!("{target}: "));
         let next = self.next.as_ref().map_or(String::new(), |next| format!(". {next}"));
         Some(format!("{}: {about}{}{next}", self.error_type?, self.what))
     }
@@ -162,7 +170,10 @@ mod tests {
         let rows = [
             ("it is gone. Create it", ("it is gone", Some("Create it"))),
             ("a. b is no sentence. Look", ("a. b is no sentence", Some("Look"))),
-            ("It said: No. Try 1.5 s. Ask again, e.g. twice.", ("It said: No. Try 1.5 s", Some("Ask again, e.g. twice"))),
+            (
+                "It said: No. Try 1.5 s. Ask again, e.g. twice.",
+                ("It said: No. Try 1.5 s", Some("Ask again, e.g. twice")),
+            ),
             ("it is gone", ("it is gone", None)),
             ("", ("", None)),
         ];
@@ -197,7 +208,11 @@ mod tests {
             json(&Check::ok("clock", "the same")),
             serde_json::json!({"name": "clock", "status": "ok", "what": "the same"})
         );
-        let failed = Check::error("topic", &Error::new(ErrorType::UnknownTopic, "there is none. Create it")).on("t");
+        let failed = Check::error(
+            "topic",
+            &Error::new(ErrorType::UnknownTopic, "there is none. Create it"),
+        )
+        .on("t");
         assert_eq!(
             json(&failed),
             serde_json::json!({

@@ -88,7 +88,9 @@ impl Intercept for Dates {
 
 /// `Sat, 21 Nov 2026 18:50:30 GMT`.
 fn unix_ms(date: &str) -> Option<i64> {
-    jiff::fmt::rfc2822::parse(date).ok().map(|at| at.timestamp().as_millisecond())
+    jiff::fmt::rfc2822::parse(date)
+        .ok()
+        .map(|at| at.timestamp().as_millisecond())
 }
 
 impl Told {
@@ -141,8 +143,10 @@ fn of_aws(ahead_ms: Option<i64>) -> Check {
         ..SECOND_MS => Check::ok(name, "within a second of AWS's"),
         ..=MUCH_MS => Check::ok(name, what),
         ..=TOO_MUCH_MS => Check::warning(name, what, next).with([claims()]),
-        _ => Check::failed(name, ErrorType::TableUnreachable, what, next)
-            .with(["AWS refuses signatures that are more than 5 minutes off".to_owned(), claims()]),
+        _ => Check::failed(name, ErrorType::TableUnreachable, what, next).with([
+            "AWS refuses signatures that are more than 5 minutes off".to_owned(),
+            claims(),
+        ]),
     }
 }
 
@@ -178,7 +182,11 @@ async fn records(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>)
     let now = practice.parts.clock.wall_ms();
     let from = async |ms: i64| {
         let asked = LookUp::AtTime(now.saturating_add(ms));
-        practice.parts.source.look_up(&partitions, asked, practice.until()).await
+        practice
+            .parts
+            .source
+            .look_up(&partitions, asked, practice.until())
+            .await
     };
     let (much, too_much) = futures::join!(from(MUCH_MS), from(TOO_MUCH_MS));
     let found = known.into_iter().zip(much.ok()?.into_iter().zip(too_much.ok()?));
@@ -281,12 +289,24 @@ mod tests {
 
     #[test]
     fn records_of_the_future_are_a_sign_and_no_failure() {
-        let all = [("t-0".to_owned(), Ahead::No), ("t-1".to_owned(), Ahead::Much), ("t-2".to_owned(), Ahead::TooMuch)];
+        let all = [
+            ("t-0".to_owned(), Ahead::No),
+            ("t-1".to_owned(), Ahead::Much),
+            ("t-2".to_owned(), Ahead::TooMuch),
+        ];
         let rows = [
             (None, Status::Skipped, "no broker answers"),
             (Some(&all[..1]), Status::Ok, "no record"),
-            (Some(&all[..2]), Status::Warning, "t-1: records bear times more than 5 s ahead"),
-            (Some(&all[..]), Status::Warning, "t-2: records bear times more than 5 minutes ahead"),
+            (
+                Some(&all[..2]),
+                Status::Warning,
+                "t-1: records bear times more than 5 s ahead",
+            ),
+            (
+                Some(&all[..]),
+                Status::Warning,
+                "t-2: records bear times more than 5 minutes ahead",
+            ),
         ];
         for (judged, status, what) in rows {
             let check = of_records(judged);

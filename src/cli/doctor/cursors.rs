@@ -79,7 +79,9 @@ fn judge(glance: &Glance) -> Check {
     let worst = both.map(|(facts, decision)| trouble(facts, decision)).max();
     let stored = glance.facts.iter().filter(|fact| fact.cursor.is_some()).count();
     let look = Look::from(glance.clone());
-    let lag = look.lag.map_or_else(|| "lag unknown".into(), |lag| format!("lag {lag}"));
+    let lag = look
+        .lag
+        .map_or_else(|| "lag unknown".into(), |lag| format!("lag {lag}"));
     let cursors = if stored == 1 { "cursor" } else { "cursors" };
     let what = format!("{stored} {cursors}; {}; {lag}", look.states());
     let failed = |error_type, next| Check::failed("cursors", error_type, what.clone(), next);

@@ -8,8 +8,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::check::Check;
 use super::{Answer, Practice};
-use crate::aws::call::{is_about_credentials, said};
 use crate::aws;
+use crate::aws::call::{is_about_credentials, said};
 use crate::config::{OnFailure, QueueArn, TopicName};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
@@ -22,7 +22,11 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
     match &practice.config().on_failure {
         OnFailure::Halt | OnFailure::Skip => vec![],
         target @ OnFailure::Kafka(topic) => {
-            let nobody = glance.await.as_ref().as_ref().map_or(true, |glance| nobody_answers(glance));
+            let nobody = glance
+                .await
+                .as_ref()
+                .as_ref()
+                .map_or(true, |glance| nobody_answers(glance));
             let check = match nobody {
                 true => Check::skipped(NAME, "no broker answers"),
                 false => of_topic(ask_topic(practice, topic).await.as_ref().copied()),
@@ -96,7 +100,10 @@ async fn ask_queue(practice: &Practice, queue: &QueueArn) -> Queue {
     let region = Region::new(queue.region().to_owned());
     let client = Client::new(&aws::config(region, practice.patience).await);
     let size = QueueAttributeName::MaximumMessageSize;
-    let asked = client.get_queue_attributes().queue_url(queue.url()).attribute_names(size.clone());
+    let asked = client
+        .get_queue_attributes()
+        .queue_url(queue.url())
+        .attribute_names(size.clone());
     match asked.send().await {
         Ok(answer) => Queue::There(answer.attributes.and_then(|mut all| all.remove(&size))),
         Err(error) => match said(&error, "SQS") {
@@ -122,7 +129,9 @@ fn of_queue(queue: &Queue) -> Check {
     let failed = |what: String, next| Check::failed(NAME, ErrorType::DestinationFailed, what, next);
     match queue {
         Queue::There(size) => {
-            let size = size.as_ref().map_or(String::new(), |size| format!(", for messages of up to {size} bytes"));
+            let size = size
+                .as_ref()
+                .map_or(String::new(), |size| format!(", for messages of up to {size} bytes"));
             Check::ok(NAME, format!("the queue is there{size}"))
                 .with(["whether sqs:SendMessage is allowed is proved by the first dead letter alone".to_owned()])
         }

@@ -6,8 +6,8 @@ use aws_sdk_sts::Client;
 use super::Practice;
 use super::check::Check;
 use super::clock::{Dates, Told};
-use crate::aws::call::{Witness, is_about_credentials, said};
 use crate::aws;
+use crate::aws::call::{Witness, is_about_credentials, said};
 use crate::error::ErrorType::TableUnreachable;
 
 /// What could be learned.
@@ -20,7 +20,10 @@ pub(super) struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
     /// The account, and the user or role.
-    Known { account: String, arn: String },
+    Known {
+        account: String,
+        arn: String,
+    },
     /// The table is somewhere else, and so are its credentials.
     Elsewhere,
     /// There are no credentials, in these words.
@@ -87,7 +90,9 @@ pub(super) fn judge(identity: &Identity) -> Check {
     match &identity.answer {
         Answer::Known { account, arn } => Check::ok(name, format!("AWS account {account}, {arn}")),
         Answer::Elsewhere => Check::skipped(name, "AWS_ENDPOINT_URL_DYNAMODB names a table that is not in AWS"),
-        Answer::Silent(words) => Check::skipped(name, format!("STS does not answer, and nothing else needs it: {words}")),
+        Answer::Silent(words) => {
+            Check::skipped(name, format!("STS does not answer, and nothing else needs it: {words}"))
+        }
         Answer::None(words) => Check::failed(
             name,
             TableUnreachable,
@@ -117,10 +122,26 @@ mod tests {
         };
         let rows = [
             (known, Status::Ok, "AWS account 123456789012, arn:aws:sts::"),
-            (Answer::Elsewhere, Status::Skipped, "not checked: AWS_ENDPOINT_URL_DYNAMODB"),
-            (Answer::Silent(words()), Status::Skipped, "not checked: STS does not answer"),
-            (Answer::None(words()), Status::Failed, "there are no AWS credentials: words"),
-            (Answer::Refused("ExpiredToken".into()), Status::Failed, "refused: ExpiredToken"),
+            (
+                Answer::Elsewhere,
+                Status::Skipped,
+                "not checked: AWS_ENDPOINT_URL_DYNAMODB",
+            ),
+            (
+                Answer::Silent(words()),
+                Status::Skipped,
+                "not checked: STS does not answer",
+            ),
+            (
+                Answer::None(words()),
+                Status::Failed,
+                "there are no AWS credentials: words",
+            ),
+            (
+                Answer::Refused("ExpiredToken".into()),
+                Status::Failed,
+                "refused: ExpiredToken",
+            ),
         ];
         for (answer, status, what) in rows {
             let check = judge(&Identity { answer, told: None });

@@ -42,7 +42,12 @@ pub(super) async fn checks(
         group(practice, &topics)
     );
     let mut checks = vec![login];
-    checks.extend(topics.iter().zip(&fetched).map(|(topic, fetched)| authorisation(topic, fetched)));
+    checks.extend(
+        topics
+            .iter()
+            .zip(&fetched)
+            .map(|(topic, fetched)| authorisation(topic, fetched)),
+    );
     checks.extend(advertised);
     checks.push(group);
     checks
@@ -129,7 +134,12 @@ fn authentication(answers: &[Result<(), ErrorType>], obstacle: Option<&str>, how
     let refused = answers.contains(&Err(ErrorType::AuthenticationFailed));
     match (refused, obstacle) {
         (false, Some(obstacle)) => Check::skipped(name, obstacle),
-        _ => Check::failed(name, ErrorType::BrokerUnreachable, "no broker answers", "Look at the checks above"),
+        _ => Check::failed(
+            name,
+            ErrorType::BrokerUnreachable,
+            "no broker answers",
+            "Look at the checks above",
+        ),
     }
 }
 
@@ -218,7 +228,11 @@ fn refusal(error: &Error) -> Check {
 
 /// The brokers, as they name themselves to clients.
 async fn brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
-    practice.parts.source.brokers(&practice.config().topics[0], practice.until()).await
+    practice
+        .parts
+        .source
+        .brokers(&practice.config().topics[0], practice.until())
+        .await
 }
 
 /// Whether each broker is reached at the address that it advertises: clients
@@ -245,7 +259,12 @@ fn brokers_check(reached: &[Reach]) -> Vec<Check> {
     let all = network::names(reached, Whose::Advertised);
     let all = all.into_iter().chain(network::ports(reached, Whose::Advertised));
     let wrong = all.filter(|check| matches!(check.status, Status::Warning | Status::Failed));
-    let wrong: Vec<Check> = wrong.map(|check| Check { name: "brokers", ..check }).collect();
+    let wrong: Vec<Check> = wrong
+        .map(|check| Check {
+            name: "brokers",
+            ..check
+        })
+        .collect();
     if wrong.is_empty() {
         let s = if reached.len() == 1 { "" } else { "s" };
         let what = format!(
@@ -259,7 +278,10 @@ fn brokers_check(reached: &[Reach]) -> Vec<Check> {
 }
 
 async fn group(practice: &Practice, topics: &[Topic<'_>]) -> Check {
-    let partitions: Vec<TopicPartition> = topics.iter().filter_map(|topic| Some(topic.end.as_ref()?.0.clone())).collect();
+    let partitions: Vec<TopicPartition> = topics
+        .iter()
+        .filter_map(|topic| Some(topic.end.as_ref()?.0.clone()))
+        .collect();
     if partitions.is_empty() {
         return Check::skipped("group", "no partition is known. Runs need no right on a group");
     }
@@ -267,7 +289,10 @@ async fn group(practice: &Practice, topics: &[Topic<'_>]) -> Check {
     let group = KafkaGroup::new(config, Arc::clone(&practice.security), &config.group_id);
     let asked = tokio::time::timeout(practice.limit(), group.committed(&partitions)).await;
     let asked = asked.unwrap_or_else(|_| {
-        Err(Error::new(ErrorType::BrokerUnreachable, "the group's coordinator does not answer"))
+        Err(Error::new(
+            ErrorType::BrokerUnreachable,
+            "the group's coordinator does not answer",
+        ))
     });
     let committed = asked.map(|offsets| offsets.iter().any(Option::is_some));
     group_check(committed.as_ref().copied().map_err(|error| error)).on(&config.group_id)
@@ -278,8 +303,14 @@ async fn group(practice: &Practice, topics: &[Topic<'_>]) -> Check {
 fn group_check(committed: Result<bool, &Error>) -> Check {
     let name = "group";
     match committed {
-        Ok(true) => Check::ok(name, "runs need no right on it; this user may read its committed offsets"),
-        Ok(false) => Check::ok(name, "runs need no right on it; this user may look at it, and it has committed nothing"),
+        Ok(true) => Check::ok(
+            name,
+            "runs need no right on it; this user may read its committed offsets",
+        ),
+        Ok(false) => Check::ok(
+            name,
+            "runs need no right on it; this user may look at it, and it has committed nothing",
+        ),
         Err(error) if error.error_type == ErrorType::NotAuthorized => Check::ok(
             name,
             "runs need no right on it, and this user has none: for `offsets import` it would need Describe, for \

@@ -147,7 +147,9 @@ fn addresses(answer: std::io::Result<Vec<SocketAddr>>, family: Family) -> Result
     };
     found.dedup();
     match found.is_empty() {
-        true => Err(NoName::Unknown("none of its addresses is of broker.address.family".into())),
+        true => Err(NoName::Unknown(
+            "none of its addresses is of broker.address.family".into(),
+        )),
         false => Ok(found),
     }
 }
@@ -185,7 +187,7 @@ impl fmt::Display for Shut {
     }
 }
 
-/// Whether each name has addresses.
+/// Whether each name has addresses; an address is no name.
 ///
 /// | | whose | another one is reached | |
 /// |---|---|---|---|
@@ -197,9 +199,13 @@ pub(super) fn names(all: &[Reach], whose: Whose) -> Vec<Check> {
     let check = |reach: &Reach| {
         let check = match &reach.found {
             Ok(found) => Check::ok("dns", join(found.iter())),
-            Err(NoName::Unknown(said)) => {
-                trouble("dns", all, whose, format!("the name has no address: {said}"), unknown_name(whose))
-            }
+            Err(NoName::Unknown(said)) => trouble(
+                "dns",
+                all,
+                whose,
+                format!("the name has no address: {said}"),
+                unknown_name(whose),
+            ),
             Err(NoName::Silent) => {
                 let next = "Look after the DNS of this network: in a VPC, its DNS support and resolver";
                 trouble("dns", all, whose, "the DNS does not answer".into(), next)
@@ -207,7 +213,8 @@ pub(super) fn names(all: &[Reach], whose: Whose) -> Vec<Check> {
         };
         check.on(&reach.server.host)
     };
-    all.iter().map(check).collect()
+    let named = all.iter().filter(|reach| reach.server.host.parse::<IpAddr>().is_err());
+    named.map(check).collect()
 }
 
 fn unknown_name(whose: Whose) -> &'static str {

@@ -37,7 +37,13 @@ pub(super) async fn read(practice: &Practice) -> Proofs {
             ca_secret: Some(secret.clone()),
             ..bare.clone()
         };
-        (alone, "secret", secret.to_string(), "the authority of the brokers' certificates", true)
+        (
+            alone,
+            "secret",
+            secret.to_string(),
+            "the authority of the brokers' certificates",
+            true,
+        )
     });
     let (is, of_tls) = match &config.proof {
         Proof::Certificate(_) => ("a client certificate and its key", true),
@@ -48,15 +54,25 @@ pub(super) async fn read(practice: &Practice) -> Proofs {
         ..bare.clone()
     };
     let proof = match &config.proof {
-        Proof::Password(secret) | Proof::Certificate(secret) => Some((alone(), "secret", secret.to_string(), is, of_tls)),
-        Proof::MskIam => Some((alone(), "token", "AWS_MSK_IAM".into(), "signed with this AWS role", false)),
+        Proof::Password(secret) | Proof::Certificate(secret) => {
+            Some((alone(), "secret", secret.to_string(), is, of_tls))
+        }
+        Proof::MskIam => Some((
+            alone(),
+            "token",
+            "AWS_MSK_IAM".into(),
+            "signed with this AWS role",
+            false,
+        )),
         Proof::Properties => None,
     };
     let one = async |(config, name, target, is, of_tls): (Config, &'static str, String, &str, bool)| {
         let security = Security::new(&config);
         let limit = tokio::time::timeout(practice.limit() * 2, security.access()).await;
         let result = limit.unwrap_or_else(|_| Err(too_late(&target)));
-        let until = security.token().and_then(|token| jiff::Timestamp::from_millisecond(token.expires_ms).ok());
+        let until = security
+            .token()
+            .and_then(|token| jiff::Timestamp::from_millisecond(token.expires_ms).ok());
         let until = until.map_or(String::new(), |at| format!(", valid until {at:.0}"));
         Read {
             name,

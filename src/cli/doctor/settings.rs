@@ -42,7 +42,10 @@ fn judge(config: &Config, region: &str) -> Check {
     };
     let protocol = properties.protocol().to_ascii_uppercase();
     check
-        .with([format!("brokers {} by {protocol}", config.bootstrap_servers), who(config)])
+        .with([
+            format!("brokers {} by {protocol}", config.bootstrap_servers),
+            who(config),
+        ])
         .with(whom(config))
 }
 
@@ -67,7 +70,10 @@ fn who(config: &Config) -> String {
             "proved by tokens (OAUTHBEARER)".into()
         }
         Proof::Properties if properties.has_sasl() => {
-            format!("proved by {mechanism}, user and password of {}", variable_of("sasl.username"))
+            format!(
+                "proved by {mechanism}, user and password of {}",
+                variable_of("sasl.username")
+            )
         }
         Proof::Properties => match own_certificate(properties) {
             Some(variable) if properties.has_tls() => format!("proved by the client certificate of {variable}"),
@@ -77,7 +83,11 @@ fn who(config: &Config) -> String {
 }
 
 fn own_certificate(properties: &Properties) -> Option<String> {
-    let sources = ["ssl.keystore.location", "ssl.certificate.pem", "ssl.certificate.location"];
+    let sources = [
+        "ssl.keystore.location",
+        "ssl.certificate.pem",
+        "ssl.certificate.location",
+    ];
     let source = sources.into_iter().find(|source| properties.get(source).is_some())?;
     Some(variable_of(source))
 }
@@ -85,14 +95,18 @@ fn own_certificate(properties: &Properties) -> Option<String> {
 /// Whom to trust, where there is TLS.
 fn whom(config: &Config) -> Option<String> {
     let properties = &config.kafka_properties;
-    let location = properties.get("ssl.ca.location").filter(|location| *location != "probe");
+    let location = properties
+        .get("ssl.ca.location")
+        .filter(|location| *location != "probe");
     let authority = match (&config.ca_secret, properties.get("ssl.ca.pem"), location) {
         (Some(secret), ..) => format!("the authority of the secret {secret}"),
         (None, Some(_), _) => format!("the authority of {}", variable_of("ssl.ca.pem")),
         (None, None, Some(path)) => format!("the authorities of {path}"),
         (None, None, None) => "the system's authorities".into(),
     };
-    properties.has_tls().then(|| format!("brokers are trusted by {authority}"))
+    properties
+        .has_tls()
+        .then(|| format!("brokers are trusted by {authority}"))
 }
 
 #[cfg(test)]
@@ -103,7 +117,9 @@ mod tests {
     const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
 
     fn judged(settings: &[(&str, &str)]) -> Check {
-        let pairs = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::from_lookup(pairs).expect("these are settings");
         judge(&config, "eu-west-1")
     }
@@ -122,13 +138,25 @@ mod tests {
                 Some("brokers are trusted by the authorities of /ca.pem"),
             ),
             (
-                &[tls, ("KAFKA_SSL_CERTIFICATE_PEM", "planted"), ("KAFKA_SSL_CA_PEM", "planted")],
+                &[
+                    tls,
+                    ("KAFKA_SSL_CERTIFICATE_PEM", "planted"),
+                    ("KAFKA_SSL_CA_PEM", "planted"),
+                ],
                 "proved by the client certificate of KAFKA_SSL_CERTIFICATE_PEM",
                 Some("brokers are trusted by the authority of KAFKA_SSL_CA_PEM"),
             ),
-            (&[tls, ("KAFKA_SECRET_ARN", SECRET)], "proved by the client certificate of the secret arn", Some(system)),
             (
-                &[sasl, ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"), ("KAFKA_SECRET_ARN", SECRET)],
+                &[tls, ("KAFKA_SECRET_ARN", SECRET)],
+                "proved by the client certificate of the secret arn",
+                Some(system),
+            ),
+            (
+                &[
+                    sasl,
+                    ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+                    ("KAFKA_SECRET_ARN", SECRET),
+                ],
                 "proved by SCRAM-SHA-512, user and password of the secret arn",
                 Some(system),
             ),
@@ -143,7 +171,11 @@ mod tests {
                 "proved by PLAIN, user and password of KAFKA_SASL_USERNAME",
                 Some("brokers are trusted by the authority of the secret arn"),
             ),
-            (&[sasl, ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")], "proved by tokens signed with this AWS role", Some(system)),
+            (
+                &[sasl, ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")],
+                "proved by tokens signed with this AWS role",
+                Some(system),
+            ),
             (
                 &[
                     sasl,
@@ -160,7 +192,10 @@ mod tests {
             assert!(check.details[1].starts_with(who), "{check:?}");
             let trusted = check.details.get(2);
             assert_eq!(trusted.is_some(), whom.is_some(), "{check:?}");
-            assert!(trusted.is_none_or(|it| it.starts_with(whom.unwrap_or_default())), "{check:?}");
+            assert!(
+                trusted.is_none_or(|it| it.starts_with(whom.unwrap_or_default())),
+                "{check:?}"
+            );
             assert!(!format!("{check:?}").contains("planted"), "{check:?}");
         }
     }
@@ -168,11 +203,17 @@ mod tests {
     #[test]
     fn what_is_left_open_is_warned_of() {
         let user = [("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_PASSWORD", "p")];
-        let clear = [("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"), ("KAFKA_SASL_MECHANISM", "PLAIN")];
+        let clear = [
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ];
         let check = judged(&[user, clear].concat());
         assert_eq!(check.status, Status::Warning);
         assert!(check.what.ends_with("the password is sent in the clear"), "{check:?}");
-        let scram = [("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"), ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256")];
+        let scram = [
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+            ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
+        ];
         assert_eq!(judged(&[user, scram].concat()).status, Status::Ok);
         let any_host = [
             ("KAFKA_SECURITY_PROTOCOL", "SSL"),
@@ -184,7 +225,12 @@ mod tests {
     #[test]
     fn topics_group_and_table_are_named() {
         assert_eq!(
-            judged(&[("KAFKA_TOPIC", "a,b"), ("KAFKA_GROUP_ID", "g"), ("DYNAMODB_TABLE", "cursors")]).what,
+            judged(&[
+                ("KAFKA_TOPIC", "a,b"),
+                ("KAFKA_GROUP_ID", "g"),
+                ("DYNAMODB_TABLE", "cursors")
+            ])
+            .what,
             "topics a, b, group g, table cursors in eu-west-1"
         );
     }

@@ -73,7 +73,10 @@ fn judge(rights: &[(&'static str, Right)]) -> [Check; 2] {
     };
     let allowed = match trouble {
         _ if !denied.is_empty() => refused(&denied),
-        None => Check::ok("table_rights", "this role may Query, GetItem and UpdateItem; nothing was written"),
+        None => Check::ok(
+            "table_rights",
+            "this role may Query, GetItem and UpdateItem; nothing was written",
+        ),
         Some(error) if is_allowed => Check::error("table_rights", error),
         Some(_) => Check::skipped("table_rights", "the table does not answer"),
     };
@@ -84,7 +87,9 @@ fn refused(denied: &[(&str, &Error)]) -> Check {
     let mut actions: Vec<String> = denied.iter().map(|(action, _)| format!("dynamodb:{action}")).collect();
     actions.sort();
     actions.dedup();
-    let said = denied.iter().map(|(_, error)| super::check::sentences(&error.message).0.to_owned());
+    let said = denied
+        .iter()
+        .map(|(_, error)| super::check::sentences(&error.message).0.to_owned());
     let mut said: Vec<String> = said.collect();
     said.dedup();
     let actions = actions.join(", ");
@@ -103,7 +108,10 @@ mod tests {
     use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Skipped};
 
     fn denied() -> Right {
-        Right::Denied(Error::new(ErrorType::TableUnreachable, "UpdateItem is not allowed. Allow it"))
+        Right::Denied(Error::new(
+            ErrorType::TableUnreachable,
+            "UpdateItem is not allowed. Allow it",
+        ))
     }
 
     fn missing() -> Right {
@@ -137,13 +145,20 @@ mod tests {
         let [_, check] = judge(&[("UpdateItem", denied()), ("Query", denied()), ("UpdateItem", denied())]);
         assert_eq!(check.what, "this role may not dynamodb:Query, dynamodb:UpdateItem");
         assert_eq!(check.details, ["UpdateItem is not allowed"]);
-        assert!(check.next.is_some_and(|next| next.starts_with("Allow dynamodb:Query, dynamodb:UpdateItem on")));
+        assert!(
+            check
+                .next
+                .is_some_and(|next| next.starts_with("Allow dynamodb:Query, dynamodb:UpdateItem on"))
+        );
     }
 
     #[test]
     fn a_table_that_is_missing_fails_as_a_run_would() {
         let [check, _] = judged([missing(), missing(), missing()]);
-        assert_eq!((check.error_type, check.what.as_str()), (Some(ErrorType::TableNotFound), "there is none"));
+        assert_eq!(
+            (check.error_type, check.what.as_str()),
+            (Some(ErrorType::TableNotFound), "there is none")
+        );
         assert_eq!(check.next.as_deref(), Some("Create it"));
     }
 }

@@ -82,8 +82,16 @@ fn a_port_is_judged_by_its_addresses_and_by_the_other_servers() {
     let rows = [
         (vec![nameless(NoName::Silent)], Whose::Bootstrap, vec![Skipped]),
         (vec![open()], Whose::Bootstrap, vec![Fine]),
-        (vec![reach(&[(V4, None), (V6, refused())])], Whose::Bootstrap, vec![Fine]),
-        (vec![reach(&[(V6, None), (V4, refused())])], Whose::Advertised, vec![Fine]),
+        (
+            vec![reach(&[(V4, None), (V6, refused())])],
+            Whose::Bootstrap,
+            vec![Fine],
+        ),
+        (
+            vec![reach(&[(V6, None), (V4, refused())])],
+            Whose::Advertised,
+            vec![Fine],
+        ),
         (
             vec![reach(&[(V4, None), (OTHER_V4, refused())])],
             Whose::Bootstrap,
@@ -114,7 +122,11 @@ fn a_port_is_judged_by_its_addresses_and_by_the_other_servers() {
 #[test]
 fn each_way_to_be_shut_says_what_to_do() {
     let rows = [
-        (Shut::Refused, "10.0.0.1 refuses the connection", "Nothing listens there"),
+        (
+            Shut::Refused,
+            "10.0.0.1 refuses the connection",
+            "Nothing listens there",
+        ),
         (Shut::Silent, "10.0.0.1 does not answer", "security groups"),
         (Shut::NoRoute, "10.0.0.1 has no route from here", "routes"),
         (Shut::Other("oops".into()), "10.0.0.1 oops", "security groups"),
@@ -140,10 +152,18 @@ fn what_is_open_is_told_with_its_time_and_what_is_shut_with_why() {
 
 #[test]
 fn addresses_of_another_family_are_none() {
-    let both = || Ok(vec![SocketAddr::new(V4.parse().unwrap(), 1), SocketAddr::new(V6.parse().unwrap(), 1)]);
+    let both = || {
+        Ok(vec![
+            SocketAddr::new(V4.parse().unwrap(), 1),
+            SocketAddr::new(V6.parse().unwrap(), 1),
+        ])
+    };
     let count = |family| addresses(both(), family).map(|found| found.len());
     assert_eq!(count(Family::Any), Ok(2));
     assert_eq!(count(Family::of(Some("v4"))), Ok(1));
-    let only_v4 = addresses(Ok(vec![SocketAddr::new(V4.parse().unwrap(), 1)]), Family::of(Some("v6")));
+    let only_v4 = addresses(
+        Ok(vec![SocketAddr::new(V4.parse().unwrap(), 1)]),
+        Family::of(Some("v6")),
+    );
     assert!(matches!(only_v4, Err(NoName::Unknown(_))));
 }

@@ -108,7 +108,8 @@ fn shown(text: &str) -> String {
 
 fn address(octets: &[u8]) -> Option<std::net::IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(std::net::IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(std::net::IpAddr::from)).ok()
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(std::net::IpAddr::from))
+        .ok()
 }
 
 fn unix(time: &Asn1TimeRef) -> Option<i64> {
@@ -138,9 +139,30 @@ mod tests {
             (now, now, Life::Over { ends: now }),
             (0, now - 1, Life::Over { ends: now - 1 }),
             (0, now + 1, Life::Short { ends: now + 1, days: 0 }),
-            (0, now + 30 * DAY - 1, Life::Short { ends: now + 30 * DAY - 1, days: 29 }),
-            (now, now + 30 * DAY, Life::Long { ends: now + 30 * DAY, days: 30 }),
-            (i64::MIN, i64::MAX, Life::Long { ends: i64::MAX, days: (i64::MAX - now) / DAY }),
+            (
+                0,
+                now + 30 * DAY - 1,
+                Life::Short {
+                    ends: now + 30 * DAY - 1,
+                    days: 29,
+                },
+            ),
+            (
+                now,
+                now + 30 * DAY,
+                Life::Long {
+                    ends: now + 30 * DAY,
+                    days: 30,
+                },
+            ),
+            (
+                i64::MIN,
+                i64::MAX,
+                Life::Long {
+                    ends: i64::MAX,
+                    days: (i64::MAX - now) / DAY,
+                },
+            ),
         ];
         for (begins, ends, expected) in rows {
             assert_eq!(holding(begins, ends).life(now), expected, "{begins} {ends}");
@@ -150,7 +172,10 @@ mod tests {
     #[test]
     fn a_life_is_told_as_a_date() {
         let now = 1_795_000_000;
-        assert_eq!(holding(0, now + 3 * DAY).life(now).to_string(), "on 2026-11-21, in 3 days");
+        assert_eq!(
+            holding(0, now + 3 * DAY).life(now).to_string(),
+            "on 2026-11-21, in 3 days"
+        );
         assert_eq!(holding(0, now).life(now).to_string(), "already on 2026-11-18");
     }
 }

@@ -61,8 +61,15 @@ fn with_key(properties: &Properties, source: &str, pem: &[u8]) -> Result<Identit
     };
     let leaf = chain.remove(0);
     let (source, pem) = text(properties, "ssl.key").unwrap_or_else(|| {
-        let next = format!("Set {} or {}", variable_of("ssl.key.pem"), variable_of("ssl.key.location"));
-        Err(Unusable::new("there is a client certificate, and no private key for it", next))
+        let next = format!(
+            "Set {} or {}",
+            variable_of("ssl.key.pem"),
+            variable_of("ssl.key.location")
+        );
+        Err(Unusable::new(
+            "there is a client certificate, and no private key for it",
+            next,
+        ))
     })?;
     let password = properties.get("ssl.key.password");
     // An empty one where there is none: OpenSSL would ask the terminal.
@@ -90,9 +97,8 @@ fn unreadable_key(source: &str, pem: &[u8], has_password: bool) -> Unusable {
 }
 
 fn keystore(properties: &Properties) -> Result<Identity, Unusable> {
-    let (source, bytes) = file(properties, "ssl.keystore.location").unwrap_or_else(|| {
-        Err(Unusable::new("there is no keystore", "Set KAFKA_SSL_KEYSTORE_LOCATION"))
-    })?;
+    let (source, bytes) = file(properties, "ssl.keystore.location")
+        .unwrap_or_else(|| Err(Unusable::new("there is no keystore", "Set KAFKA_SSL_KEYSTORE_LOCATION")))?;
     let password = properties.get("ssl.keystore.password").unwrap_or_default();
     let opened = Pkcs12::from_der(&bytes).and_then(|store| store.parse2(password));
     let opened = opened.map_err(|_| {
@@ -103,7 +109,10 @@ fn keystore(properties: &Properties) -> Result<Identity, Unusable> {
     })?;
     let (Some(leaf), Some(key)) = (opened.cert, opened.pkey) else {
         let next = "Export both into it";
-        return Err(Unusable::new(format!("{source} holds no certificate with its key"), next));
+        return Err(Unusable::new(
+            format!("{source} holds no certificate with its key"),
+            next,
+        ));
     };
     let chain = opened.ca.into_iter().flatten().collect();
     Ok(Identity { leaf, chain, key })
@@ -149,7 +158,8 @@ pub(super) fn judge(own: &Result<Identity, Unusable>, now: i64) -> Check {
 /// What librdkafka would connect with. Nobody verifies here: each problem is
 /// collected, and the handshake goes on.
 pub(super) fn context(properties: &Properties, tls: bool) -> Result<SslContext, Unusable> {
-    let broken = |error: ErrorStack| Unusable::new(format!("OpenSSL fails: {error}"), "Look at the KAFKA_SSL_* settings");
+    let broken =
+        |error: ErrorStack| Unusable::new(format!("OpenSSL fails: {error}"), "Look at the KAFKA_SSL_* settings");
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_options(SslOptions::NO_SSLV3);
     if tls {
@@ -163,7 +173,9 @@ pub(super) fn context(properties: &Properties, tls: bool) -> Result<SslContext, 
 fn show(properties: &Properties, builder: &mut SslContextBuilder) -> Result<(), Unusable> {
     let Some(own) = identity(properties) else { return Ok(()) };
     let Identity { leaf, chain, key } = own?;
-    let shown = builder.set_certificate(&leaf).and_then(|()| builder.set_private_key(&key));
+    let shown = builder
+        .set_certificate(&leaf)
+        .and_then(|()| builder.set_private_key(&key));
     let shown = shown.and_then(|()| chain.into_iter().try_for_each(|it| builder.add_extra_chain_cert(it)));
     shown.map_err(|_| {
         let next = "Set the certificate and the key that belong together";
@@ -181,7 +193,8 @@ fn choices(properties: &Properties, builder: &mut SslContextBuilder) -> Result<(
     for (name, choose) in all {
         if let Some(list) = properties.get(name) {
             let next = "Correct it: names as OpenSSL writes them, with colons between";
-            choose(builder, list).map_err(|_| Unusable::new(format!("OpenSSL does not know {}", variable_of(name)), next))?;
+            choose(builder, list)
+                .map_err(|_| Unusable::new(format!("OpenSSL does not know {}", variable_of(name)), next))?;
         }
     }
     Ok(())
@@ -209,18 +222,28 @@ const PROBED: [&str; 17] = [
 ];
 
 fn trust(properties: &Properties, builder: &mut SslContextBuilder) -> Result<(), Unusable> {
-    let location = properties.get("ssl.ca.location").filter(|location| *location != "probe");
+    let location = properties
+        .get("ssl.ca.location")
+        .filter(|location| *location != "probe");
     if let Some(location) = location {
         load(builder, location).map_err(|_| {
             let next = "It must be a file in PEM, or a folder made by `openssl rehash`";
-            Unusable::new(format!("no authority can be read from KAFKA_SSL_CA_LOCATION, {location}"), next)
+            Unusable::new(
+                format!("no authority can be read from KAFKA_SSL_CA_LOCATION, {location}"),
+                next,
+            )
         })?;
     }
     if let Some(pem) = properties.get("ssl.ca.pem") {
         let all = X509::stack_from_pem(pem.as_bytes()).ok().filter(|all| !all.is_empty());
-        let added = all.and_then(|all| all.into_iter().try_for_each(|it| builder.cert_store_mut().add_cert(it)).ok());
+        let added = all.and_then(|all| {
+            all.into_iter()
+                .try_for_each(|it| builder.cert_store_mut().add_cert(it))
+                .ok()
+        });
         added.ok_or_else(|| {
-            let next = "KAFKA_SSL_CA_PEM, or the secret of KAFKA_CA_SECRET_ARN, must hold -----BEGIN CERTIFICATE----- lines";
+            let next =
+                "KAFKA_SSL_CA_PEM, or the secret of KAFKA_CA_SECRET_ARN, must hold -----BEGIN CERTIFICATE----- lines";
             Unusable::new("the authority is no certificate in PEM", next)
         })?;
     } else if location.is_none() {
@@ -258,7 +281,10 @@ fn file(properties: &Properties, name: &str) -> Option<Result<(String, Vec<u8>),
     let path = properties.get(name)?;
     let source = format!("{}, {path}", variable_of(name));
     let read = fs::read(path).map_err(|error| {
-        Unusable::new(format!("the file of {source} cannot be read: {error}"), "Correct the path, or its rights")
+        Unusable::new(
+            format!("the file of {source} cannot be read: {error}"),
+            "Correct the path, or its rights",
+        )
     });
     Some(read.map(|bytes| (source, bytes)))
 }

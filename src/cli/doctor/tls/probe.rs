@@ -232,9 +232,10 @@ fn end(error: &ssl::Error) -> End {
 fn end_of_io(error: &io::Error) -> End {
     match error.kind() {
         _ if is_timeout(error) => End::Silent,
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            End::Closed
-        }
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => End::Closed,
         _ => End::Other(error.to_string()),
     }
 }
