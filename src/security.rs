@@ -111,6 +111,14 @@ impl Security {
     /// `InvalidConfiguration` when a secret cannot be read or is misshapen,
     /// naming it and the field; never what it holds.
     pub async fn access(&self) -> Result<Arc<Access>, Error> {
+        if self.signer.is_none() && wants_token(&self.given) {
+            return Err(Error::new(
+                ErrorType::InvalidConfiguration,
+                "KAFKA_SASL_MECHANISM=OAUTHBEARER needs a source of tokens, and there is none. Use AWS_MSK_IAM for \
+                 Amazon MSK; Security::with_signer in a program of your own; or, on a broker for tests, \
+                 KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT=true",
+            ));
+        }
         let (access, ()) = tokio::try_join!(self.known(), self.sign_unless_fresh())?;
         Ok(access)
     }
@@ -202,6 +210,14 @@ impl Security {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(())
     }
+}
+
+/// Whether librdkafka would ask for a token that it does not make itself, and
+/// wait for it until the run's time is over.
+fn wants_token(properties: &Properties) -> bool {
+    properties.has_sasl()
+        && properties.get("sasl.mechanisms") == Some("OAUTHBEARER")
+        && properties.get("enable.sasl.oauthbearer.unsecure.jwt") != Some("true")
 }
 
 /// Signs with the credentials that the AWS SDK finds: in Lambda those of the

@@ -81,7 +81,7 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
             ErrorType::TableUnreachable,
             format!(
                 "the table {table} did not answer within {waited} s (POLL_TIMEOUT). Look at DynamoDB's latency and \
-                 throttling, or ask again"
+                 throttling, and in a VPC at its gateway endpoint, or ask again"
             ),
         ))
     };

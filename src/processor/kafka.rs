@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Config, TopicName};
 use crate::dead_letter::pointer;
@@ -50,6 +50,9 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a topic may be unknown: brokers that make topics by themselves
 /// take some 100 ms.
 const CREATION: Duration = Duration::from_secs(1);
+
+/// How often a delivery looks whether its credentials are refused.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The pause between two questions for a topic that is being made.
 const CREATION_PAUSE: Duration = Duration::from_millis(100);
@@ -100,28 +103,34 @@ impl KafkaTopic {
 
     /// Throws a client away that failed: its connections may be stale, what it
     /// knows of the topic may be wrong, and what it has not sent must not be
-    /// sent at another time. Where its credentials were refused, the next one
-    /// has those that count now.
-    async fn discard(&self, client: &Arc<Client>) {
-        {
-            let mut kept = self.kept();
-            if kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, client)) {
-                *kept = None;
-            }
-        }
-        if client.is_refused()
-            && let Err(error) = self.security.renewed(client.access()).await
-        {
-            tracing::warn!(%error, "the credentials could not be read again");
+    /// sent at another time.
+    fn discard(&self, client: &Arc<Client>) {
+        let mut kept = self.kept();
+        if kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, client)) {
+            *kept = None;
         }
     }
 
-    /// Writes a chunk and counts in `settled` what is acknowledged.
+    /// Whether there are other credentials than those that the brokers refused:
+    /// the next client has them.
+    async fn is_renewed(&self, client: &Client) -> bool {
+        let renewed = self.security.renewed(client.access()).await;
+        renewed.is_ok_and(|access| access.is_some())
+    }
+
+    /// Resolves when the credentials are refused that may have been changed.
+    async fn refused(&self, client: &Client) {
+        while !(client.is_refused() && self.security.may_change()) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Writes what is not settled of a chunk, and counts what is acknowledged.
     async fn deliver(&self, client: &Arc<Client>, chunk: &Chunk, settled: &mut usize) -> Result<(), KafkaError> {
         self.find_topic(client).await?;
-        let topic = self.topic.as_str();
-        let sent: Vec<_> = chunk.records().iter().map(|it| client.send(topic, it)).collect();
-        for (record, answer) in chunk.records().iter().zip(sent) {
+        let (topic, left) = (self.topic.as_str(), &chunk.records()[*settled..]);
+        let sent: Vec<_> = left.iter().map(|it| client.send(topic, it)).collect();
+        for (record, answer) in left.iter().zip(sent) {
             match client::answer(answer).await {
                 Err(error) if is_too_large(&error) => {
                     client::answer(client.send(topic, &pointer(record))).await?;
@@ -148,10 +157,38 @@ impl KafkaTopic {
         Ok(())
     }
 
-    fn failure(&self, what: &str) -> Failure {
-        let topic = &self.topic;
-        Failure::Retry(format!("dead letters cannot be written to kafka://{topic}: {what}"))
+    /// Writes what is not settled until `until`.
+    async fn attempt(&self, chunk: &Chunk, settled: &mut usize, until: Instant) -> Result<(), Trouble> {
+        let since = Instant::now();
+        let client = match timeout_at(until, self.client()).await {
+            Ok(client) => client.map_err(Trouble::Other)?,
+            Err(_) => return Err(Trouble::OutOfTime),
+        };
+        let error = tokio::select! {
+            delivered = timeout_at(until, self.deliver(&client, chunk, settled)) => match delivered {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(_) => KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut),
+            },
+            () = self.refused(&client) => KafkaError::Global(RDKafkaErrorCode::Authentication),
+        };
+        let what = client.explain(&error, &self.config.bootstrap_servers, since.elapsed());
+        self.discard(&client);
+        if client.is_refused() && self.is_renewed(&client).await {
+            return Err(Trouble::Renewed(what));
+        }
+        Err(Trouble::Other(what))
     }
+}
+
+/// Why an attempt did not settle all.
+enum Trouble {
+    /// There was no time to begin.
+    OutOfTime,
+    /// The brokers refused credentials, and there are others now.
+    Renewed(String),
+    /// In words that say what to do next.
+    Other(String),
 }
 
 impl Processor for KafkaTopic {
@@ -161,21 +198,18 @@ impl Processor for KafkaTopic {
         if limit < LEAST_TIME {
             return Progress { settled, stop: None };
         }
-        let client = match timeout(limit, self.client()).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(why)) => {
-                let stop = Some(self.failure(&why));
-                return Progress { settled, stop };
-            }
-            Err(_) => return Progress { settled, stop: None },
-        };
-        let delivery = timeout(limit, self.deliver(&client, chunk, &mut settled)).await;
-        let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-        let mut stop = None;
-        if let Err(error) = delivery.unwrap_or(Err(timed_out)) {
-            stop = Some(self.failure(&client.explain(&error, &self.config.bootstrap_servers, limit)));
-            self.discard(&client).await;
+        let until = Instant::now() + limit;
+        let mut done = self.attempt(chunk, &mut settled, until).await;
+        if matches!(done, Err(Trouble::Renewed(_))) {
+            done = self.attempt(chunk, &mut settled, until).await;
         }
+        let stop = match done {
+            Ok(()) | Err(Trouble::OutOfTime) => None,
+            Err(Trouble::Renewed(what) | Trouble::Other(what)) => Some(Failure::Retry(format!(
+                "dead letters cannot be written to kafka://{}: {what}",
+                self.topic
+            ))),
+        };
         Progress { settled, stop }
     }
 

@@ -98,8 +98,13 @@ fn optional<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a
 /// The text if it is PEM of this kind. The console of Secrets Manager turns
 /// line breaks into blanks, and OpenSSL's words for that tell nobody.
 fn pem(what: &str, text: &str, kind: &str) -> Result<SecretString, String> {
-    let is_begin =
-        |line: &str| line.trim().starts_with("-----BEGIN ") && line.trim().ends_with(&format!("{kind}-----"));
+    let is_begin = |line: &str| {
+        let label = line
+            .trim()
+            .strip_prefix("-----BEGIN ")
+            .and_then(|rest| rest.strip_suffix("-----"));
+        label.is_some_and(|label| label.ends_with(kind) && !label.contains('-'))
+    };
     if text.lines().any(is_begin) {
         return Ok(text.into());
     }

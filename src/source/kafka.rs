@@ -5,12 +5,14 @@
 //! committed to Kafka, and no group is joined.
 
 pub mod brokers;
+mod certificate;
 mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
 mod lane;
 mod offsets;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,10 +117,17 @@ impl KafkaSource {
         }
     }
 
-    fn unreachable(&self, error: &KafkaError) -> Error {
+    async fn unreachable(&self, error: &KafkaError) -> Error {
         self.serve_events();
         match self.context() {
-            Some(context) => context.explain(&self.bootstrap_servers, self.poll_timeout, error),
+            Some(context) => {
+                if let Some((address, checks_host)) = context.doubted_certificate()
+                    && let Some(flaw) = certificate::look(&address, checks_host).await
+                {
+                    context.learn(address, flaw);
+                }
+                context.explain(&self.bootstrap_servers, self.poll_timeout, error)
+            }
             None => Error::new(
                 ErrorType::BrokerUnreachable,
                 format!("there is no Kafka client: {error}. Try again"),

@@ -1,5 +1,6 @@
 //! Settings: defaults, every rule with a value on each side of it, and what is never shown.
 
+mod access;
 mod arbitrary;
 mod dead_letter;
 mod property;

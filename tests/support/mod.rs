@@ -16,6 +16,7 @@ pub(crate) mod midway;
 pub(crate) mod proxy;
 pub(crate) mod runtime_api;
 pub(crate) mod scripted_dynamodb;
+pub(crate) mod secrets;
 pub(crate) mod services;
 pub(crate) mod sqs;
 pub(crate) mod store_conformance;

@@ -93,8 +93,8 @@ impl Proxy {
     }
 }
 
-/// One for all proxies, which live as long as the process: the runtime of a test ends with it.
-fn runtime() -> &'static Runtime {
+/// One for all proxies and servers of tests, which live as long as the process: the runtime of a test ends with it.
+pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let mut builder = Builder::new_multi_thread();

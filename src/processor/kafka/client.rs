@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::config::{Config, Properties};
 use crate::record::Record;
 use crate::security::{Access, Security};
-use crate::source::kafka::context::Context;
+use crate::source::kafka::context::{Context, hear_all};
 
 /// What a request may be for a broker with default settings
 /// (`socket.request.max.bytes`). Up to here the broker decides; beyond, it
@@ -84,6 +84,7 @@ fn settings(config: &Config, properties: &Properties, patience: Duration) -> Cli
         .set("queue.buffering.max.ms", "0")
         // A broker judges whole batches by their size: so it judges one record.
         .set("batch.num.messages", "1");
+    hear_all(&mut client);
     client
 }
 
@@ -118,7 +119,7 @@ impl Client {
         security: &Arc<Security>,
         patience: Duration,
     ) -> KafkaResult<Self> {
-        let listener = Listener(Context::new(patience, Arc::clone(security)));
+        let listener = Listener(Context::new(patience, Arc::clone(security), &access.properties));
         let settings = settings(config, &access.properties, patience);
         Ok(Self {
             producer: Some(settings.create_with_context(listener)?),

@@ -39,7 +39,10 @@ impl KafkaSource {
                 Ok(metadata.brokers().iter().map(broker).collect::<Vec<_>>())
             })
             .await;
-        let mut brokers = asked.map_err(|error| self.unreachable(&error))?;
+        let mut brokers = match asked {
+            Ok(brokers) => brokers,
+            Err(error) => return Err(self.unreachable(&error).await),
+        };
         brokers.sort();
         Ok(brokers)
     }

@@ -1,6 +1,9 @@
 //! The client of the brokers: made when it is needed, kept between runs, and
 //! made again when it is of no more use.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::context::{self, Context};
 use super::fetch::FetchSizes;
-use super::now;
+use super::{now, trouble};
 use crate::config::{Config, Properties};
 use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
@@ -114,11 +117,11 @@ impl Connection {
         for (name, value) in &self.otherwise {
             client.set(*name, value);
         }
-        let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security));
+        let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security), &access.properties);
         let consumer: KafkaConsumer = client.create_with_context(context).map_err(|error| {
             Error::new(
                 ErrorType::InvalidConfiguration,
-                format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+                trouble::cannot_be_made(&error.to_string()),
             )
         })?;
         let consumer = Arc::new(consumer);
@@ -152,20 +155,38 @@ impl Connection {
             return Err(KafkaError::Canceled);
         };
         let context = Arc::clone(consumer.context());
-        let patience = if renewable { Duration::ZERO } else { REFUSAL_PATIENCE };
+        let asked = now();
         let mut answer = tokio::task::spawn_blocking(move || call(&consumer));
         loop {
             let answered = tokio::time::timeout(LOOK_EVERY, &mut answer).await;
             serve_events();
             match answered {
                 Ok(answer) => return answer.unwrap_or(Err(KafkaError::Canceled)),
-                Err(_) if context.refused_for(now()).is_some_and(|since| since >= patience) => {
+                Err(_)
+                    if context
+                        .refused_since()
+                        .is_some_and(|since| is_refused(since, asked, renewable, now())) =>
+                {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
                 Err(_) => {}
             }
         }
     }
+}
+
+/// Whether a question goes unanswered because the brokers refuse the
+/// credentials, as they have done since `since` while none answered.
+///
+/// | refused | renewable | |
+/// |---|---|---|
+/// | since it was asked | yes | at once |
+/// | since it was asked | no | after `REFUSAL_PATIENCE` |
+/// | before it was asked | | after `REFUSAL_PATIENCE`: that was one broker, and another may answer |
+fn is_refused(since: Instant, asked: Instant, renewable: bool, now: Instant) -> bool {
+    let at_once = renewable && since >= asked;
+    let patience = if at_once { Duration::ZERO } else { REFUSAL_PATIENCE };
+    now.saturating_duration_since(since.max(asked)) >= patience
 }
 
 /// Serves the client's own queue: logs, errors, statistics, tokens. What comes
@@ -205,6 +226,7 @@ fn client_config(config: &Config, properties: &Properties) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true");
+    context::hear_all(&mut client);
     client
 }
 
@@ -282,52 +304,5 @@ pub(super) fn patient_until(cures: Cures, poll_timeout: Duration, now: Instant, 
         until.min(now + STALE_PATIENCE.min(poll_timeout / 3))
     } else {
         until
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_cure_is_tried_once_and_only_for_what_it_cures() {
-        use Outcome::{Answered, Final, Leaderless, Refused, Unanswered};
-        let rows = [
-            (Answered, Cure::None),
-            (Final, Cure::None),
-            (Refused, Cure::Renew),
-            (Unanswered, Cure::Reopen),
-            (Leaderless, Cure::AskAgain),
-        ];
-        for (outcome, expected) in rows {
-            let mut all = Cures {
-                reopen: true,
-                renew: true,
-            };
-            assert_eq!(all.next(outcome), expected, "{outcome:?}");
-            if expected != Cure::None {
-                assert_eq!(all.next(outcome), Cure::None, "{outcome:?} again");
-            }
-            let mut none = Cures {
-                reopen: false,
-                renew: false,
-            };
-            assert_eq!(none.next(outcome), Cure::None, "{outcome:?} without cures");
-        }
-        let mut both = Cures {
-            reopen: true,
-            renew: true,
-        };
-        assert_eq!([both.next(Unanswered), both.next(Refused)], [Cure::Reopen, Cure::Renew]);
-    }
-
-    #[test]
-    fn only_a_kept_client_is_asked_with_little_patience() {
-        let (now, poll_timeout) = (now(), Duration::from_secs(5));
-        let until = now + poll_timeout;
-        let waits = |reopen, poll_timeout| patient_until(Cures { reopen, renew: true }, poll_timeout, now, until) - now;
-        assert_eq!(waits(false, poll_timeout), poll_timeout);
-        assert_eq!(waits(true, poll_timeout), STALE_PATIENCE);
-        assert_eq!(waits(true, Duration::from_millis(300)), Duration::from_millis(100));
     }
 }

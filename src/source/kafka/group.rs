@@ -134,14 +134,14 @@ impl KafkaGroup {
             error = watch => error,
             () = patience => KafkaError::Global(RDKafkaErrorCode::OperationTimedOut),
         };
-        Err(self.explain(what, &error))
+        Err(self.explain(what, &error).await)
     }
 
     fn is_refused(&self) -> bool {
         self.source.context().is_some_and(|context| context.group_refused())
     }
 
-    fn explain(&self, what: &str, error: &KafkaError) -> Error {
+    async fn explain(&self, what: &str, error: &KafkaError) -> Error {
         use RDKafkaErrorCode::{
             FencedInstanceId, GroupAuthorizationFailed, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch,
             TopicAuthorizationFailed, UnknownMemberId,
@@ -164,7 +164,7 @@ impl KafkaGroup {
                      Describe on the group to read them, and Read on it to write them"
                 ),
             ),
-            _ => self.source.unreachable(error),
+            _ => self.source.unreachable(error).await,
         }
     }
 }
