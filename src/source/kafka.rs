@@ -5,7 +5,7 @@
 //! committed to Kafka, and no group is joined.
 
 pub mod brokers;
-mod certificate;
+pub(crate) mod certificate;
 mod connection;
 pub mod context;
 pub mod fetch;
@@ -33,6 +33,7 @@ use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
 use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
+pub(crate) use trouble::is_about_certificate;
 
 /// Kafka as a source of records.
 pub struct KafkaSource {

@@ -27,6 +27,7 @@ use super::now;
 use super::settings;
 use crate::config::Properties;
 use crate::error::ErrorType::{AuthenticationFailed, BrokerUnreachable};
+use crate::source::kafka::is_about_certificate;
 use certificate::{Certificate, Life};
 use probe::{End, Handshake, Problem, Said};
 
@@ -200,7 +201,7 @@ fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
     let refused = match shaken.end {
         // Without words of its own, a broker that got no certificate ends the handshake so.
         End::Alert(40) if !terms.shows => shaken.certificate.is_some(),
-        End::Alert(alert) => is_about_ours(alert),
+        End::Alert(alert) => is_about_certificate(alert.into()),
         _ => false,
     };
     let check = match (&shaken.end, refused) {
@@ -281,11 +282,6 @@ fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, St
             "Look at the certificate that the broker shows".into(),
         ),
     }
-}
-
-/// The alerts that a broker sends for what we showed, or did not show.
-fn is_about_ours(alert: u8) -> bool {
-    matches!(alert, 42..=46 | 48 | 49 | 116)
 }
 
 #[cfg(test)]

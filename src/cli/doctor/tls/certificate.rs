@@ -5,6 +5,8 @@ use std::fmt;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::{X509NameRef, X509Ref};
 
+use crate::source::kafka::certificate;
+
 const DAY: i64 = 24 * 60 * 60;
 
 /// Below this a certificate that nobody renews becomes an outage soon.
@@ -43,15 +45,10 @@ pub(super) enum Life {
 
 impl Certificate {
     pub(super) fn of(certificate: &X509Ref) -> Self {
-        let alternatives = certificate.subject_alt_names();
-        let host = |name: &openssl::x509::GeneralNameRef| {
-            let dns = name.dnsname().map(shown);
-            dns.or_else(|| Some(address(name.ipaddress()?)?.to_string()))
-        };
         Self {
             subject: name(certificate.subject_name()),
             issuer: name(certificate.issuer_name()),
-            hosts: alternatives.iter().flatten().filter_map(host).collect(),
+            hosts: certificate::hosts(certificate).iter().map(|host| shown(host)).collect(),
             begins: unix(certificate.not_before()).unwrap_or(i64::MIN),
             ends: unix(certificate.not_after()).unwrap_or(i64::MAX),
         }
@@ -88,28 +85,16 @@ impl fmt::Display for Life {
     }
 }
 
-/// `CN=b-1.example,O=Example`; a name that somebody else chose is shown as one line.
+/// A name that somebody else chose, as one line.
 pub(super) fn name(name: &X509NameRef) -> String {
-    let entries = name.entries().map(|entry| {
-        let kind = entry.object().nid().short_name().unwrap_or("?");
-        let value = entry.data().to_string();
-        format!("{kind}={}", value.as_deref().unwrap_or("?"))
-    });
-    let text = entries.collect::<Vec<_>>().join(",");
-    match text.is_empty() {
-        true => "without a name".into(),
-        false => shown(&text),
+    match certificate::name(name) {
+        text if text.is_empty() => "nobody".into(),
+        text => shown(&text),
     }
 }
 
 fn shown(text: &str) -> String {
     text.escape_debug().take(SHOWN_CHARS).collect()
-}
-
-fn address(octets: &[u8]) -> Option<std::net::IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(std::net::IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(std::net::IpAddr::from))
-        .ok()
 }
 
 fn unix(time: &Asn1TimeRef) -> Option<i64> {
