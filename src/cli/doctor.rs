@@ -133,7 +133,9 @@ pub(super) async fn doctor(config: Config, out: Out) -> Result<Exit, Error> {
     let mut findings = findings(practice);
     let mut told = Told::new(out);
     while let Some(checks) = findings.next().await {
-        checks.into_iter().for_each(|check| told.tell(check));
+        for check in checks {
+            told.tell(check);
+        }
     }
     Ok(told.end())
 }
@@ -150,10 +152,10 @@ fn findings(practice: &Practice) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> {
     let mut findings = FuturesOrdered::new();
     findings.push_back(async { vec![settings::check(practice)] }.boxed());
     findings.push_back(identity.clone().map(|it| vec![identity::judge(&it)]).boxed());
-    findings.push_back(proofs.map(|it| it.checks()).boxed());
+    findings.push_back(proofs.clone().map(|it| it.checks()).boxed());
     findings.push_back(reached.clone().map(|it| bootstrap(&it)).boxed());
     findings.push_back(tls.clone().map(|it| it.to_vec()).boxed());
-    findings.push_back(kafka::checks(practice, glance.clone(), reached, tls).boxed());
+    findings.push_back(kafka::checks(practice, glance.clone(), reached, tls, proofs).boxed());
     findings.push_back(table::checks(practice, rights.clone()).boxed());
     findings.push_back(cursors::checks(glance.clone(), &practice.config().topics).boxed());
     findings.push_back(dead_letters::checks(practice, glance.clone()).boxed());

@@ -140,9 +140,8 @@ fn log_to_stderr(cli: &Cli) {
     #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
     let default = match cli.command {
-        Command::Demo => "error",
-        // It tells all that is wrong by itself.
-        Command::Doctor => "error",
+        // They tell all that is wrong by themselves.
+        Command::Demo | Command::Doctor => "error",
         // Who sits at the terminal has the report on stdout already.
         _ if std::io::stderr().is_terminal() => "info,report=off,metrics=off",
         _ => "info",

@@ -1,5 +1,6 @@
 //! `kafka-consumer doctor`: what is right, what is wrong, and what to do.
 
+mod aws;
 mod security;
 mod services;
 

@@ -22,14 +22,11 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
     match &practice.config().on_failure {
         OnFailure::Halt | OnFailure::Skip => vec![],
         target @ OnFailure::Kafka(topic) => {
-            let nobody = glance
-                .await
-                .as_ref()
-                .as_ref()
-                .map_or(true, |glance| nobody_answers(glance));
-            let check = match nobody {
-                true => Check::skipped(NAME, "no broker answers"),
-                false => of_topic(ask_topic(practice, topic).await.as_ref().copied()),
+            let nobody = glance.await.as_ref().as_ref().map_or(true, nobody_answers);
+            let check = if nobody {
+                Check::skipped(NAME, "no broker answers")
+            } else {
+                of_topic(ask_topic(practice, topic).await.as_ref().copied())
             };
             vec![check.on(target)]
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::check::{Check, Status};
 use super::network::{self, Reach, Server, Whose};
+use super::secrets::Proofs;
 use super::settings;
 use super::{Answer, Practice};
 use crate::config::{Config, Proof};
@@ -20,16 +21,17 @@ pub(super) async fn checks(
     glance: Answer<'_, Result<Glance, Error>>,
     reached: Answer<'_, Vec<Reach>>,
     tls: Answer<'_, Vec<Check>>,
+    proofs: Answer<'_, Proofs>,
 ) -> Vec<Check> {
     let config = practice.config();
-    let (glance, brokers, reached, tls) = futures::join!(glance, brokers(practice), reached, tls);
+    let (glance, brokers, reached, tls, proofs) = futures::join!(glance, brokers(practice), reached, tls, proofs);
     let glance = match &*glance {
         Ok(glance) => glance,
         Err(error) => return vec![Check::error("authentication", error)],
     };
     let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, glance)).collect();
-    let answers: Vec<Result<(), ErrorType>> = topics.iter().map(|topic| topic.answer()).collect();
-    let login = authentication(&answers, obstacle(&reached, &tls), how(config));
+    let answers: Vec<Result<(), ErrorType>> = topics.iter().map(Topic::answer).collect();
+    let login = authentication(&answers, proofs.obstacle().or(obstacle(&reached, &tls)), how(config));
     let login = match topics.iter().find_map(|topic| topic.error) {
         // The words of the failure itself, which hold the cause.
         Some(error) if login.status == Status::Failed => Check::error("authentication", error),
@@ -92,7 +94,7 @@ impl<'a> Topic<'a> {
 }
 
 /// Whether a broker that was asked for this let the user in.
-fn is_let_in(answer: &Result<(), ErrorType>) -> bool {
+fn is_let_in(answer: Result<(), ErrorType>) -> bool {
     matches!(answer, Ok(()) | Err(ErrorType::UnknownTopic | ErrorType::NotAuthorized))
 }
 
@@ -128,7 +130,7 @@ fn how(config: &Config) -> String {
 /// | did not answer, or no client could be made | nothing | failed |
 fn authentication(answers: &[Result<(), ErrorType>], obstacle: Option<&str>, how: String) -> Check {
     let name = "authentication";
-    if answers.iter().any(is_let_in) {
+    if answers.iter().copied().any(is_let_in) {
         return Check::ok(name, how);
     }
     let refused = answers.contains(&Err(ErrorType::AuthenticationFailed));
@@ -244,7 +246,7 @@ async fn advertised(
 ) -> Vec<Check> {
     let known = match first {
         // Credentials that were read anew meanwhile.
-        Err(_) if answers.iter().any(is_let_in) => brokers(practice).await,
+        Err(_) if answers.iter().copied().any(is_let_in) => brokers(practice).await,
         first => first,
     };
     let Ok(known) = known else {
@@ -295,7 +297,7 @@ async fn group(practice: &Practice, topics: &[Topic<'_>]) -> Check {
         ))
     });
     let committed = asked.map(|offsets| offsets.iter().any(Option::is_some));
-    group_check(committed.as_ref().copied().map_err(|error| error)).on(&config.group_id)
+    group_check(committed.as_ref().copied()).on(&config.group_id)
 }
 
 /// For those who move cursors from or to a consumer group of Kafka's. Runs

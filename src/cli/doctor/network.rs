@@ -44,9 +44,10 @@ impl Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }
@@ -146,11 +147,12 @@ fn addresses(answer: std::io::Result<Vec<SocketAddr>>, family: Family) -> Result
         Err(error) => return Err(NoName::Unknown(error.to_string())),
     };
     found.dedup();
-    match found.is_empty() {
-        true => Err(NoName::Unknown(
+    if found.is_empty() {
+        Err(NoName::Unknown(
             "none of its addresses is of broker.address.family".into(),
-        )),
-        false => Ok(found),
+        ))
+    } else {
+        Ok(found)
     }
 }
 
@@ -291,9 +293,10 @@ fn way_in(why: &Shut, whose: Whose) -> &'static str {
 }
 
 fn trouble(name: &'static str, all: &[Reach], whose: Whose, what: String, next: &str) -> Check {
-    match whose == Whose::Bootstrap && all.iter().any(Reach::is_open) {
-        true => Check::warning(name, what, next),
-        false => Check::failed(name, BrokerUnreachable, what, next),
+    if whose == Whose::Bootstrap && all.iter().any(Reach::is_open) {
+        Check::warning(name, what, next)
+    } else {
+        Check::failed(name, BrokerUnreachable, what, next)
     }
 }
 

@@ -100,6 +100,12 @@ impl Proofs {
         self.read.iter().map(check).collect()
     }
 
+    /// Why nobody can log in, as far as it is told already.
+    pub(super) fn obstacle(&self) -> Option<&'static str> {
+        let is_wrong = self.read.iter().any(|read| read.result.is_err());
+        is_wrong.then_some("a secret cannot be used, or no token signed")
+    }
+
     /// The properties for TLS; or why they are not known. A password that
     /// cannot be read matters to the log-in alone.
     pub(super) fn for_tls(&self, config: &Config) -> Result<Properties, String> {

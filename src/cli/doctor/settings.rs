@@ -114,6 +114,8 @@ mod tests {
     use super::*;
     use crate::cli::doctor::check::Status;
 
+    type Given<'a> = &'a [(&'a str, &'a str)];
+
     const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
 
     fn judged(settings: &[(&str, &str)]) -> Check {
@@ -129,7 +131,7 @@ mod tests {
         let tls = ("KAFKA_SECURITY_PROTOCOL", "SSL");
         let sasl = ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL");
         let system = "brokers are trusted by the system's authorities";
-        let rows: [(&[(&str, &str)], &str, Option<&str>); 9] = [
+        let rows: [(Given<'_>, &str, Option<&str>); 9] = [
             (&[], "nothing proves who this is", None),
             (&[tls], "nothing proves who this is", Some(system)),
             (

@@ -104,9 +104,12 @@ async fn server(reach: &Reach, context: &SslContext, terms: Terms<'_>, named: bo
         }
     }
     let alone = findings.len() == 1;
-    let named = |(check, addresses): (Check, Vec<IpAddr>)| match alone {
-        true => check.on(&reach.server),
-        false => check.on(format!("{} ({})", reach.server, network::join(addresses.iter()))),
+    let named = |(check, addresses): (Check, Vec<IpAddr>)| {
+        if alone {
+            check.on(&reach.server)
+        } else {
+            check.on(format!("{} ({})", reach.server, network::join(addresses.iter())))
+        }
     };
     findings.into_iter().map(named).collect()
 }
@@ -120,7 +123,8 @@ async fn see_until(
     tls: bool,
     until: Instant,
 ) -> Seen {
-    let sooner = until - until.saturating_duration_since(now()) / 10;
+    let now = now();
+    let sooner = now + until.saturating_duration_since(now) * 9 / 10;
     let asking = spawn_blocking(move || see(address, &host, name.as_deref(), &context, tls, sooner));
     let seen = timeout_at(until.into(), asking).await;
     seen.ok().and_then(Result::ok).unwrap_or(Seen {
@@ -192,9 +196,10 @@ fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
     let mut problems = shaken.problems.iter().map(|problem| words(problem, shaken, terms));
     if let Some((what, next)) = problems.next() {
         let others: Vec<String> = problems.map(|(what, _)| what).collect();
-        let check = match terms.verifies {
-            true => unreachable(&what, &next),
-            false => Check::warning("tls", format!("{what}, and nobody verifies it"), next),
+        let check = if terms.verifies {
+            unreachable(&what, &next)
+        } else {
+            Check::warning("tls", format!("{what}, and nobody verifies it"), next)
         };
         return check.with(others).with(told);
     }

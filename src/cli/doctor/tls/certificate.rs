@@ -76,7 +76,10 @@ impl Certificate {
 
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = |unix| jiff::Timestamp::from_second(unix).map_or("at no time".into(), |at| format!("on {at:.10}"));
+        let on = |unix| {
+            let at = jiff::Timestamp::from_second(unix);
+            at.map_or("at no time".into(), |at| format!("on {}", at.strftime("%F")))
+        };
         match *self {
             Self::Early { begins } => write!(f, "later, and begins {}", on(begins)),
             Self::Over { ends } => write!(f, "already {}", on(ends)),

@@ -262,9 +262,10 @@ fn is_empty_folder(path: &str) -> bool {
 
 fn load(builder: &mut SslContextBuilder, location: &str) -> Result<(), ErrorStack> {
     let path = Path::new(location);
-    match path.is_dir() {
-        true => builder.load_verify_locations(None, Some(path)),
-        false => builder.set_ca_file(path),
+    if path.is_dir() {
+        builder.load_verify_locations(None, Some(path))
+    } else {
+        builder.set_ca_file(path)
     }
 }
 

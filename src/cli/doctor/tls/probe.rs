@@ -13,7 +13,7 @@ use openssl::x509::X509VerifyResult;
 use super::certificate::{self, Certificate};
 use crate::cli::doctor::now;
 
-/// ApiVersions, version 0, without a client's name: length, kind, version,
+/// `ApiVersions`, version 0, without a client's name: length, kind, version,
 /// the number that the answer bears too, name.
 const QUESTION: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, b'd', b'o', b'c', b't', 0xff, 0xff];
 
