@@ -20,6 +20,9 @@ pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock, DeadLett
 /// # Errors
 /// `InvalidConfiguration`, naming every wrong setting.
 pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
+    // The command line ends while librdkafka's threads use OpenSSL, which would tear itself down
+    // beneath them. Initialised so, and before librdkafka does it, it stays as it is.
+    openssl::init();
     // Names and values that are no text cannot be ours.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
     let variables =

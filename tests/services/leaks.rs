@@ -104,6 +104,7 @@ fn lines_of(pem: &str) -> Vec<String> {
     pem.lines().filter(|line| line.len() > 40).map(str::to_owned).collect()
 }
 
+/// P12: neither password.
 #[tokio::test]
 async fn a_password_is_printed_neither_when_it_is_taken_nor_when_it_is_refused() {
     for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
@@ -163,6 +164,7 @@ async fn a_private_key_is_printed_neither_from_a_secret_nor_from_the_settings() 
     }
 }
 
+/// P12: nor record.
 #[tokio::test]
 async fn records_and_dead_letters_are_not_printed() {
     let dead = crate::support::kafka::unique("dead");

@@ -139,6 +139,7 @@ async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
 }
 
+/// P13: also where the password is another one.
 #[tokio::test]
 async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;

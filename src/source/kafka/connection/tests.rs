@@ -37,7 +37,7 @@ fn each_cure_is_tried_once_and_only_for_what_it_cures() {
 #[test]
 fn a_refusal_from_before_a_question_leaves_other_brokers_the_time_to_answer() {
     let (asked, second) = (now() + Duration::from_mins(1), Duration::from_secs(1));
-    let (before, after) = (asked - 30 * second, asked + second);
+    let (before, asked, after) = (asked, asked + 30 * second, asked + 31 * second);
     let rows = [
         (after, true, after, true),
         (after, false, after, false),
