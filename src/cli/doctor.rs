@@ -66,7 +66,9 @@ struct Practice {
 }
 
 impl Practice {
-    async fn new(config: Config) -> Result<Self, Error> {
+    async fn new(mut config: Config) -> Result<Self, Error> {
+        // Even to ask for a topic could make it.
+        config.kafka_properties.set("allow.auto.create.topics", "false");
         let limit = config.poll_timeout;
         let default = Patience::default();
         let patience = Patience {

@@ -33,6 +33,7 @@ use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
 use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
+#[cfg(feature = "cli")]
 pub(crate) use trouble::is_about_certificate;
 
 /// Kafka as a source of records.

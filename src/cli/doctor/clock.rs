@@ -214,7 +214,7 @@ async fn records(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>)
 fn of_records(judged: Option<&[(String, Ahead)]>) -> Check {
     let name = "clock";
     let Some(judged) = judged else {
-        return Check::skipped(name, "no broker answers");
+        return Check::skipped(name, "no partition is known");
     };
     let worst = judged.iter().map(|(_, ahead)| *ahead).max().unwrap_or(Ahead::No);
     let limit = match worst {
@@ -296,7 +296,7 @@ mod tests {
             ("t-2".to_owned(), Ahead::TooMuch),
         ];
         let rows = [
-            (None, Status::Skipped, "no broker answers"),
+            (None, Status::Skipped, "no partition is known"),
             (Some(&all[..1]), Status::Ok, "no record"),
             (
                 Some(&all[..2]),

@@ -24,7 +24,7 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
         target @ OnFailure::Kafka(topic) => {
             let nobody = glance.await.as_ref().as_ref().map_or(true, nobody_answers);
             let check = if nobody {
-                Check::skipped(NAME, "no broker answers")
+                Check::skipped(NAME, "no broker answers this user")
             } else {
                 of_topic(ask_topic(practice, topic).await.as_ref().copied())
             };

@@ -89,7 +89,10 @@ pub(super) fn judge(identity: &Identity) -> Check {
     let name = "identity";
     match &identity.answer {
         Answer::Known { account, arn } => Check::ok(name, format!("AWS account {account}, {arn}")),
-        Answer::Elsewhere => Check::skipped(name, "AWS_ENDPOINT_URL_DYNAMODB names a table that is not in AWS"),
+        Answer::Elsewhere => Check::skipped(
+            name,
+            "AWS_ENDPOINT_URL_DYNAMODB is set, and AWS_ENDPOINT_URL_STS is not",
+        ),
         Answer::Silent(words) => {
             Check::skipped(name, format!("STS does not answer, and nothing else needs it: {words}"))
         }

@@ -220,7 +220,9 @@ fn authorisation(topic: &Topic<'_>, fetched: &Fetched) -> Check {
 
 fn refusal(error: &Error) -> Check {
     let told = match error.error_type {
-        ErrorType::UnknownTopic => "the brokers say that there is none, not that this user may not see it",
+        ErrorType::UnknownTopic => {
+            "the brokers say that there is none; if this user might not see it, they would say that instead"
+        }
         ErrorType::NotAuthorized => "whether there is such a topic is told only to who may describe it",
         ErrorType::AuthenticationFailed => return Check::skipped("topic", "nobody is logged in"),
         _ => return Check::skipped("topic", "no broker answers"),

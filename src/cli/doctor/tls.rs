@@ -247,7 +247,7 @@ fn well(protocol: &str, shaken: &Handshake, terms: Terms<'_>) -> Check {
         return Check::ok("tls", format!("{protocol}, {verified}"));
     };
     let life = certificate.life(terms.now);
-    let what = format!("{protocol}, {verified}, the certificate ends {life}");
+    let what = format!("{protocol}, {verified}, the certificate {life}");
     match life {
         Life::Short { .. } => Check::warning("tls", what, "Renew it on the broker in time"),
         _ if !terms.verifies => Check::warning(
@@ -271,11 +271,14 @@ fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, St
             )
         }
         Problem::Expired(subject) => (
-            format!("the certificate of {subject} is over"),
+            format!("the certificate of {subject} is over{}", when(subject, leaf, terms.now)),
             "Renew it on the broker; if it should still hold, check this machine's clock".into(),
         ),
         Problem::NotYetValid(subject) => (
-            format!("the certificate of {subject} does not hold yet"),
+            format!(
+                "the certificate of {subject} does not hold yet{}",
+                when(subject, leaf, terms.now)
+            ),
             "Check this machine's clock, and when the certificate begins".into(),
         ),
         Problem::OtherHost => (
@@ -287,6 +290,11 @@ fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, St
             "Look at the certificate that the broker shows".into(),
         ),
     }
+}
+
+fn when(subject: &str, leaf: Option<&Certificate>, now: i64) -> String {
+    let leaf = leaf.filter(|leaf| leaf.subject == subject);
+    leaf.map_or(String::new(), |leaf| format!(": it {}", leaf.life(now)))
 }
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ async fn a_missing_topic_hides_no_other() {
     );
     assert_eq!(
         missing["details"],
-        json!(["the brokers say that there is none, not that this user may not see it"])
+        json!(["the brokers say that there is none; if this user might not see it, they would say that instead"])
     );
     says(
         checks.on("topic", &world.topic),

@@ -1,16 +1,18 @@
 //! What a certificate says, and how long it holds.
 
 use std::fmt;
+use std::time::Duration;
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::{X509NameRef, X509Ref};
 
+use crate::cli::output;
 use crate::source::kafka::certificate;
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// Below this a certificate that nobody renews becomes an outage soon.
-const SHORT_DAYS: i64 = 30;
+const SHORT: u64 = 30 * DAY.unsigned_abs();
 
 /// Of a name that somebody else chose, so much is shown.
 const SHOWN_CHARS: usize = 200;
@@ -37,10 +39,21 @@ pub(super) struct Certificate {
 /// | else | `Long` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
-    Early { begins: i64 },
-    Over { ends: i64 },
-    Short { ends: i64, days: i64 },
-    Long { ends: i64, days: i64 },
+    Early {
+        begins: i64,
+    },
+    Over {
+        ends: i64,
+    },
+    /// With the seconds that are left.
+    Short {
+        ends: i64,
+        left: u64,
+    },
+    Long {
+        ends: i64,
+        left: u64,
+    },
 }
 
 impl Certificate {
@@ -55,12 +68,13 @@ impl Certificate {
     }
 
     pub(super) fn life(&self, now: i64) -> Life {
-        let (ends, days) = (self.ends, self.ends.saturating_sub(now).div_euclid(DAY));
-        match days {
+        let ends = self.ends;
+        let left = u64::try_from(ends.saturating_sub(now)).unwrap_or(0);
+        match left {
             _ if self.begins > now => Life::Early { begins: self.begins },
-            _ if ends <= now => Life::Over { ends },
-            ..SHORT_DAYS => Life::Short { ends, days },
-            _ => Life::Long { ends, days },
+            0 => Life::Over { ends },
+            ..SHORT => Life::Short { ends, left },
+            _ => Life::Long { ends, left },
         }
     }
 
@@ -81,9 +95,11 @@ impl fmt::Display for Life {
             at.map_or("at no time".into(), |at| format!("on {}", at.strftime("%F")))
         };
         match *self {
-            Self::Early { begins } => write!(f, "later, and begins {}", on(begins)),
-            Self::Over { ends } => write!(f, "already {}", on(ends)),
-            Self::Short { ends, days } | Self::Long { ends, days } => write!(f, "{}, in {days} days", on(ends)),
+            Self::Early { begins } => write!(f, "begins {}", on(begins)),
+            Self::Over { ends } => write!(f, "ended {}", on(ends)),
+            Self::Short { ends, left } | Self::Long { ends, left } => {
+                write!(f, "ends {}, in {}", on(ends), output::coarse(Duration::from_secs(left)))
+            }
         }
     }
 }
@@ -109,7 +125,7 @@ fn unix(time: &Asn1TimeRef) -> Option<i64> {
 mod tests {
     use super::*;
 
-    pub(in crate::cli::doctor::tls) fn holding(begins: i64, ends: i64) -> Certificate {
+    fn holding(begins: i64, ends: i64) -> Certificate {
         Certificate {
             subject: "CN=b".into(),
             issuer: "CN=ca".into(),
@@ -122,35 +138,18 @@ mod tests {
     #[test]
     fn the_table_of_lives_is_true() {
         let now = 1_000 * DAY;
+        let short = |ends, left| Life::Short { ends, left };
+        let long = |ends, left| Life::Long { ends, left };
+        let (day, month) = (DAY.unsigned_abs(), 30 * DAY.unsigned_abs());
         let rows = [
             (now + 1, now + DAY, Life::Early { begins: now + 1 }),
             (now, now, Life::Over { ends: now }),
             (0, now - 1, Life::Over { ends: now - 1 }),
-            (0, now + 1, Life::Short { ends: now + 1, days: 0 }),
-            (
-                0,
-                now + 30 * DAY - 1,
-                Life::Short {
-                    ends: now + 30 * DAY - 1,
-                    days: 29,
-                },
-            ),
-            (
-                now,
-                now + 30 * DAY,
-                Life::Long {
-                    ends: now + 30 * DAY,
-                    days: 30,
-                },
-            ),
-            (
-                i64::MIN,
-                i64::MAX,
-                Life::Long {
-                    ends: i64::MAX,
-                    days: (i64::MAX - now) / DAY,
-                },
-            ),
+            (0, now + 1, short(now + 1, 1)),
+            (0, now + DAY, short(now + DAY, day)),
+            (0, now + 30 * DAY - 1, short(now + 30 * DAY - 1, month - 1)),
+            (now, now + 30 * DAY, long(now + 30 * DAY, month)),
+            (i64::MIN, i64::MAX, long(i64::MAX, (i64::MAX - now).unsigned_abs())),
         ];
         for (begins, ends, expected) in rows {
             assert_eq!(holding(begins, ends).life(now), expected, "{begins} {ends}");
@@ -160,10 +159,10 @@ mod tests {
     #[test]
     fn a_life_is_told_as_a_date() {
         let now = 1_795_000_000;
-        assert_eq!(
-            holding(0, now + 3 * DAY).life(now).to_string(),
-            "on 2026-11-21, in 3 days"
-        );
-        assert_eq!(holding(0, now).life(now).to_string(), "already on 2026-11-18");
+        let told = |certificate: Certificate| certificate.life(now).to_string();
+        assert_eq!(told(holding(0, now + 3 * DAY)), "ends on 2026-11-21, in 3 days");
+        assert_eq!(told(holding(0, now + 7_200)), "ends on 2026-11-18, in 2 h");
+        assert_eq!(told(holding(0, now)), "ended on 2026-11-18");
+        assert_eq!(told(holding(now + DAY, i64::MAX)), "begins on 2026-11-19");
     }
 }

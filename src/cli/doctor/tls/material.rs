@@ -146,11 +146,11 @@ pub(super) fn judge(own: &Result<Identity, Unusable>, now: i64) -> Check {
         Life::Early { .. } | Life::Over { .. } => Check::failed(
             name,
             AuthenticationFailed,
-            format!("the client certificate ends {life}"),
+            format!("the client certificate {life}"),
             "Renew it, and check this machine's clock",
         ),
-        Life::Short { .. } => Check::warning(name, format!("it ends {life}"), "Renew it in time"),
-        Life::Long { .. } => Check::ok(name, format!("it ends {life}, and its key belongs to it")),
+        Life::Short { .. } => Check::warning(name, format!("it {life}"), "Renew it in time"),
+        Life::Long { .. } => Check::ok(name, format!("it {life}, and its key belongs to it")),
     };
     check.with(certificate.words())
 }

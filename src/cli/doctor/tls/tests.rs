@@ -254,7 +254,7 @@ fn a_certificate_that_ends_soon_or_that_nobody_verifies_is_a_warning() {
         &judge(&seen(None, Some(soon)), wanted(true)),
         Warning,
         None,
-        "in 29 days",
+        "ends on 2026-12-17, in 29 days",
     );
     let unverified = Terms {
         verifies: false,
