@@ -24,13 +24,20 @@ pub(super) async fn checks(
     proofs: Answer<'_, Proofs>,
 ) -> Vec<Check> {
     let config = practice.config();
-    let (glance, brokers, reached, tls, proofs) = futures::join!(glance, brokers(practice), reached, tls, proofs);
+    let (glance, brokers, reached, tls, proofs) = futures::join!(glance, known_brokers(practice), reached, tls, proofs);
     let glance = match &*glance {
         Ok(glance) => glance,
         Err(error) => return vec![Check::error("authentication", error)],
     };
     let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, glance)).collect();
-    let answers: Vec<Result<(), ErrorType>> = topics.iter().map(Topic::answer).collect();
+    let mut answers: Vec<Result<(), ErrorType>> = topics.iter().map(Topic::answer).collect();
+    // Once more where the credentials were read anew meanwhile.
+    let brokers = match brokers {
+        Err(_) if answers.iter().copied().any(is_let_in) => known_brokers(practice).await,
+        brokers => brokers,
+    };
+    answers.extend(brokers.as_ref().map(|_| Ok(())));
+    let let_in = answers.iter().copied().any(is_let_in);
     let login = authentication(&answers, proofs.obstacle().or(obstacle(&reached, &tls)), how(config));
     let login = match topics.iter().find_map(|topic| topic.error) {
         // The words of the failure itself, which hold the cause.
@@ -40,7 +47,7 @@ pub(super) async fn checks(
     let fetched = topics.iter().map(|topic| fetch(practice, topic.end.as_ref()));
     let (fetched, advertised, group) = futures::join!(
         futures::future::join_all(fetched),
-        advertised(practice, brokers, &answers),
+        advertised(practice, brokers),
         group(practice, &topics)
     );
     let mut checks = vec![login];
@@ -48,7 +55,7 @@ pub(super) async fn checks(
         topics
             .iter()
             .zip(&fetched)
-            .map(|(topic, fetched)| authorisation(topic, fetched)),
+            .map(|(topic, fetched)| authorisation(topic, fetched, let_in)),
     );
     checks.extend(advertised);
     checks.push(group);
@@ -120,11 +127,12 @@ fn how(config: &Config) -> String {
     }
 }
 
-/// Whether the user is let in, by what the brokers said of each topic.
+/// Whether the user is let in, by what the brokers said of each topic and of
+/// themselves.
 ///
 /// | the brokers | what is known already | |
 /// |---|---|---|
-/// | answered for some topic, if only with a refusal of it | | ok |
+/// | told who they are, or answered for a topic, if only with a refusal of it | | ok |
 /// | refused the user | | failed |
 /// | did not answer, or no client could be made | that they are out of reach | not checked |
 /// | did not answer, or no client could be made | nothing | failed |
@@ -182,15 +190,16 @@ async fn fetch(practice: &Practice, end: Option<&(TopicPartition, NextOffset)>) 
 ///
 /// | offsets | a fetch | |
 /// |---|---|---|
-/// | nobody let in, or nobody answered | | not checked |
+/// | not told, and nobody is let in | | not checked |
+/// | not told, to a user who is let in | | failed: the brokers that lead it are out of reach |
 /// | no such topic; or no right to describe it | | failed |
 /// | of some partitions nobody answers | | failed |
 /// | of all partitions | refused | failed |
 /// | of all partitions | not answered | failed |
 /// | of all partitions | answered | ok |
-fn authorisation(topic: &Topic<'_>, fetched: &Fetched) -> Check {
+fn authorisation(topic: &Topic<'_>, fetched: &Fetched, let_in: bool) -> Check {
     let check = match topic.error {
-        Some(error) => refusal(error),
+        Some(error) => refusal(error, let_in),
         None if !topic.silent.is_empty() => {
             let (silent, all) = (topic.silent.len(), topic.partitions);
             let words = crate::cli::output::grouped(topic.silent.iter().cloned());
@@ -218,20 +227,21 @@ fn authorisation(topic: &Topic<'_>, fetched: &Fetched) -> Check {
     check.on(topic.name)
 }
 
-fn refusal(error: &Error) -> Check {
+fn refusal(error: &Error, let_in: bool) -> Check {
     let told = match error.error_type {
         ErrorType::UnknownTopic => {
             "the brokers say that there is none; if this user might not see it, they would say that instead"
         }
         ErrorType::NotAuthorized => "whether there is such a topic is told only to who may describe it",
         ErrorType::AuthenticationFailed => return Check::skipped("topic", "nobody is logged in"),
+        _ if let_in => return Check::error("topic", error),
         _ => return Check::skipped("topic", "no broker answers"),
     };
     Check::error("topic", error).with([told.to_owned()])
 }
 
 /// The brokers, as they name themselves to clients.
-async fn brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
+async fn known_brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
     practice
         .parts
         .source
@@ -241,16 +251,7 @@ async fn brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
 
 /// Whether each broker is reached at the address that it advertises: clients
 /// go there, whatever they were told to begin with.
-async fn advertised(
-    practice: &Practice,
-    first: Result<Vec<Broker>, Error>,
-    answers: &[Result<(), ErrorType>],
-) -> Vec<Check> {
-    let known = match first {
-        // Credentials that were read anew meanwhile.
-        Err(_) if answers.iter().copied().any(is_let_in) => brokers(practice).await,
-        first => first,
-    };
+async fn advertised(practice: &Practice, known: Result<Vec<Broker>, Error>) -> Vec<Check> {
     let Ok(known) = known else {
         return vec![Check::skipped("brokers", "none of them told who they are")];
     };

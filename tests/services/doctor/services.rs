@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{fails, says, skipped};
 use crate::support::doors;
@@ -210,6 +212,60 @@ async fn a_network_that_drops_everything_is_told_within_two_timeouts() {
     skipped(checks.one("table_rights"), "the table does not answer");
     skipped(checks.one("cursors"), "the table cannot be read");
     skipped(checks.on("clock", "AWS"), "no answer of AWS bore a time");
+}
+
+/// A door to the broker at `port` that changes the port that it advertises into `instead`.
+async fn misled(port: u16, instead: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let door = listener.local_addr().expect("it is bound").port();
+    let address = |port: u16| [b"127.0.0.1".as_slice(), &u32::from(port).to_be_bytes()].concat();
+    let (said, told) = (address(port), address(instead));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.expect("a broker");
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let (said, told) = (said.clone(), told.clone());
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 65_536];
+                while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+                    let found = buffer[..count].windows(said.len()).position(|bytes| bytes == said);
+                    if let Some(at) = found {
+                        buffer[at..at + told.len()].copy_from_slice(&told);
+                    }
+                    if to_client.write_all(&buffer[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    door
+}
+
+/// The trap of `advertised.listeners`: whom clients begin with answers, and where they are sent to
+/// nobody is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_where_it_says_it_is_is_named() {
+    let mut world = World::new("advertised", 2).await;
+    let port = world.bootstrap.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let door = misled(port.expect("a port"), doors::closed()).await;
+    world
+        .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{door}"))
+        .set("POLL_TIMEOUT", "3");
+    let (checks, ran) = tokio::task::block_in_place(|| world.doctor(1));
+    assert!(ran.took < Duration::from_secs(8), "{:?}", ran.took);
+    says(checks.one("authentication"), "nobody is asked who they are", "");
+    let nowhere = format!("127.0.0.1:{}", doors::closed());
+    let brokers = checks.on("brokers", &nowhere);
+    fails(
+        brokers,
+        "BrokerUnreachable",
+        "127.0.0.1 refuses the connection",
+        "advertised.listeners",
+    );
+    fails(checks.one("topic"), "BrokerUnreachable", &nowhere, "");
 }
 
 #[tokio::test]

@@ -141,10 +141,20 @@ fn the_table_of_rights_on_a_topic_is_true() {
     ];
     for (error_type, silent, fetched, expected, error_of_run, what) in rows {
         let error = error_type.map(error);
-        let check = authorisation(&topic(&name, error.as_ref(), silent), &fetched);
+        let check = authorisation(&topic(&name, error.as_ref(), silent), &fetched, false);
         assert_eq!((check.status, check.error_type), (expected, error_of_run), "{check:?}");
         assert!(check.what.contains(what), "{check:?}");
     }
+}
+
+#[test]
+fn a_topic_whose_brokers_are_out_of_reach_fails_for_who_is_let_in() {
+    let (name, error): (Arc<str>, Error) = ("t".into(), error(ErrorType::BrokerUnreachable));
+    let check = authorisation(&topic(&name, Some(&error), 0), &Fetched::Nowhere, true);
+    assert_eq!(
+        (check.status, check.error_type),
+        (Failed, Some(ErrorType::BrokerUnreachable))
+    );
 }
 
 fn reach(host: &str, shut: Option<Shut>) -> Reach {
