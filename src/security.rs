@@ -43,7 +43,7 @@ pub type Signer = Box<dyn Fn() -> BoxFuture<'static, Result<Token, String>> + Se
 /// A token is made anew when less than this is left of it: a run that begins
 /// now may still connect to a broker much later. librdkafka asks for the next
 /// one after 80 % of a token's life.
-const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
+const LEAST_LIFE: Duration = Duration::from_mins(5);
 
 /// What connects: librdkafka's properties with all that was read.
 #[derive(Debug, PartialEq)]

@@ -41,7 +41,7 @@ fn assert_clean(what: &str, output: &str, more: &[String]) {
     for planted in PLANTED.iter().map(|it| (*it).to_owned()).chain(more.iter().cloned()) {
         let bytes = planted.as_bytes();
         let numbers = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(bytes);
         let forms = [
             planted.clone(),
             BASE64_STANDARD.encode(bytes),
@@ -98,6 +98,12 @@ fn is_clean(what: &str, world: &World, more: &[String]) {
         let lines = [invocation.stdout, invocation.stderr].concat().join("\n");
         assert_clean(&format!("{what} (function)"), &(lines + &answer), more);
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn lines_of(pem: &str) -> Vec<String> {

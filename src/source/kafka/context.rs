@@ -1,6 +1,9 @@
 //! What librdkafka says beside its return codes: the errors and logs that hold
 //! the cause, and the statistics that tell silence from patience.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! Every line here was said by librdkafka 2.12.1 to a real broker or port.
+//! The lines are those of librdkafka 2.12.1: most were said about a real broker or port, and those
+//! that could not be provoked follow its source.
 
 mod sentences;
 
