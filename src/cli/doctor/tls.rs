@@ -214,13 +214,13 @@ fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
         (end, true) if terms.shows => Check::failed(
             "tls",
             AuthenticationFailed,
-            format!("the broker refuses the client certificate: {end}"),
+            format!("the broker refuses the client certificate: it {end}"),
             "Show one that is signed by an authority that the broker trusts (its ssl.truststore), and that holds",
         ),
         (end, true) => Check::failed(
             "tls",
             AuthenticationFailed,
-            format!("the broker asks for a client certificate, and none is set: {end}"),
+            format!("the broker asks for a client certificate, and none is set: it {end}"),
             "Set KAFKA_SECRET_ARN with certificate and privateKey, or KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM; \
              or name a port that asks for none",
         ),

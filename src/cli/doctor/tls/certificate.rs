@@ -73,7 +73,7 @@ impl Certificate {
         match left {
             _ if self.begins > now => Life::Early { begins: self.begins },
             0 => Life::Over { ends },
-            ..SHORT => Life::Short { ends, left },
+            1..SHORT => Life::Short { ends, left },
             _ => Life::Long { ends, left },
         }
     }
