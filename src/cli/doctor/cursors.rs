@@ -1,6 +1,8 @@
 //! The cursors of each topic: what keeps runs from moving them, and how far
 //! they are behind.
 
+use std::sync::Arc;
+
 use super::Answer;
 use super::check::Check;
 use crate::cli::look::Look;
@@ -8,7 +10,7 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
 use crate::plan::{self, Decision, Facts, Reading, Why};
 
-pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[std::sync::Arc<str>]) -> Vec<Check> {
+pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
     let glance = glance.await;
     let Ok(glance) = &*glance else {
         return vec![Check::skipped("cursors", "nobody answers")];
@@ -16,7 +18,7 @@ pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[
     if glance.table.is_some() {
         return vec![Check::skipped("cursors", "the table cannot be read")];
     }
-    let of_topic = |topic: &std::sync::Arc<str>| {
+    let of_topic = |topic: &Arc<str>| {
         let both = glance.facts.iter().zip(&glance.decisions);
         let (facts, decisions) = both
             .filter(|(fact, _)| fact.partition.topic == *topic)

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use super::Practice;
 use super::check::Check;
-use crate::config::{Config, Proof, Properties};
-use crate::error::Error;
+use crate::config::{Config, Proof, Properties, SecretArn};
+use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
 /// What was read, or why it was not.
 pub(super) struct Proofs {
-    read: Vec<Read>,
+    read: Vec<(Wanted, Result<Arc<Access>, Error>)>,
 }
 
-struct Read {
+/// One secret, or a token.
+struct Wanted {
+    /// The settings with nothing to read but this.
+    alone: Config,
     name: &'static str,
     /// The secret; for a token, how it is made.
     target: String,
@@ -21,88 +24,80 @@ struct Read {
     is: String,
     /// Whether TLS needs it.
     of_tls: bool,
-    result: Result<Arc<Access>, Error>,
 }
 
-/// Reads all of them, each with nothing beside it.
+/// Reads all of them side by side, each by itself.
 pub(super) async fn read(practice: &Practice) -> Proofs {
-    let config = practice.config();
-    let bare = Config {
-        proof: Proof::Properties,
-        ca_secret: None,
-        ..config.clone()
+    let one = async |mut wanted: Wanted| {
+        let security = Security::new(&wanted.alone);
+        let limit = tokio::time::timeout(practice.limit() * 2, security.access()).await;
+        let result = limit.unwrap_or_else(|_| Err(too_late(&wanted.target)));
+        let until = security
+            .token()
+            .map(|token| jiff::Timestamp::from_millisecond(token.expires_ms));
+        if let Some(Ok(until)) = until {
+            wanted.is = format!("{}, valid until {until:.0}", wanted.is);
+        }
+        (wanted, result)
     };
+    let read = futures::future::join_all(all(practice.config()).map(one)).await;
+    Proofs { read }
+}
+
+fn all(config: &Config) -> impl Iterator<Item = Wanted> {
+    let wanted = |proof: Proof, ca_secret: Option<SecretArn>, name, target: String, is: &str, of_tls| Wanted {
+        alone: Config {
+            proof,
+            ca_secret,
+            ..config.clone()
+        },
+        name,
+        target,
+        is: is.to_owned(),
+        of_tls,
+    };
+    let proof = config.proof.clone();
+    let proof = match &config.proof {
+        Proof::Properties => None,
+        Proof::Password(secret) => Some(("secret", secret.to_string(), "a user and a password", false)),
+        Proof::Certificate(secret) => Some(("secret", secret.to_string(), "a client certificate and its key", true)),
+        Proof::MskIam => Some(("token", "AWS_MSK_IAM".to_owned(), "signed with this AWS role", false)),
+    }
+    .map(|(name, target, is, of_tls)| wanted(proof, None, name, target, is, of_tls));
     let authority = config.ca_secret.as_ref().map(|secret| {
-        let alone = Config {
-            ca_secret: Some(secret.clone()),
-            ..bare.clone()
-        };
-        (
-            alone,
+        let is = "the authority of the brokers' certificates";
+        wanted(
+            Proof::Properties,
+            Some(secret.clone()),
             "secret",
             secret.to_string(),
-            "the authority of the brokers' certificates",
+            is,
             true,
         )
     });
-    let (is, of_tls) = match &config.proof {
-        Proof::Certificate(_) => ("a client certificate and its key", true),
-        _ => ("a user and a password", false),
-    };
-    let alone = || Config {
-        proof: config.proof.clone(),
-        ..bare.clone()
-    };
-    let proof = match &config.proof {
-        Proof::Password(secret) | Proof::Certificate(secret) => {
-            Some((alone(), "secret", secret.to_string(), is, of_tls))
-        }
-        Proof::MskIam => Some((
-            alone(),
-            "token",
-            "AWS_MSK_IAM".into(),
-            "signed with this AWS role",
-            false,
-        )),
-        Proof::Properties => None,
-    };
-    let one = async |(config, name, target, is, of_tls): (Config, &'static str, String, &str, bool)| {
-        let security = Security::new(&config);
-        let limit = tokio::time::timeout(practice.limit() * 2, security.access()).await;
-        let result = limit.unwrap_or_else(|_| Err(too_late(&target)));
-        let until = security
-            .token()
-            .and_then(|token| jiff::Timestamp::from_millisecond(token.expires_ms).ok());
-        let until = until.map_or(String::new(), |at| format!(", valid until {at:.0}"));
-        Read {
-            name,
-            target,
-            is: format!("{is}{until}"),
-            of_tls,
-            result,
-        }
-    };
-    let read = futures::future::join_all(proof.into_iter().chain(authority).map(one)).await;
-    Proofs { read }
+    proof.into_iter().chain(authority)
 }
 
 fn too_late(target: &str) -> Error {
     let message = format!("{target} was not there in time. Try again");
-    Error::new(crate::error::ErrorType::InvalidConfiguration, message)
+    Error::new(ErrorType::InvalidConfiguration, message)
 }
 
 impl Proofs {
     pub(super) fn checks(&self) -> Vec<Check> {
-        let check = |read: &Read| match &read.result {
-            Ok(_) => Check::ok(read.name, &read.is).on(&read.target),
-            Err(error) => Check::error(read.name, error).on(&read.target),
+        let check = |(wanted, result): &(Wanted, Result<_, Error>)| {
+            let check = match result {
+                Ok(_) => Check::ok(wanted.name, &wanted.is),
+                Err(error) => Check::error(wanted.name, error),
+            };
+            check.on(&wanted.target)
         };
         self.read.iter().map(check).collect()
     }
 
     /// Why nobody can log in, as far as it is told already.
     pub(super) fn obstacle(&self) -> Option<&'static str> {
-        let is_wrong = self.read.iter().any(|read| read.result.is_err());
+        let is_wrong = self.read.iter().any(|(_, result)| result.is_err());
         is_wrong.then_some("a secret cannot be used, or no token signed")
     }
 
@@ -110,9 +105,9 @@ impl Proofs {
     /// cannot be read matters to the log-in alone.
     pub(super) fn for_tls(&self, config: &Config) -> Result<Properties, String> {
         let mut properties = config.kafka_properties.clone();
-        for read in self.read.iter().filter(|read| read.of_tls) {
-            let access = read.result.as_ref();
-            let access = access.map_err(|_| format!("the secret {} cannot be used", read.target))?;
+        for (wanted, result) in self.read.iter().filter(|(wanted, _)| wanted.of_tls) {
+            let access = result.as_ref();
+            let access = access.map_err(|_| format!("the secret {} cannot be used", wanted.target))?;
             for (name, value) in access.properties.iter() {
                 properties.set(name, value);
             }
