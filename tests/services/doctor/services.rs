@@ -228,13 +228,17 @@ async fn misled(port: u16, instead: u16) -> u16 {
             tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
             let (said, told) = (said.clone(), told.clone());
             tokio::spawn(async move {
-                let mut buffer = vec![0; 65_536];
-                while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
-                    let found = buffer[..count].windows(said.len()).position(|bytes| bytes == said);
-                    if let Some(at) = found {
-                        buffer[at..at + told.len()].copy_from_slice(&told);
+                // Answer by answer: each has its length in front.
+                while let Ok(length) = from_server.read_u32().await {
+                    let mut answer = vec![0; length.try_into().expect("it fits")];
+                    if from_server.read_exact(&mut answer).await.is_err() {
+                        return;
                     }
-                    if to_client.write_all(&buffer[..count]).await.is_err() {
+                    while let Some(at) = answer.windows(said.len()).position(|bytes| bytes == said) {
+                        answer[at..at + told.len()].copy_from_slice(&told);
+                    }
+                    let sent = [&length.to_be_bytes(), &answer[..]].concat();
+                    if to_client.write_all(&sent).await.is_err() {
                         return;
                     }
                 }
