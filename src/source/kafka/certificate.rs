@@ -29,7 +29,7 @@ pub(super) enum Flaw {
 }
 
 /// Asks the broker at `host:port` for its certificate, and says what is wrong
-/// with it. Nothing is sent but the TLS greeting.
+/// with it. Nothing is sent but what TLS needs.
 ///
 /// No authority is trusted here. One that is neither over nor for another host
 /// is therefore said to be of an unknown authority, which is what is left when

@@ -5,7 +5,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use super::certificate::Flaw;
 use super::trouble::{Hints, Kind, Manner, Trouble, printable};
@@ -27,6 +28,12 @@ use crate::security::Security;
 /// What librdkafka calls its lines about connections that ended.
 const FAIL: &str = "FAIL";
 
+/// How often those who wait for a client look at what it has to say.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How long a token that is wanted during a run may take to be made.
+const SIGNING_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Listens to one client.
 pub struct Context {
     poll_timeout: Duration,
@@ -35,6 +42,10 @@ pub struct Context {
     heard: Mutex<Heard>,
     security: Arc<Security>,
     manner: Manner,
+    /// When the token ends that the client has, in milliseconds since the epoch.
+    handed_ms: AtomicI64,
+    /// Where tokens are made that are wanted while nobody waits.
+    runtime: Option<Handle>,
 }
 
 #[derive(Default)]
@@ -48,8 +59,10 @@ struct Heard {
     flaw: Option<(String, Flaw)>,
     /// Our certificate was not shown, because no broker would take it.
     kept_back: bool,
-    /// Since when brokers refuse the credentials, and none has answered.
+    /// When a broker first refused the credentials, since one last answered.
     refused_since: Option<Instant>,
+    /// When other credentials might first have helped, since one last answered.
+    doubted_since: Option<Instant>,
     /// How far each partition is fetched, and when that last moved.
     fetched: BTreeMap<TopicPartition, (i64, Instant)>,
 }
@@ -79,6 +92,20 @@ impl Context {
             heard: Mutex::default(),
             security,
             manner: Manner::of(properties),
+            handed_ms: AtomicI64::new(0),
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// Makes another token, to be there when the client asks again.
+    fn sign(&self) {
+        if let Some(runtime) = &self.runtime {
+            let security = Arc::clone(&self.security);
+            runtime.spawn(async move {
+                if let Err(error) = security.sign(SIGNING_PATIENCE).await {
+                    tracing::warn!(%error, "the next token could not be signed");
+                }
+            });
         }
     }
 
@@ -108,6 +135,7 @@ impl Context {
         heard.troubles.clear();
         heard.silent.clear();
         heard.refused_since = None;
+        heard.doubted_since = None;
     }
 
     /// Since when brokers have refused the credentials while none answered.
@@ -116,10 +144,11 @@ impl Context {
         self.heard().refused_since
     }
 
-    /// Whether a broker refused the credentials, and none has answered since.
+    /// Since when other credentials might help, while no broker answered: they
+    /// were refused, or what happened may come of them.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
-        self.refused_since().is_some()
+    pub fn doubted_since(&self) -> Option<Instant> {
+        self.heard().doubted_since
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer
@@ -198,6 +227,9 @@ impl Context {
         if trouble.kind.error_type() == ErrorType::AuthenticationFailed {
             heard.refused_since.get_or_insert_with(now);
         }
+        if trouble.kind.doubts_credentials() {
+            heard.doubted_since.get_or_insert_with(now);
+        }
         heard
             .troubles
             .insert((trouble.kind, trouble.place.address.clone()), trouble);
@@ -208,10 +240,14 @@ impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     /// librdkafka asks while it is polled, and cannot wait: the token was
-    /// signed ahead. Told that there is none, it asks again after 10 seconds.
+    /// signed ahead. It asks again after 80 % of what is left of a token's life.
+    /// Asked for the second time, another one is made meanwhile.
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.count_served();
         let token = self.security.token().ok_or("there is no token")?;
+        if self.handed_ms.swap(token.expires_ms, Ordering::Relaxed) == token.expires_ms {
+            self.sign();
+        }
         Ok(OAuthToken {
             token: token.text.expose_secret().to_owned(),
             principal_name: String::new(),

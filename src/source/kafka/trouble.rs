@@ -136,6 +136,16 @@ impl Kind {
         }
     }
 
+    /// Whether other credentials might cure it: also where a broker closes
+    /// instead of answering, or its certificate is of another authority.
+    pub(super) fn doubts_credentials(self) -> bool {
+        let doubted = matches!(
+            self,
+            Self::Certificate | Self::Tls | Self::ClosedAfterTls | Self::LoginCut
+        );
+        doubted || self.error_type() == ErrorType::AuthenticationFailed
+    }
+
     /// A connection that says nothing in this state; `None` where there is
     /// none, or nothing to be said.
     fn silent_in(state: &str) -> Option<Self> {
@@ -162,7 +172,8 @@ impl Kind {
             Self::NoSasl
         } else if has("OAUTHBEARER token") || has("Failed to initialize SASL") {
             Self::Token
-        } else if has("SaslAuthenticateRequest failed: Local") {
+        } else if has("SaslAuthenticateRequest failed: Local") || has("handshake failed: Local") {
+            // The connection ended while the answer was waited for.
             Self::LoginCut
         } else if has("SASL") {
             Self::Credentials
