@@ -37,15 +37,24 @@ pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Conf
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let security = Arc::new(Security::new(&config));
-    let source = KafkaSource::new(&config, Arc::clone(&security));
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Parts {
+    let security = Arc::new(Security::new(&config));
+    Ok(parts_on(config, &security, client, make))
+}
+
+/// The same, with credentials and a `DynamoDB` client of your own.
+pub fn parts_on<P>(
+    config: Config,
+    security: &Arc<Security>,
+    client: dynamodb::Client,
+    make: impl FnOnce(&Config) -> P,
+) -> LiveParts<P> {
+    Parts {
         store: DynamoStore::new(client, &config.table),
-        source,
+        source: KafkaSource::new(&config, Arc::clone(security)),
         processor: make(&config),
-        dead_letters: DeadLetters::new(&config, &security),
+        dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,
         config: Arc::new(config),
-    })
+    }
 }

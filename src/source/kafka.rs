@@ -4,7 +4,8 @@
 //! Offsets are ours: partitions are assigned at absolute offsets, nothing is
 //! committed to Kafka, and no group is joined.
 
-mod certificate;
+pub mod brokers;
+pub(crate) mod certificate;
 mod connection;
 pub mod context;
 pub mod fetch;
@@ -33,6 +34,8 @@ pub(crate) use connection::close;
 use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
+#[cfg(feature = "cli")]
+pub(crate) use trouble::is_about_certificate;
 
 /// Kafka as a source of records.
 pub struct KafkaSource {

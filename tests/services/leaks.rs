@@ -85,10 +85,12 @@ async fn world(listener: Listener) -> World {
     world
 }
 
-/// A run of the command line and an invocation of the function, both clean.
+/// A run and a check of the command line and an invocation of the function, all clean.
 fn is_clean(what: &str, world: &World, more: &[String]) {
     let ran = world.run();
     assert_clean(&format!("{what} (run)"), &[ran.stdout, ran.stderr].concat(), more);
+    let ran = world.ran(&["doctor"]);
+    assert_clean(&format!("{what} (doctor)"), &[ran.stdout, ran.stderr].concat(), more);
     let mut function = bootstrap::start(world);
     for _ in 0..2 {
         let invocation = function.invoke(&json!({}));

@@ -326,7 +326,7 @@ fn number_after(text: &str, words: &str) -> Option<u32> {
 
 /// Alerts of RFC 8446 that a server sends because of the client's certificate,
 /// or for want of one.
-fn is_about_certificate(alert: u32) -> bool {
+pub(crate) fn is_about_certificate(alert: u32) -> bool {
     matches!(alert, 41..=46 | 48 | 49 | 51 | 116)
 }
 
