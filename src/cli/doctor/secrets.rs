@@ -30,8 +30,9 @@ struct Wanted {
 pub(super) async fn read(practice: &Practice) -> Proofs {
     let one = async |mut wanted: Wanted| {
         let security = Security::new(&wanted.alone);
-        let limit = tokio::time::timeout(practice.limit() * 2, security.access()).await;
-        let result = limit.unwrap_or_else(|_| Err(too_late(&wanted.target)));
+        let limit = practice.limit() * 2;
+        let result = tokio::time::timeout(limit, security.access(limit)).await;
+        let result = result.unwrap_or_else(|_| Err(too_late(&wanted.target)));
         let until = security
             .token()
             .map(|token| jiff::Timestamp::from_millisecond(token.expires_ms));
