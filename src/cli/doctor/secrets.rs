@@ -65,16 +65,13 @@ fn all(config: &Config) -> impl Iterator<Item = Wanted> {
         Proof::MskIam => Some(("token", "AWS_MSK_IAM".to_owned(), "signed with this AWS role", false)),
     }
     .map(|(name, target, is, of_tls)| wanted(proof, None, name, target, is, of_tls));
-    let authority = config.ca_secret.as_ref().map(|secret| {
+    let authority = config.ca_secret.clone().map(|secret| {
         let is = "the authority of the brokers' certificates";
-        wanted(
-            Proof::Properties,
-            Some(secret.clone()),
-            "secret",
-            secret.to_string(),
-            is,
-            true,
-        )
+        let target = secret.to_string();
+        let mut wanted = wanted(Proof::Properties, Some(secret), "secret", target, is, true);
+        // Whatever logs in, and needs tokens or a password, is not asked here.
+        wanted.alone.kafka_properties.set("security.protocol", "SSL");
+        wanted
     });
     proof.into_iter().chain(authority)
 }
@@ -109,7 +106,7 @@ impl Proofs {
         for (wanted, result) in self.read.iter().filter(|(wanted, _)| wanted.of_tls) {
             let access = result.as_ref();
             let access = access.map_err(|_| format!("the secret {} cannot be used", wanted.target))?;
-            for (name, value) in access.properties.iter() {
+            for (name, value) in access.properties.iter().filter(|(name, _)| name.starts_with("ssl.")) {
                 properties.set(name, value);
             }
         }

@@ -81,12 +81,14 @@ async fn without_the_password_tls_is_checked_all_the_same() {
 
 #[tokio::test]
 async fn a_token_for_msk_is_signed_and_never_shown() {
-    let mut world = World::secured("token", 1).await;
+    let (mut world, _secrets) = world().await;
     world
-        .connect(Listener::ScramSsl)
+        .set("KAFKA_SECRET_ARN", "")
         .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")
         .set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
+    says(secret(&checks, "ca"), "the authority of the brokers' certificates", "");
+    says(checks.one("tls"), "TLSv1.3, verified", "");
     says(checks.one("token"), "signed with this AWS role, valid until 20", "");
     // The tests' broker takes no such tokens.
     assert_eq!(checks.one("authentication")["error"], "AuthenticationFailed");
