@@ -30,8 +30,8 @@ struct Wanted {
 pub(super) async fn read(practice: &Practice) -> Proofs {
     let one = async |mut wanted: Wanted| {
         let security = Security::new(&wanted.alone);
-        let limit = practice.limit() * 2;
-        let result = tokio::time::timeout(limit, security.access(limit)).await;
+        let asked = security.access(practice.patience.call);
+        let result = tokio::time::timeout(practice.limit(), asked).await;
         let result = result.unwrap_or_else(|_| Err(too_late(&wanted.target)));
         let until = security
             .token()
