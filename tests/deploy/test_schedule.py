@@ -7,7 +7,7 @@ import pytest
 
 from stack import stack, template
 
-RATES = template()["Parameters"]["RateMinutes"]["AllowedValues"]
+RATES = [int(minutes) for minutes in template()["Parameters"]["RateMinutes"]["AllowedValues"]]
 
 
 def schedules(made):
