@@ -4,6 +4,7 @@ What AWS makes up is a placeholder that tells its kind: `arn:made-up:Table` for 
 everything else. So a test can see where a name stands in place of an ARN.
 """
 
+import functools
 import pathlib
 import re
 
@@ -22,7 +23,9 @@ PSEUDO = {
 NO_VALUE = object()
 
 
+@functools.cache
 def template():
+    """To be read only: all tests share it."""
     return cfn_yaml.load(str(TEMPLATE))
 
 
