@@ -5,8 +5,10 @@ everything else. So a test can see where a name stands in place of an ARN.
 """
 
 import functools
+import json
 import pathlib
 import re
+import sys
 
 from cfnlint.decode import cfn_yaml
 
@@ -249,3 +251,24 @@ STACKS = {
 
 def stack(name="the least", **changes):
     return Stack(**{**REQUIRED, **STACKS[name], **changes})
+
+
+def write_resolved(folder):
+    """Each stack as a template without functions, for tools that do not look into conditions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(STACKS):
+        made = stack(name)
+        resources = {
+            logical: {
+                "Type": resource["Type"],
+                "Metadata": made.template["Resources"][logical].get("Metadata", {}),
+                "Properties": resource["Properties"],
+            }
+            for logical, resource in made.resources.items()
+        }
+        document = {"AWSTemplateFormatVersion": "2010-09-09", "Description": name, "Resources": resources}
+        (folder / f"stack-{number}.json").write_text(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    write_resolved(pathlib.Path(sys.argv[1]))
