@@ -47,7 +47,7 @@ status() {
 
 output() {
     aws cloudformation describe-stacks --stack-name "$STACK" --output text \
-        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+        --query "(Stacks[0].Outputs || \`[]\`)[?OutputKey=='$1'].OutputValue"
 }
 
 # A name that follows from the content: the stack sees a new package, and an old one can be named again.
@@ -88,8 +88,7 @@ deploy() {
     fi
 
     aws cloudformation deploy --stack-name "$STACK" --template-file "$template" \
-        --s3-bucket "$BUCKET" --s3-prefix "$STACK" --capabilities CAPABILITY_IAM \
-        --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}"
+        --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}"
     aws cloudformation describe-stacks --stack-name "$STACK" --output table \
         --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]'
     cat <<END
@@ -107,7 +106,7 @@ destroy() {
     fi
     local table answer=${CONFIRM:-}
     table=$(output TableName)
-    printf 'The stack %s is removed: function, schedules, alarms, logs. Kept: the table %s and a queue of dead letters.\n' "$STACK" "$table"
+    printf 'The stack %s is removed: function, schedules, alarms, logs. Kept: its table %s and its queue of dead letters.\n' "$STACK" "$table"
     if [[ -z $answer && -t 0 ]]; then
         read -r -p "Its name again, to go on: " answer
     fi
@@ -117,7 +116,9 @@ destroy() {
     fi
     aws cloudformation delete-stack --stack-name "$STACK"
     aws cloudformation wait stack-delete-complete --stack-name "$STACK"
-    printf 'The next stack goes on where this one stopped with the parameter ExistingTable=%s\n' "$table"
+    if [[ -n $table ]]; then
+        printf 'The next stack goes on where this one stopped with the parameter ExistingTable=%s\n' "$table"
+    fi
 }
 
 "$1"

@@ -91,34 +91,29 @@ def without(settings, *names):
     return {name: "" if name in names else value for name, value in settings.items()}
 
 
-@pytest.mark.parametrize(
-    "wrong, rule",
-    [
-        ({"KafkaSecurityProtocol": "SASL_SSL"}, "SaslNeedsAMechanism"),
-        ({"KafkaSaslMechanism": "PLAIN"}, "AMechanismNeedsSasl"),
-        (without(SCRAM, "KafkaSecretArn"), "PasswordsNeedASecret"),
-        ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
-        (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
-        ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
-        ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
-        ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
-        (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
-        ({"RouteTableIds": "rtb-0a1b2c3d", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
-        ({"InterfaceEndpoints": "true", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
-    ],
-)
+DO_NOT_GO_TOGETHER = [
+    ({"KafkaSecurityProtocol": "SASL_SSL"}, "SaslNeedsAMechanism"),
+    ({"KafkaSaslMechanism": "PLAIN"}, "AMechanismNeedsSasl"),
+    (without(SCRAM, "KafkaSecretArn"), "PasswordsNeedASecret"),
+    ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
+    (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
+    ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
+    ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
+    ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
+    (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
+    ({"RouteTableIds": "rtb-0a1b2c3d", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
+    ({"InterfaceEndpoints": "true", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
+]
+
+
+@pytest.mark.parametrize("wrong, rule", DO_NOT_GO_TOGETHER)
 def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wrong, rule):
     with pytest.raises(RefusedByRule, match=rule):
         stack(**wrong)
 
 
-def test_each_rule_was_tried():
-    tried = {mark.args[1][i][1] for mark in each_mark() for i in range(len(mark.args[1]))}
-    assert tried == set(template()["Rules"])
-
-
-def each_mark():
-    return test_values_that_do_not_go_together_are_refused_before_anything_is_made.pytestmark
+def test_each_rule_is_tried():
+    assert {rule for _, rule in DO_NOT_GO_TOGETHER} == set(template()["Rules"])
 
 
 def test_each_condition_is_true_in_one_tried_stack_and_false_in_another():
