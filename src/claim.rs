@@ -9,6 +9,7 @@
 //! | step | sets | condition |
 //! |---|---|---|
 //! | [`pin`] | the start, topic, group | no item |
+//! | [`pin_bounds`], a backfill's | the same, and its bounds | no item |
 //! | [`claim`], item there | `run`, `claim_until`, `claim_to`; `claim_chunk` and `crashes` after a run that died | `offset` and `claim_until` exactly as read |
 //! | [`claim`], no item | the same, and the start, topic, group | no item |
 //! | [`flush`], interim | `offset` | `run` is ours, `offset` and `updated_at` as we left them, `claim_until` there |
@@ -42,7 +43,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
-pub use operator::{move_to, pause, resume};
+pub use operator::{judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use verdict::{Verdict, judge_claim, judge_flush};
 pub use write::{Attribute, Clause, CursorWrite, Set};
 
@@ -133,6 +134,14 @@ pub fn pin(start: NextOffset, now_ms: i64) -> CursorWrite {
         sets: vec![Set::Next(start), Set::Identity, Set::UpdatedAt(now_ms)],
         removes: vec![],
     }
+}
+
+/// Stores where a backfill begins and ends in a partition.
+#[must_use]
+pub fn pin_bounds(bounds: &Arc<Bounds>, now_ms: i64) -> CursorWrite {
+    let mut write = pin(bounds.from, now_ms);
+    write.sets.push(Set::Backfill(bounds.clone()));
+    write
 }
 
 /// Claims a partition for a run, and notes what it takes over from a run that

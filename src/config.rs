@@ -20,6 +20,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use name::MAX_KEY_BYTES;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub use property::{canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};

@@ -5,6 +5,8 @@
 //! on their own or as the envelope's `detail`. Whatever is not understood is an error: a misspelt
 //! field that was ignored would start a full run.
 
+mod backfill;
+mod invalid;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use crate::config::MessageLimit;
 
 use self::shard::SHARD_ALLOWED;
 
+pub use self::backfill::{BackfillName, BackfillRequest, Bound};
+pub use self::invalid::InvalidEvent;
 pub use self::shard::Shard;
 
 /// The fields of an envelope: `EventBridge`'s, its Scheduler's, and that of a replayed archive.
@@ -34,7 +38,7 @@ const ENVELOPE_FIELDS: [&str; 10] = [
 /// Senders whose events are envelopes even when a test event leaves out the rest.
 const ENVELOPE_SOURCES: [&str; 2] = ["aws.events", "aws.scheduler"];
 
-/// The fields of a request, for messages.
+/// The fields of a run, for messages.
 const FIELDS: &str = "`action`, `max_messages`, `partitions` and `shard`";
 
 /// The longest part of a value or a field's name that a message shows, in characters.
@@ -47,6 +51,8 @@ pub enum Request {
     Run(RunRequest),
     /// Say what such a run would do; change nothing.
     Plan(RunRequest),
+    /// Read a part of the log again, under a cursor of its own.
+    Backfill(BackfillRequest),
 }
 
 /// What a run may be told. The default says nothing: everything, within the configured limits.
@@ -71,66 +77,6 @@ impl RunRequest {
             .is_none_or(|partitions| partitions.binary_search(&partition).is_ok())
             && self.shard.is_none_or(|shard| shard.contains(partition))
     }
-}
-
-/// Why an event is not a request. Values in it are cut after 80 characters; the values of unknown
-/// fields are left out, as they could be somebody's records.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidEvent {
-    /// The payload is neither an object nor null.
-    #[error("the event is {found}; it must be a JSON object, such as {{}}")]
-    NotAnObject {
-        /// The kind of JSON value, with its article.
-        found: &'static str,
-    },
-    /// A Kafka event source mapping of AWS sent records.
-    #[error(
-        "the event holds records from an event source mapping ({event_source}); this function is started by a schedule and reads Kafka itself; remove the event source mapping"
-    )]
-    NativeKafkaEvent {
-        /// What the event names as its source.
-        event_source: String,
-    },
-    /// A field that has no meaning.
-    #[error("unknown field `{field}`; allowed are {FIELDS}")]
-    UnknownField {
-        /// Its name; fields of an envelope's detail begin with `detail.`.
-        field: String,
-    },
-    /// An action that does not exist.
-    #[error("unknown action {value}; `action` must be \"run\" or \"plan\"")]
-    UnknownAction {
-        /// The value as JSON.
-        value: String,
-    },
-    /// Something that a later version will do.
-    #[error("action {action:?} is not available in this version yet; use \"run\" or \"plan\"")]
-    NotAvailable {
-        /// The action.
-        action: &'static str,
-    },
-    /// A known field whose value is not allowed.
-    #[error("`{field}` is {value}; it {allowed}")]
-    InvalidValue {
-        /// The field, and the index in it where there is one.
-        field: String,
-        /// The value as JSON.
-        value: String,
-        /// What is allowed, beginning with `must`.
-        allowed: &'static str,
-    },
-    /// A field stands both in an envelope and in its detail.
-    #[error("`{field}` is given both in the event and in its `detail`; give it once")]
-    GivenTwice {
-        /// The field.
-        field: String,
-    },
-    /// None of the partitions is in the shard.
-    #[error("none of `partitions` is in shard {shard}; leave one of the two out")]
-    NothingSelected {
-        /// The shard.
-        shard: Shard,
-    },
 }
 
 impl Request {
@@ -182,14 +128,13 @@ impl Request {
     }
 
     fn from_fields(fields: &Fields<'_>) -> Result<Self, InvalidEvent> {
-        // First, so that a backfill is told about the version and not about its own fields.
+        // First: it decides which fields there are.
         let action = match fields.get("action").map(|field| field.value) {
             None | Some(Value::Null) => "run",
-            Some(Value::String(action)) if action == "run" => "run",
-            Some(Value::String(action)) if action == "plan" => "plan",
             Some(Value::String(action)) if action == "backfill" => {
-                return Err(InvalidEvent::NotAvailable { action: "backfill" });
+                return BackfillRequest::from_fields(fields).map(Self::Backfill);
             }
+            Some(Value::String(action)) if ["run", "plan"].contains(&action.as_str()) => action,
             Some(other) => {
                 return Err(InvalidEvent::UnknownAction { value: shown(other) });
             }
@@ -205,6 +150,7 @@ impl Request {
                 _ => {
                     return Err(InvalidEvent::UnknownField {
                         field: cut(&field.path),
+                        allowed: FIELDS,
                     });
                 }
             }
@@ -247,6 +193,10 @@ fn fields<'a>(object: &'a Map<String, Value>, prefix: &str) -> Fields<'a> {
 }
 
 impl Field<'_> {
+    fn text(&self) -> Option<&str> {
+        self.value.as_str()
+    }
+
     /// A number, or what `MAX_MESSAGES` may be: templates often have text only.
     fn max_messages(&self) -> Result<MessageLimit, InvalidEvent> {
         let text = match self.value {

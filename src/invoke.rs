@@ -1,9 +1,12 @@
 //! The only place where the stages are joined:
 //! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
 
+mod backfill;
 mod drain;
+mod glance;
 mod lane;
 mod lanes;
+mod pins;
 mod summary;
 mod survey;
 mod time;
@@ -19,20 +22,21 @@ use crate::claim::RunId;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
-use crate::event::{Request, RunRequest};
-use crate::plan::{self, Decision, Facts, Wish};
+use crate::event::{BackfillRequest, Request, RunRequest};
+use crate::plan::{self, Decision, Facts, Reading, Wish};
 use crate::processor::Processor;
 use crate::report::{PlanReport, RunReport, TopicCounts};
 use crate::source::Source;
 use crate::source::kafka::fetch::FetchSizes;
 use crate::store::{Consumer, Store};
-use lane::{Lane, Work};
+use lane::Lane;
 use lanes::Lanes;
 
+pub use glance::{Glance, glance};
 pub use survey::Pins;
 
 /// How many cursors are written at once.
-const WRITES_AT_ONCE: usize = 16;
+pub(crate) const WRITES_AT_ONCE: usize = 16;
 
 /// How many dead letters one run may write: an outage of what the handler
 /// needs must not drain a topic into the target before anybody has looked.
@@ -103,8 +107,9 @@ pub enum Interrupt {
 /// otherwise. The report is logged.
 ///
 /// # Errors
-/// When a plan cannot be made. A run that fails is not an `Err`: it has a
-/// report like any other, and [`Invoked::error`] tells.
+/// When a plan cannot be made, or a backfill does not fit the settings. A run
+/// that fails is not an `Err`: it has a report like any other, and
+/// [`Invoked::error`] tells.
 pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     parts: &Parts<S, K, P, C, L>,
     request: &Request,
@@ -115,6 +120,9 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     match request {
         Request::Plan(request) => {
             let facts = survey::survey(&run, survey::Pins::Leave).await?;
+            if let Some(unknown) = request.unknown_partition(&facts) {
+                return Err(unknown);
+            }
             let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
             Ok(Invoked {
                 answer,
@@ -123,6 +131,12 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
         }
         Request::Run(request) => {
             let invoked = run.make(request, interrupt).await;
+            summary::log(&invoked);
+            Ok(invoked)
+        }
+        Request::Backfill(request) => {
+            let run: Run<'_, Parts<S, K, P, C, L>> = Run::of_backfill(parts, request, deadline)?;
+            let invoked = run.fill(request, interrupt).await;
             summary::log(&invoked);
             Ok(invoked)
         }
@@ -143,6 +157,23 @@ pub async fn look<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
     let facts = survey::survey(&run, pins).await?;
     let decisions = plan::decide_all(&facts, &run.policy());
+    Ok((facts, decisions))
+}
+
+/// The same of a backfill, for each of its partitions; one that has not begun
+/// begins, but nothing is read.
+///
+/// # Errors
+/// When the table or the brokers cannot be asked, the bounds cannot be stored,
+/// or the backfill does not fit the settings or one of the same name.
+pub async fn look_at_backfill<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
+    parts: &Parts<S, K, P, C, L>,
+    request: &BackfillRequest,
+    deadline: Deadline,
+) -> Result<(Vec<Facts>, Vec<Decision>), Error> {
+    let run: Run<'_, Parts<S, K, P, C, L>> = Run::of_backfill(parts, request, deadline)?;
+    let facts = backfill::survey(&run, request).await?;
+    let decisions = backfill::decide_all(&run, &facts);
     Ok((facts, decisions))
 }
 
@@ -175,6 +206,9 @@ type PartsOf<D> = Parts<
 struct Run<'a, D: Seams> {
     id: RunId,
     config: &'a Config,
+    topics: &'a [Arc<str>],
+    /// The backfill whose cursors it moves; `None`: the live ones.
+    backfill: Option<&'a BackfillRequest>,
     store: &'a D::Store,
     source: &'a D::Source,
     processor: &'a D::Processor,
@@ -199,6 +233,8 @@ impl<'a, D: Seams> Run<'a, D> {
         Self {
             id: RunId::new(uuid::Uuid::new_v4().to_string()),
             config: &parts.config,
+            topics: &parts.config.topics,
+            backfill: None,
             store: &parts.store,
             source: &parts.source,
             processor: &parts.processor,
@@ -233,6 +269,20 @@ impl<'a, D: Seams> Run<'a, D> {
         summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
     }
 
+    /// Goes on with a backfill, and reports it.
+    async fn fill(&self, request: &BackfillRequest, interrupt: watch::Receiver<Interrupt>) -> Invoked {
+        let (facts, failed) = match backfill::survey(self, request).await {
+            Ok(facts) => (facts, None),
+            Err(error) => (vec![], Some(error)),
+        };
+        let decisions = backfill::decide_all(self, &facts);
+        let facts: Vec<Facts> = facts.into_iter().map(crate::backfill::within).collect();
+        let chosen: Vec<usize> = (0..facts.len()).collect();
+        let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
+        self.work(&mut work, &interrupt).await;
+        summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
+    }
+
     fn policy(&self) -> plan::Policy {
         plan::Policy {
             start_position: self.config.start_position,
@@ -246,7 +296,7 @@ impl<'a, D: Seams> Run<'a, D> {
         Consumer {
             group_id: self.config.group_id.clone(),
             topic: topic.clone(),
-            backfill: None,
+            backfill: self.backfill.map(|request| request.name.shared()),
         }
     }
 
@@ -260,9 +310,12 @@ impl<'a, D: Seams> Run<'a, D> {
     /// A lane for each partition with work, with its share of the budget.
     fn lanes(&self, facts: &[Facts], decisions: &[Decision], chosen: &[usize], asked: Option<MessageLimit>) -> Lanes {
         let budget = self.budget(asked);
-        let wanted: Vec<(usize, Work, Wish)> = chosen
+        let wanted: Vec<(usize, &Reading, Wish)> = chosen
             .iter()
-            .filter_map(|&i| summary::work(&decisions[i]).map(|work| (i, work, plan::wish(&facts[i], &decisions[i]))))
+            .filter_map(|&i| match &decisions[i] {
+                Decision::Read(reading) => Some((i, reading, plan::wish(&facts[i], &decisions[i]))),
+                _ => None,
+            })
             .collect();
         let shares = plan::fair_shares(&wanted.iter().map(|(_, _, wish)| *wish).collect::<Vec<_>>(), budget);
         let used: u64 = shares.iter().fold(0, |sum, share| sum.saturating_add(*share));
@@ -271,10 +324,16 @@ impl<'a, D: Seams> Run<'a, D> {
             limited: budget.is_some(),
             ..Lanes::default()
         };
-        for ((i, work, wish), share) in wanted.into_iter().zip(shares) {
+        for ((i, reading, wish), share) in wanted.into_iter().zip(shares) {
             let partition = facts[i].partition.clone();
             let consumer = self.consumer(&partition.topic);
-            let lane = Lane::new(consumer, partition, work, share, (self.now_ms(), self.started_wall_ms));
+            let lane = Lane::new(
+                consumer,
+                partition,
+                reading.clone(),
+                share,
+                (self.now_ms(), self.started_wall_ms),
+            );
             lanes.add(lane, share, wish.records);
         }
         lanes

@@ -18,6 +18,7 @@
 //! | [`claim`] | pure: who may work on a partition, and what a refused write means |
 //! | [`ledger`] | pure: polled, settled, failed -> the next step |
 //! | [`decode`] | pure: bytes -> value |
+//! | [`backfill`] | pure: a part of the log, read again under a cursor of its own |
 //! | [`dead_letter`] | pure: a failed record -> what is kept of it, and why it is there |
 //! | [`report`] | pure: what a run says of itself, as JSON and as metrics |
 //! | [`error`] | the types of failure, and their words |
@@ -31,6 +32,7 @@
 //! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
 mod aws;
+pub mod backfill;
 pub mod claim;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -18,17 +18,19 @@
 //! | none | any | read from `START_POSITION` |
 
 mod shares;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::claim::{Cursor, Seen, Standing};
+use crate::claim::{Cursor, Seen};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::Looked;
 use crate::store::InvalidCursor;
 
-pub use shares::{Wish, fair_shares};
+pub use shares::{Wish, fair_shares, runs_to_catch_up};
+pub use words::{NO_REASON, blocked, words};
 
 /// What is known of one partition before a run.
 #[derive(Debug, Clone)]
@@ -62,18 +64,8 @@ pub struct Policy {
 /// What to do with one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Read from `from` up to `to`, exclusive. They are equal where a jump is
-    /// all there is to do.
-    Read {
-        /// The first offset to read.
-        from: NextOffset,
-        /// The end as it was before the run; exclusive.
-        to: NextOffset,
-        /// Why it begins there.
-        why: Why,
-        /// What the claim is conditional on.
-        seen: Seen,
-    },
+    /// Read it.
+    Read(Reading),
     /// Nothing new.
     Idle,
     /// Set aside by an operator.
@@ -90,6 +82,20 @@ pub enum Decision {
     Unavailable(String),
     /// Its item cannot be read.
     Invalid(String),
+}
+
+/// What to read of one partition. `from` and `to` are equal where a jump is all
+/// there is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The first offset to read.
+    pub from: NextOffset,
+    /// The end as it was before the run; exclusive.
+    pub to: NextOffset,
+    /// Why it begins there.
+    pub why: Why,
+    /// What the claim is conditional on.
+    pub seen: Seen,
 }
 
 /// Why a partition is read from where it is.
@@ -210,7 +216,7 @@ pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision 
 }
 
 fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &Policy) -> Decision {
-    if let Standing::Held { until_ms } = cursor.standing(policy.now_ms) {
+    if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
     let too_early = |try_at: i64| try_at > policy.now_ms;
@@ -221,11 +227,13 @@ fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &
     {
         return Decision::BackingOff;
     }
-    let read = |from, why| Decision::Read {
-        from,
-        to: end,
-        why,
-        seen: Seen::Item(cursor.clone()),
+    let read = |from, why| {
+        Decision::Read(Reading {
+            from,
+            to: end,
+            why,
+            seen: Seen::Item(cursor.clone()),
+        })
     };
     let stored = cursor.next;
     if stored == end {
@@ -280,12 +288,12 @@ fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) 
     };
     match start {
         Some(Ok(start)) if *start >= end => Decision::Idle,
-        Some(Ok(start)) => Decision::Read {
+        Some(Ok(start)) => Decision::Read(Reading {
             from: *start,
             to: end,
             why,
             seen: Seen::Nothing { start: *start },
-        },
+        }),
         Some(Err(unavailable)) => Decision::Unavailable(unavailable.to_string()),
         None => Decision::Unavailable("its start position is not known".into()),
     }
@@ -296,7 +304,7 @@ fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) 
 #[must_use]
 pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
     match (decision, &facts.cursor) {
-        (Decision::Read { from, .. }, _) => Some(*from),
+        (Decision::Read(reading), _) => Some(reading.from),
         (_, Some(Ok(cursor))) => Some(cursor.next),
         (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
         _ => None,
@@ -307,7 +315,7 @@ pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
 #[must_use]
 pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
     let records = match decision {
-        Decision::Read { from, to, .. } => from.distance_to(*to),
+        Decision::Read(reading) => reading.from.distance_to(reading.to),
         _ => 0,
     };
     let updated_at_ms = facts

@@ -3,6 +3,8 @@
 
 mod skips;
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 pub use skips::Skips;
@@ -64,6 +66,12 @@ pub struct RunReport {
     pub messages_processed: u64,
     /// The cursors this run stored, as last processed offsets.
     pub last_offsets: LastOffsets,
+    /// The backfill's name, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<String>,
+    /// Of a backfill: whether every partition stands at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<bool>,
     /// Why it ended; null for a run that could not look at its partitions.
     pub stop_reason: Option<StopReason>,
     /// End minus next, over all partitions of the request that could be looked
@@ -86,7 +94,7 @@ pub struct RunReport {
     pub paused: Vec<Place>,
     /// Partitions held up by a record that failed.
     pub blocked: Vec<Blocked>,
-    /// Partitions that no broker answered for.
+    /// Partitions that no broker answered for, or whose log was cut while it was read.
     pub unavailable: Vec<Unanswered>,
     /// The partitions that were read or stored, or that still have records.
     pub partitions: Vec<PartitionReport>,
@@ -122,6 +130,12 @@ pub struct Place {
     pub topic: String,
     /// The partition's number.
     pub partition: i32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
 }
 
 impl From<&TopicPartition> for Place {
@@ -214,6 +228,10 @@ pub struct PartitionReport {
 pub struct PlanReport {
     /// Every partition of the request, in ascending order of topic and partition.
     pub partitions: Vec<PlannedPartition>,
+    /// How many runs of the current limit read all that can be read now. What
+    /// is paused, claimed, backing off or otherwise left alone now is not
+    /// counted, nor what is still to come.
+    pub runs_to_catch_up: u64,
 }
 
 /// What a run would do with one partition.

@@ -57,6 +57,14 @@ pub struct Failures {
     pub error: Option<String>,
 }
 
+impl Failures {
+    /// How often the record was tried, with and without an end.
+    #[must_use]
+    pub fn all_attempts(&self) -> u32 {
+        self.attempts.saturating_add(self.crashes)
+    }
+}
+
 /// How many records a careful run hands over at once; it writes the cursor
 /// after each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,6 +160,16 @@ impl Cursor {
             Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => Standing::Free,
             Some(until_ms) if until_ms > now_ms => Standing::Held { until_ms },
             Some(_) => Standing::Expired,
+        }
+    }
+
+    /// Until when a live run holds the partition at `now_ms`, in milliseconds
+    /// since the epoch; `None`: no run does.
+    #[must_use]
+    pub fn held_until_ms(&self, now_ms: i64) -> Option<i64> {
+        match self.standing(now_ms) {
+            Standing::Held { until_ms } => Some(until_ms),
+            Standing::Free | Standing::Expired => None,
         }
     }
 

@@ -1,6 +1,8 @@
-//! What an operator changes, as conditional writes like those of a run.
+//! What an operator changes, as conditional writes like those of a run, and
+//! what a refused or unanswered one means.
 
-use super::{Attribute, Clause, CursorWrite, Seen, Set};
+use super::verdict::unless_changed;
+use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
 use crate::record::NextOffset;
 
 /// Moves a cursor that no live run has claimed to `next`, and remembers where
@@ -13,10 +15,12 @@ use crate::record::NextOffset;
 /// refused.
 ///
 /// A partition without an item gets one; it stood where a run would have
-/// started.
+/// started. A move to where the cursor stands already only clears the item: what
+/// can be undone is the move before it.
 #[must_use]
 pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
-    let mut sets = vec![Set::Next(next), Set::Previous(seen.stored())];
+    let mut sets = vec![Set::Next(next)];
+    sets.extend((!is_in_place(seen, next)).then_some(Set::Previous(seen.stored())));
     match seen {
         Seen::Nothing { .. } => {
             sets.push(Set::Identity);
@@ -38,6 +42,11 @@ pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
             ],
         },
     }
+}
+
+/// Whether a move leaves the cursor where it was seen.
+fn is_in_place(seen: &Seen, next: NextOffset) -> bool {
+    matches!(seen, Seen::Item(cursor) if cursor.next == next)
 }
 
 /// Makes runs leave the partition alone, from the next one on: a run at work
@@ -66,5 +75,52 @@ pub fn resume() -> CursorWrite {
         conditions: vec![Clause::ItemExists],
         sets: vec![],
         removes: vec![Attribute::Paused],
+    }
+}
+
+/// What a refused or unanswered [`move_to`] means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | at `next`, with what was seen as its previous offset unless that is `next`, and nothing left of runs | applied |
+/// | exactly as it was seen | not applied |
+/// | anything else | edited: a run or another operator was faster |
+#[must_use]
+pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
+    let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
+    let comes_from_there = |item: &Cursor| is_in_place(seen, next) || item.previous == Some(seen.stored());
+    if now.is_some_and(|item| item.next == next && comes_from_there(item) && afresh(item)) {
+        Verdict::Applied
+    } else {
+        unless_changed(seen, now)
+    }
+}
+
+/// What a refused or unanswered [`pause`] means.
+///
+/// | item | verdict |
+/// |---|---|
+/// | paused | applied |
+/// | none, as it was seen | not applied |
+/// | one, as it was seen | not applied |
+/// | one has come or gone | edited |
+#[must_use]
+pub fn judge_pause(seen: &Seen, now: Option<&Cursor>) -> Verdict {
+    match (now, seen) {
+        (Some(item), _) if item.paused => Verdict::Applied,
+        (None, Seen::Nothing { .. }) | (Some(_), Seen::Item(_)) => Verdict::NotApplied,
+        (item, _) => Verdict::Edited {
+            until_ms: item.and_then(|item| item.claim_until_ms),
+        },
+    }
+}
+
+/// What a refused or unanswered [`resume`] means: an item that is not paused,
+/// or is gone, holds up no run.
+#[must_use]
+pub fn judge_resume(now: Option<&Cursor>) -> Verdict {
+    match now {
+        Some(item) if item.paused => Verdict::NotApplied,
+        _ => Verdict::Applied,
     }
 }

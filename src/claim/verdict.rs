@@ -30,10 +30,18 @@ pub enum Verdict {
 /// | anything else | edited: a lost race, or an operator's change |
 #[must_use]
 pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict {
+    let is_ours = |item: &Cursor| item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms);
+    if now.is_some_and(is_ours) {
+        Verdict::Applied
+    } else {
+        unless_changed(seen, now)
+    }
+}
+
+/// Of a write that is conditional on what was seen, and was not applied:
+/// whether the item still is as it was, in what such writes depend on.
+pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
     match (now, seen) {
-        (Some(item), _) if item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms) => {
-            Verdict::Applied
-        }
         (None, Seen::Nothing { .. }) => Verdict::NotApplied,
         (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
             Verdict::NotApplied

@@ -2,16 +2,16 @@
 
 mod settings;
 
-use std::time::Duration;
-
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use super::backfill::BackfillArgs;
 use super::completions::CompletionsArgs;
 use super::lag::LagArgs;
 use super::offsets::OffsetsCommand;
+use super::output::Format;
 use super::redrive::RedriveArgs;
-use crate::event::Shard;
+use super::run::RunArgs;
+use super::selection::Selection;
 
 pub(super) use settings::Settings;
 
@@ -37,16 +37,6 @@ pub(super) struct Cli {
     pub(super) settings: Settings,
 }
 
-/// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON document
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Read what is new, once or again and again, and store the new offsets
@@ -61,7 +51,10 @@ pub(super) enum Command {
     /// Look at the cursors, move them, undo a move, pause partitions
     #[command(subcommand)]
     Offsets(OffsetsCommand),
-    /// Read a part of the log again, under a position of its own
+    /// Read a part of the log again, under a cursor of its own
+    ///
+    /// The live cursors are neither read nor moved. It goes on in passes of `TIME_LIMIT` until it is done, or
+    /// after `--max-messages` records in all. After any interruption the same command goes on where it stopped.
     Backfill(BackfillArgs),
     /// Process single records again; moves no cursor
     Redrive(RedriveArgs),
@@ -78,36 +71,6 @@ pub(super) enum Command {
 pub(super) enum TableCommand {
     /// Create the table, billed on demand, with the right keys
     Create,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct RunArgs {
-    #[command(flatten)]
-    pub(super) selection: Selection,
-
-    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
-    #[arg(long, value_name = "DURATION", value_parser = every)]
-    pub(super) every: Option<Duration>,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Selection {
-    /// Only this partition; may be repeated
-    #[arg(long = "partition", value_name = "P", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
-    pub(super) partitions: Vec<i32>,
-
-    /// Only this share of the partitions: `2/4` is every partition with `partition % 4 == 1`
-    #[arg(long, value_name = "K/N")]
-    pub(super) shard: Option<Shard>,
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text).map_err(|error| format!("{error}; allowed: 60s, 5m, 1h"))?;
-    if every < Duration::from_secs(1) {
-        Err("allowed: 1s or more".into())
-    } else {
-        Ok(every)
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::output::{self, Out};
-use super::{Exit, args::Format};
+use super::{Exit, output::Format};
 use crate::error::Error;
 use check::Check;
 use job::{Job, Tick};
@@ -161,7 +161,9 @@ impl Demo {
             self.story.heading("What to try next");
             self.story.tell(&story::next_steps(&program()));
         } else {
-            eprintln!("Failed: the orders were not handled as they should have been. This is a bug: please report it");
+            output::complain(
+                "Failed: the orders were not handled as they should have been. This is a bug: please report it",
+            );
         }
         Ok(check)
     }

@@ -10,17 +10,20 @@ mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
 mod lag;
+mod look;
 mod offsets;
 mod output;
 mod parts;
+mod progress;
 mod redrive;
 mod run;
+mod selection;
 mod signals;
 mod table;
 
 use std::io::IsTerminal as _;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
@@ -46,7 +49,7 @@ enum Exit {
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
         match error.error_type {
-            ErrorType::InvalidConfiguration => Self::Usage,
+            ErrorType::InvalidConfiguration | ErrorType::InvalidEvent => Self::Usage,
             kind if kind.is_partial() => Self::Partial,
             _ => Self::Failed,
         }
@@ -85,7 +88,7 @@ where
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("Failed: no threads can be started: {error}");
+            output::complain(&format!("Failed: no threads can be started: {error}"));
             return Exit::Failed as i32;
         }
     };
@@ -93,13 +96,16 @@ where
     let exit = match runtime.block_on(dispatch(cli, make, out)) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("{error}");
+            output::complain(&error.to_string());
             Exit::from(&error)
         }
     };
     // A blocking question to a lost broker must not hold up the exit.
     runtime.shutdown_background();
-    exit as i32
+    match exit {
+        Exit::Done if output::is_lost() => Exit::Failed as i32,
+        exit => exit as i32,
+    }
 }
 
 async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -> P, out: Out) -> Result<Exit, Error> {
@@ -108,11 +114,14 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
         Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
-        Command::Backfill(arguments) => backfill::backfill(live::settings(cli.settings.pairs())?, arguments, out).await,
+        Command::Backfill(arguments) => {
+            let limited = cli.settings.gives("MAX_MESSAGES");
+            backfill::backfill(live::settings(cli.settings.pairs())?, make, arguments, limited, out).await
+        }
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
-        Command::Completions(arguments) => Ok(completions::completions(&arguments)),
+        Command::Completions(arguments) => Ok(completions::completions(&arguments, Cli::command())),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
         Command::Demo => demo::demo(out).await,
@@ -141,6 +150,8 @@ fn log_to_stderr(cli: &Cli) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::AboveTheBar)
+        // It would say so on stderr, and panic if nobody reads that.
+        .log_internal_errors(false)
         .try_init();
 }

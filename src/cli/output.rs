@@ -1,17 +1,32 @@
 //! Results on stdout: tables for people, JSON for programs.
 
-use std::io::{ErrorKind, Write as _};
+mod plan;
+mod run;
+mod screen;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use std::io::{ErrorKind, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use comfy_table::Table;
 use serde::Serialize;
 
-use super::args::Format;
 use crate::invoke::Answer;
-use crate::report::{PlanReport, RunReport, StopReason};
+use crate::report::RunReport;
 
-/// Below this many columns a table is not wrapped.
-const NARROWEST: u16 = 40;
+pub(super) use run::tick_line;
+pub(super) use screen::{Screen, Tone};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+}
 
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +37,10 @@ pub(super) struct Out {
 impl Out {
     /// Writes an answer.
     pub(super) fn answer(self, answer: &Answer) {
+        let screen = Screen::of_stdout();
         match answer {
-            Answer::Run(report) => self.say(&run_table(report), answer),
-            Answer::Plan(plan) => self.say(&plan_table(plan), answer),
+            Answer::Run(report) => self.say(&run::table(screen, report), answer),
+            Answer::Plan(plan) => self.say(&plan::table(screen, plan), answer),
         }
     }
 
@@ -37,135 +53,128 @@ impl Out {
     }
 }
 
-/// A reader that went away (`| head`) is no failure of ours.
-pub(super) fn write_line(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush())
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        tracing::error!(%error, "stdout cannot be written");
-    }
+/// The reader went away (`| head`): no failure of ours.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// A full disk, for example: a result did not get out.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody reads the results any more, so that further ones are in vain.
+pub(super) fn is_unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
 }
 
-pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
-    let mut table = Table::new();
-    // A terminal that does not know its width, or one too narrow for any table, gets whole lines.
-    let arrangement = match table.width() {
-        Some(width) if width >= NARROWEST => ContentArrangement::Dynamic,
-        _ => ContentArrangement::Disabled,
-    };
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(arrangement)
-        .set_header(headings);
-    for column in right_aligned {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
+/// Whether a result did not get out.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// A line on stdout.
+pub(super) fn write_line(line: &str) {
+    write_bytes(format!("{line}\n").as_bytes());
+}
+
+/// Something on stdout that has line ends of its own.
+pub(super) fn write_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => UNREAD.store(true, Ordering::Relaxed),
+        Err(error) => {
+            LOST.store(true, Ordering::Relaxed);
+            complain(&format!("Failed: stdout cannot be written: {error}"));
         }
     }
-    table
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".into(), |value| value.to_string())
+/// A line on stderr. Unlike `eprintln!` it does not mind that nobody reads it.
+pub(super) fn complain(line: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
-fn time(unix_ms: Option<i64>) -> String {
-    or_dash(unix_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()))
+/// A table as wide as the terminal that stdout is, if it is one.
+pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
+    Screen::of_stdout().table(headings, right_aligned)
 }
 
 /// The report of a run, as people read it.
 pub(super) fn run_table(report: &RunReport) -> String {
-    let mut text = format!(
-        "{} records in {} ms · {} · lag {}",
-        report.messages_processed,
-        report.duration_ms,
-        report.stop_reason.map_or("failed", stop_words),
-        or_dash(report.lag),
-    );
-    if !report.partitions.is_empty() {
-        let mut partitions = table(&["partition", "first", "last stored", "records", "end", "lag"], 1..=5);
-        for row in &report.partitions {
-            partitions.add_row([
-                format!("{}-{}", row.place.topic, row.place.partition),
-                or_dash(row.first_offset),
-                or_dash(row.last_offset),
-                row.messages.to_string(),
-                or_dash(row.end_offset),
-                or_dash(row.lag),
-            ]);
+    run::table(Screen::of_stdout(), report)
+}
+
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+pub(super) fn time(unix_ms: Option<i64>) -> String {
+    or_dash(unix_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()))
+}
+
+/// By the operator's clock on the wall.
+pub(super) fn local_time(unix_ms: i64) -> String {
+    let zone = jiff::tz::TimeZone::system();
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .unwrap_or_default()
+        .to_zoned(zone)
+        .strftime("%F %T")
+        .to_string()
+}
+
+/// Its largest unit alone, for what is a guess, or not worth a wide column.
+pub(super) fn coarse(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = (time + Duration::from_millis(500)).as_secs().max(1);
+    let (unit, name) = match seconds {
+        0..=119 => (1, "s"),
+        120..7_200 => (MINUTE, "min"),
+        7_200..172_800 => (HOUR, "h"),
+        _ => (DAY, "days"),
+    };
+    format!("{} {name}", (seconds + unit / 2) / unit)
+}
+
+/// Lines on partitions, those that say the same as one: of many partitions
+/// with one cause, the cause is worth one line.
+pub(super) fn grouped(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    /// So many are named; the table above has them all.
+    const NAMED: usize = 5;
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (place, words) in said {
+        match groups.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, places)) => places.push(place),
+            None => groups.push((words, vec![place])),
         }
-        text = format!("{text}\n{partitions}");
     }
-    for line in remarks(report) {
-        text = format!("{text}\n{line}");
-    }
-    text
-}
-
-fn stop_words(reason: StopReason) -> &'static str {
-    match reason {
-        StopReason::CaughtUp => "caught up",
-        StopReason::MaxMessages => "limit reached",
-        StopReason::Deadline => "time over",
-        StopReason::Held => "held by other runs",
-        StopReason::Interrupted => "interrupted",
-    }
-}
-
-fn remarks(report: &RunReport) -> Vec<String> {
-    let mut lines = Vec::new();
-    let at = |place: &crate::report::Place| format!("{}-{}", place.topic, place.partition);
-    for held in &report.held {
-        lines.push(format!("held: {} until {}", at(&held.place), time(held.until)));
-    }
-    for place in &report.paused {
-        lines.push(format!("paused: {}", at(place)));
-    }
-    let ranges = [("skipped", &report.skipped), ("lost", &report.lost)];
-    for (word, range) in ranges
-        .into_iter()
-        .flat_map(|(word, all)| all.iter().map(move |range| (word, range)))
-    {
-        let (first, last) = (range.first_offset, range.last_offset);
-        lines.push(format!(
-            "{word}: {} offsets {first} to {last}: {}",
-            at(&range.place),
-            range.reason
-        ));
-    }
-    for blocked in &report.blocked {
-        lines.push(format!(
-            "blocked: {} at offset {} after {} attempts, next try {}: {}",
-            at(&blocked.place),
-            blocked.offset,
-            blocked.attempts,
-            time(blocked.next_try_at),
-            blocked.error
-        ));
-    }
-    for partition in &report.unavailable {
-        lines.push(format!("unavailable: {}: {}", at(&partition.place), partition.error));
-    }
-    lines
-}
-
-fn plan_table(plan: &PlanReport) -> String {
-    let mut partitions = table(&["partition", "from", "to", "records", "lag", "why"], 1..=4);
-    for row in &plan.partitions {
-        let why = match &row.detail {
-            Some(detail) => format!("{}: {detail}", row.why),
-            None => row.why.to_owned(),
+    let line = |(words, places): (String, Vec<String>)| {
+        let named = places[..places.len().min(NAMED)].join(", ");
+        let more = places.len().saturating_sub(NAMED);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
         };
-        partitions.add_row([
-            format!("{}-{}", row.place.topic, row.place.partition),
-            or_dash(row.from),
-            or_dash(row.to),
-            row.messages.to_string(),
-            row.lag.to_string(),
-            why,
-        ]);
+        format!("{named}{more}: {words}")
+    };
+    groups.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn partitions_with_the_same_to_say_share_a_line_in_the_order_they_came() {
+        let said = |place: i32, words: &str| (format!("t-{place}"), words.to_owned());
+        assert_eq!(
+            grouped([said(0, "down"), said(1, "paused"), said(2, "down")]),
+            ["t-0, t-2: down", "t-1: paused"]
+        );
+        assert_eq!(
+            grouped((0..300).map(|place| said(place, "down"))),
+            ["t-0, t-1, t-2, t-3, t-4 and 295 more: down"]
+        );
+        assert!(grouped([]).is_empty());
     }
-    let total: u64 = plan.partitions.iter().map(|row| row.messages).sum();
-    format!("a run would read up to {total} records\n{partitions}")
 }

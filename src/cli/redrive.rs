@@ -25,8 +25,9 @@ use crate::invoke::Interrupt;
 use crate::live::LiveParts;
 use crate::processor::{Failure, Processor, RunContext, panic_words};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
-use crate::source::{LookUp, Looked, Source as _};
-use read::read;
+use crate::source::kafka::KafkaSource;
+use crate::source::{LookUp, Looked, Source as _, Unavailable};
+use read::Reader;
 use told::{Outcome, Told};
 use wanted::{Offsets, origin};
 
@@ -153,6 +154,14 @@ impl<P: Processor> Redrive<P> {
         Deadline::after(self.parts.config.poll_timeout, &self.parts.clock).at
     }
 
+    fn reader(&self) -> Reader<'static, KafkaSource> {
+        Reader {
+            source: &self.parts.source,
+            interrupt: self.interrupt.clone(),
+            patience: self.parts.config.poll_timeout,
+        }
+    }
+
     fn interrupted(&self) -> bool {
         *self.interrupt.borrow() > Interrupt::No
     }
@@ -171,9 +180,9 @@ impl<P: Processor> Redrive<P> {
             if start >= end {
                 continue;
             }
+            let reader = self.reader();
             let told = &mut self.told;
-            let interrupt = &self.interrupt;
-            read(source, partition, (start, end), async |letter: &Record| {
+            let add = async |letter: &Record| {
                 match origin(letter) {
                     None => told.no_letters += 1,
                     Some(origin) if origin.group_id != *config.group_id => told.of_others += 1,
@@ -185,10 +194,11 @@ impl<P: Processor> Redrive<P> {
                             .push((origin.offset, origin.offset));
                     }
                 }
-                go_on_unless(*interrupt.borrow() > Interrupt::No)
-            })
-            .await?;
+                ControlFlow::Continue(())
+            };
+            reader.read(partition, (start, end), add).await?;
         }
+        self.told.letters_unread = self.interrupted();
         Ok(found
             .into_iter()
             .map(|(partition, offsets)| (partition, Offsets::of(offsets)))
@@ -205,20 +215,29 @@ impl<P: Processor> Redrive<P> {
             .await?
             .into_iter()
             .collect();
+        let mut first_error = None;
         for (partition, offsets) in wanted {
             if self.interrupted() || self.told.fatal.is_some() {
                 self.told.ranges(&partition, &offsets, Outcome::NotTried, None);
                 continue;
             }
-            let Some(end) = ends.get(&partition) else {
-                return Err(Error::new(
+            let done = match ends.get(&partition) {
+                Some(Ok(end)) => self.partition(&partition, &offsets, *end).await,
+                Some(Err(why)) => Err(unavailable(&partition, why)),
+                None => Err(Error::new(
                     ErrorType::InvalidConfiguration,
                     format!("{} has no partition {}", partition.topic, partition.partition),
-                ));
+                )),
             };
-            self.partition(&partition, &offsets, known(&partition, end)?).await?;
+            // One partition's trouble is its own; and every offset is told.
+            if let Err(error) = done {
+                let rest = self.told.untold(&partition, &offsets);
+                self.told
+                    .ranges(&partition, &rest, Outcome::NotTried, Some(&error.message));
+                first_error.get_or_insert(error);
+            }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     async fn partition(&mut self, partition: &TopicPartition, offsets: &Offsets, end: NextOffset) -> Result<(), Error> {
@@ -250,11 +269,11 @@ impl<P: Processor> Redrive<P> {
         offsets: &Offsets,
         bounds: (NextOffset, NextOffset),
     ) -> Result<(), Error> {
-        let source = &self.parts.source;
+        let reader = self.reader();
         let mut next = bounds.0.get();
         let mut stopped = self.interrupted() || self.told.fatal.is_some();
         if !stopped {
-            let ended = read(source, partition, bounds, async |record: &Record| {
+            let handle = async |record: &Record| {
                 if !offsets.contains(record.offset) {
                     return ControlFlow::Continue(());
                 }
@@ -262,16 +281,10 @@ impl<P: Processor> Redrive<P> {
                 self.told.ranges(partition, &hole, Outcome::NoRecord, Some(NO_RECORD));
                 next = record.offset.saturating_add(1);
                 self.record(record).await;
-                stopped = self.interrupted() || self.told.fatal.is_some();
-                go_on_unless(stopped)
-            })
-            .await;
-            if let Err(error) = ended {
-                let rest = offsets.between(next, bounds.1.get());
-                self.told
-                    .ranges(partition, &rest, Outcome::NotTried, Some(&error.message));
-                return Err(error);
-            }
+                go_on_unless(self.interrupted() || self.told.fatal.is_some())
+            };
+            reader.read(partition, bounds, handle).await?;
+            stopped = self.interrupted() || self.told.fatal.is_some();
         }
         let rest = offsets.between(next, bounds.1.get());
         let (outcome, words) = if stopped {
@@ -334,10 +347,12 @@ fn go_on_unless(stop: bool) -> ControlFlow<()> {
 }
 
 fn known(partition: &TopicPartition, looked: &Looked) -> Result<NextOffset, Error> {
-    looked.clone().map_err(|unavailable| {
-        Error::new(
-            ErrorType::BrokerUnreachable,
-            format!("no broker answered for {partition}: {unavailable}. Try again"),
-        )
-    })
+    looked.clone().map_err(|why| unavailable(partition, &why))
+}
+
+fn unavailable(partition: &TopicPartition, why: &Unavailable) -> Error {
+    Error::new(
+        ErrorType::BrokerUnreachable,
+        format!("no broker answered for {partition}: {why}. Try again"),
+    )
 }

@@ -3,33 +3,36 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
-use super::args::{RunArgs, Selection};
-use super::output::Out;
+use super::output::{self, Out};
 use super::parts::{parts, parts_with};
+use super::selection::Selection;
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
-use crate::event::{Request, RunRequest};
-use crate::invoke::{self, Interrupt, Invoked};
+use crate::event::Request;
+use crate::invoke::{self, Answer, Interrupt, Invoked};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 
-impl From<&Selection> for RunRequest {
-    fn from(selection: &Selection) -> Self {
-        let partitions = (!selection.partitions.is_empty()).then(|| {
-            let mut partitions = selection.partitions.clone();
-            partitions.sort_unstable();
-            partitions.dedup();
-            partitions
-        });
-        // The limit is a setting here.
-        Self {
-            max_messages: None,
-            partitions,
-            shard: selection.shard,
-        }
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
+    #[arg(long, value_name = "DURATION", value_parser = every)]
+    every: Option<Duration>,
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| format!("{error}; allowed: 60s, 5m, 1h"))?;
+    if every < Duration::from_secs(1) {
+        Err("allowed: 1s or more".into())
+    } else {
+        Ok(every)
     }
 }
 
@@ -56,13 +59,14 @@ pub(super) async fn run<P: Processor + 'static>(
             Ok(tell(&invoked, out))
         }
         Some(every) => {
-            again_and_again(parts, &request, every, interrupt, out).await?;
+            again_and_again(parts, &request, every, interrupt, out).await;
             Ok(Exit::Done)
         }
     }
 }
 
-async fn once<P: Processor>(
+/// One invocation, as Lambda would make it, within `TIME_LIMIT`.
+pub(super) async fn once<P: Processor>(
     parts: &LiveParts<P>,
     request: &Request,
     interrupt: watch::Receiver<Interrupt>,
@@ -75,25 +79,45 @@ async fn once<P: Processor>(
     Ok(invoked)
 }
 
-/// Runs at a fixed pace; a run that takes longer delays the next one. A run
-/// that fails is told, and the next one tries again, as a schedule would.
+/// Runs at a fixed pace, until ctrl-c or until nobody reads the results; a run
+/// that takes longer delays the next one, to the next beat. A run that fails is
+/// told, and the next one tries again, as a schedule would.
 async fn again_and_again<P: Processor>(
     parts: &LiveParts<P>,
     request: &Request,
     every: Duration,
     mut interrupt: watch::Receiver<Interrupt>,
     out: Out,
-) -> Result<(), Error> {
-    while *interrupt.borrow() == Interrupt::No {
-        let next = parts.clock.now() + every;
-        let invoked = once(parts, request, interrupt.clone()).await?;
-        tell(&invoked, out);
+) {
+    let mut beat = tokio::time::interval(every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
         tokio::select! {
-            () = tokio::time::sleep_until(next.into()) => {}
-            _ = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
+            biased;
+            _ = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => return,
+            _ = beat.tick() => {}
+        }
+        let started_ms = parts.clock.wall_ms();
+        match once(parts, request, interrupt.clone()).await {
+            Ok(invoked) => tick(&invoked, started_ms, out),
+            Err(error) => output::complain(&error.to_string()),
+        }
+        if output::is_unread() {
+            tracing::warn!("nobody reads the results any more: no further run is made");
+            return;
         }
     }
-    Ok(())
+}
+
+/// One line on stdout for a run of many; a failure on stderr.
+fn tick(invoked: &Invoked, started_ms: i64, out: Out) {
+    match &invoked.answer {
+        Answer::Run(report) => out.say(&output::tick_line(&output::local_time(started_ms), report), report),
+        Answer::Plan(_) => out.answer(&invoked.answer),
+    }
+    if let Some(error) = invoked.error() {
+        output::complain(&error.to_string());
+    }
 }
 
 /// The report on stdout; a failure on stderr, last.
@@ -102,7 +126,7 @@ fn tell(invoked: &Invoked, out: Out) -> Exit {
     match invoked.error() {
         None => Exit::Done,
         Some(error) => {
-            eprintln!("{error}");
+            output::complain(&error.to_string());
             Exit::from(error)
         }
     }

@@ -14,7 +14,7 @@ const MAX_TOPIC_CHARS: usize = 249;
 const TABLE_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// The limit of the table's partition key, in bytes.
-pub(super) const MAX_KEY_BYTES: usize = 2048;
+pub(crate) const MAX_KEY_BYTES: usize = 2048;
 
 /// The protocols that may stand before a broker's address.
 const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];

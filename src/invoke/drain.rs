@@ -71,13 +71,15 @@ impl<D: Seams> Run<'_, D> {
             running.extend(lanes.take_due(self.now_ms()).map(|lane| lane.keep(self).boxed()));
             let due = lanes.next_due_ms().filter(|_| !self.must_stop(Duration::ZERO));
             tokio::select! {
-                Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
-                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {}
+                // First: no lane begins anything once it is known.
+                biased;
                 changed = interrupt.changed(), if interruptible => {
                     // Nobody can interrupt any more once the sender is gone.
                     interruptible = changed.is_ok();
                     lanes.interrupted |= self.interrupted(*interrupt.borrow());
                 }
+                Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
+                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {}
             }
         }
         let parked = std::mem::take(&mut lanes.parked);

@@ -2,23 +2,24 @@
 //! settle -> commit, as its [`Ledger`] says.
 
 mod crash;
+mod cursor;
 mod dead_letter;
 mod failed;
+mod poll;
 mod process;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Interrupt, Run, Seams};
-use crate::claim::{self, Care, Claim, Ending, Failures, Flush, Left, Legacy, Pace, Seen, Verdict};
-use crate::clock::Clock;
-use crate::error::{Error, ErrorType};
+use super::{Run, Seams};
+use crate::claim::{Ending, Failures, Legacy, Pace, Seen};
+use crate::error::Error;
 use crate::ledger::{Ledger, Step, Stop};
-use crate::plan::{Why, Wish};
+use crate::plan::{Reading, Why, Wish};
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::Skips;
-use crate::source::{Limit, LookUp, Polled, Source};
-use crate::store::{self, Consumer, Store, Written};
+use crate::source::Source;
+use crate::store::Consumer;
 
 /// One partition at work.
 pub(super) struct Lane {
@@ -62,7 +63,7 @@ pub(super) struct Outcome {
     /// Nobody knows whether the last write was made.
     pub(super) in_doubt: bool,
     pub(super) blocked: Option<Failures>,
-    pub(super) unavailable: Option<String>,
+    pub(super) unread: Option<Unread>,
     pub(super) error: Option<Error>,
     pub(super) stop: Option<Stop>,
 }
@@ -71,11 +72,11 @@ impl Lane {
     pub(super) fn new(
         consumer: Consumer,
         partition: TopicPartition,
-        work: Work,
+        reading: Reading,
         share: u64,
         run_ms: (u64, i64),
     ) -> Self {
-        let Work { from, to, why, seen } = work;
+        let Reading { from, to, why, seen } = reading;
         let legacy = seen.legacy(run_ms.1);
         Self {
             ledger: Ledger::new(seen.stored(), (from, to), share, legacy.care, run_ms.0),
@@ -155,7 +156,11 @@ impl Lane {
         let stop = loop {
             match self.ledger.step(run.must_stop(self.expected()), run.now_ms()) {
                 Step::Poll(records) => self.poll(run, records).await,
-                Step::Process(count) => self.process(run, count).await,
+                Step::Process(count) => {
+                    self.process(run, count).await;
+                    // A handler that never waits would keep an interrupt from being seen.
+                    tokio::task::yield_now().await;
+                }
                 Step::Flush => self.flush(run, &Ending::Interim).await,
                 Step::Stop(stop) => break stop,
             }
@@ -178,252 +183,25 @@ impl Lane {
         }
     }
 
-    async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> bool {
-        let claim = Claim {
-            run: run.id.clone(),
-            until_ms: run.claim_until_ms(),
-            to: self.ledger.to(),
-            now_ms: run.clock.wall_ms(),
-        };
-        let write = claim::claim(&self.seen, &claim);
-        let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
-            claim::judge_claim(&self.seen, &claim, item)
-        });
-        let judged = run.in_time(run.stop.at, written).await;
-        match judged {
-            Ok(Verdict::Applied) => {
-                self.claimed = true;
-                self.stamp_ms = claim.now_ms;
-                self.note_jump();
-                if self.from != self.seen.stored() && self.ledger.wish() > 0 {
-                    // A run that dies on the way must not decide again, nor forget where it was.
-                    self.flush(run, &Ending::Interim).await;
-                }
-            }
-            Ok(Verdict::Edited { until_ms }) => self.outcome.held = Some(Elsewhere { until_ms }),
-            Ok(Verdict::TakenOver { .. } | Verdict::NotApplied) => {
-                self.outcome.held = Some(Elsewhere { until_ms: None });
-            }
-            Err(error) => self.fail(error),
-        }
-        self.claimed
-    }
-
-    fn note_jump(&mut self) {
-        self.outcome.lost = match self.why {
-            Why::Lost(range) => Some((range.first, range.last, "deleted by retention before it was read")),
-            Why::Truncated { stored, passed_over } => {
-                tracing::warn!(partition = %self.partition, stored = stored.get(), next = self.from.get(), "truncated");
-                passed_over.map(|range| (range.first, range.last, "passed over by ON_TRUNCATION=latest"))
-            }
-            Why::Resumed | Why::StartPosition | Why::AppearedLater => None,
-        };
-        if let Some((first, last, reason)) = self.outcome.lost {
-            tracing::warn!(partition = %self.partition, first, last, next = self.from.get(), reason, "offsets lost");
-        }
-    }
-
-    async fn poll<D: Seams>(&mut self, run: &Run<'_, D>, records: usize) {
-        let limit = Limit {
-            records,
-            bytes: run.sizes.chunk_bytes,
-        };
-        let wake = run.wake_at(self.ledger.due_at_ms());
-        let polled = tokio::select! {
-            biased;
-            polled = run.source.poll(&self.partition, limit) => polled,
-            () = tokio::time::sleep_until(wake.into()) => return,
-            () = run.halted(Interrupt::Finish) => return,
-        };
-        match polled {
-            Polled::Records(records) => self.take(run, records),
-            Polled::End => self.check_end(run).await,
-            Polled::OutOfRange => {
-                let next = self.ledger.settled_at();
-                self.unavailable(format!(
-                    "there is no record at offset {next} any more; the next run decides by ON_RETENTION_LOSS and \
-                     ON_TRUNCATION"
-                ));
-            }
-            Polled::Unavailable(unavailable) => self.unavailable(unavailable.0),
-            Polled::Unreadable(what) => self.unreadable(run, what),
-            Polled::Failed(error) => self.fail(error),
-        }
-    }
-
-    fn take<D: Seams>(&mut self, run: &Run<'_, D>, mut records: Vec<Record>) {
-        self.end_is_known = false;
-        if records
-            .first()
-            .is_some_and(|first| first.offset < self.ledger.settled_at().get())
-        {
-            return self.unavailable("its records came out of order".into());
-        }
-        let taken = self.ledger.polled(&records);
-        records.truncate(taken);
-        self.outcome.polled += taken as u64;
-        self.in_hand.extend(records);
-        if self.ledger.has_all() {
-            // What would be fetched from here on belongs to a later run.
-            run.source.finish(std::slice::from_ref(&self.partition));
-        }
-    }
-
-    fn unavailable(&mut self, why: String) {
-        self.outcome.unavailable = Some(why);
-        self.ledger.fail();
-    }
-
-    /// The end came before the end seen at the start: only control records lie
-    /// between, or the log was cut, or the broker that answered lags behind.
-    ///
-    /// An end that is reached says how far the log went for that fetch, not
-    /// for a question asked later. So the end is looked up, the partition is
-    /// read again from here, and only an end reached after that counts.
-    async fn check_end<D: Seams>(&mut self, run: &Run<'_, D>) {
-        if self.end_is_known {
-            return self.ledger.reached_end();
-        }
-        let asked = run
-            .source
-            .look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until())
-            .await;
-        match asked.map(|mut ends| ends.pop()) {
-            Ok(Some(Ok(end))) if end >= self.ledger.to() => {
-                self.end_is_known = true;
-                let here = (self.partition.clone(), self.ledger.settled_at());
-                run.source.finish(std::slice::from_ref(&self.partition));
-                if let Err(error) = run.source.start(&[here]) {
-                    self.fail(error);
-                }
-            }
-            Ok(Some(Ok(end))) => self.fail(Error::new(
-                ErrorType::Truncated,
-                format!(
-                    "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
-                     recreated topic). What was processed is stored; ON_TRUNCATION decides in the next run",
-                    self.partition,
-                    self.ledger.to()
-                ),
-            )),
-            Ok(Some(Err(unavailable))) => self.unavailable(unavailable.0),
-            Ok(None) => self.ledger.fail(),
-            Err(error) => self.fail(error),
-        }
-    }
-
     fn fail(&mut self, error: Error) {
         self.outcome.error = Some(error);
         self.ledger.fail();
     }
+}
 
-    /// Moves the stored cursor to what is settled.
-    pub(super) async fn flush<D: Seams>(&mut self, run: &Run<'_, D>, ending: &Ending) {
-        let flush = Flush {
-            run: run.id.clone(),
-            left: Left {
-                next: self.ledger.stored_at(),
-                updated_at_ms: self.stamp_ms,
-            },
-            next: self.ledger.settled_at(),
-            care: self.ledger.care(),
-            ending: ending.clone(),
-            now_ms: run.clock.wall_ms(),
-        };
-        let write = claim::flush(&flush);
-        let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
-            claim::judge_flush(&flush, item)
-        });
-        let judged = run.in_time(run.last_write_at(), written).await;
-        match judged {
-            Ok(Verdict::Applied) => {
-                self.stamp_ms = flush.stamp_ms();
-                self.ledger.flushed(run.now_ms());
-                self.outcome.stored = Some(flush.next);
-            }
-            Ok(Verdict::TakenOver { by }) => self.fail(self.claim_lost(&by)),
-            Ok(Verdict::Edited { .. } | Verdict::NotApplied) => {
-                tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
-                self.outcome.held = Some(Elsewhere { until_ms: None });
-                self.ledger.fail();
-                self.release(run, None).await;
-            }
-            Err(error) => {
-                self.outcome.in_doubt = true;
-                self.fail(error);
-            }
-        }
-    }
-
-    fn claim_lost(&self, by: &claim::RunId) -> Error {
-        Error::new(
-            ErrorType::ClaimLost,
-            format!(
-                "the claim on {} was taken over by run {by}: this run was frozen, or slower than its deadline. It \
-                 stored nothing more there; records from offset {} on may have been processed twice",
-                self.partition,
-                self.ledger.stored_at()
-            ),
-        )
-    }
-
-    async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<Care>) {
-        let write = claim::release(&run.id, care);
-        let written = run.store.write(&self.consumer, self.partition.partition, &write);
-        let trouble = match run.in_time(run.last_write_at(), written).await {
-            Ok(Written::Applied | Written::Refused(_)) => return,
-            Ok(Written::Unanswered(trouble)) => trouble,
-            Err(error) => error.to_string(),
-        };
-        // The claim ends by itself; nothing depends on this write.
-        tracing::warn!(partition = %self.partition, error = trouble, "the claim could not be released");
-    }
-
-    /// The last write: the cursor without its claim, or the claim alone.
-    pub(super) async fn close<D: Seams>(&mut self, run: &Run<'_, D>) {
-        let lost = self
-            .outcome
-            .error
-            .as_ref()
-            .is_some_and(|error| error.error_type == ErrorType::ClaimLost);
-        if lost || self.outcome.held.is_some() {
-            return;
-        }
-        let failures = self.remember.take();
-        let moved = self.ledger.settled_at() != self.ledger.stored_at() || self.outcome.stored.is_some();
-        if moved || failures.is_some() {
-            self.flush(run, &Ending::Final(failures)).await;
-        } else {
-            self.release(run, self.ledger.care()).await;
-        }
-        if run.clock.wall_ms() >= run.claim_until_ms() && self.outcome.error.is_none() {
-            self.fail(self.claim_expired());
-        }
-    }
-
-    fn claim_expired(&self) -> Error {
-        Error::new(
-            ErrorType::ClaimLost,
-            format!(
-                "the claim on {} ended while this run was at work: it was frozen, or slower than its deadline. Its                  cursor stands at next offset {}; what this run handled from there on comes again",
-                self.partition,
-                self.ledger.stored_at()
-            ),
-        )
-    }
+/// Why a partition could not be read on. It is no record's fault.
+#[derive(Debug, Clone)]
+pub(super) enum Unread {
+    /// No broker answered for it: what was tried and came back.
+    NoAnswer(String),
+    /// Its log does not have this offset any more: it was cut while it was read.
+    Gone(NextOffset),
+    /// Its records came out of order.
+    OutOfOrder,
 }
 
 /// The partition is in other hands: another run's, or an operator's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Elsewhere {
     pub(super) until_ms: Option<i64>,
-}
-
-/// What a lane is to do: the [`Read`](crate::plan::Decision::Read) of a plan.
-#[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) from: NextOffset,
-    pub(super) to: NextOffset,
-    pub(super) why: Why,
-    pub(super) seen: Seen,
 }

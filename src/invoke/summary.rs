@@ -3,32 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Elsewhere, Lane, Outcome, Work};
+use super::lane::{Elsewhere, Lane, Outcome, Unread};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::Failures;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
 use crate::ledger::Stop;
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, Facts, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
     TopicCounts, Unanswered, metrics_line,
 };
-
-/// The work that a decision asks for, if it asks for any.
-pub(super) fn work(decision: &Decision) -> Option<Work> {
-    match decision {
-        Decision::Read { from, to, why, seen } => Some(Work {
-            from: *from,
-            to: *to,
-            why: *why,
-            seen: seen.clone(),
-        }),
-        _ => None,
-    }
-}
 
 /// The report of a run, its log line and its metrics.
 pub(super) fn summarize<D: Seams>(
@@ -40,8 +27,8 @@ pub(super) fn summarize<D: Seams>(
     failed: Option<Error>,
 ) -> Invoked {
     let mut books = Books {
+        backfill: run.backfill.is_some(),
         counts: run
-            .config
             .topics
             .iter()
             .map(|topic| (topic.clone(), TopicCounts::default()))
@@ -57,6 +44,8 @@ pub(super) fn summarize<D: Seams>(
         mut report,
         errors,
         counts,
+        behind,
+        ..
     } = books;
     report.last_offsets.with_topic = run.config.topics.len() > 1;
     if !facts.is_empty() {
@@ -64,6 +53,8 @@ pub(super) fn summarize<D: Seams>(
         report.stop_reason = Some(stop_reason(&report, lanes));
     }
     report.duration_ms = run.now_ms();
+    report.backfill = run.backfill.map(|request| request.name.to_string());
+    report.done = run.backfill.map(|_| !facts.is_empty() && behind == 0);
     if let Some(error) = worst(errors) {
         report.status = Status::Failed;
         report.error = Some(error);
@@ -73,7 +64,8 @@ pub(super) fn summarize<D: Seams>(
         .map(|(topic, counts)| {
             metrics_line(
                 &run.config.group_id,
-                topic,
+                // A backfill's lag is not the group's.
+                &run.consumer(topic).scope(),
                 counts,
                 report.duration_ms,
                 run.clock.wall_ms(),
@@ -89,6 +81,9 @@ pub(super) fn summarize<D: Seams>(
 #[derive(Default)]
 struct Books {
     report: RunReport,
+    backfill: bool,
+    /// How many partitions do not stand at their end.
+    behind: usize,
     errors: Vec<Error>,
     counts: Counts,
 }
@@ -106,6 +101,7 @@ impl Books {
         };
         let end = facts.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
+        self.behind += usize::from(lag != Some(0));
         let counts = self.counts.entry(facts.partition.topic.clone()).or_default();
         if let Some(lag) = lag {
             for sum in [&mut self.report.lag, &mut counts.lag] {
@@ -129,7 +125,7 @@ impl Books {
     fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
         let partition = &facts.partition;
         match decision {
-            Decision::Read { .. } | Decision::Idle => {}
+            Decision::Read(_) | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
             Decision::Held(until) => self.report.held.push(Held {
                 place: place.clone(),
@@ -140,13 +136,15 @@ impl Books {
                 let Some(failures) = cursor.failures() else { return };
                 self.blocked(place, partition, failures);
             }
-            Decision::Truncated(what) => self.errors.push(Error::new(
-                ErrorType::Truncated,
-                format!(
-                    "{partition}: {what}. Its cursor was left alone. Decide with ON_TRUNCATION=earliest or latest, or \
-                     correct the item's offset"
-                ),
-            )),
+            Decision::Truncated(what) => {
+                let advice = if self.backfill {
+                    "Start a backfill of another name for what is there now"
+                } else {
+                    "Decide with ON_TRUNCATION=earliest or latest, or correct the item's offset"
+                };
+                let message = format!("{partition}: {what}. Its cursor was left alone. {advice}");
+                self.errors.push(Error::new(ErrorType::Truncated, message));
+            }
             Decision::RetentionLoss(range) => self.errors.push(Error::new(
                 ErrorType::RetentionLoss,
                 format!(
@@ -155,7 +153,7 @@ impl Books {
                     range.first, range.last
                 ),
             )),
-            Decision::Unavailable(error) => self.unavailable(place, partition, error),
+            Decision::Unavailable(error) => self.unread(place, partition, &Unread::NoAnswer(error.clone())),
             Decision::Invalid(error) => {
                 self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
             }
@@ -165,28 +163,47 @@ impl Books {
     fn blocked(&mut self, place: &Place, partition: &TopicPartition, failures: &Failures) {
         let offset = failures.offset.get();
         self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
-        let error = failures.error.clone().unwrap_or_else(|| "no reason was stored".into());
+        let error = failures.error.clone().unwrap_or_else(|| plan::NO_REASON.into());
         let next_try_at = failures.next_try_at_ms;
         self.errors.push(blocked_error(partition, offset, &error, next_try_at));
         self.report.blocked.push(Blocked {
             place: place.clone(),
             offset,
             error,
-            attempts: failures.attempts.saturating_add(failures.crashes),
+            attempts: failures.all_attempts(),
             next_try_at,
         });
     }
 
-    fn unavailable(&mut self, place: &Place, partition: &TopicPartition, error: &str) {
-        self.errors.push(Error::new(
-            ErrorType::BrokerUnreachable,
-            format!(
-                "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks again"
+    fn unread(&mut self, place: &Place, partition: &TopicPartition, why: &Unread) {
+        let (error, message) = match why {
+            Unread::NoAnswer(error) => (
+                error.clone(),
+                format!(
+                    "no broker answered for {partition}: {error}. Its cursor was left where it is; the next run asks \
+                     again"
+                ),
             ),
-        ));
+            Unread::Gone(offset) => (
+                format!("the log no longer has offset {offset}"),
+                format!(
+                    "the log of {partition} no longer has offset {offset}: retention or a truncation overtook this \
+                     run. What was processed before is stored; the next run decides by ON_RETENTION_LOSS or \
+                     ON_TRUNCATION"
+                ),
+            ),
+            Unread::OutOfOrder => (
+                "its records came out of order".to_owned(),
+                format!(
+                    "the records of {partition} came out of order. What was processed before is stored; the next run \
+                     reads on from there"
+                ),
+            ),
+        };
+        self.errors.push(Error::new(ErrorType::BrokerUnreachable, message));
         self.report.unavailable.push(Unanswered {
             place: place.clone(),
-            error: error.to_owned(),
+            error,
         });
     }
 
@@ -231,8 +248,8 @@ impl Books {
             self.blocked(place, partition, failures);
         }
         self.errors.extend(outcome.error.clone());
-        if let Some(error) = &outcome.unavailable {
-            self.unavailable(place, partition, error);
+        if let Some(why) = &outcome.unread {
+            self.unread(place, partition, why);
         }
     }
 }
@@ -324,10 +341,12 @@ pub(super) fn plan_report<D: Seams>(run: &Run<'_, D>, request: &RunRequest, fact
         .filter(|&i| request.includes(facts[i].partition.partition))
         .collect();
     let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
-    let shares = plan::fair_shares(&wishes, run.budget(request.max_messages));
+    let budget = run.budget(request.max_messages);
+    let shares = plan::fair_shares(&wishes, budget);
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
     PlanReport {
         partitions: chosen.iter().zip(shares).map(planned).collect(),
+        runs_to_catch_up: plan::runs_to_catch_up(&wishes, budget),
     }
 }
 
@@ -335,23 +354,10 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {
-        Decision::Read {
-            why: plan::Why::Lost(range),
-            ..
+        Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
+            ("no share of the limit", Some(why.as_str().to_owned()))
         }
-        | Decision::RetentionLoss(range) => (
-            "lost to retention",
-            Some(format!("offsets {} to {}", range.first, range.last)),
-        ),
-        Decision::Read { why, from, to, .. } if share > 0 || from == to => (why.as_str(), None),
-        Decision::Read { why, .. } => ("no share of the limit", Some(why.as_str().to_owned())),
-        Decision::Idle => ("up to date", None),
-        Decision::Paused => ("paused", None),
-        Decision::Held(until) => ("claimed", Some(format!("until {}", at(*until)))),
-        Decision::BackingOff => ("backing off", None),
-        Decision::Truncated(what) => ("truncated", Some(what.clone())),
-        Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
-        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+        _ => plan::words(facts, decision),
     };
     PlannedPartition {
         place: Place::from(&facts.partition),
@@ -362,10 +368,4 @@ fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedP
         why,
         detail,
     }
-}
-
-fn at(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms)
-        .unwrap_or_default()
-        .to_string()
 }

@@ -4,16 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
-
-use super::{Run, Seams, WRITES_AT_ONCE};
-use crate::claim::{self, Cursor, Verdict};
+use super::{Run, Seams, pins};
+use crate::claim::{Bounds, Cursor};
 use crate::config::StartPosition;
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::plan::{self, Facts};
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::TopicPartition;
 use crate::source::{LookUp, Looked, Source, Unavailable};
-use crate::store::{self, InvalidCursor, Store};
+use crate::store::{InvalidCursor, Store};
 
 /// Whether start positions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,39 +24,49 @@ pub enum Pins {
 
 /// The facts of every partition of all topics, in ascending order.
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
-    let topics = &run.config.topics;
-    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(topics, run.ask_until()));
-    // A table that cannot be read never means "start from the beginning".
-    let cursors = cursors?;
-    let mut facts = facts(cursors, ends?);
-    ask_again(run, &mut facts).await?;
-    let highest = plan::highest_cursors(&facts);
-    let later = |fact: &Facts| plan::appeared_later(&fact.partition, &highest);
-    let pinned = run.config.start_position != StartPosition::Earliest;
-    let starts: Vec<usize> = (0..facts.len())
-        .filter(|&i| pinned && facts[i].cursor.is_none() && !later(&facts[i]))
-        .collect();
-    let (earliest, found) = futures::join!(earliest(run, &facts), start_positions(run, &facts, &starts));
+    let mut facts = cursors_and_ends(run).await?;
+    let (starts, later) = starts(run, &facts);
+    let (earliest, found) = futures::join!(
+        earliest(run, &facts, plan::needs_earliest),
+        start_positions(run, &facts, &starts)
+    );
     for (i, looked) in earliest? {
         facts[i].earliest = Some(looked);
     }
     for (i, looked) in starts.iter().zip(found?) {
         facts[*i].start = Some(looked);
     }
-    if pins == Pins::Store && !starts.is_empty() {
-        pin(run, &mut facts, &starts).await?;
+    if pins == Pins::Store {
+        pins::pin(run, &mut facts, &starts).await?;
+        pins::pin_later(run, &mut facts, &later).await?;
     }
     Ok(facts)
+}
+
+/// Every partition that the topics or the table have, with its cursor and its end.
+pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
+    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(run.topics, run.ask_until()));
+    // A table that cannot be read never means "start from the beginning".
+    let cursors = cursors?;
+    let mut facts = facts(cursors, ends?);
+    ask_again(run, &mut facts).await?;
+    Ok(facts)
+}
+
+/// The partitions without a cursor where `START_POSITION` must be looked up:
+/// those that begin there, and those that appeared later.
+pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> (Vec<usize>, Vec<usize>) {
+    let highest = plan::highest_cursors(facts);
+    let pinned = run.config.start_position != StartPosition::Earliest;
+    (0..facts.len())
+        .filter(|&i| pinned && facts[i].cursor.is_none())
+        .partition(|&i| !plan::appeared_later(&facts[i].partition, &highest))
 }
 
 /// Table and brokers are asked side by side, so another run may have read on
 /// in between: a cursor past the end is believed only against an end that was
 /// asked for after the cursor was read.
-async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
-    let past_the_end = |fact: &Facts| match (&fact.cursor, &fact.end) {
-        (Some(Ok(cursor)), Some(Ok(end))) => cursor.next > *end,
-        _ => false,
-    };
+pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
     let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
     if doubtful.is_empty() {
         return Ok(());
@@ -71,15 +79,25 @@ async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<()
     Ok(())
 }
 
-type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+pub(super) fn past_the_end(fact: &Facts) -> bool {
+    match (&fact.cursor, &fact.end) {
+        (Some(Ok(cursor)), Some(Ok(end))) => {
+            let ends_behind = |bounds: &Arc<Bounds>| bounds.to > *end;
+            cursor.next > *end || cursor.backfill.as_ref().is_some_and(ends_behind)
+        }
+        _ => false,
+    }
+}
 
-async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
+pub(super) type Cursors = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+
+pub(super) async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
     let load = |topic: Arc<str>| async move {
         let consumer = run.consumer(&topic);
         let items = run.in_time(run.stop.at, run.store.load(&consumer)).await?;
         Ok::<_, Error>((topic, items))
     };
-    let loaded = futures::future::try_join_all(run.config.topics.iter().cloned().map(load)).await?;
+    let loaded = futures::future::try_join_all(run.topics.iter().cloned().map(load)).await?;
     let mut cursors = Cursors::new();
     for (topic, items) in loaded {
         for item in items {
@@ -90,7 +108,7 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
 }
 
 /// Every partition that the topics have, and every one that only the table has.
-fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
+pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
     let fact = |partition, end, cursor| Facts {
         partition,
         end,
@@ -114,8 +132,25 @@ fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts
     facts
 }
 
-async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(usize, Looked)>, Error> {
-    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| plan::needs_earliest(&facts[i])).collect();
+/// Asks for the earliest offset of those that need it.
+pub(super) async fn ask_earliest<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &mut [Facts],
+    needed: impl Fn(&Facts) -> bool,
+) -> Result<(), Error> {
+    for (i, looked) in earliest(run, facts, needed).await? {
+        facts[i].earliest = Some(looked);
+    }
+    Ok(())
+}
+
+/// The first offsets of the partitions that are `needed`.
+pub(super) async fn earliest<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    needed: impl Fn(&Facts) -> bool,
+) -> Result<Vec<(usize, Looked)>, Error> {
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| needed(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }
@@ -128,7 +163,11 @@ async fn earliest<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Result<Vec<(us
 }
 
 /// Where `START_POSITION` lies in the partitions `starts`.
-async fn start_positions<D: Seams>(run: &Run<'_, D>, facts: &[Facts], starts: &[usize]) -> Result<Vec<Looked>, Error> {
+pub(super) async fn start_positions<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    starts: &[usize],
+) -> Result<Vec<Looked>, Error> {
     let StartPosition::At { unix_ms } = run.config.start_position else {
         // `latest` is the end, which is known.
         return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
@@ -157,73 +196,4 @@ fn at_most(found: Looked, end: Option<Looked>) -> Looked {
         (Err(unavailable), _) | (_, Some(Err(unavailable))) => Err(unavailable),
         (Ok(_), None) => Err(Unavailable("its end is not known".into())),
     }
-}
-
-/// Stores the start of each partition that has no cursor, the highest first:
-/// once it is there, no partition below counts as one that appeared later.
-async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) -> Result<(), Error> {
-    let mut wanted = Vec::with_capacity(starts.len());
-    for &i in starts {
-        match &facts[i].start {
-            Some(Ok(start)) => wanted.push((i, *start)),
-            Some(Err(unavailable)) => return Err(unpinnable(&facts[i].partition, &unavailable.0)),
-            None => return Err(unpinnable(&facts[i].partition, "it was not looked up")),
-        }
-    }
-    for topic in &run.config.topics {
-        let mut of_topic: Vec<_> = wanted
-            .iter()
-            .filter(|(i, _)| facts[*i].partition.topic == *topic)
-            .copied()
-            .collect();
-        of_topic.sort_by_key(|(i, _)| std::cmp::Reverse(facts[*i].partition.partition));
-        let Some((highest, rest)) = of_topic.split_first() else {
-            continue;
-        };
-        let first = pin_one(run, &facts[highest.0].partition, highest.1).await?;
-        facts[highest.0].cursor = Some(Ok(first));
-        let written: Vec<_> = futures::stream::iter(rest.iter().map(|(i, start)| {
-            let partition = facts[*i].partition.clone();
-            async move { (*i, pin_one(run, &partition, *start).await) }
-        }))
-        .buffer_unordered(WRITES_AT_ONCE)
-        .collect()
-        .await;
-        for (i, cursor) in written {
-            facts[i].cursor = Some(Ok(cursor?));
-        }
-    }
-    Ok(())
-}
-
-/// Stores one start position; where another run was faster, its word counts.
-async fn pin_one<D: Seams>(run: &Run<'_, D>, partition: &TopicPartition, start: NextOffset) -> Result<Cursor, Error> {
-    let consumer = run.consumer(&partition.topic);
-    let write = claim::pin(start, run.started_wall_ms);
-    let is_there = |item: Option<&Cursor>| match item {
-        Some(_) => Verdict::Applied,
-        None => Verdict::NotApplied,
-    };
-    let written = store::write_and_judge(run.store, &consumer, partition.partition, &write, is_there);
-    run.in_time(run.stop.at, written).await?;
-    // Ours, or that of a run or an operator who was faster.
-    let item = run.store.load_one(&consumer, partition.partition);
-    run.in_time(run.stop.at, item).await?.ok_or_else(|| {
-        Error::new(
-            ErrorType::InvalidCursor,
-            format!(
-                "the item of {partition} was deleted as soon as its start position was stored. The next run pins it"
-            ),
-        )
-    })
-}
-
-fn unpinnable(partition: &TopicPartition, why: &str) -> Error {
-    Error::new(
-        ErrorType::BrokerUnreachable,
-        format!(
-            "the start position of {partition} cannot be looked up: {why}. Nothing was read: START_POSITION is stored \
-             for every partition before the first record"
-        ),
-    )
 }

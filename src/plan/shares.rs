@@ -40,6 +40,27 @@ pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
     shares
 }
 
+/// How many runs of this budget read what `wishes` name: what one partition
+/// leaves of its share goes to the others, so each run but the last uses all
+/// of the budget. Offsets without a record (compacted, aborted) cost nothing,
+/// so it may take fewer; and more, where a run's time ends before its budget.
+///
+/// | budget | wishes | runs |
+/// |---|---|---|
+/// | any | none, or 0 | 0 |
+/// | none | 5, 2000 | 1 |
+/// | 1000 | 5, 2000 | 3 |
+/// | 2 | 9, 9, 9 | 14 |
+#[must_use]
+pub fn runs_to_catch_up(wishes: &[Wish], budget: Option<u64>) -> u64 {
+    let total = wishes.iter().fold(0, |sum: u64, wish| sum.saturating_add(wish.records));
+    match budget {
+        // A budget of 0 is no budget that a setting allows.
+        Some(budget) => total.div_ceil(budget.max(1)),
+        None => u64::from(total > 0),
+    }
+}
+
 /// The highest share that all can have which could use it, and what is then
 /// left of the budget: less than one for each of those.
 fn level(wishes: &[Wish], mut budget: u64) -> (u64, u64) {
@@ -77,6 +98,38 @@ mod tests {
         assert_eq!(fair_shares(&wishes(&[600, 600, 10]), Some(1000)), [495, 495, 10]);
         assert_eq!(fair_shares(&wishes(&[1, 2]), Some(1000)), [1, 2]);
         assert_eq!(fair_shares(&[], Some(1000)), [0; 0]);
+    }
+
+    #[test]
+    fn as_many_runs_catch_up_as_their_shares_need() {
+        let cases: [(&[u64], Option<u64>); 8] = [
+            (&[], Some(1000)),
+            (&[0, 0], Some(1)),
+            (&[5, 2000], None),
+            (&[5, 2000], Some(1000)),
+            (&[9, 9, 9], Some(2)),
+            (&[1000], Some(1000)),
+            (&[1001], Some(1000)),
+            (&[u64::MAX, u64::MAX], Some(u64::MAX)),
+        ];
+        for (records, budget) in cases {
+            let mut left = wishes(records);
+            let mut runs = 0;
+            while left.iter().any(|wish| wish.records > 0) {
+                let shares = fair_shares(&left, budget);
+                left.iter_mut()
+                    .zip(shares)
+                    .for_each(|(wish, share)| wish.records -= share);
+                runs += 1;
+            }
+            // More than a number holds is shown as the most that it holds.
+            let expected = if records == [u64::MAX, u64::MAX] { 1 } else { runs };
+            assert_eq!(
+                runs_to_catch_up(&wishes(records), budget),
+                expected,
+                "{records:?} by {budget:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod fetch;
+pub mod group;
 mod lane;
 mod offsets;
 
@@ -52,14 +53,19 @@ impl KafkaSource {
     /// When librdkafka refuses a property.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let sizes = FetchSizes::new(config.max_memory_bytes, config.max_messages);
-        let consumer: KafkaConsumer = client_config(config, &sizes)
-            .create_with_context(Context::new(config.poll_timeout))
-            .map_err(|error| {
-                Error::new(
-                    ErrorType::InvalidConfiguration,
-                    format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
-                )
-            })?;
+        Self::of(&client_config(config, &sizes), config)
+    }
+
+    fn of(client: &ClientConfig, config: &Config) -> Result<Self, Error> {
+        let consumer: KafkaConsumer =
+            client
+                .create_with_context(Context::new(config.poll_timeout))
+                .map_err(|error| {
+                    Error::new(
+                        ErrorType::InvalidConfiguration,
+                        format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+                    )
+                })?;
         Ok(Self {
             consumer: Arc::new(consumer),
             bootstrap_servers: config.bootstrap_servers.clone(),

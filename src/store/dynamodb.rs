@@ -10,11 +10,13 @@
 //! | `expression.rs` | a conditional write -> the expressions of one `UpdateItem`; pure |
 //! | `trouble.rs` | what a failed call means, and what to do next |
 //! | `connect.rs` | a client that gives up in time |
+//! | `list.rs` | finds the backfills of a group |
 //! | `table.rs` | makes the table |
 
 mod connect;
 mod expression;
 mod item;
+mod list;
 mod table;
 mod trouble;
 

@@ -23,13 +23,20 @@ pub struct Consumer {
     pub backfill: Option<Arc<str>>,
 }
 
+impl Consumer {
+    /// The key without its group: `<topic>`, for a backfill `<topic>#<name>`.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        match &self.backfill {
+            Some(name) => format!("{}#{name}", self.topic),
+            None => self.topic.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.group_id, self.topic)?;
-        match &self.backfill {
-            Some(name) => write!(f, "#{name}"),
-            None => Ok(()),
-        }
+        write!(f, "{}_{}", self.group_id, self.scope())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Claims: who holds a partition, what a takeover remembers, and what a refused write means.
 
 mod exploration;
+mod operator;
 mod verdict;
 
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
     Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS, Left, Legacy, Pace, RunId, Seen,
-    Standing, claim, flush, release,
+    Set, Standing, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -104,6 +105,15 @@ fn taken_over(item: &Cursor, to: i64) -> Cursor {
         now_ms: NOW_MS,
     };
     written(item.clone(), &claim(&Seen::Item(item.clone()), &ours))
+}
+
+/// In numbers: Lambda's 15 minutes, and one more for clocks that differ.
+#[test]
+fn a_claim_is_believed_for_sixteen_minutes_and_no_longer() {
+    let standing = |until_ms| left(Some(until_ms)).standing(NOW_MS);
+    let until_ms = NOW_MS + 960_000;
+    assert_eq!(standing(until_ms), Standing::Held { until_ms });
+    assert_eq!(standing(until_ms + 1), Standing::Free);
 }
 
 #[test]
@@ -338,6 +348,25 @@ fn a_failed_record_is_remembered_without_a_claim() {
     let item = written(item.clone(), &flush(&flushed(&item, 6, None, blocked)));
     assert_eq!(item.failures(), Some(&crashed(6, 0)));
     assert_eq!((item.claim_until_ms, item.next), (None, next(6)));
+}
+
+#[test]
+fn a_release_notes_the_care_that_became_due_although_nothing_was_settled() {
+    let item = taken_over(&left(None), 9);
+    let item = written(item, &release(&RunId::new("me"), care(8, Pace::Single)));
+    assert_eq!((item.claim_to, item.claim_chunk), (Some(next(8)), Some(Pace::Single)));
+}
+
+#[test]
+fn a_stored_chunk_of_one_is_single_and_any_larger_one_is_small() {
+    assert_eq!([0, 1].map(Pace::of), [Pace::Single; 2]);
+    assert_eq!([2, 128, u64::MAX].map(Pace::of), [Pace::Small; 3]);
+}
+
+/// An item of this program has the table's five attributes, whoever reads it.
+#[test]
+fn a_pinned_start_names_its_topic_and_group() {
+    assert!(pin(next(7), NOW_MS).sets.contains(&Set::Identity));
 }
 
 #[test]

@@ -53,10 +53,74 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
         (&["run", "--output", "xml"], "json"),
         (&["table"], "create"),
         (&[], "Usage"),
+        (&["backfill"], "--name"),
+        (&["backfill", "--name", "b"], "--from"),
+        (&["backfill", "--name", "a b", "--from", "earliest"], "letters, digits"),
+        (&["backfill", "--name", "b", "--from", "yesterday"], "RFC 3339"),
+        (
+            &["backfill", "--name", "b", "--from", "0:9", "--to", "0:3"],
+            "9 and 3; exchange",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "0:9", "--partition", "1"],
+            "partition 0 is named in `from`",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--partition", "-1"],
+            "--partition",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--max-messages", "0"],
+            "MAX_MESSAGES",
+        ),
+        (
+            &["backfill", "--name", "b", "--from", "earliest", "--topic", "a,b"],
+            "Choose one with --topic",
+        ),
+        (&["backfill", "--name", "b", "list"], "takes no --name"),
+        (&["backfill", "list", "--all"], "--all"),
+        (&["backfill", "show"], "show"),
     ] {
         let assert = kafka_consumer().args(arguments).assert().code(2);
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn wrong_usage_of_offsets_ends_with_exit_code_2_and_says_what_is_right() {
+    for (arguments, said) in [
+        (&[][..], "reset"),
+        (&["reset"], "--to-earliest"),
+        (&["reset", "--execute"], "--to-earliest"),
+        (&["reset", "--to-latest", "--to-earliest"], "cannot be used with"),
+        (&["reset", "--to-offset", "1", "--shift-by", "1"], "cannot be used with"),
+        (&["reset", "--to-offset"], "a value is required"),
+        (&["reset", "--to-offset", "-1"], "-1"),
+        (&["reset", "--to-offset", "9223372036854775808"], "9223372036854775808"),
+        (&["reset", "--shift-by", "far"], "far"),
+        (&["reset", "--to-datetime", "yesterday"], "2026-11-01T06:00:00Z"),
+        (&["reset", "--to-datetime", "1950-01-01T00:00:00Z"], "--to-earliest"),
+        (&["reset", "--by-duration", "-2h"], "unexpected argument"),
+        (&["reset", "--by-duration=-PT2H"], "PT2H"),
+        (&["reset", "--by-duration", "2"], "PT2H"),
+        (&["reset", "--to-latest", "--partition", "-1"], "--partition"),
+        (&["reset", "--to-latest", "--partition", "one"], "--partition"),
+        (&["reset", "--to-latest", "7"], "unexpected argument"),
+        (&["undo", "--to-latest"], "unexpected argument"),
+        (&["undo", "--partition"], "a value is required"),
+        (&["pause", "--execute"], "unexpected argument"),
+        (&["resume", "--partition", "-1"], "--partition"),
+        (&["import"], "--from-group"),
+        (&["import", "--from-group", ""], "--from-group"),
+        (&["import", "--to-group", "g"], "--to-group"),
+        (&["export", "--execute"], "--to-group"),
+        (&["export", "--to-group"], "a value is required"),
+    ] {
+        let assert = kafka_consumer().arg("offsets").args(arguments).assert().code(2);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(assert.get_output().stdout.is_empty(), "{arguments:?}");
     }
 }
 
@@ -88,4 +152,74 @@ fn a_missing_region_is_told_at_once() {
         .code(2);
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(stderr.contains("AWS_REGION"), "{stderr}");
+}
+
+#[test]
+fn wrong_usage_of_the_commands_that_look_and_complete_says_what_is_allowed() {
+    let cases: [(&[&str], &str); 12] = [
+        (&["lag", "--watch", "0"], "1..=86400"),
+        (&["lag", "--watch", "soon"], "--watch"),
+        (&["lag", "--partition", "-1"], "--partition"),
+        (&["lag", "--partition", "x"], "--partition"),
+        (&["lag", "--shard", "4/3"], "--shard"),
+        (&["lag", "now"], "unexpected argument"),
+        (&["offsets"], "list"),
+        (&["offsets", "list", "--watch"], "--watch"),
+        (&["plan", "--every", "60s"], "--every"),
+        (&["run", "--every", "0s"], "1s or more"),
+        (&["completions"], "<SHELL>"),
+        (&["completions", "tcsh"], "bash, elvish, fish, powershell, zsh, man"),
+    ];
+    for (arguments, said) in cases {
+        let assert = kafka_consumer().args(arguments).assert().code(2);
+        let output = assert.get_output();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            stderr.contains(said) && output.stdout.is_empty(),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn looking_with_a_wrong_setting_ends_with_exit_code_2() {
+    for arguments in [
+        &["lag"][..],
+        &["offsets", "list"],
+        &["plan"],
+        &["run", "--every", "60s"],
+    ] {
+        let command = &mut kafka_consumer();
+        let assert = command.args(arguments).env("POLL_TIMEOUT", "soon").assert().code(2);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.starts_with("InvalidConfiguration: "), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn each_shell_gets_completions_that_know_the_commands_and_the_settings() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let assert = kafka_consumer().args(["completions", shell]).assert().success();
+        let script = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+        for word in ["kafka-consumer", "lag", "offsets", "watch", "start-position"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_program_and_for_each_command() {
+    let assert = kafka_consumer().args(["completions", "man"]).assert().success();
+    let manual = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    for page in [
+        "kafka-consumer",
+        "kafka-consumer-lag",
+        "kafka-consumer-offsets-list",
+        "kafka-consumer-run",
+    ] {
+        assert!(manual.contains(&format!("\n.TH {page} 1")), "no page {page}");
+    }
+    for words in ["START_POSITION", "MAX_MEMORY_BYTES", "Exit codes", "\\-\\-watch"] {
+        assert!(manual.contains(words), "{words} is not explained");
+    }
 }

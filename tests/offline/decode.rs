@@ -185,3 +185,13 @@ fn no_nesting_or_number_is_too_much() {
     });
     worker.expect("a thread").join().expect("no overflow, no panic");
 }
+
+#[test]
+fn a_null_in_json_is_a_value_and_no_tombstone() {
+    assert!(matches!(
+        decode(MessageFormat::Json, &record("null")),
+        Ok(Value::Json(_))
+    ));
+    assert!(json::<u64>(&record("null")).is_err());
+    assert_eq!(json::<Option<u64>>(&record("null")), Ok(Some(None)));
+}

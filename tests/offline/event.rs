@@ -1,6 +1,7 @@
 //! Events: every shape a schedule sends, every field, and the words for what is not understood.
 
 mod arbitrary;
+mod backfill;
 mod refusal;
 
 use kafka_consumer_lambda::config::MessageLimit;
@@ -212,6 +213,11 @@ fn any_event() -> impl Strategy<Value = Value> {
             "max_messages",
             "partitions",
             "shard",
+            "name",
+            "from",
+            "to",
+            "topic",
+            "0",
             "source",
             "detail-type",
             "detail",
@@ -231,6 +237,10 @@ fn any_event() -> impl Strategy<Value = Value> {
             "run",
             "plan",
             "backfill",
+            "fix-42",
+            "earliest",
+            "latest",
+            "2026-11-01T06:00:00Z",
             "2/4",
             "aws.events",
             "{}",

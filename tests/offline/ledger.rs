@@ -1,9 +1,11 @@
-//! The ledger: each row of its table, the size of chunks, and care after a crash.
+//! The ledger: each row of its table.
 
+mod care;
+mod chunk;
 mod model;
 
-use kafka_consumer_lambda::claim::{Care, Pace, SMALL_CHUNK};
-use kafka_consumer_lambda::ledger::{CHUNK_TARGET_MS, FIRST_CHUNK, FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
+use kafka_consumer_lambda::claim::Care;
+use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
 
 fn next(offset: i64) -> NextOffset {
@@ -30,21 +32,9 @@ fn ledger(to: i64, share: u64) -> Ledger {
     Ledger::new(next(0), (next(0), next(to)), share, None, 0)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it stands where there may be none")]
-fn care(until: i64, pace: Pace) -> Option<Care> {
-    Some(Care {
-        until: next(until),
-        pace,
-    })
-}
-
 /// As many records in hand as there may be.
 fn busy() -> Ledger {
     with_care(None)
-}
-
-fn careful(until: i64, pace: Pace) -> Ledger {
-    with_care(care(until, pace))
 }
 
 fn with_care(care: Option<Care>) -> Ledger {
@@ -210,6 +200,7 @@ fn a_grant_lets_a_partition_go_on_that_had_used_its_share() {
 fn what_is_left_of_a_share_is_given_back_once() {
     let mut ledger = ledger(10, 7);
     ledger.polled(&records(0..2));
+    assert_eq!(ledger.share(), 5);
     assert_eq!((ledger.give_back(), ledger.give_back()), (5, 0));
 }
 
@@ -241,6 +232,16 @@ fn records_from_the_end_on_are_left_to_a_later_run() {
     ledger.settled(2, &record(4));
     assert_eq!(ledger.settled_at(), next(5));
     assert_eq!(ledger.give_back(), 8);
+}
+
+/// P1: without a hole.
+#[test]
+fn records_that_come_while_others_are_in_hand_are_no_reason_to_pass_those() {
+    let mut ledger = ledger(10, 10);
+    ledger.polled(&records(0..2));
+    ledger.polled(&records(2..4));
+    assert_eq!(ledger.settled_at(), next(0));
+    assert_eq!(ledger.step(false, 0), Step::Process(4));
 }
 
 #[test]
@@ -288,134 +289,4 @@ fn the_last_offset_that_there_can_be_is_settled_like_any_other() {
     ledger.settled(1, &record(i64::MAX - 1));
     assert_eq!(ledger.settled_at(), next(i64::MAX));
     assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
-}
-
-#[test]
-fn the_first_chunk_is_small() {
-    assert_eq!(FIRST_CHUNK, 16);
-    assert_eq!(chunk(&busy()), FIRST_CHUNK);
-}
-
-#[test]
-fn a_chunk_grows_by_four_at_most_and_never_above_the_largest() {
-    let mut ledger = busy();
-    let mut sizes = vec![];
-    for _ in 0..6 {
-        ledger.measured(chunk(&ledger), 0);
-        sizes.push(chunk(&ledger));
-    }
-    assert_eq!(sizes, [64, 256, 1_024, 4_096, 4_096, 4_096]);
-}
-
-#[test]
-fn a_chunk_aims_at_a_quarter_of_a_second() {
-    let after = |count, took_ms| {
-        let mut ledger = busy();
-        ledger.measured(count, took_ms);
-        chunk(&ledger)
-    };
-    assert_eq!(after(16, CHUNK_TARGET_MS), 16);
-    assert_eq!(after(16, CHUNK_TARGET_MS / 2), 32);
-    assert_eq!(after(16, CHUNK_TARGET_MS * 2), 8);
-    // Measured by what was settled, not by what was tried.
-    assert_eq!(after(4, 100), 10);
-}
-
-#[test]
-fn the_slowest_handler_still_gets_one_record() {
-    let mut ledger = busy();
-    for took_ms in [CHUNK_TARGET_MS * 100, u64::MAX] {
-        ledger.measured(16, took_ms);
-        assert_eq!(chunk(&ledger), 1);
-    }
-    ledger.measured(1, 10);
-    assert_eq!(chunk(&ledger), 4);
-}
-
-#[test]
-fn after_one_death_a_chunk_is_a_32nd_of_the_largest_at_most() {
-    assert_eq!(SMALL_CHUNK, LARGEST_CHUNK / 32);
-    let mut ledger = careful(20_000, Pace::Small);
-    assert_eq!(chunk(&ledger), FIRST_CHUNK);
-    for _ in 0..6 {
-        ledger.measured(chunk(&ledger), 0);
-    }
-    assert_eq!(chunk(&ledger), SMALL_CHUNK);
-}
-
-#[test]
-fn after_two_deaths_records_are_handed_over_one_by_one() {
-    let mut ledger = careful(20_000, Pace::Single);
-    ledger.measured(FIRST_CHUNK, 0);
-    assert_eq!(chunk(&ledger), 1);
-}
-
-#[test]
-fn a_careful_run_writes_after_each_chunk() {
-    for pace in [Pace::Small, Pace::Single] {
-        let mut ledger = careful(20_000, pace);
-        assert!(matches!(ledger.step(false, 0), Step::Process(_)));
-        settle(&mut ledger, 0..1);
-        assert_eq!(ledger.step(false, 0), Step::Flush);
-        ledger.flushed(0);
-        assert!(matches!(ledger.step(false, 0), Step::Process(_)));
-    }
-}
-
-#[test]
-fn a_careful_run_writes_that_it_stands_at_a_record_before_it_hands_it_over() {
-    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(10, Pace::Single), 0);
-    ledger.polled(&records([3, 6]));
-    assert_eq!((ledger.step(false, 0), ledger.settled_at()), (Step::Flush, next(3)));
-    ledger.flushed(0);
-    assert_eq!(ledger.step(false, 0), Step::Process(1));
-    ledger.settled(1, &record(3));
-    ledger.stand_at(&record(6));
-    assert_eq!((ledger.step(false, 0), ledger.settled_at()), (Step::Flush, next(6)));
-}
-
-#[test]
-fn the_end_of_care_is_written_before_a_larger_chunk_is_handed_over() {
-    let mut ledger = careful(3, Pace::Single);
-    settle(&mut ledger, 0..2);
-    ledger.flushed(0);
-    assert_eq!(chunk(&ledger), 1);
-    settle(&mut ledger, 2..3);
-    assert_eq!((ledger.step(false, 0), ledger.care()), (Step::Flush, None));
-    ledger.flushed(0);
-    assert_eq!(chunk(&ledger), FIRST_CHUNK);
-    settle(&mut ledger, 3..4);
-    assert!(matches!(ledger.step(false, 0), Step::Process(_)));
-}
-
-#[test]
-fn after_a_small_chunk_of_single_records_chunks_are_small_again() {
-    let mut ledger = careful(20_000, Pace::Single);
-    for offset in 0..128 {
-        assert_eq!(ledger.care(), care(20_000, Pace::Single), "at {offset}");
-        settle(&mut ledger, offset..offset + 1);
-        ledger.flushed(0);
-    }
-    assert_eq!(ledger.care(), care(20_000, Pace::Small));
-}
-
-#[test]
-fn care_that_was_passed_before_the_run_began_is_none() {
-    let ledger = Ledger::new(next(2), (next(7), next(10)), 10, care(7, Pace::Single), 0);
-    assert_eq!(ledger.care(), None);
-    // But the item still speaks of it.
-    assert_eq!(ledger.step(false, 0), Step::Flush);
-}
-
-#[test]
-fn work_that_is_not_finished_in_time_asks_for_more_care() {
-    let mut ledger = busy();
-    settle(&mut ledger, 0..5);
-    ledger.take_more_care();
-    assert_eq!(ledger.care(), care(20_000, Pace::Small));
-    ledger.take_more_care();
-    assert_eq!(ledger.care(), care(20_000, Pace::Single));
-    let mut early = careful(9, Pace::Small);
-    early.take_more_care();
-    assert_eq!(early.care(), care(9, Pace::Single));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
+mod backfill;
 mod bootstrap;
 mod claim;
 #[cfg(feature = "cli")]
@@ -15,8 +16,12 @@ mod event;
 #[cfg(feature = "embedded")]
 mod invoke;
 mod ledger;
+#[cfg(all(feature = "cli", feature = "embedded"))]
+mod offsets;
 mod plan;
 mod semantics;
+#[cfg(feature = "embedded")]
+mod source;
 mod store;
 
 // Only what needs no server.

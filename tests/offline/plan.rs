@@ -9,7 +9,7 @@ mod together;
 
 use kafka_consumer_lambda::claim::{Cursor, Failures, Seen};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Why, decide};
+use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why, decide};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
@@ -60,12 +60,12 @@ fn decided(facts: &Facts) -> Decision {
 }
 
 fn read(from: i64, to: i64, why: Why, seen: Seen) -> Decision {
-    Decision::Read {
+    Decision::Read(Reading {
         from: next(from),
         to: next(to),
         why,
         seen,
-    }
+    })
 }
 
 fn resumed(from: i64, to: i64) -> Decision {

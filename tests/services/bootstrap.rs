@@ -1,5 +1,6 @@
 //! The Lambda function's program on real services, behind Lambda's Runtime API.
 
+mod backfill;
 mod log;
 mod orders;
 
@@ -144,7 +145,8 @@ async fn a_plan_says_what_a_run_would_do_and_writes_nothing() {
         .filter_map(|it| it.as_object_mut().and_then(|it| it.remove("why")))
         .collect();
     assert!(why.len() == 2 && why.iter().all(Value::is_string), "{why:?}");
-    assert_eq!(plan, json!({"partitions": [planned(0, 0), planned(1, 7)]}));
+    let expected = json!({"partitions": [planned(0, 0), planned(1, 7)], "runs_to_catch_up": 0});
+    assert_eq!(plan, expected);
     assert_eq!(world.table.items().await, []);
 }
 

@@ -6,12 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::support::scripted_dynamodb::{Act, Scripted};
-use crate::support::table::five_attributes;
 use crate::support::world::{Ran, World};
 
 /// How often the program's client tries a request.
@@ -48,21 +46,12 @@ enum Request {
 /// A run whose proxy lets all pass until `request`, and then does `acts` with its tries.
 async fn disturbed(request: Request, acts: &[Act]) -> (World, Ran) {
     let (world, proxy) = behind_a_proxy(1).await;
-    leave_a_crash_behind(&world).await;
+    world.leave_a_crash_behind(0, WAITING).await;
     proxy.next(vec![Act::Forward; request as usize]);
     proxy.next(acts.iter().cloned());
     let ran = run(&world);
     assert_eq!(proxy.left(), 0, "{request:?}, {acts:?}: {ran:?}");
     (world, ran)
-}
-
-/// An expired claim, as a crash leaves it: the next run goes carefully and writes after each chunk.
-async fn leave_a_crash_behind(world: &World) {
-    let mut item = five_attributes(&world.group, &world.topic, 0, -1);
-    item.insert("run".into(), AttributeValue::S("dead".into()));
-    item.insert("claim_until".into(), AttributeValue::N("1".into()));
-    item.insert("claim_to".into(), AttributeValue::N(WAITING.to_string()));
-    world.table.put_item(item).await;
 }
 
 /// Whatever happened to `request`, its run does its work as if nothing had.

@@ -2,12 +2,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
+mod backfill;
 mod bootstrap;
 mod commands;
 mod dead_letter;
 mod doubt;
 mod failure;
 mod limits;
+mod look;
+mod offsets;
 mod operator;
 mod overlap;
 mod redrive;
@@ -17,3 +20,4 @@ mod store;
 #[path = "../support/mod.rs"]
 mod support;
 mod support_works;
+mod terminal;

@@ -98,22 +98,13 @@ async fn a_cursor_that_is_deleted_during_a_run_is_not_brought_back_by_it() {
     the_next_run_begins_after(&world, -1);
 }
 
-/// An expired claim, as a crash leaves it: the next run goes carefully and writes after each chunk.
-async fn leave_a_crash_behind(world: &World) {
-    let mut item = five_attributes(&world.group, &world.topic, 0, -1);
-    item.insert("run".into(), AttributeValue::S("dead".into()));
-    item.insert("claim_until".into(), AttributeValue::N("1".into()));
-    item.insert("claim_to".into(), AttributeValue::N(WAITING.to_string()));
-    world.table.put_item(item).await;
-}
-
 /// P4: one that was edited during a run costs the run that partition and no other.
 #[tokio::test]
 async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_there() {
     let mut world = World::new("interim", 1).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
-    leave_a_crash_behind(&world).await;
+    world.leave_a_crash_behind(0, WAITING).await;
     let run = world.midway_on(0).await;
     world.put_offset(0, 1_799).await;
     let ran = run.finish().await;

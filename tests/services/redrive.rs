@@ -1,5 +1,6 @@
 //! Records that are processed again, one by one, without touching a cursor.
 
+use kafka_consumer_lambda::dead_letter::header;
 use serde_json::{Value, json};
 
 use crate::support::kafka::{self, Message, unique, values};
@@ -145,6 +146,38 @@ async fn the_records_that_dead_letters_stand_for_are_processed_again() {
     assert_eq!(
         (&others.json()["processed"], &others.json()["dead_letters_of_others"]),
         (&json!(0), &json!(3))
+    );
+}
+
+/// P9: one partition's trouble is its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_of_a_partition_that_is_gone_is_told_and_the_others_are_processed() {
+    let world = World::new("shrunk", 2).await;
+    world.produce(1, 2);
+    let dead = unique("dead");
+    kafka::create_topic(&world.bootstrap, &dead, 1, &[]);
+    let letter = |partition: &str, offset: &str| {
+        Message::value("{}")
+            .header(header::TOPIC, &world.topic)
+            .header(header::PARTITION, partition)
+            .header(header::OFFSET, offset)
+            .header(header::GROUP, &world.group)
+    };
+    kafka::produce(&world.bootstrap, &dead, 0, &[letter("0", "5"), letter("1", "0")], &[]);
+    // Partition 0 has nothing at 5; a topic that was made anew may not even have the partition.
+    kafka::produce(&world.bootstrap, &dead, 0, &[letter("7", "3")], &[]);
+    let ran = redrive(&world, &["--dead-letters", &dead]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert_eq!(
+        told(&ran),
+        [row(5, 5, "no_record"), row(0, 0, "processed"), row(3, 3, "not_tried")]
+    );
+    assert_eq!(ran.logged(), [(1, 0)]);
+    assert!(
+        ran.json()["error"]["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("no partition 7")),
+        "{ran:?}"
     );
 }
 

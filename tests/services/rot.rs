@@ -15,7 +15,7 @@ use crate::support::world::{Ran, World, ranges};
 
 /// A topic whose old records are compacted at once: each tenth record has a key of its own, and
 /// all others share one. The last record is in a new segment, which is not compacted.
-async fn compacted() -> World {
+pub(crate) async fn compacted() -> World {
     let settings = [
         ("cleanup.policy", "compact"),
         ("min.cleanable.dirty.ratio", "0.01"),
@@ -44,7 +44,7 @@ async fn compacted() -> World {
     panic!("the log is not compacted: {:?}", left(&world));
 }
 
-fn left(world: &World) -> Vec<i64> {
+pub(crate) fn left(world: &World) -> Vec<i64> {
     kafka::readable_offsets(&world.bootstrap, &world.topic, 0)
 }
 
@@ -154,7 +154,7 @@ async fn recreated() -> World {
     world
 }
 
-fn recreate(world: &World) {
+pub(crate) fn recreate(world: &World) {
     kafka::delete_topic(&world.bootstrap, &world.topic);
     kafka::create_topic(&world.bootstrap, &world.topic, 2, &[]);
     world.produce(0, 10);

@@ -188,6 +188,19 @@ async fn a_partition_added_later_starts_at_its_earliest_record() {
     assert_eq!(report["last_offsets"], json!({"1": 3}));
 }
 
+/// P5: nothing is passed over silently.
+#[tokio::test]
+async fn partitions_added_together_start_at_their_earliest_whichever_is_written_first() {
+    let mut world = World::new("addedtwo", 1).await;
+    world.set("START_POSITION", "latest");
+    assert_eq!(world.run().success()["messages_processed"], 0);
+    kafka::add_partitions(&world.bootstrap, &world.topic, 3);
+    world.produce(2, 4);
+    assert_eq!(world.run().success()["last_offsets"], json!({"2": 3}));
+    world.produce(1, 4);
+    assert_eq!(world.run().success()["last_offsets"], json!({"1": 3}));
+}
+
 #[tokio::test]
 async fn latest_on_an_empty_topic_then_five_records_are_exactly_these_five() {
     let mut world = World::new("latest", 2).await;

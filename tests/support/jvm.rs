@@ -117,6 +117,32 @@ pub(super) fn sqs() -> Result<Jvm, String> {
     })
 }
 
+/// What one of Kafka's own command-line tools answers.
+///
+/// # Panics
+/// If it fails, or cannot run here.
+pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> String {
+    if let Some(missing) = missing() {
+        panic!("Kafka's own tools come from Maven Central and need Java {OLDEST_JAVA}+ and Maven: {missing}");
+    }
+    let jars = jars("kafka", KAFKA_POM).unwrap_or_else(|message| panic!("{message}"));
+    let output = Command::new("java")
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp"])
+        .arg(jars.join("*"))
+        .arg(class)
+        .args(arguments)
+        .output()
+        .expect("`java` answered before");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{class} {arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
 fn launch(directory: &Path, jars: &Path, script: &str) -> Result<Guarded, String> {
     let classpath = jars.join("*");
     let env = [("CLASSPATH", classpath.as_os_str())];

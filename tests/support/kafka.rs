@@ -16,6 +16,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use super::process::eventually;
 
+pub(crate) use super::jvm::kafka_tool;
 pub(crate) use super::producer::{
     Message, Transaction, begin_transaction, begin_transaction_on, produce, produce_to_each, values,
 };

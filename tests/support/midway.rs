@@ -31,10 +31,15 @@ pub(crate) struct Midway {
 impl World {
     /// Starts a run, with further arguments; it waits as soon as its log fills the pipe.
     pub(crate) fn unread(&self, arguments: &[&str]) -> Midway {
+        self.unread_command(&[&["run", "--output", "json"], arguments].concat())
+    }
+
+    /// The same of any command.
+    pub(crate) fn unread_command(&self, arguments: &[&str]) -> Midway {
         Midway {
             #[expect(clippy::disallowed_methods, reason = "measures another process")]
             started: Instant::now(),
-            child: Some(self.start(&[&["run", "--output", "json"], arguments].concat())),
+            child: Some(self.start(arguments)),
             heard: vec![],
         }
     }
@@ -92,6 +97,11 @@ impl Midway {
     /// Sends a signal by name, such as `STOP`.
     pub(crate) fn signal(&mut self, name: &str) {
         process::signal(self.child().id(), name);
+    }
+
+    /// Waits until it ends by itself, although nobody reads its log; its exit code.
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        self.child().wait().expect("it ends").code()
     }
 
     /// Kills it, as a lack of memory would.

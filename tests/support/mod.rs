@@ -21,5 +21,5 @@ pub(crate) mod world;
 
 mod containers;
 mod jvm;
-mod process;
+pub(crate) mod process;
 mod producer;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Output, Stdio};
@@ -115,8 +115,13 @@ pub(super) fn directory() -> Result<PathBuf, String> {
         .map_err(|error| format!("cannot make a temporary folder: {error}"))
 }
 
+/// The lines that a process writes, as it writes them.
+pub(crate) fn lines(from: impl Read) -> impl Iterator<Item = String> {
+    BufReader::new(from).lines().map(|line| line.expect("text"))
+}
+
 /// Sends a signal by name, such as `STOP`, with the system's own tool.
-pub(super) fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     run(Command::new("kill").args(["-s", name]).arg(pid.to_string()));
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Act {
     ForwardAndHangUp,
     /// Hands it on, and answers with what comes back once it is told to.
     ForwardAndHold(Arc<Notify>),
+    /// Hands it on once it is told to, and answers with what comes back.
+    HoldAndForward(Arc<Notify>),
     /// Closes the connection.
     HangUp,
     /// Leaves the connection open and says nothing.
@@ -110,6 +112,10 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
                 let answer = forward(&upstream, &request).await;
                 release.notified().await;
                 answer
+            }
+            Act::HoldAndForward(release) => {
+                release.notified().await;
+                forward(&upstream, &request).await
             }
             Act::HangUp => return,
             Act::Silence => std::future::pending().await,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::kafka::{self, Message, unique, values};
 use super::services::services;
-use super::table::{Item, Table, number};
+use super::table::{Item, Table, five_attributes, number};
 
 /// What one test works on. Its topics, tables and groups are nobody else's.
 #[derive(Debug)]
@@ -99,6 +99,16 @@ impl World {
         table
             .set_attribute(&self.consumer_id(), partition, "claim_until", past)
             .await;
+    }
+
+    /// An expired claim of a run that had planned to reach `to`, as a crash leaves it: the next run
+    /// goes carefully and writes after each chunk.
+    pub(crate) async fn leave_a_crash_behind(&self, partition: i32, to: i64) {
+        let mut item = five_attributes(&self.group, &self.topic, partition, -1);
+        item.insert("run".into(), AttributeValue::S("dead".into()));
+        item.insert("claim_until".into(), AttributeValue::N("1".into()));
+        item.insert("claim_to".into(), AttributeValue::N(to.to_string()));
+        self.table.put_item(item).await;
     }
 
     /// Waits until a run has claimed a partition.

@@ -14,6 +14,11 @@ impl Settings {
     pub(in crate::cli) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.pairs.iter().cloned()
     }
+
+    /// Whether this variable was given as a flag.
+    pub(in crate::cli) fn gives(&self, variable: &str) -> bool {
+        self.pairs.iter().any(|(name, _)| name == variable)
+    }
 }
 
 const HEADING: &str = "Settings (also environment variables)";

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::cli::args::Format;
 use crate::cli::output;
+use crate::cli::output::Format;
 
 const HEADING: Style = AnsiColor::Cyan.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();

@@ -1,10 +1,15 @@
 //! A part of one partition's log, record by record.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use tokio::sync::watch;
+
+use crate::clock::{Deadline, SystemClock};
 use crate::error::{Error, ErrorType};
+use crate::invoke::Interrupt;
 use crate::record::{NextOffset, Record, TopicPartition};
-use crate::source::{Limit, Polled, Source};
+use crate::source::{Limit, LookUp, Polled, Source};
 
 /// What one poll may bring.
 const AT_ONCE: Limit = Limit {
@@ -12,67 +17,118 @@ const AT_ONCE: Limit = Limit {
     bytes: 4 * 1024 * 1024,
 };
 
-/// Hands the records of `partition` from `from` up to `to` (exclusive, not
-/// past the end of the log) to `each`, in order, until it breaks. Offsets
-/// without a record are passed over.
-///
-/// # Errors
-/// When the log cannot be read, and why.
-pub(super) async fn read<S: Source>(
-    source: &S,
-    partition: &TopicPartition,
-    (from, to): (NextOffset, NextOffset),
-    mut each: impl AsyncFnMut(&Record) -> ControlFlow<()>,
-) -> Result<(), Error> {
-    let mut next = from;
-    // An end below `to` is believed the second time: the first may be that of
-    // a replica that was behind.
-    for _ in 0..2 {
-        source.start(&[(partition.clone(), next)])?;
-        let ended = read_on(source, partition, &mut next, to, &mut each).await;
-        source.finish(std::slice::from_ref(partition));
-        if ended?.is_break() || next >= to {
-            return Ok(());
-        }
-    }
-    Ok(())
+/// Reads logs until somebody interrupts.
+pub(super) struct Reader<'a, S> {
+    pub(super) source: &'a S,
+    pub(super) interrupt: watch::Receiver<Interrupt>,
+    /// How long one question to the brokers may take.
+    pub(super) patience: Duration,
 }
 
-async fn read_on<S: Source>(
-    source: &S,
-    partition: &TopicPartition,
-    next: &mut NextOffset,
-    to: NextOffset,
-    each: &mut impl AsyncFnMut(&Record) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Error> {
-    let unreadable = |error_type, what: &str, next: NextOffset| {
-        let words = format!("{partition} cannot be read at offset {next}: {what}. Nothing was moved; try again");
-        Err(Error::new(error_type, words))
-    };
-    loop {
-        match source.poll(partition, AT_ONCE).await {
-            Polled::Records(records) => {
-                for record in records {
-                    if record.offset >= to.get() {
-                        *next = to;
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                    if each(&record).await.is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    *next = NextOffset::after(record.offset).unwrap_or(to);
-                }
-                if *next >= to {
-                    return Ok(ControlFlow::Continue(()));
-                }
+impl<S: Source> Reader<'_, S> {
+    /// Hands the records of `partition` from `from` up to `to` (exclusive, not
+    /// past the end of the log) to `each`, in order, until it breaks or
+    /// somebody interrupts. Offsets without a record are passed over.
+    ///
+    /// # Errors
+    /// When the log cannot be read, and why.
+    pub(super) async fn read(
+        &self,
+        partition: &TopicPartition,
+        (from, to): (NextOffset, NextOffset),
+        mut each: impl AsyncFnMut(&Record) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut next = from;
+        // An end below `to` is believed the second time: the first may be that
+        // of a replica that was behind.
+        for is_last in [false, true] {
+            self.source.start(&[(partition.clone(), next)])?;
+            let ended = self.read_on(partition, &mut next, to, &mut each).await;
+            self.source.finish(std::slice::from_ref(partition));
+            if ended?.is_break() || next >= to {
+                return Ok(());
             }
-            Polled::End => return Ok(ControlFlow::Continue(())),
-            Polled::OutOfRange => {
-                return unreadable(ErrorType::RetentionLoss, "retention has just deleted it", *next);
+            if !is_last {
+                self.check_end(partition, to).await?;
             }
-            Polled::Unavailable(why) => return unreadable(ErrorType::BrokerUnreachable, &why.0, *next),
-            Polled::Unreadable(why) => return unreadable(ErrorType::BrokerUnreachable, &why, *next),
-            Polled::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn check_end(&self, partition: &TopicPartition, to: NextOffset) -> Result<(), Error> {
+        let until = Deadline::after(self.patience, &SystemClock).at;
+        let asked = self.source.look_up(std::slice::from_ref(partition), LookUp::End, until);
+        match asked.await?.pop() {
+            Some(Ok(end)) if end >= to => Ok(()),
+            Some(Ok(end)) => Err(Error::new(
+                ErrorType::Truncated,
+                format!(
+                    "the end of {partition} moved back to {end} while it was read. Look at the topic, and try again"
+                ),
+            )),
+            Some(Err(why)) => Err(unreadable(ErrorType::BrokerUnreachable, partition, &why.0, to)),
+            None => Err(unreadable(ErrorType::BrokerUnreachable, partition, "no answer", to)),
         }
     }
+
+    async fn interrupted(&self) {
+        let mut interrupt = self.interrupt.clone();
+        if interrupt
+            .wait_for(|interrupt| *interrupt > Interrupt::No)
+            .await
+            .is_err()
+        {
+            // Nobody is left who could interrupt.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn read_on(
+        &self,
+        partition: &TopicPartition,
+        next: &mut NextOffset,
+        to: NextOffset,
+        each: &mut impl AsyncFnMut(&Record) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        loop {
+            let polled = tokio::select! {
+                biased;
+                () = self.interrupted() => return Ok(ControlFlow::Break(())),
+                polled = self.source.poll(partition, AT_ONCE) => polled,
+            };
+            let records = match polled {
+                Polled::Records(records) => records,
+                Polled::End => return Ok(ControlFlow::Continue(())),
+                Polled::OutOfRange => {
+                    let why = "retention has just deleted it";
+                    return Err(unreadable(ErrorType::RetentionLoss, partition, why, *next));
+                }
+                Polled::Unavailable(why) => {
+                    return Err(unreadable(ErrorType::BrokerUnreachable, partition, &why.0, *next));
+                }
+                Polled::Unreadable(why) => {
+                    return Err(unreadable(ErrorType::BrokerUnreachable, partition, &why, *next));
+                }
+                Polled::Failed(error) => return Err(error),
+            };
+            for record in records {
+                if record.offset >= to.get() {
+                    *next = to;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if each(&record).await.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                *next = NextOffset::after(record.offset).unwrap_or(to);
+            }
+            if *next >= to {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+}
+
+fn unreadable(error_type: ErrorType, partition: &TopicPartition, why: &str, next: NextOffset) -> Error {
+    let words = format!("{partition} cannot be read at offset {next}: {why}. No cursor was moved; try again");
+    Error::new(error_type, words)
 }

@@ -57,6 +57,8 @@ pub(super) struct Told {
     pub(super) no_letters: u64,
     /// Dead letters of other groups or topics.
     pub(super) of_others: u64,
+    /// Whether an interrupt kept dead letters from being read.
+    pub(super) letters_unread: bool,
     /// Why nothing more can be processed.
     pub(super) fatal: Option<String>,
 }
@@ -94,6 +96,14 @@ impl Told {
             outcome,
             detail: detail.map(str::to_owned),
         });
+    }
+
+    /// Those of `offsets` that nothing was said of; they are told in ascending order.
+    pub(super) fn untold(&self, partition: &TopicPartition, offsets: &Offsets) -> Offsets {
+        let place = Place::from(partition);
+        let of_it = self.rows.iter().filter(|row| row.place == place);
+        let last = of_it.map(|row| row.last_offset).max();
+        offsets.between(last.map_or(0, |last| last.saturating_add(1)), i64::MAX)
     }
 
     fn count(&self, outcome: Outcome) -> u64 {
@@ -137,8 +147,11 @@ impl Told {
             );
             return Some(Error::new(ErrorType::RetentionLoss, words));
         }
-        if interrupt > Interrupt::No && self.count(Outcome::NotTried) > 0 {
-            tracing::warn!("interrupted; the offsets that were not tried are in the result");
+        if interrupt > Interrupt::No && (self.letters_unread || self.count(Outcome::NotTried) > 0) {
+            tracing::warn!(
+                dead_letters_unread = self.letters_unread,
+                "interrupted; the offsets that were not tried are in the result"
+            );
         }
         None
     }
@@ -178,6 +191,9 @@ impl Told {
         for (count, words) in counts.into_iter().chain(others).filter(|(count, _)| *count > 0) {
             text = format!("{text} · {count} {words}");
         }
+        if self.letters_unread {
+            text.push_str(" · interrupted: not all dead letters were read");
+        }
         format!("{text} · no cursor was moved")
     }
 
@@ -191,6 +207,7 @@ impl Told {
             "not_tried": self.count(Outcome::NotTried),
             "dead_letters_of_others": self.of_others,
             "no_dead_letters": self.no_letters,
+            "dead_letters_unread": self.letters_unread,
         });
         if let Some(error) = error {
             json["error"] = json!(error);

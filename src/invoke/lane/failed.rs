@@ -47,8 +47,7 @@ impl GivenUp {
 impl Lane {
     /// How often the record at the cursor was tried, over all runs.
     pub(super) fn attempts(&self) -> u32 {
-        let before = self.failures_so_far();
-        before.attempts.saturating_add(before.crashes)
+        self.failures_so_far().all_attempts()
     }
 
     /// What is known of the record at the cursor, this run's tries included.

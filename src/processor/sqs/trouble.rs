@@ -57,7 +57,7 @@ impl Call {
                  to this role"
             ),
             // The service's own words can quote the signed request and with it
-            // the session's token: the code alone must do.
+            // AWS's temporary token: the code alone must do.
             Some(code) if is_about_credentials(code) => {
                 format!("the AWS credentials were refused: {code}. Renew them, and check the clock")
             }

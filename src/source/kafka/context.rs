@@ -2,7 +2,7 @@
 //! the cause, and the statistics that tell silence from patience.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::record::TopicPartition;
 pub struct Context {
     poll_timeout: Duration,
     served: AtomicU64,
+    group_refused: AtomicBool,
     heard: Mutex<Heard>,
 }
 
@@ -43,6 +44,7 @@ impl Context {
         Self {
             poll_timeout,
             served: AtomicU64::new(0),
+            group_refused: AtomicBool::new(false),
             heard: Mutex::default(),
         }
     }
@@ -55,6 +57,12 @@ impl Context {
     #[must_use]
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
+    }
+
+    /// Whether this user has no right on the group. Runs need none.
+    #[must_use]
+    pub fn group_refused(&self) -> bool {
+        self.group_refused.load(Ordering::Relaxed)
     }
 
     fn count_served(&self) {
@@ -150,6 +158,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.count_served();
         let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::GroupAuthorizationFailed {
+            self.group_refused.store(true, Ordering::Relaxed);
+        }
         // No group is joined, so no right on one is needed. The end of a
         // partition is no error at all.
         // That all brokers are down only repeats what each one said.

@@ -80,7 +80,7 @@ impl Call {
                 ),
             ),
             // The service's own words can quote the signed request and with it
-            // the session's token: the code alone must do.
+            // AWS's temporary token: the code alone must do.
             Some(code) if is_about_credentials(code) => (
                 TableUnreachable,
                 format!("the AWS credentials were refused by {place}: {code}. Renew them, and check the clock"),

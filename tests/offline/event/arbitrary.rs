@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::config::MessageLimit;
-use kafka_consumer_lambda::event::{Request, RunRequest};
+use kafka_consumer_lambda::event::{BackfillRequest, Bound, Request, RunRequest};
+use kafka_consumer_lambda::record::NextOffset;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
@@ -69,10 +70,54 @@ fn good_events() -> Vec<Value> {
         rule(&fields),
         scheduler(&json!(fields.to_string())),
         json!({"action": "plan", "max_messages": "unlimited"}),
+        json!({"action": "backfill", "name": "fix-42", "from": "earliest", "to": "2026-11-01T06:00:00Z", "topic": "t"}),
+        rule(
+            &json!({"action": "backfill", "name": "x", "from": {"0": 1, "7": 0}, "to": {"0": 9, "7": 2},
+                     "partitions": [0, 7]}),
+        ),
     ]
 }
 
 fn any_request() -> impl Strategy<Value = Request> {
+    prop_oneof![any_run(), any_backfill().prop_map(Request::Backfill)]
+}
+
+fn any_bound() -> impl Strategy<Value = Bound> {
+    let next = (0..i64::MAX).prop_filter_map("an offset", NextOffset::new);
+    prop_oneof![
+        Just(Bound::Earliest),
+        Just(Bound::Latest),
+        (0..=4_000_000_000_000_i64).prop_map(Bound::At),
+        proptest::collection::btree_map(0..=i32::MAX, next, 1..4).prop_map(Bound::Offsets),
+    ]
+}
+
+fn any_backfill() -> impl Strategy<Value = BackfillRequest> {
+    let partitions = proptest::collection::btree_set(0..=i32::MAX, 1..6);
+    let max_messages = prop_oneof![Just(MessageLimit::Unlimited), (1..=u64::MAX).prop_map(limit)];
+    let parts = (
+        "[a-zA-Z0-9._-]{1,64}",
+        any_bound(),
+        any_bound(),
+        proptest::option::of(partitions),
+        proptest::option::of("[a-z]{1,9}"),
+        proptest::option::of(max_messages),
+    );
+    parts.prop_filter_map(
+        "the bounds do not fit",
+        |(name, from, to, partitions, topic, max_messages)| {
+            let name = name.parse().expect("a name");
+            let partitions = partitions.map(|some| some.into_iter().collect());
+            Some(BackfillRequest {
+                topic: topic.map(Into::into),
+                max_messages,
+                ..BackfillRequest::new(name, from, to, partitions).ok()?
+            })
+        },
+    )
+}
+
+fn any_run() -> impl Strategy<Value = Request> {
     let max_messages = prop_oneof![Just(MessageLimit::Unlimited), (1..=u64::MAX).prop_map(limit)];
     let partitions = proptest::collection::btree_set(0..=i32::MAX, 1..6);
     let shard_of = (1..9_u32).prop_flat_map(|of| (1..=of).prop_map(move |index| shard(&format!("{index}/{of}"))));
@@ -102,6 +147,17 @@ fn event_of(request: &Request) -> Value {
     let (action, run) = match request {
         Request::Run(run) => ("run", run),
         Request::Plan(run) => ("plan", run),
+        Request::Backfill(backfill) => {
+            return json!({
+                "action": "backfill",
+                "name": backfill.name.to_string(),
+                "from": backfill.from.to_json(),
+                "to": backfill.to.to_json(),
+                "topic": backfill.topic,
+                "partitions": backfill.partitions,
+                "max_messages": backfill.max_messages.as_ref().map(ToString::to_string),
+            });
+        }
     };
     json!({
         "action": action,
@@ -135,8 +191,11 @@ fn names(event: &Value) -> Vec<String> {
 fn check(event: &Value) -> Result<(), TestCaseError> {
     match Request::from_event(event) {
         Ok(request) => {
-            let (Request::Run(run) | Request::Plan(run)) = &request;
-            let partitions = run.partitions.as_deref().unwrap_or(&[0]);
+            let partitions = match &request {
+                Request::Run(run) | Request::Plan(run) => run.partitions.as_deref(),
+                Request::Backfill(backfill) => backfill.partitions.as_deref(),
+            };
+            let partitions = partitions.unwrap_or(&[0]);
             prop_assert!(!partitions.is_empty() && partitions[0] >= 0 && partitions.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(Request::from_event(&event_of(&request)), Ok(request));
         }

@@ -49,19 +49,15 @@ fn unknown_fields_and_actions_are_named() {
         ),
         (
             json!({"action": "stop"}),
-            "unknown action \"stop\"; `action` must be \"run\" or \"plan\"".to_owned(),
+            "unknown action \"stop\"; `action` must be \"run\", \"plan\" or \"backfill\"".to_owned(),
         ),
         (
             json!({"action": "RUN"}),
-            "unknown action \"RUN\"; `action` must be \"run\" or \"plan\"".to_owned(),
+            "unknown action \"RUN\"; `action` must be \"run\", \"plan\" or \"backfill\"".to_owned(),
         ),
         (
             json!({"action": 1}),
-            "unknown action 1; `action` must be \"run\" or \"plan\"".to_owned(),
-        ),
-        (
-            json!({"action": "backfill", "name": "fix-42", "from": "earliest", "to": "latest"}),
-            "action \"backfill\" is not available in this version yet; use \"run\" or \"plan\"".to_owned(),
+            "unknown action 1; `action` must be \"run\", \"plan\" or \"backfill\"".to_owned(),
         ),
         (
             json!({"source": "aws.events", "action": "run", "detail": {"action": "plan"}}),

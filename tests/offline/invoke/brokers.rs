@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::event::{Request, RunRequest};
-use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, glance, invoke};
+use kafka_consumer_lambda::plan::Decision;
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -215,4 +217,61 @@ async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
             seen.offsets()
         );
     }
+}
+
+/// P5: nothing is passed over silently: a cursor above a new partition would make it count as an
+/// old one, which starts at `latest`.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_stored() {
+    let world = world().await;
+    world.table.inner.put(&super::consumer(), 0, Cursor::default());
+    let latest = [("START_POSITION", "latest")];
+    down(&world);
+    let (report, _) = world.run(&latest, well(), 30).await;
+    assert_eq!(report["last_offsets"], json!({"0": 2}), "{report}");
+    let unavailable = report["unavailable"].as_array().expect("a list");
+    let unavailable: Vec<_> = unavailable.iter().map(|it| it["partition"].clone()).collect();
+    assert_eq!(unavailable, [1, 2, 3, 4, 5], "{report}");
+
+    up(&world);
+    let (report, _) = world.run(&latest, well(), 30).await;
+    let read = json!({"1": 2, "2": 2, "3": 2, "4": 2, "5": 2});
+    assert_eq!(
+        (&report["status"], &report["last_offsets"]),
+        (&json!("success"), &read),
+        "{report}"
+    );
+}
+
+/// Who looks at the partitions sees those of the living, and why the others are unknown; that is
+/// no failure of the look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_the_partitions_names_those_of_a_broker_that_is_down() {
+    let world = world().await;
+    down(&world);
+    let config = world.config(&[]);
+    let parts = Parts {
+        dead_letters: DeadLetters::None,
+        source: KafkaSource::new(&config).expect("a client"),
+        config: Arc::new(config),
+        store: &world.table,
+        processor: well(),
+        clock: SystemClock,
+    };
+    let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
+    let began = std::time::Instant::now();
+    let glance = glance(&parts, &RunRequest::default(), deadline).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let glance = glance.expect("all partitions are asked for");
+    assert_eq!(glance.errors, []);
+    let unavailable: Vec<i32> = glance
+        .facts
+        .iter()
+        .zip(&glance.decisions)
+        .filter(|(_, decision)| matches!(decision, Decision::Unavailable(_)))
+        .map(|(facts, _)| facts.partition.partition)
+        .collect();
+    assert_eq!((glance.facts.len(), unavailable), (6, vec![1, 4]));
+    let living = &glance.decisions[0];
+    assert!(matches!(living, Decision::Read { .. }), "{living:?}");
 }

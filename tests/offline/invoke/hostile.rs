@@ -1,10 +1,10 @@
 //! Brokers, tables and operators at their worst.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kafka_consumer_lambda::claim::Cursor;
+use kafka_consumer_lambda::claim::{Cursor, RunId};
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -19,10 +19,10 @@ fn cursor_at(next: i64) -> Cursor {
     Cursor::at(NextOffset::new(next).expect("an offset"))
 }
 
-/// A broker that lags behind: it says once that the log ends here already.
-struct EndsEarlyOnce(KafkaSource, AtomicBool);
+/// Brokers that answer the first poll in their own way.
+struct AnswersFirst(KafkaSource, Mutex<Option<Polled>>);
 
-impl Source for EndsEarlyOnce {
+impl Source for AnswersFirst {
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
         self.0.ends(topics, until).await
     }
@@ -36,10 +36,10 @@ impl Source for EndsEarlyOnce {
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
-        if self.1.swap(false, Ordering::SeqCst) {
-            Polled::End
-        } else {
-            self.0.poll(partition, limit).await
+        let first = self.1.lock().expect("nobody panicked").take();
+        match first {
+            Some(answer) => answer,
+            None => self.0.poll(partition, limit).await,
         }
     }
 
@@ -59,10 +59,41 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
         async { Ok(()) }
     });
     let config = world.config(&[]);
-    let source = EndsEarlyOnce(KafkaSource::new(&config).expect("a client"), AtomicBool::new(true));
+    // A broker that lags behind.
+    let source = AnswersFirst(
+        KafkaSource::new(&config).expect("a client"),
+        Mutex::new(Some(Polled::End)),
+    );
     let (report, _) = world.run_with(config, source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}));
     assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
+}
+
+/// P5: nothing is passed over silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves_its_cursor() {
+    let world = World::new(1, 1, 10).await;
+    world.table.inner.put(&consumer(), 0, cursor_at(3));
+    let config = world.config(&[]);
+    let source = AnswersFirst(
+        KafkaSource::new(&config).expect("a client"),
+        Mutex::new(Some(Polled::OutOfRange)),
+    );
+    let (report, _) = world
+        .run_with(config, source, each(|_: Record| async { Ok(()) }), 20)
+        .await;
+    let message = report["error"]["message"].as_str().expect("an error");
+    assert!(
+        message.starts_with("the log of t-0 no longer has offset 3:"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("the next run decides by ON_RETENTION_LOSS or ON_TRUNCATION"),
+        "{message}"
+    );
+    assert_eq!(report["unavailable"][0]["error"], "the log no longer has offset 3");
+    let cursor = world.cursor(0);
+    assert_eq!((cursor.next, cursor.claim_until_ms), (cursor_at(3).next, None));
 }
 
 /// Brokers whose first answer is older than the table's: another run was at
@@ -166,6 +197,29 @@ async fn a_cursor_edited_while_its_lane_waits_for_a_share_costs_a_few_writes_and
         (&report["held"][0]["partition"], &report["last_offsets"]),
         (&json!(0), &json!({"1": 1}))
     );
+}
+
+/// P3: a run that lost its claim stores nothing more on that partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_claim_was_taken_over_says_by_which_run_and_leaves_the_item_to_it() {
+    let mut world = World::new(1, 1, 3).await;
+    let theirs = Cursor {
+        run: Some(RunId::new("the-other-run")),
+        claim_until_ms: Some(i64::MAX),
+        ..cursor_at(1)
+    };
+    let item = theirs.clone();
+    // The item is there once this run has claimed it.
+    world.table.before_write = Some(Box::new(move |table, partition| {
+        if table.get(&consumer(), partition).is_some() {
+            table.put(&consumer(), partition, item.clone());
+        }
+    }));
+    let (report, _) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    assert_eq!(report["error"]["type"], "ClaimLost", "{report}");
+    let message = report["error"]["message"].as_str().expect("an error");
+    assert!(message.contains("was taken over by run the-other-run:"), "{message}");
+    assert_eq!(world.cursor(0), theirs);
 }
 
 /// P1: what was settled is stored, also by a lane that waits for its turn.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use kafka_consumer_lambda::claim::{MARGIN_MS, Pace};
+use kafka_consumer_lambda::claim::{Cursor, MARGIN_MS, Pace, RunId};
 use kafka_consumer_lambda::clock::{Clock, SystemClock};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
-use kafka_consumer_lambda::record::Chunk;
+use kafka_consumer_lambda::record::{Chunk, NextOffset};
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::{Value, json};
@@ -214,13 +214,32 @@ async fn a_corrected_handler_frees_a_partition_that_a_deadly_record_had_blocked(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_where_a_run_died_is_not_claimed_when_the_limit_is_used_up() {
+    let world = World::new(1, 2, 3).await;
+    let dead = Cursor {
+        run: Some(RunId::new("dead")),
+        claim_until_ms: Some(1),
+        claim_to: NextOffset::new(3),
+        updated_at_ms: Some(1),
+        ..Cursor::default()
+    };
+    world.table.inner.put(&super::consumer(), 0, dead.clone());
+    // The other one was never written: the one record that there may be is its.
+    let handler = each(|_: Record| async { Ok(()) });
+    let (report, _) = world.run(&[("MAX_MESSAGES", "1")], handler, 20).await;
+    assert_eq!(report["last_offsets"], json!({"1": 0}), "{report}");
+    assert_eq!(report["stop_reason"], "max_messages");
+    assert_eq!(world.cursor(0), dead);
+}
+
 /// P4: the operator wins.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_moved_past_a_deadly_record_goes_on_from_there() {
     let scene = Scene::new(&[]).await;
     scene.runs_until_one_lives().await;
     let mut item = scene.world.cursor(1);
-    item.next = kafka_consumer_lambda::record::NextOffset::after(KILLER.1).expect("an offset");
+    item.next = NextOffset::after(KILLER.1).expect("an offset");
     scene.world.table.inner.put(&super::consumer(), 1, item);
     let report = scene.run().await.expect("it lives");
     assert_eq!(

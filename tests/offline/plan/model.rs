@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Why, decide_all, fair_shares, wish};
+use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why, decide_all, fair_shares, wish};
 use kafka_consumer_lambda::record::TopicPartition;
 use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ fn after(stored: i64, (earliest, end): (i64, i64), policy: &Policy) -> Fate {
 fn decided(decision: &Decision) -> Fate {
     let within = |range: &LostRange| offsets(|at| (range.first..=range.last).contains(at));
     match decision {
-        Decision::Read { from, to, why, .. } => Fate {
+        Decision::Read(Reading { from, to, why, .. }) => Fate {
             read: offsets(|at| *at >= from.get() && *at < to.get()),
             named: match why {
                 Why::Lost(range) => within(range),

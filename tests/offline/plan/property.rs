@@ -4,7 +4,7 @@
 use kafka_consumer_lambda::claim::{Cursor, Seen};
 use kafka_consumer_lambda::config::OnTruncation;
 use kafka_consumer_lambda::plan::{
-    Decision, Facts, Policy, Why, appeared_later, decide, decide_all, highest_cursors, needs_earliest, wish,
+    Decision, Facts, Policy, Reading, Why, appeared_later, decide, decide_all, highest_cursors, needs_earliest, wish,
 };
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::Looked;
@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn no_offset_is_passed_over_without_being_named(facts in any_facts(), policy in any_policy(), later: bool) {
-        let Decision::Read { from, to, why, seen } = decide(&facts, later, &policy) else { return Ok(()) };
+        let Decision::Read(Reading { from, to, why, seen }) = decide(&facts, later, &policy) else { return Ok(()) };
         match (seen, why) {
             (Seen::Nothing { start }, Why::StartPosition | Why::AppearedLater) => prop_assert_eq!(start, from),
             (Seen::Item(item), Why::Resumed) => prop_assert_eq!(item.next, from),
@@ -92,7 +92,7 @@ proptest! {
     fn nothing_is_read_below_what_is_stored_unless_on_truncation_says_so(
         facts in any_facts(), policy in any_policy(), later: bool,
     ) {
-        if let Decision::Read { from, seen: Seen::Item(item), why, .. } = decide(&facts, later, &policy)
+        if let Decision::Read(Reading { from, seen: Seen::Item(item), why, .. }) = decide(&facts, later, &policy)
             && from < item.next
         {
             let is_truncated = matches!(why, Why::Truncated { .. });
@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn nothing_is_read_past_the_end_that_was_seen(facts in any_facts(), policy in any_policy(), later: bool) {
         let decision = decide(&facts, later, &policy);
-        if let Decision::Read { from, to, .. } = &decision {
+        if let Decision::Read(Reading { from, to, .. }) = &decision {
             prop_assert_eq!(facts.end.clone(), Some(Ok(*to)));
             prop_assert_eq!(wish(&facts, &decision).records, from.distance_to(*to));
         }

@@ -118,6 +118,15 @@ fn with_a_limit_below_the_number_of_partitions_nobody_waits_for_longer_than_a_ro
 }
 
 #[test]
+fn what_is_over_when_several_wishes_are_just_met_goes_to_the_one_that_can_use_it() {
+    let wish = |records| Wish {
+        records,
+        updated_at_ms: Some(0),
+    };
+    assert_eq!(fair_shares(&[5, 5, 5, 100].map(wish), Some(23)), [5, 5, 5, 8]);
+}
+
+#[test]
 fn ten_thousand_partitions_are_shared_among_at_once() {
     let wish = |i: u64| Wish {
         records: i * i % 1013,

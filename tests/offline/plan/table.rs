@@ -62,7 +62,7 @@ fn first_row_that_fits(facts: &Facts, appeared_later: bool, policy: &Policy) -> 
 
 fn row_of(decision: &Decision) -> String {
     match decision {
-        Decision::Read { why, .. } => return format!("read: {}", why.as_str()),
+        Decision::Read(reading) => return format!("read: {}", reading.why.as_str()),
         Decision::Idle => "idle",
         Decision::Paused => "paused",
         Decision::Held(_) => "held",

@@ -10,7 +10,7 @@ use kafka_consumer_lambda::claim::{
 };
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::ledger::{Ledger, Step};
-use kafka_consumer_lambda::plan::{Decision, Facts, Policy, decide};
+use kafka_consumer_lambda::plan::{Decision, Facts, Policy, Reading, decide};
 use kafka_consumer_lambda::record::{Record, TopicPartition};
 use kafka_consumer_lambda::store::Written;
 
@@ -164,7 +164,7 @@ impl Partition {
         };
         let run = &mut self.runs[r];
         run.doing = Doing::Ended;
-        if let Decision::Read { from, to, seen, .. } = decide(&facts, false, &policy) {
+        if let Decision::Read(Reading { from, to, seen, .. }) = decide(&facts, false, &policy) {
             let care = seen.legacy(now_ms).care;
             run.ledger = Ledger::new(seen.stored(), (from, to), u64::MAX, care, 0);
             run.stamp_ms = now_ms;

@@ -9,7 +9,6 @@ use kafka_consumer_lambda::claim::{Cursor, CursorWrite, RunId};
 use kafka_consumer_lambda::clock::Deadline;
 use kafka_consumer_lambda::config::StartPosition;
 use kafka_consumer_lambda::error::{Error, ErrorType};
-use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Answer, Interrupt, Parts, invoke};
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
@@ -18,7 +17,6 @@ use kafka_consumer_lambda::report::{OffsetRange, RunReport};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, Written};
 use tokio::sync::watch;
 
-use super::super::consumer;
 use super::brokers::Brokers;
 use super::clock::ProcessClock;
 use super::fate::{Applied, Edit, Fate, Trouble};
@@ -86,7 +84,7 @@ impl<'a> Process<'a> {
         };
         let (_sender, interrupt) = watch::channel(Interrupt::No);
         let deadline = Deadline::after(self.world.spec.limit, &self.clock);
-        let request = Request::Run(RunRequest::default());
+        let request = self.world.request();
         let invoked = tokio::time::timeout(HANGS_AFTER, invoke(&parts, &request, deadline, interrupt));
         let invoked = invoked.await.expect("the run hangs").expect("a run has a report");
         match invoked.answer {
@@ -116,13 +114,13 @@ impl<'a> Process<'a> {
     fn edit(&self, edit: Edit) {
         let table = &self.world.table;
         match (edit, self.world.cursor(0)) {
-            (Edit::Put(next), _) => table.put(&consumer(), 0, super::world::cursor_at(next)),
+            (Edit::Put(next), _) => table.put(&self.world.consumer(), 0, super::world::cursor_at(next)),
             // Who changes an offset has looked at it: to write the same is no edit.
             (Edit::Update(next), Some(cursor)) if cursor.next.get() != next => {
                 let next = super::world::cursor_at(next).next;
-                table.put(&consumer(), 0, Cursor { next, ..cursor });
+                table.put(&self.world.consumer(), 0, Cursor { next, ..cursor });
             }
-            (Edit::Delete, Some(_)) => table.delete(&consumer(), 0),
+            (Edit::Delete, Some(_)) => table.delete(&self.world.consumer(), 0),
             // Nothing to change.
             (Edit::Update(_) | Edit::Delete, _) => return,
         }
@@ -138,7 +136,7 @@ impl<'a> Process<'a> {
     async fn apply(&self, partition: i32, write: &CursorWrite) -> Written {
         let before = self.world.cursor(partition);
         let table = &self.world.table;
-        let written = table.write(&consumer(), partition, write).await;
+        let written = table.write(&self.world.consumer(), partition, write).await;
         let written = written.expect("a table in memory");
         if written == Written::Applied {
             let after = self.world.cursor(partition).expect("it was written");
@@ -164,7 +162,8 @@ impl<'a> Process<'a> {
         let Some(before) = before.map(|before| before.next.get()) else {
             let mut books = self.world.books();
             books.starts.entry(partition).or_insert(after);
-            let is_earliest = self.world.config.start_position == StartPosition::Earliest;
+            let is_live = self.world.spec.backfill.is_none();
+            let is_earliest = is_live && self.world.config.start_position == StartPosition::Earliest;
             assert!(
                 !is_earliest || after <= log.earliest,
                 "a new cursor of {partition} at {after}"
@@ -295,7 +294,8 @@ impl Store for &Process<'_> {
         self.world.table.load_one(consumer, partition).await
     }
 
-    async fn write(&self, _: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+        assert_eq!(*consumer, self.world.consumer(), "somebody else's cursor");
         self.effect(partition).await;
         self.earlier_writes_arrive(partition).await;
         let Some(lost) = self.fate.write() else {

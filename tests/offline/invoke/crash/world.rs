@@ -9,11 +9,13 @@ use std::time::Duration;
 use kafka_consumer_lambda::Failure;
 use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::config::{Config, OnFailure, StartPosition};
+use kafka_consumer_lambda::event::{BackfillRequest, Request, RunRequest};
 use kafka_consumer_lambda::record::{Chunk, NextOffset};
 use kafka_consumer_lambda::report::{RunReport, Status};
+use kafka_consumer_lambda::store::Consumer;
 use kafka_consumer_lambda::store::memory::MemoryStore;
 
-use super::super::consumer;
+use super::super::consumer as live;
 use super::brokers::Log;
 use super::fate::{Edit, Trouble};
 use super::process::Process;
@@ -49,6 +51,8 @@ pub(super) struct Spec {
     pub(super) pause: Duration,
     /// Whether records, and a partition, come after the first run.
     pub(super) grows: bool,
+    /// A backfill instead of live runs.
+    pub(super) backfill: Option<fn() -> BackfillRequest>,
     /// After so many clean runs everything is done, the idle one included.
     pub(super) most_runs: usize,
 }
@@ -65,6 +69,7 @@ impl Spec {
             limit: Duration::from_mins(1),
             pause: Duration::from_secs(1),
             grows: false,
+            backfill: None,
             most_runs: 2,
         }
     }
@@ -132,10 +137,31 @@ impl World {
             spec: spec.clone(),
         };
         for (partition, cursor) in &spec.cursors {
-            world.table.put(&consumer(), *partition, cursor.clone());
+            world.table.put(&world.consumer(), *partition, cursor.clone());
             world.books().starts.insert(*partition, cursor.next.get());
         }
         world
+    }
+
+    /// Whose cursors the runs move.
+    pub(super) fn consumer(&self) -> Consumer {
+        let name = self.spec.backfill.map(|request| request().name.shared());
+        Consumer {
+            backfill: name,
+            ..live()
+        }
+    }
+
+    /// What a run is asked for.
+    pub(super) fn request(&self) -> Request {
+        let backfill = self.spec.backfill.map(|request| Request::Backfill(request()));
+        backfill.unwrap_or_else(|| Request::Run(RunRequest::default()))
+    }
+
+    /// The stored bounds of a backfill.
+    fn bounds(&self, partition: i32) -> Option<(i64, i64)> {
+        let bounds = self.cursor(partition)?.backfill?;
+        Some((bounds.from.get(), bounds.to.get()))
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -152,7 +178,7 @@ impl World {
     }
 
     pub(super) fn cursor(&self, partition: i32) -> Option<Cursor> {
-        self.table.get(&consumer(), partition)
+        self.table.get(&self.consumer(), partition)
     }
 
     fn pass(&self, time: Duration) {
@@ -212,7 +238,11 @@ impl World {
     fn grow(&self) {
         let mut logs = self.logs.lock().expect("nobody panicked");
         logs.iter_mut().for_each(Log::grow);
-        let has_item = |i| self.table.get(&consumer(), i32::try_from(i).expect("a few")).is_some();
+        let has_item = |i| {
+            self.table
+                .get(&self.consumer(), i32::try_from(i).expect("a few"))
+                .is_some()
+        };
         self.books().grew_after_items = (0..logs.len()).any(has_item);
         logs.push(Log::of([0, 1]));
     }
@@ -309,6 +339,9 @@ impl World {
         let Some(log) = self.spec.logs.get(usize::try_from(partition).expect("a partition")) else {
             return 0;
         };
+        if let Some((from, _)) = self.bounds(partition) {
+            return from;
+        }
         match self.config.start_position {
             StartPosition::Earliest => log.earliest,
             StartPosition::Latest => log.end,
@@ -320,17 +353,17 @@ impl World {
         for partition in 0..self.partitions() {
             let log = self.log(partition);
             let Some(cursor) = self.cursor(partition) else {
-                assert!(log.offsets.is_empty(), "partition {partition} has no cursor");
+                assert!(
+                    log.offsets.is_empty() || self.spec.backfill.is_some(),
+                    "partition {partition} has no cursor"
+                );
                 continue;
             };
-            assert_eq!(
-                cursor.next.get(),
-                log.end,
-                "partition {partition} is not read to its end"
-            );
+            let end = self.bounds(partition).map_or(log.end, |(_, to)| to);
+            assert_eq!(cursor.next.get(), end, "partition {partition} is not read to its end");
             assert_eq!(cursor.claim_until_ms, None, "partition {partition} is still claimed");
             let start = self.readable_from(partition, self.books().starts[&partition]);
-            for offset in log.between(start, log.end) {
+            for offset in log.between(start, end) {
                 assert!(
                     self.may_be_passed(partition, offset) || self.books().edit.is_some() && partition == 0,
                     "{partition}-{offset} was never handled"
@@ -338,7 +371,22 @@ impl World {
             }
         }
         self.check_starts();
+        self.check_backfill();
         self.check_edit_is_obeyed();
+    }
+
+    /// Nothing behind the end of a backfill is read, and nothing is known of it elsewhere.
+    fn check_backfill(&self) {
+        if self.spec.backfill.is_none() {
+            return;
+        }
+        for (partition, offset) in &self.books().handled {
+            let (_, to) = self.bounds(*partition).expect("it was started");
+            assert!(*offset < to, "{partition}-{offset} lies behind {to}");
+        }
+        for partition in 0..self.partitions() {
+            assert_eq!(self.table.get(&live(), partition), None, "a live cursor");
+        }
     }
 
     /// No record before the start is ever handled; one after it always is.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::Failure;
 use kafka_consumer_lambda::claim::{Cursor, Failures, RunId};
+use kafka_consumer_lambda::event::{BackfillRequest, Bound};
 use kafka_consumer_lambda::record::NextOffset;
 
 use super::brokers::Log;
@@ -220,6 +221,45 @@ pub(super) fn truncated() -> Spec {
     }
 }
 
+/// A part of the log again: of one partition all that is left, of another the
+/// middle, of the third nothing.
+pub(super) fn backfill() -> Spec {
+    let request = || {
+        let bound = |offsets: [i64; 3]| {
+            let next = |(i, offset)| (i, NextOffset::new(offset).expect("an offset"));
+            Bound::Offsets((0..).zip(offsets).map(next).collect())
+        };
+        let name = "again".parse().expect("a name");
+        BackfillRequest::new(name, bound([2, 2, 1]), bound([99, 6, 1]), None).expect("the bounds fit")
+    };
+    let logs = vec![
+        Log::of(0..9).kept_from(4),
+        Log::of([1, 2, 4, 9, 10]).ending_at(12),
+        Log::of([0, 1, 2]),
+    ];
+    Spec {
+        backfill: Some(request),
+        call_ms: 1_500,
+        ..Spec::new("backfill", logs)
+    }
+}
+
+/// Everything up to an end that is fixed, while more records come, with a limit.
+pub(super) fn backfill_to_latest() -> Spec {
+    let request = || {
+        let name = "again".parse().expect("a name");
+        BackfillRequest::new(name, Bound::Earliest, Bound::Latest, None).expect("the bounds fit")
+    };
+    Spec {
+        name: "backfill to latest",
+        settings: &[("MAX_MESSAGES", "3")],
+        backfill: Some(request),
+        grows: true,
+        most_runs: 6,
+        ..small()
+    }
+}
+
 pub(super) fn all() -> Vec<Spec> {
     vec![
         small(),
@@ -235,5 +275,7 @@ pub(super) fn all() -> Vec<Spec> {
         short_of_time(),
         short_of_time_and_shares(),
         truncated(),
+        backfill(),
+        backfill_to_latest(),
     ]
 }

@@ -1,0 +1,236 @@
+//! A backfill: a part of the log, read again under a cursor of its own.
+//!
+//! Its bounds are fixed for every partition before anything is read, and
+//! stored with the cursors. What an invocation does with a partition:
+//!
+//! | items of this name | the partition | |
+//! |---|---|---|
+//! | none | asked for, and there | its bounds are stored |
+//! | none | asked for, and not there | refused |
+//! | some, asked for otherwise | any | refused: [`difference`] |
+//! | some | has an item | goes on: [`decide`] |
+//! | some | none, below the highest item, or asked for by its number | its bounds are stored: the start was interrupted |
+//! | some | none, above the highest item | left out: it appeared later |
+//!
+//! Bounds are made of what was asked for and of the log as it is ([`bounds`]):
+//!
+//! | asked for | stored |
+//! |---|---|
+//! | `from` or `to` behind the end | the end |
+//! | `from` before the earliest | as it is: the run reports what retention took |
+//! | `from` behind `to` | `to`: nothing is read |
+//!
+//! Within its bounds a backfill is an ordinary run on a log that ends at `to`
+//! ([`decide`], the first row that fits):
+//!
+//! | cursor | log | decision |
+//! |---|---|---|
+//! | has no bounds | any | [`Invalid`](Decision::Invalid) |
+//! | at `to` or behind it | any | [`Idle`](Decision::Idle): done |
+//! | before `to` | ends before `to`, and there would be something to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
+//! | before `to` | else | as [`plan::decide`] says |
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::claim::{Bounds, Cursor};
+use crate::config::{Config, MAX_KEY_BYTES};
+use crate::error::{Error, ErrorType};
+use crate::event::{BackfillRequest, Bound};
+use crate::plan::{self, Decision, Facts, Policy};
+use crate::record::NextOffset;
+use crate::source::Looked;
+use crate::store::Consumer;
+
+/// The topic that a backfill is about, by its place in the settings.
+///
+/// # Errors
+/// When it is not one of them, or not said although there are several; and
+/// when the cursors' key would be too long.
+pub fn topic(config: &Config, request: &BackfillRequest) -> Result<usize, Error> {
+    let refused = |message| Err(Error::new(ErrorType::InvalidEvent, message));
+    let index = match &request.topic {
+        None if config.topics.len() == 1 => 0,
+        None => {
+            return refused(format!(
+                "`topic` is missing: a backfill is about one topic, and there are {}: {}",
+                config.topics.len(),
+                config.topics.join(", ")
+            ));
+        }
+        Some(asked) => match config.topics.iter().position(|topic| topic == asked) {
+            Some(index) => index,
+            None => {
+                return refused(format!(
+                    "`topic` is {asked:?}, which KAFKA_TOPIC does not name: {}",
+                    config.topics.join(", ")
+                ));
+            }
+        },
+    };
+    let key = consumer(config, index, request).to_string();
+    if key.len() > MAX_KEY_BYTES {
+        return refused(format!(
+            "`name` is too long: the key <group_id>_<topic>#<name> has {} bytes, and a table's key at most {MAX_KEY_BYTES}",
+            key.len()
+        ));
+    }
+    Ok(index)
+}
+
+fn consumer(config: &Config, topic: usize, request: &BackfillRequest) -> Consumer {
+    Consumer {
+        group_id: config.group_id.clone(),
+        topic: config.topics[topic].clone(),
+        backfill: Some(request.name.shared()),
+    }
+}
+
+/// The partitions, by their place in `facts`, whose bounds are to be stored:
+/// the table at the top of this module.
+///
+/// # Errors
+/// When a partition is asked for that the topic does not have.
+pub fn to_start(request: &BackfillRequest, facts: &[Facts]) -> Result<Vec<usize>, Error> {
+    let highest = facts.iter().rposition(|fact| fact.cursor.is_some());
+    if highest.is_none() {
+        known(request, facts)?;
+    }
+    let begins = |i: &usize| {
+        let fact = &facts[*i];
+        fact.cursor.is_none()
+            && request.includes(fact.partition.partition)
+            && (request.named().is_some() || highest.is_none_or(|highest| *i < highest))
+    };
+    Ok((0..facts.len()).filter(begins).collect())
+}
+
+fn known(request: &BackfillRequest, facts: &[Facts]) -> Result<(), Error> {
+    let there: BTreeSet<i32> = facts.iter().map(|fact| fact.partition.partition).collect();
+    let Some((field, named)) = request.named() else {
+        return Ok(());
+    };
+    named.difference(&there).next().map_or(Ok(()), |unknown| {
+        Err(Error::new(
+            ErrorType::InvalidEvent,
+            format!("partition {unknown} is asked for, and the topic does not have it. Correct `{field}`"),
+        ))
+    })
+}
+
+/// The bounds of one partition.
+///
+/// `from` and `to` are where they were found in a log that ends at `end`.
+#[must_use]
+pub fn bounds(from: NextOffset, to: NextOffset, end: NextOffset, asked: &str) -> Bounds {
+    let to = to.min(end);
+    Bounds {
+        from: from.min(to),
+        to,
+        asked: asked.to_owned(),
+    }
+}
+
+/// Where a bound lies, if no broker must be asked for it.
+#[must_use]
+pub fn known_offset(bound: &Bound, partition: i32, end: NextOffset) -> Option<NextOffset> {
+    match bound {
+        Bound::Latest => Some(end),
+        Bound::Offsets(offsets) => offsets.get(&partition).copied(),
+        Bound::Earliest | Bound::At(_) => None,
+    }
+}
+
+/// What a backfill of the same name was started with, where it is not what is
+/// asked for now; `None`: the same.
+#[must_use]
+pub fn difference(started: &str, asked: &str) -> Option<String> {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
+    let (started_with, asked_for) = (read(started), read(asked));
+    if started_with == asked_for {
+        return None;
+    }
+    let said = |value: &Value, field: &str| match value.get(field) {
+        Some(value) => value.to_string(),
+        None => "not given".to_owned(),
+    };
+    let differences: Vec<String> = ["from", "to", "partitions"]
+        .into_iter()
+        .filter(|field| started_with.get(field) != asked_for.get(field))
+        .map(|field| {
+            let (was, is) = (said(&started_with, field), said(&asked_for, field));
+            format!("`{field}` was {was} and is {is} now")
+        })
+        .collect();
+    Some(format!("{} (it was started with {started})", differences.join(", ")))
+}
+
+/// Whether a cursor belongs to the backfill that is asked for.
+///
+/// # Errors
+/// What differs, if it was started with something else.
+pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) -> Result<(), Error> {
+    // Without bounds there is nothing to compare; its decision says so.
+    let Some(bounds) = &cursor.backfill else { return Ok(()) };
+    difference(&bounds.asked, &request.asked()).map_or(Ok(()), |differs| {
+        Err(Error::new(
+            ErrorType::InvalidEvent,
+            format!(
+                "there is a backfill {} of {} already, and it differs: {differs}. Ask for the same to go on with it, or \
+                 choose another name",
+                request.name, consumer.topic
+            ),
+        ))
+    })
+}
+
+/// The decision for one partition: the table at the top of this module.
+#[must_use]
+pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
+    let Some(Ok(cursor)) = &facts.cursor else {
+        return plan::decide(facts, false, policy);
+    };
+    let Some(bounds) = &cursor.backfill else {
+        return Decision::Invalid(format!(
+            "the item of {} has a backfill's key and no `backfill_to`. Delete it, or start a backfill of another name",
+            facts.partition
+        ));
+    };
+    if cursor.next >= bounds.to {
+        return Decision::Idle;
+    }
+    let end = match &facts.end {
+        Some(Ok(end)) => *end,
+        // Nobody knows the log: what a run does without it.
+        _ => return plan::decide(facts, false, policy),
+    };
+    match plan::decide(&within(facts.clone()), false, policy) {
+        Decision::Read(_) | Decision::RetentionLoss(_) if end < bounds.to => Decision::Truncated(format!(
+            "the log ends at {end}, and the backfill at {}: the topic was recreated or truncated after the backfill \
+             was started",
+            bounds.to
+        )),
+        decision => decision,
+    }
+}
+
+/// The same facts, of a log that ends where the backfill does.
+#[must_use]
+pub fn within(mut facts: Facts) -> Facts {
+    let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+    if let Some(to) = cursor.and_then(|cursor| Some(cursor.backfill.as_ref()?.to)) {
+        facts.end = Some(Ok(to));
+        facts.earliest = facts
+            .earliest
+            .map(|earliest: Looked| earliest.map(|earliest| earliest.min(to)));
+    }
+    facts
+}
+
+/// The bounds that are stored for a partition.
+#[must_use]
+pub fn stored(facts: &Facts) -> Option<&Arc<Bounds>> {
+    facts.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
+}

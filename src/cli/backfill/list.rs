@@ -1,0 +1,197 @@
+//! `backfill list`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::claim::Cursor;
+use crate::cli::Exit;
+use crate::cli::output::{Out, table};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::error::Error;
+use crate::store::dynamodb::{self, DynamoStore};
+use crate::store::{Consumer, StoredCursor};
+
+/// All of it, for programs.
+#[derive(Debug, Serialize)]
+struct Backfills {
+    backfills: Vec<Backfill>,
+}
+
+/// One backfill: what was asked for, and how far it is.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Backfill {
+    name: String,
+    topic: String,
+    /// As an event writes it; null where no item tells.
+    from: Value,
+    to: Value,
+    state: State,
+    /// Offsets that were read, of all that belong to it.
+    percent: u64,
+    to_go: u64,
+    partitions: Vec<Row>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Row {
+    partition: i32,
+    from: Option<i64>,
+    to: Option<i64>,
+    next_offset: Option<i64>,
+    to_go: Option<u64>,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// How a backfill stands, the least urgent first: that of a backfill is the
+/// most urgent of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// All is read.
+    Done,
+    /// The same command, or the next invocation, goes on.
+    Open,
+    /// A run is at work.
+    Claimed,
+    /// Set aside by an operator.
+    Paused,
+    /// A record failed.
+    Blocked,
+    /// The item is not that of a backfill.
+    Invalid,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Open => "open",
+            Self::Claimed => "claimed",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+pub(super) async fn list(config: &Config, out: Out) -> Result<Exit, Error> {
+    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let store = DynamoStore::new(client, &config.table);
+    let now_ms = SystemClock.wall_ms();
+    let mut backfills = vec![];
+    for topic in &config.topics {
+        let found = store.backfills(&config.group_id, topic).await?;
+        backfills.extend(
+            found
+                .iter()
+                .map(|(consumer, cursors)| backfill(consumer, cursors, now_ms)),
+        );
+    }
+    out.say(&words(config, &backfills), &Backfills { backfills });
+    Ok(Exit::Done)
+}
+
+fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backfill {
+    let bounds = cursors
+        .iter()
+        .filter_map(|stored| stored.cursor.as_ref().ok()?.backfill.as_deref());
+    let asked: Value = bounds
+        .clone()
+        .find_map(|bounds| serde_json::from_str(&bounds.asked).ok())
+        .unwrap_or_default();
+    let total: u64 = bounds.map(|bounds| bounds.from.distance_to(bounds.to)).sum();
+    let partitions: Vec<Row> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
+    let to_go: u64 = partitions.iter().filter_map(|row| row.to_go).sum();
+    Backfill {
+        name: consumer.backfill.as_deref().unwrap_or_default().to_owned(),
+        topic: consumer.topic.to_string(),
+        from: asked["from"].clone(),
+        to: asked["to"].clone(),
+        state: partitions.iter().map(|row| row.state).max().unwrap_or(State::Done),
+        // Rounded down: 100 is all of it.
+        percent: (total.saturating_sub(to_go) * 100).checked_div(total).unwrap_or(100),
+        to_go,
+        partitions,
+    }
+}
+
+fn partition(stored: &StoredCursor, now_ms: i64) -> Row {
+    let invalid = |error: &str| Row {
+        partition: stored.partition,
+        from: None,
+        to: None,
+        next_offset: None,
+        to_go: None,
+        state: State::Invalid,
+        error: Some(error.to_owned()),
+    };
+    let cursor = match &stored.cursor {
+        Ok(cursor) => cursor,
+        Err(error) => return invalid(&error.0),
+    };
+    let Some(bounds) = &cursor.backfill else {
+        return invalid("the item has no `backfill_to`");
+    };
+    Row {
+        partition: stored.partition,
+        from: Some(bounds.from.get()),
+        to: Some(bounds.to.get()),
+        next_offset: Some(cursor.next.get()),
+        to_go: Some(cursor.next.distance_to(bounds.to)),
+        state: if cursor.next >= bounds.to {
+            State::Done
+        } else {
+            state(cursor, now_ms)
+        },
+        error: cursor.failures().and_then(|failures| failures.error.clone()),
+    }
+}
+
+fn state(cursor: &Cursor, now_ms: i64) -> State {
+    if cursor.paused {
+        State::Paused
+    } else if cursor.held_until_ms(now_ms).is_some() {
+        State::Claimed
+    } else if cursor.failures().is_some() {
+        State::Blocked
+    } else {
+        State::Open
+    }
+}
+
+fn words(config: &Config, backfills: &[Backfill]) -> String {
+    if backfills.is_empty() {
+        return format!(
+            "group {} has no backfill of {}",
+            config.group_id,
+            config.topics.join(", ")
+        );
+    }
+    let headings = ["name", "topic", "from", "to", "partitions", "to go", "read", "state"];
+    let mut rows = table(&headings, 4..=6);
+    for row in backfills {
+        rows.add_row([
+            row.name.clone(),
+            row.topic.clone(),
+            bound(&row.from),
+            bound(&row.to),
+            row.partitions.len().to_string(),
+            row.to_go.to_string(),
+            format!("{}%", row.percent),
+            row.state.as_str().to_owned(),
+        ]);
+    }
+    rows.to_string()
+}
+
+/// A bound as it is typed; offsets are too many for a cell.
+fn bound(asked: &Value) -> String {
+    match asked {
+        Value::String(word) => word.clone(),
+        Value::Object(_) => "offsets".into(),
+        _ => "-".into(),
+    }
+}

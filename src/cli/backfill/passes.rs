@@ -1,0 +1,317 @@
+//! One pass after the other, each as one invocation in Lambda, until the
+//! backfill is done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::total::Total;
+use crate::cli::Exit;
+use crate::cli::output::{self, Out};
+use crate::cli::progress::{self, Watched};
+use crate::cli::run::once;
+use crate::clock::Clock as _;
+use crate::config::MessageLimit;
+use crate::error::{Error, ErrorType};
+use crate::event::{BackfillRequest, Request};
+use crate::invoke::{Answer, Interrupt};
+use crate::live::LiveParts;
+use crate::processor::Processor;
+use crate::report::{Held, RunReport};
+
+/// The longest wait before a claim of others is looked at again: it may end early.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The shortest wait.
+const NOT_AT_ONCE: Duration = Duration::from_millis(500);
+
+/// So many passes one after the other may move nothing before it is called a failure.
+const MOST_IN_VAIN: u32 = 3;
+
+/// What comes after a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Next {
+    /// Every partition stands at its end.
+    Done,
+    /// Another pass.
+    Again,
+    /// Another pass, once these partitions of other runs are free.
+    Wait(Vec<Held>),
+    /// As many records were handled as were allowed, or somebody stopped it.
+    Stop,
+    /// It cannot go on.
+    Fail(Error),
+}
+
+/// What comes after a pass: the first row that fits.
+///
+/// | the pass | next |
+/// |---|---|
+/// | all partitions stand at their ends | done |
+/// | failed, and not in single partitions alone | fail |
+/// | interrupted, or all allowed records handled | stop; fail if it failed |
+/// | moved a cursor | again: what failed may be all that is left, and says so then |
+/// | partitions of others | wait |
+/// | failed | fail |
+/// | paused partitions | fail: nobody else will resume them |
+/// | else: the time was over before the first record was settled | again, a few times |
+fn next(pass: &RunReport, stop: bool) -> Next {
+    let fail = |error: &Error| Next::Fail(error.clone());
+    let partial = pass.error.as_ref().is_none_or(|error| error.error_type.is_partial());
+    match &pass.error {
+        None if pass.done == Some(true) => Next::Done,
+        Some(error) if !partial || stop => fail(error),
+        None if stop => Next::Stop,
+        _ if pass.messages_processed > 0 || !pass.last_offsets.entries.is_empty() => Next::Again,
+        _ if !pass.held.is_empty() => Next::Wait(pass.held.clone()),
+        Some(error) => fail(error),
+        None if !pass.paused.is_empty() => fail(&paused(pass)),
+        None => Next::Again,
+    }
+}
+
+fn too_short(pass: &RunReport) -> Error {
+    let places = pass.partitions.iter().map(|row| row.place.to_string());
+    Error::new(
+        ErrorType::Timeout,
+        format!(
+            "{MOST_IN_VAIN} passes moved nothing: TIME_LIMIT is too short for the first record of {}. Give it more with \
+             --time-limit",
+            places.collect::<Vec<_>>().join(", ")
+        ),
+    )
+}
+
+fn paused(pass: &RunReport) -> Error {
+    let places = pass
+        .paused
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Error::new(
+        ErrorType::Held,
+        format!(
+            "all that is left of the backfill is paused: {places}. Remove `paused` from the items of the backfill, and \
+             run the same command again"
+        ),
+    )
+}
+
+/// Records that count for the limit.
+fn handled(pass: &RunReport) -> u64 {
+    let skipped: u64 = pass.skipped.iter().map(crate::report::OffsetRange::count).sum();
+    pass.messages_processed + pass.dead_lettered + skipped
+}
+
+/// The passes of one command.
+pub(super) struct Passes<P: 'static> {
+    pub(super) parts: &'static LiveParts<Watched<P>>,
+    pub(super) request: BackfillRequest,
+    /// How many records may still be handled; `None`: all.
+    pub(super) left: Option<u64>,
+    pub(super) interrupt: watch::Receiver<Interrupt>,
+}
+
+impl<P: Processor> Passes<P> {
+    pub(super) async fn make(mut self, out: Out) -> Result<Exit, Error> {
+        let mut total = Total::default();
+        let mut told = BTreeSet::new();
+        let mut in_vain = 0;
+        let next = loop {
+            let pass = self.pass().await?;
+            let is_over = self.left == Some(0) || *self.interrupt.borrow() > Interrupt::No;
+            let mut next = next(&pass, is_over);
+            let moved = pass.messages_processed > 0 || !pass.last_offsets.entries.is_empty();
+            in_vain = if moved { 0 } else { in_vain + 1 };
+            if next == Next::Again && in_vain >= MOST_IN_VAIN {
+                next = Next::Fail(too_short(&pass));
+            }
+            total.add(pass);
+            match &next {
+                Next::Again => {}
+                Next::Wait(held) => {
+                    self.wait(held, &mut told).await;
+                    if *self.interrupt.borrow() > Interrupt::No {
+                        break Next::Stop;
+                    }
+                }
+                _ => break next,
+            }
+        };
+        self.parts.processor.end();
+        out.say(&total.table(), &total);
+        Ok(self.tell(&next, &total))
+    }
+
+    /// One invocation, as in Lambda.
+    async fn pass(&mut self) -> Result<RunReport, Error> {
+        let limit = self.left.and_then(std::num::NonZeroU64::new);
+        let request = Request::Backfill(BackfillRequest {
+            max_messages: Some(limit.map_or(MessageLimit::Unlimited, MessageLimit::At)),
+            ..self.request.clone()
+        });
+        let invoked = once(self.parts, &request, self.interrupt.clone()).await;
+        if invoked.is_err() {
+            self.parts.processor.end();
+        }
+        let Answer::Run(pass) = invoked?.answer else {
+            return Err(Error::new(ErrorType::InvalidEvent, "a backfill was answered by a plan"));
+        };
+        self.left = self.left.map(|left| left.saturating_sub(handled(&pass)));
+        if !self.parts.processor.is_drawn() {
+            let to_go = pass.lag.map_or_else(|| "unknown".into(), |lag| lag.to_string());
+            progress::say(&format!(
+                "backfill {}: {} records in {:.1} s, {to_go} offsets to go",
+                self.request.name,
+                pass.messages_processed,
+                Duration::from_millis(pass.duration_ms).as_secs_f64(),
+            ));
+        }
+        Ok(*pass)
+    }
+
+    /// Waits until the first of these may be free, and says once for whom.
+    async fn wait(&mut self, held: &[Held], told: &mut BTreeSet<(i32, Option<i64>)>) {
+        for held in held {
+            if told.insert((held.place.partition, held.until)) {
+                progress::say(&format!(
+                    "waiting for {}: another run has claimed it until {}, or until it ends",
+                    held.place,
+                    output::time(held.until)
+                ));
+            }
+        }
+        let now_ms = self.parts.clock.wall_ms();
+        let first = held.iter().filter_map(|held| held.until).min().unwrap_or(now_ms);
+        let until = Duration::from_millis(u64::try_from(first.saturating_sub(now_ms)).unwrap_or(0));
+        tokio::select! {
+            () = tokio::time::sleep(until.clamp(NOT_AT_ONCE, LOOK_AGAIN)) => {}
+            _ = self.interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
+        }
+    }
+
+    /// How it ended, last on stderr where it is not done.
+    fn tell(&self, next: &Next, total: &Total) -> Exit {
+        match next {
+            Next::Fail(error) => {
+                progress::say(&error.to_string());
+                Exit::from(error)
+            }
+            Next::Stop => {
+                let to_go = total.report.lag.map_or_else(|| "some".into(), |lag| lag.to_string());
+                progress::say(&format!(
+                    "backfill {} is not done: {to_go} offsets to go. Run the same command again to go on",
+                    self.request.name
+                ));
+                Exit::Done
+            }
+            Next::Done | Next::Again | Next::Wait(_) => {
+                progress::say(&format!("backfill {} is done", self.request.name));
+                Exit::Done
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TopicPartition;
+    use crate::report::{LastOffsets, Place};
+
+    fn place() -> Place {
+        Place {
+            topic: "t".into(),
+            partition: 0,
+        }
+    }
+
+    fn open() -> RunReport {
+        RunReport {
+            done: Some(false),
+            ..RunReport::default()
+        }
+    }
+
+    fn moved() -> RunReport {
+        RunReport {
+            last_offsets: LastOffsets {
+                entries: vec![(TopicPartition::new("t", 0), 5)],
+                with_topic: false,
+            },
+            ..open()
+        }
+    }
+
+    fn failed(error_type: ErrorType, pass: RunReport) -> RunReport {
+        RunReport {
+            error: Some(Error::new(error_type, "x")),
+            ..pass
+        }
+    }
+
+    fn held(pass: RunReport) -> RunReport {
+        let held = Held {
+            place: place(),
+            until: None,
+        };
+        RunReport {
+            held: vec![held],
+            ..pass
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_pass() {
+        use ErrorType::{DestinationFailed, PartitionBlocked};
+        let fail = |error_type| Next::Fail(Error::new(error_type, "x"));
+        let wait = Next::Wait(held(open()).held);
+        let done = RunReport {
+            done: Some(true),
+            ..RunReport::default()
+        };
+        for (pass, stop, expected) in [
+            (done.clone(), false, Next::Done),
+            (done, true, Next::Done),
+            (failed(DestinationFailed, moved()), false, fail(DestinationFailed)),
+            (failed(PartitionBlocked, moved()), true, fail(PartitionBlocked)),
+            (moved(), true, Next::Stop),
+            (open(), true, Next::Stop),
+            (failed(PartitionBlocked, moved()), false, Next::Again),
+            (held(moved()), false, Next::Again),
+            (held(open()), false, wait.clone()),
+            (failed(PartitionBlocked, held(open())), false, wait),
+            (failed(PartitionBlocked, open()), false, fail(PartitionBlocked)),
+            (open(), false, Next::Again),
+        ] {
+            assert_eq!(next(&pass, stop), expected, "{pass:?}, {stop}");
+        }
+        let paused = RunReport {
+            paused: vec![place()],
+            ..open()
+        };
+        let Next::Fail(error) = next(&paused, false) else {
+            panic!("nobody resumes it")
+        };
+        assert!(error.message.contains("t-0"), "{error}");
+    }
+
+    #[test]
+    fn every_record_that_is_passed_counts_for_the_limit() {
+        let skipped = crate::report::OffsetRange {
+            place: place(),
+            first_offset: 3,
+            last_offset: 4,
+            reason: "x".into(),
+        };
+        let pass = RunReport {
+            messages_processed: 10,
+            dead_lettered: 1,
+            skipped: vec![skipped],
+            ..open()
+        };
+        assert_eq!(handled(&pass), 13);
+    }
+}

@@ -1,0 +1,145 @@
+//! The reports of several passes as one.
+
+use serde::Serialize;
+
+use crate::cli::output;
+use crate::report::{PartitionReport, RunReport};
+
+/// What all passes came to.
+///
+/// | field | |
+/// |---|---|
+/// | `messages_processed`, `dead_lettered`, `bytes`, `duration_ms` | the sum |
+/// | `skipped`, `lost` | of all passes, one after the other |
+/// | `last_offsets`, `partitions` | of each partition: the first `first_offset`, the sum of `messages`, the rest as it was last |
+/// | the others | as the last pass left them |
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Total {
+    #[serde(flatten)]
+    pub(super) report: RunReport,
+    /// How many passes were made.
+    passes: u64,
+}
+
+impl Total {
+    pub(super) fn add(&mut self, pass: RunReport) {
+        let before = std::mem::replace(&mut self.report, pass);
+        self.passes += 1;
+        let report = &mut self.report;
+        let looked = report.stop_reason.is_some();
+        report.messages_processed += before.messages_processed;
+        report.dead_lettered += before.dead_lettered;
+        report.bytes += before.bytes;
+        report.duration_ms += before.duration_ms;
+        report.skipped.splice(0..0, before.skipped);
+        report.lost.splice(0..0, before.lost);
+        for (partition, offset) in before.last_offsets.entries {
+            let entries = &mut report.last_offsets.entries;
+            if !entries.iter().any(|(other, _)| *other == partition) {
+                entries.push((partition, offset));
+            }
+        }
+        report.last_offsets.entries.sort();
+        for row in before.partitions {
+            add_row(&mut report.partitions, row, looked);
+        }
+        report.partitions.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+
+    pub(super) fn table(&self) -> String {
+        output::run_table(&self.report)
+    }
+}
+
+fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport, looked: bool) {
+    match rows.iter_mut().find(|row| row.place == before.place) {
+        Some(row) => {
+            row.first_offset = before.first_offset.or(row.first_offset);
+            row.last_offset = row.last_offset.or(before.last_offset);
+            row.messages += before.messages;
+        }
+        None => rows.push(PartitionReport {
+            // A pass that looked and names it no more has found it at its end.
+            lag: if looked { Some(0) } else { before.lag },
+            ..before
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TopicPartition;
+    use crate::report::{LastOffsets, Place, StopReason};
+
+    fn row(partition: i32, first: Option<i64>, last: Option<i64>, messages: u64, lag: u64) -> PartitionReport {
+        PartitionReport {
+            place: Place {
+                topic: "t".into(),
+                partition,
+            },
+            first_offset: first,
+            last_offset: last,
+            messages,
+            end_offset: Some(9),
+            lag: Some(lag),
+        }
+    }
+
+    fn pass(rows: Vec<PartitionReport>, stop_reason: StopReason) -> RunReport {
+        let entries = rows
+            .iter()
+            .filter_map(|row| Some((TopicPartition::new("t", row.place.partition), row.last_offset?)));
+        RunReport {
+            messages_processed: rows.iter().map(|row| row.messages).sum(),
+            duration_ms: 5,
+            last_offsets: LastOffsets {
+                entries: entries.collect(),
+                with_topic: false,
+            },
+            stop_reason: Some(stop_reason),
+            partitions: rows,
+            ..RunReport::default()
+        }
+    }
+
+    #[test]
+    fn passes_add_up_and_the_last_one_says_how_it_stands() {
+        let mut total = Total::default();
+        total.add(pass(
+            vec![row(0, Some(0), Some(4), 5, 4), row(1, Some(0), Some(8), 9, 0)],
+            StopReason::Deadline,
+        ));
+        total.add(pass(vec![row(0, Some(5), Some(8), 4, 0)], StopReason::CaughtUp));
+        let report = &total.report;
+        assert_eq!(
+            (total.passes, report.messages_processed, report.duration_ms),
+            (2, 18, 10)
+        );
+        assert_eq!(report.stop_reason, Some(StopReason::CaughtUp));
+        assert_eq!(
+            report.partitions,
+            [row(0, Some(0), Some(8), 9, 0), row(1, Some(0), Some(8), 9, 0)]
+        );
+        let json = serde_json::to_value(&total).expect("JSON");
+        assert_eq!(json["last_offsets"], serde_json::json!({"0": 8, "1": 8}));
+        assert_eq!(json["passes"], 2);
+    }
+
+    #[test]
+    fn a_pass_that_only_waited_changes_nothing_but_the_time() {
+        let mut total = Total::default();
+        total.add(pass(vec![row(0, Some(0), Some(4), 5, 4)], StopReason::Deadline));
+        total.add(pass(vec![row(0, None, None, 0, 4)], StopReason::Held));
+        assert_eq!(total.report.partitions, [row(0, Some(0), Some(4), 5, 4)]);
+        assert_eq!(total.report.stop_reason, Some(StopReason::Held));
+    }
+
+    #[test]
+    fn a_pass_that_could_not_look_does_not_call_partitions_read_to_their_end() {
+        let mut total = Total::default();
+        total.add(pass(vec![row(0, Some(0), Some(4), 5, 4)], StopReason::Deadline));
+        total.add(RunReport::default());
+        assert_eq!(total.report.partitions, [row(0, Some(0), Some(4), 5, 4)]);
+    }
+}

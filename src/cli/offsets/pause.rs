@@ -1,0 +1,180 @@
+//! `offsets pause` and `resume`: at once, for they are urgent and easy to take back.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+
+use super::at;
+use super::moves::{consumer, deadline};
+use super::row::{Moves, Outcome, Row};
+use crate::claim::{self, Cursor, Seen, Verdict};
+use crate::cli::parts::CliParts;
+use crate::cli::selection::Partitions;
+use crate::clock::Clock as _;
+use crate::config::StartPosition;
+use crate::error::{Error, ErrorType};
+use crate::invoke::{self, Pins, WRITES_AT_ONCE};
+use crate::plan;
+use crate::record::TopicPartition;
+use crate::store::{self, InvalidCursor, Store as _};
+
+type Items = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
+
+/// One partition: what is known of it, or why nothing can be done.
+type Known = Result<Seen, (Outcome, String)>;
+
+/// Partitions, in order, each with what is known of it.
+type Chosen = Vec<(TopicPartition, Known)>;
+
+pub(super) async fn pause(parts: &CliParts, selection: &Partitions) -> Result<Moves, Error> {
+    let items = items(parts).await?;
+    // Those with an item need no broker; which others there are, only brokers know.
+    let all_there = parts.config.topics.iter().all(|topic| {
+        let is_there = |number: &i32| items.contains_key(&TopicPartition::new(topic.clone(), *number));
+        !selection.numbers.is_empty() && selection.numbers.iter().all(is_there)
+    });
+    let chosen = if all_there {
+        items
+            .into_iter()
+            .map(|(partition, item)| (partition, known(item)))
+            .collect()
+    } else {
+        all_partitions(parts, selection).await?
+    };
+    let pause = async |partition: &TopicPartition, seen: &Seen| {
+        let row = |outcome, note| Row::stuck(partition, Some(seen.stored()), outcome, note);
+        if matches!(seen, Seen::Item(cursor) if cursor.paused) {
+            return Ok(row(Outcome::WasPaused, "was paused already".into()));
+        }
+        let verdict = match pause_one(parts, partition, seen).await? {
+            // An item has come meanwhile: it can be paused like any other.
+            Verdict::Edited { .. } if matches!(seen, Seen::Nothing { .. }) => {
+                pause_one(parts, partition, &Seen::Item(Cursor::default())).await?
+            }
+            verdict => verdict,
+        };
+        Ok(match verdict {
+            Verdict::Applied => Row {
+                until: held_until(parts, seen),
+                ..row(Outcome::Paused, paused_note(parts, seen))
+            },
+            _ => row(Outcome::Changed, "its item was deleted meanwhile: look again".into()),
+        })
+    };
+    Ok(each(chosen, selection, pause).await)
+}
+
+pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<Moves, Error> {
+    let items = items(parts).await?;
+    let has_item = |number: &&i32| items.keys().any(|partition| partition.partition == **number);
+    if let Some(without) = selection.numbers.iter().find(|number| !has_item(number)) {
+        return Err(Error::new(
+            ErrorType::InvalidConfiguration,
+            format!("partition {without} has no cursor, so it is not paused. Correct --partition"),
+        ));
+    }
+    let chosen = items
+        .into_iter()
+        .map(|(partition, item)| (partition, known(item)))
+        .collect();
+    let resume = async |partition: &TopicPartition, seen: &Seen| {
+        let row = |outcome, note: &str| Row::stuck(partition, Some(seen.stored()), outcome, note.to_owned());
+        if !matches!(seen, Seen::Item(cursor) if cursor.paused) {
+            return Ok(row(Outcome::WasNotPaused, "was not paused"));
+        }
+        let (consumer, write) = (consumer(parts, &partition.topic), claim::resume());
+        store::write_and_judge(
+            &parts.store,
+            &consumer,
+            partition.partition,
+            &write,
+            claim::judge_resume,
+        )
+        .await?;
+        Ok(row(Outcome::Resumed, "resumed"))
+    };
+    Ok(each(chosen, selection, resume).await)
+}
+
+/// The items of all topics.
+async fn items(parts: &CliParts) -> Result<Items, Error> {
+    let mut items = Items::new();
+    for topic in &parts.config.topics {
+        for item in parts.store.load(&consumer(parts, topic)).await? {
+            items.insert(TopicPartition::new(topic.clone(), item.partition), item.cursor);
+        }
+    }
+    Ok(items)
+}
+
+fn known(item: Result<Cursor, InvalidCursor>) -> Known {
+    item.map(Seen::Item)
+        .map_err(|invalid| (Outcome::Invalid, format!("it is not read anyway: {invalid}")))
+}
+
+/// All partitions, also those without an item: a pause makes one where a run
+/// would start, and for that all start positions must be stored.
+async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chosen, Error> {
+    let (mut facts, mut decisions) = invoke::look(parts, deadline(parts), Pins::Leave).await?;
+    selection.check(facts.iter().map(|fact| &fact.partition))?;
+    let creates = facts
+        .iter()
+        .any(|fact| fact.cursor.is_none() && selection.includes(&fact.partition));
+    if creates && parts.config.start_position != StartPosition::Earliest {
+        (facts, decisions) = invoke::look(parts, deadline(parts), Pins::Store).await?;
+    }
+    let known = |(fact, decision): (plan::Facts, plan::Decision)| {
+        let start = || match plan::standing_at(&fact, &decision) {
+            Some(start) => Ok(Seen::Nothing { start }),
+            None => Err((
+                Outcome::Unavailable,
+                "it has no cursor yet, and no broker answers for it".to_owned(),
+            )),
+        };
+        let known = fact.cursor.clone().map_or_else(start, known);
+        (fact.partition, known)
+    };
+    Ok(facts.into_iter().zip(decisions).map(known).collect())
+}
+
+async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &Seen) -> Result<Verdict, Error> {
+    let consumer = consumer(parts, &partition.topic);
+    let judge = |item: Option<&Cursor>| claim::judge_pause(seen, item);
+    store::write_and_judge(&parts.store, &consumer, partition.partition, &claim::pause(seen), judge).await
+}
+
+fn held_until(parts: &CliParts, seen: &Seen) -> Option<i64> {
+    match seen {
+        Seen::Item(cursor) => cursor.held_until_ms(parts.clock.wall_ms()),
+        Seen::Nothing { .. } => None,
+    }
+}
+
+fn paused_note(parts: &CliParts, seen: &Seen) -> String {
+    match held_until(parts, seen) {
+        Some(until) => format!(
+            "paused from the next run on: one at work has claimed it until {}, and finishes",
+            at(until)
+        ),
+        None => "paused".into(),
+    }
+}
+
+/// Acts on each chosen partition, several at once. One that fails holds up no other.
+async fn each(
+    chosen: Chosen,
+    selection: &Partitions,
+    act: impl AsyncFn(&TopicPartition, &Seen) -> Result<Row, Error>,
+) -> Moves {
+    let chosen = chosen.iter().filter(|(partition, _)| selection.includes(partition));
+    let rows = chosen.map(async |(partition, known)| match known {
+        Ok(seen) => act(partition, seen)
+            .await
+            .unwrap_or_else(|error| Row::stuck(partition, None, Outcome::Failed, error.message)),
+        Err((outcome, why)) => Row::stuck(partition, None, *outcome, why.clone()),
+    });
+    Moves {
+        executed: true,
+        partitions: futures::stream::iter(rows).buffered(WRITES_AT_ONCE).collect().await,
+    }
+}

@@ -1,0 +1,125 @@
+//! Where cursors are to go: what people say, and the offset that it means.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+use crate::record::NextOffset;
+
+/// What a cursor is to be moved to, in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// This offset is the next to read.
+    Offset(i64),
+    /// The first record that is still there.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// So many offsets on, or back, from where the cursor stands.
+    Shift(i64),
+    /// What a look-up by time found: the first record at or after it. `None`: there is none.
+    Found(Option<NextOffset>),
+}
+
+/// A partition's log, and where its cursor stands. `earliest` is not above `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Log {
+    pub(super) standing: NextOffset,
+    pub(super) earliest: NextOffset,
+    pub(super) end: NextOffset,
+}
+
+/// How the new position differs from what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clamped {
+    /// What was asked for is deleted, or never was.
+    ToEarliest { asked: i64, earliest: NextOffset },
+    /// What was asked for is not written yet.
+    ToEnd { asked: i64, end: NextOffset },
+    /// No record has that time or a later one.
+    NoneSince,
+}
+
+impl fmt::Display for Clamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToEarliest { asked, earliest } => {
+                write!(f, "{asked} is below the earliest offset: {earliest} instead")
+            }
+            Self::ToEnd { asked, end } => write!(f, "{asked} is past the end: {end} instead"),
+            Self::NoneSince => f.write_str("no record at or after that time: the end"),
+        }
+    }
+}
+
+/// The next offset to read that `target` means. It always lies in the log.
+///
+/// | target | new position | where it differs from the target |
+/// |---|---|---|
+/// | `Offset(n)` | `n` | below the earliest: the earliest; past the end: the end |
+/// | `Earliest` | the earliest | |
+/// | `Latest` | the end | |
+/// | `Shift(n)` | the cursor + `n` | as `Offset` |
+/// | `Found(offset)` | `offset` | a record that came after the end was asked for: the end |
+/// | `Found(none)` | the end | no record at or after that time |
+pub(super) fn aim(target: Target, log: Log) -> (NextOffset, Option<Clamped>) {
+    let Log {
+        standing,
+        earliest,
+        end,
+    } = log;
+    match target {
+        Target::Offset(asked) => within(asked, earliest, end),
+        Target::Earliest => (earliest, None),
+        Target::Latest => (end, None),
+        Target::Shift(by) => within(standing.get().saturating_add(by), earliest, end),
+        Target::Found(Some(found)) => (found.min(end).max(earliest), None),
+        Target::Found(None) => (end, Some(Clamped::NoneSince)),
+    }
+}
+
+fn within(asked: i64, earliest: NextOffset, end: NextOffset) -> (NextOffset, Option<Clamped>) {
+    match NextOffset::new(asked) {
+        Some(next) if next > end => (end, Some(Clamped::ToEnd { asked, end })),
+        Some(next) if next >= earliest => (next, None),
+        _ => (earliest, Some(Clamped::ToEarliest { asked, earliest })),
+    }
+}
+
+/// A point in time, in milliseconds since the epoch: RFC 3339, or without an
+/// offset, which kafka-consumer-groups takes for UTC.
+pub(super) fn datetime(text: &str) -> Result<i64, String> {
+    let utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    let time: Timestamp = text
+        .parse()
+        .ok()
+        .or_else(|| Some(utc()?.timestamp()))
+        .ok_or("allowed: an RFC 3339 time such as 2026-11-01T06:00:00Z; without an offset it is UTC")?;
+    // Rounded up: a record is in if its own time, in whole milliseconds, is not before.
+    let unix_ms = time.as_millisecond() + i64::from(time.subsec_nanosecond() % 1_000_000 > 0);
+    // Kafka gives -1 and -2 other meanings.
+    if unix_ms < 0 {
+        return Err("allowed: a time from 1970 on; for everything there is, --to-earliest".into());
+    }
+    Ok(unix_ms)
+}
+
+/// A length of time in milliseconds: `2h 30m`, or ISO 8601 as in kafka-consumer-groups.
+pub(super) fn duration(text: &str) -> Result<i64, String> {
+    let iso = || {
+        let span: Span = text.parse().ok()?;
+        let length: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        i64::try_from(length.as_millis()).ok()
+    };
+    let plain = || i64::try_from(humantime::parse_duration(text).ok()?.as_millis()).ok();
+    let length = if text.starts_with(['P', 'p']) { iso() } else { plain() };
+    length
+        .filter(|ms| *ms >= 0)
+        .ok_or_else(|| "allowed: 90s, 2h, 1d 12h, or ISO 8601 such as PT2H and P1DT12H".into())
+}
+
+#[cfg(test)]
+#[path = "target_tests.rs"]
+mod tests;

@@ -1,0 +1,224 @@
+//! The report of a run, as people read it.
+
+use super::{Screen, grouped, or_dash, time};
+use crate::report::{OffsetRange, Place, RunReport, StopReason};
+
+/// All of it: one line of sums, a table of partitions, and what needs saying of some.
+pub(super) fn table(screen: Screen, report: &RunReport) -> String {
+    let mut text = sums(report);
+    if !report.partitions.is_empty() {
+        let mut partitions = screen.table(&["partition", "first", "last stored", "records", "end", "lag"], 1..=5);
+        for row in &report.partitions {
+            partitions.add_row([
+                at(&row.place),
+                or_dash(row.first_offset),
+                or_dash(row.last_offset),
+                row.messages.to_string(),
+                or_dash(row.end_offset),
+                or_dash(row.lag),
+            ]);
+        }
+        text = format!("{text}\n{partitions}");
+    }
+    for line in remarks(report) {
+        text = format!("{text}\n{line}");
+    }
+    text
+}
+
+/// One line for one run of many: sums, and a word for all that needs a look.
+pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
+    let mut line = format!("{local_time}  {}", sums(report));
+    let offsets = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::count).sum::<u64>();
+    let counts = [
+        ("skipped", offsets(&report.skipped)),
+        ("lost", offsets(&report.lost)),
+        ("dead letters", report.dead_lettered),
+        ("held", report.held.len() as u64),
+        ("paused", report.paused.len() as u64),
+        ("blocked", report.blocked.len() as u64),
+        ("unavailable", report.unavailable.len() as u64),
+    ];
+    for (word, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        line = format!("{line} · {word} {count}");
+    }
+    match &report.error {
+        Some(error) => format!("{line} · {}", error.error_type),
+        None => line,
+    }
+}
+
+fn sums(report: &RunReport) -> String {
+    format!(
+        "{} records in {} ms · {} · lag {}",
+        report.messages_processed,
+        report.duration_ms,
+        report.stop_reason.map_or("failed", stop_words),
+        or_dash(report.lag),
+    )
+}
+
+fn stop_words(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::CaughtUp => "caught up",
+        StopReason::MaxMessages => "limit reached",
+        StopReason::Deadline => "time over",
+        StopReason::Held => "held by other runs",
+        StopReason::Interrupted => "interrupted",
+    }
+}
+
+fn at(place: &Place) -> String {
+    format!("{}-{}", place.topic, place.partition)
+}
+
+fn remarks(report: &RunReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for held in &report.held {
+        lines.push(format!("held: {} until {}", at(&held.place), time(held.until)));
+    }
+    for place in &report.paused {
+        lines.push(format!("paused: {}", at(place)));
+    }
+    let ranges = [("skipped", &report.skipped), ("lost", &report.lost)];
+    for (word, range) in ranges
+        .into_iter()
+        .flat_map(|(word, all)| all.iter().map(move |range| (word, range)))
+    {
+        let (first, last) = (range.first_offset, range.last_offset);
+        lines.push(format!(
+            "{word}: {} offsets {first} to {last}: {}",
+            at(&range.place),
+            range.reason
+        ));
+    }
+    for blocked in &report.blocked {
+        lines.push(format!(
+            "blocked: {} at offset {} after {} attempt{}, next try {}: {}",
+            at(&blocked.place),
+            blocked.offset,
+            blocked.attempts,
+            if blocked.attempts == 1 { "" } else { "s" },
+            time(blocked.next_try_at),
+            blocked.error
+        ));
+    }
+    let unavailable = report.unavailable.iter();
+    let silent = grouped(unavailable.map(|partition| (at(&partition.place), partition.error.clone())));
+    lines.extend(silent.into_iter().map(|line| format!("unavailable: {line}")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorType};
+    use crate::report::{Blocked, Held, PartitionReport, Unanswered};
+
+    fn place(partition: i32) -> Place {
+        Place {
+            topic: "orders".into(),
+            partition,
+        }
+    }
+
+    fn a_run() -> RunReport {
+        let read = |partition, messages: u64, lag| PartitionReport {
+            place: place(partition),
+            first_offset: Some(1_000),
+            last_offset: Some(1_499),
+            messages,
+            end_offset: Some(5_000),
+            lag: Some(lag),
+        };
+        let silent = |partition| Unanswered {
+            place: place(partition),
+            error: "it has no leader".into(),
+        };
+        RunReport {
+            messages_processed: 500,
+            duration_ms: 34,
+            stop_reason: Some(StopReason::MaxMessages),
+            lag: Some(3_510),
+            partitions: vec![read(0, 500, 3_500), read(12, 0, 10)],
+            lost: vec![OffsetRange {
+                place: place(0),
+                first_offset: 40,
+                last_offset: 99,
+                reason: "deleted by retention".into(),
+            }],
+            dead_lettered: 2,
+            held: vec![Held {
+                place: place(1),
+                until: Some(1_800_000_060_000),
+            }],
+            paused: vec![place(2)],
+            blocked: vec![Blocked {
+                place: place(12),
+                offset: 4_990,
+                error: "the payment service answered 503".into(),
+                attempts: 3,
+                next_try_at: Some(1_800_000_240_000),
+            }],
+            unavailable: vec![silent(3), silent(4)],
+            error: Some(Error::new(ErrorType::PartitionBlocked, "orders-12 is blocked")),
+            ..RunReport::default()
+        }
+    }
+
+    fn shown(width: u16) -> String {
+        let screen = Screen {
+            width: Some(width),
+            ..Screen::default()
+        };
+        table(screen, &a_run())
+    }
+
+    #[test]
+    fn the_table_at_60_columns() {
+        insta::assert_snapshot!(shown(60), @r"
+        500 records in 34 ms · limit reached · lag 3510
+        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        held: orders-1 until 2027-01-15T08:01:00Z
+        paused: orders-2
+        lost: orders-0 offsets 40 to 99: deleted by retention
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        unavailable: orders-3, orders-4: it has no leader
+        ");
+    }
+
+    #[test]
+    fn the_table_at_100_columns() {
+        insta::assert_snapshot!(shown(100), @r"
+        500 records in 34 ms · limit reached · lag 3510
+        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        held: orders-1 until 2027-01-15T08:01:00Z
+        paused: orders-2
+        lost: orders-0 offsets 40 to 99: deleted by retention
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        unavailable: orders-3, orders-4: it has no leader
+        ");
+    }
+
+    #[test]
+    fn a_tick_is_one_line_with_a_word_for_all_that_needs_a_look() {
+        insta::assert_snapshot!(tick_line("2027-01-15 09:00:00", &a_run()), @r"2027-01-15 09:00:00  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 1 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
+        let idle = RunReport {
+            duration_ms: 3,
+            stop_reason: Some(StopReason::CaughtUp),
+            lag: Some(0),
+            ..RunReport::default()
+        };
+        insta::assert_snapshot!(tick_line("2027-01-15 09:01:00", &idle), @r"2027-01-15 09:01:00  0 records in 3 ms · caught up · lag 0");
+    }
+}

@@ -1,0 +1,111 @@
+//! Progress on stderr: a bar where somebody watches, and log lines above it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use super::output;
+use crate::plan::Facts;
+use crate::processor::{Processor, Progress, RunContext};
+use crate::record::Chunk;
+
+/// The bars on the terminal; nothing is drawn where stderr is none.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Where log lines go: to stderr, above the bar if there is one.
+pub(super) struct AboveTheBar;
+
+impl Write for AboveTheBar {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        BARS.suspend(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// Says something to who sits at the terminal.
+pub(super) fn say(words: &str) {
+    BARS.suspend(|| output::complain(words));
+}
+
+/// A processor whose way through the offsets is shown.
+pub(super) struct Watched<P> {
+    inner: P,
+    bar: ProgressBar,
+    next: Mutex<BTreeMap<i32, i64>>,
+}
+
+impl<P> Watched<P> {
+    pub(super) fn new(inner: P) -> Self {
+        Self {
+            inner,
+            bar: ProgressBar::hidden(),
+            next: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Begins to count: these partitions of one topic, `length` offsets or records to go.
+    pub(super) fn begin(&self, facts: &[Facts], length: u64) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursors = facts.iter().filter_map(|fact| {
+            Some((
+                fact.partition.partition,
+                fact.cursor.as_ref()?.as_ref().ok()?.next.get(),
+            ))
+        });
+        next.extend(cursors);
+        self.bar.set_length(length);
+        self.bar.set_style(style());
+        BARS.add(self.bar.clone());
+        self.bar.reset();
+        self.bar.tick();
+    }
+
+    /// Whether anybody sees the bar.
+    pub(super) fn is_drawn(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn moved(&self, chunk: &Chunk, settled: usize) {
+        let Some(last) = settled.checked_sub(1).and_then(|last| chunk.records().get(last)) else {
+            return;
+        };
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = next.entry(chunk.partition().partition).or_insert(last.offset);
+        // What comes again is no progress.
+        let moved = (last.offset + 1).saturating_sub(*next).max(0);
+        *next += moved;
+        self.bar.inc(moved.unsigned_abs());
+    }
+}
+
+fn style() -> ProgressStyle {
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // A text that cannot grow is not drawn either.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} · {rate} · {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
+}
+
+impl<P: Processor> Processor for Watched<P> {
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        let progress = self.inner.process(chunk, run).await;
+        self.moved(chunk, progress.settled);
+        progress
+    }
+
+    fn decodes(&self) -> bool {
+        self.inner.decodes()
+    }
+}

@@ -1,0 +1,92 @@
+//! What is fetched of a partition, and what it means that nothing more comes.
+
+use super::{Lane, Unread};
+use crate::error::{Error, ErrorType};
+use crate::invoke::{Interrupt, Run, Seams};
+use crate::record::Record;
+use crate::source::{Limit, LookUp, Polled, Source};
+
+impl Lane {
+    pub(super) async fn poll<D: Seams>(&mut self, run: &Run<'_, D>, records: usize) {
+        let limit = Limit {
+            records,
+            bytes: run.sizes.chunk_bytes,
+        };
+        let wake = run.wake_at(self.ledger.due_at_ms());
+        let polled = tokio::select! {
+            biased;
+            polled = run.source.poll(&self.partition, limit) => polled,
+            () = tokio::time::sleep_until(wake.into()) => return,
+            () = run.halted(Interrupt::Finish) => return,
+        };
+        match polled {
+            Polled::Records(records) => self.take(run, records),
+            Polled::End => self.check_end(run).await,
+            Polled::OutOfRange => self.unread(Unread::Gone(self.ledger.settled_at())),
+            Polled::Unavailable(unavailable) => self.unread(Unread::NoAnswer(unavailable.0)),
+            Polled::Unreadable(what) => self.unreadable(run, what),
+            Polled::Failed(error) => self.fail(error),
+        }
+    }
+
+    fn take<D: Seams>(&mut self, run: &Run<'_, D>, mut records: Vec<Record>) {
+        self.end_is_known = false;
+        if records
+            .first()
+            .is_some_and(|first| first.offset < self.ledger.settled_at().get())
+        {
+            return self.unread(Unread::OutOfOrder);
+        }
+        let taken = self.ledger.polled(&records);
+        records.truncate(taken);
+        self.outcome.polled += taken as u64;
+        self.in_hand.extend(records);
+        if self.ledger.has_all() {
+            // What would be fetched from here on belongs to a later run.
+            run.source.finish(std::slice::from_ref(&self.partition));
+        }
+    }
+
+    fn unread(&mut self, why: Unread) {
+        self.outcome.unread = Some(why);
+        self.ledger.fail();
+    }
+
+    /// The end came before the end seen at the start: only control records lie
+    /// between, or the log was cut, or the broker that answered lags behind.
+    ///
+    /// An end that is reached says how far the log went for that fetch, not
+    /// for a question asked later. So the end is looked up, the partition is
+    /// read again from here, and only an end reached after that counts.
+    async fn check_end<D: Seams>(&mut self, run: &Run<'_, D>) {
+        if self.end_is_known {
+            return self.ledger.reached_end();
+        }
+        let asked = run
+            .source
+            .look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until())
+            .await;
+        match asked.map(|mut ends| ends.pop()) {
+            Ok(Some(Ok(end))) if end >= self.ledger.to() => {
+                self.end_is_known = true;
+                let here = (self.partition.clone(), self.ledger.settled_at());
+                run.source.finish(std::slice::from_ref(&self.partition));
+                if let Err(error) = run.source.start(&[here]) {
+                    self.fail(error);
+                }
+            }
+            Ok(Some(Ok(end))) => self.fail(Error::new(
+                ErrorType::Truncated,
+                format!(
+                    "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
+                     recreated topic). What was processed is stored; the next run looks again",
+                    self.partition,
+                    self.ledger.to()
+                ),
+            )),
+            Ok(Some(Err(unavailable))) => self.unread(Unread::NoAnswer(unavailable.0)),
+            Ok(None) => self.ledger.fail(),
+            Err(error) => self.fail(error),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A decision in words, the same wherever it is shown.
+
+use super::{Decision, Facts, Reading, Why};
+use crate::claim::Failures;
+
+/// For a failure that somebody wrote by hand.
+pub const NO_REASON: &str = "no reason was stored";
+
+/// Why a partition is read from where it is, or left alone; and more of it,
+/// where there is more to say.
+#[must_use]
+pub fn words(facts: &Facts, decision: &Decision) -> (&'static str, Option<String>) {
+    match decision {
+        Decision::Read(Reading {
+            why: Why::Lost(range), ..
+        })
+        | Decision::RetentionLoss(range) => (
+            "lost to retention",
+            Some(format!("offsets {} to {}", range.first, range.last)),
+        ),
+        Decision::Read(Reading {
+            why: why @ Why::Truncated { stored, .. },
+            from,
+            to,
+            ..
+        }) => (
+            why.as_str(),
+            Some(format!(
+                "the stored position (next offset {stored}) lies past the end of the log ({to}); it goes on at {from}"
+            )),
+        ),
+        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(facts).map(tried)),
+        Decision::Idle => ("up to date", None),
+        Decision::Paused => ("paused", None),
+        Decision::Held(until_ms) => ("claimed", Some(format!("until {}", at(*until_ms)))),
+        Decision::BackingOff => ("backing off", blocked(facts).map(tried)),
+        Decision::Truncated(what) => ("truncated", Some(what.clone())),
+        Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
+        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+    }
+}
+
+/// The failures that block a partition: it is tried again, now or later.
+#[must_use]
+pub fn blocked(facts: &Facts) -> Option<&Failures> {
+    let cursor = facts.cursor.as_ref()?.as_ref().ok()?;
+    cursor.failures().filter(|failures| failures.next_try_at_ms.is_some())
+}
+
+fn tried(failures: &Failures) -> String {
+    let attempts = failures.all_attempts();
+    let times = if attempts == 1 { "time" } else { "times" };
+    let next = failures.next_try_at_ms.map_or_else(String::new, at);
+    let error = failures.error.as_deref().unwrap_or(NO_REASON);
+    format!(
+        "offset {} failed {attempts} {times}, tried again after {next}: {error}",
+        failures.offset
+    )
+}
+
+fn at(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .unwrap_or_default()
+        .to_string()
+}

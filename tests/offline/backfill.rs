@@ -1,0 +1,275 @@
+//! Backfills, purely: what is started, what is refused, and what each partition comes to.
+
+use std::sync::Arc;
+
+use kafka_consumer_lambda::backfill::{bounds, check, decide, difference, to_start, topic, within};
+use kafka_consumer_lambda::claim::{Bounds, Cursor, Seen};
+use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
+use kafka_consumer_lambda::event::{BackfillRequest, Bound};
+use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why};
+use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::source::{Looked, Unavailable};
+use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
+
+const NOW_MS: i64 = 1_800_000_000_000;
+
+const POLICY: Policy = Policy {
+    // Neither of the two means anything to a backfill.
+    start_position: StartPosition::Latest,
+    on_truncation: OnTruncation::Latest,
+    on_retention_loss: OnRetentionLoss::Continue,
+    now_ms: NOW_MS,
+};
+
+fn next(offset: i64) -> NextOffset {
+    NextOffset::new(offset).expect("offsets of tests are in range")
+}
+
+fn request(from: Bound, to: Bound, partitions: Option<Vec<i32>>) -> BackfillRequest {
+    BackfillRequest::new("b".parse().expect("a name"), from, to, partitions).expect("the bounds fit")
+}
+
+fn all() -> BackfillRequest {
+    request(Bound::Earliest, Bound::Latest, None)
+}
+
+/// A cursor at `at` of a backfill from 10 to 20.
+fn cursor(at: i64) -> Cursor {
+    Cursor {
+        backfill: Some(Arc::new(Bounds {
+            from: next(10),
+            to: next(20),
+            asked: all().asked(),
+        })),
+        ..Cursor::at(next(at))
+    }
+}
+
+fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> Facts {
+    Facts {
+        partition: TopicPartition::new("t", partition),
+        end: Some(Ok(next(end))),
+        earliest: Some(Ok(next(earliest))),
+        cursor: cursor.map(Ok),
+        start: None,
+    }
+}
+
+fn decided(at: i64, log: (i64, i64)) -> Decision {
+    decide(&fact(0, log, Some(cursor(at))), &POLICY)
+}
+
+fn read(from: i64, why: Why, at: i64) -> Decision {
+    Decision::Read(Reading {
+        from: next(from),
+        to: next(20),
+        why,
+        seen: Seen::Item(cursor(at)),
+    })
+}
+
+#[test]
+fn within_its_bounds_a_backfill_is_a_run_on_a_log_that_ends_there() {
+    let lost = |first, last| Why::Lost(LostRange { first, last });
+    for (at, log, expected) in [
+        (10, (0, 90), read(10, Why::Resumed, 10)),
+        (19, (0, 20), read(19, Why::Resumed, 19)),
+        // Retention was faster: up to the first record that is left, but not past the end.
+        (10, (15, 90), read(15, lost(10, 14), 10)),
+        (10, (50, 90), read(20, lost(10, 19), 10)),
+        // Done, whatever has become of the log.
+        (20, (0, 90), Decision::Idle),
+        (20, (50, 90), Decision::Idle),
+        (20, (0, 5), Decision::Idle),
+        (25, (0, 90), Decision::Idle),
+    ] {
+        assert_eq!(decided(at, log), expected, "{at} in {log:?}");
+    }
+}
+
+#[test]
+fn a_log_that_ends_before_the_backfill_is_truncated_whatever_on_truncation_says() {
+    for (at, log) in [(10, (0, 19)), (19, (0, 19)), (19, (0, 0)), (10, (15, 19))] {
+        let decision = decided(at, log);
+        assert!(
+            matches!(&decision, Decision::Truncated(what) if what.contains("the backfill at 20")),
+            "{at} in {log:?}: {decision:?}"
+        );
+    }
+}
+
+#[test]
+fn a_loss_to_retention_halts_where_the_policy_says_so() {
+    let policy = Policy {
+        on_retention_loss: OnRetentionLoss::Halt,
+        ..POLICY
+    };
+    let decision = decide(&fact(0, (50, 90), Some(cursor(10))), &policy);
+    assert_eq!(decision, Decision::RetentionLoss(LostRange { first: 10, last: 19 }));
+}
+
+#[test]
+fn trouble_of_one_partition_is_that_of_any_run() {
+    let with = |change: fn(&mut Facts)| {
+        let mut facts = fact(0, (0, 90), Some(cursor(12)));
+        change(&mut facts);
+        decide(&facts, &POLICY)
+    };
+    let gone = with(|facts| facts.end = None);
+    assert!(matches!(gone, Decision::Truncated(_)), "{gone:?}");
+    let silent = with(|facts| facts.end = Some(Looked::Err(Unavailable("no leader".into()))));
+    assert_eq!(silent, Decision::Unavailable("no leader".into()));
+    let unreadable = with(|facts| facts.cursor = Some(Err(InvalidCursor("offset is text".into()))));
+    assert_eq!(unreadable, Decision::Invalid("offset is text".into()));
+    let paused = with(|facts| {
+        facts.cursor = Some(Ok(Cursor {
+            paused: true,
+            ..cursor(12)
+        }));
+    });
+    assert_eq!(paused, Decision::Paused);
+    let held = with(|facts| {
+        facts.cursor = Some(Ok(Cursor {
+            claim_until_ms: Some(NOW_MS + 1),
+            ..cursor(12)
+        }));
+    });
+    assert_eq!(held, Decision::Held(NOW_MS + 1));
+    let unbounded = with(|facts| facts.cursor = Some(Ok(Cursor::at(next(12)))));
+    assert!(
+        matches!(&unbounded, Decision::Invalid(what) if what.contains("backfill_to")),
+        "{unbounded:?}"
+    );
+}
+
+#[test]
+fn lag_counts_to_the_end_of_the_backfill() {
+    for (log, cursor_at) in [((0, 90), 12), ((0, 20), 12), ((50, 90), 12), ((0, 5), 20)] {
+        let facts = within(fact(0, log, Some(cursor(cursor_at))));
+        assert_eq!(facts.end, Some(Ok(next(20))), "{log:?}");
+        assert!(facts.earliest.is_some_and(|it| it.is_ok_and(|it| it <= next(20))));
+    }
+}
+
+#[test]
+fn bounds_are_cut_at_the_end_and_never_reversed() {
+    for ((from, to, end), expected) in [
+        ((0, 100, 100), (0, 100)),
+        ((10, 20, 100), (10, 20)),
+        ((10, 200, 100), (10, 100)),
+        ((150, 200, 100), (100, 100)),
+        ((50, 20, 100), (20, 20)),
+        ((0, 0, 0), (0, 0)),
+        ((i64::MAX, i64::MAX, 7), (7, 7)),
+    ] {
+        let bounds = bounds(next(from), next(to), next(end), "x");
+        assert_eq!(
+            (bounds.from, bounds.to),
+            (next(expected.0), next(expected.1)),
+            "{from}..{to} of {end}"
+        );
+    }
+}
+
+#[test]
+fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
+    type Row = (&'static [i32], Option<Vec<i32>>, &'static [usize]);
+    let rows: [Row; 7] = [
+        (&[], None, &[0, 1, 2, 3]),
+        (&[], Some(vec![1, 3]), &[1, 3]),
+        // The start was interrupted after the highest.
+        (&[3], None, &[0, 1, 2]),
+        (&[3], Some(vec![1, 3]), &[1]),
+        (&[0, 1, 2, 3], None, &[]),
+        // 2 and 3 came later.
+        (&[0, 1], None, &[]),
+        // One that was named did not: its item was deleted.
+        (&[0, 1], Some(vec![0, 1, 3]), &[3]),
+    ];
+    for (items, partitions, expected) in rows {
+        let facts: Vec<Facts> = (0..4)
+            .map(|partition| fact(partition, (0, 9), items.contains(&partition).then(|| cursor(0))))
+            .collect();
+        let started = to_start(&request(Bound::Earliest, Bound::Latest, partitions.clone()), &facts);
+        assert_eq!(started.as_deref(), Ok(expected), "{items:?}, {partitions:?}");
+    }
+}
+
+#[test]
+fn a_partition_that_the_topic_does_not_have_is_named() {
+    let facts = [fact(0, (0, 9), None)];
+    let map = Bound::Offsets([(0, next(1)), (7, next(1))].into());
+    for (asked, field) in [
+        (request(Bound::Earliest, Bound::Latest, Some(vec![0, 7])), "partitions"),
+        (request(map.clone(), Bound::Latest, None), "from"),
+        (request(Bound::Earliest, map, None), "to"),
+    ] {
+        let error = to_start(&asked, &facts).expect_err("it is not there").to_string();
+        assert!(
+            error.starts_with("InvalidEvent: partition 7 ") && error.ends_with(&format!("Correct `{field}`")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn other_bounds_under_the_same_name_are_refused_with_what_differs() {
+    let consumer = Consumer {
+        group_id: "g".into(),
+        topic: "t".into(),
+        backfill: Some("b".into()),
+    };
+    assert_eq!(check(&consumer, &all(), &cursor(12)), Ok(()));
+    let other = request(Bound::Earliest, Bound::At(0), Some(vec![2]));
+    let error = check(&consumer, &other, &cursor(12)).expect_err("they differ");
+    assert_eq!(
+        error.to_string(),
+        "InvalidEvent: there is a backfill b of t already, and it differs: `to` was \"latest\" and is \
+         \"1970-01-01T00:00:00Z\" now, `partitions` was not given and is [2] now (it was started with \
+         {\"from\":\"earliest\",\"to\":\"latest\"}). Ask for the same to go on with it, or choose another name"
+    );
+}
+
+#[test]
+fn the_order_of_what_was_asked_for_does_not_matter() {
+    let (one, other) = (
+        r#"{"to":{"10":1,"2":5},"from":"latest"}"#,
+        r#"{"from":"latest","to":{"2":5,"10":1}}"#,
+    );
+    assert_eq!(difference(one, other), None);
+    assert!(difference("written by hand", other).is_some());
+}
+
+#[test]
+fn the_topic_is_said_where_there_are_several() {
+    let config = |topics: &str| {
+        let pairs = [("KAFKA_TOPIC", topics), ("KAFKA_GROUP_ID", "g")];
+        Config::from_lookup(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).expect("settings")
+    };
+    let asked = |topic: Option<&str>| BackfillRequest {
+        topic: topic.map(Into::into),
+        ..all()
+    };
+    assert_eq!(topic(&config("a"), &asked(None)), Ok(0));
+    assert_eq!(topic(&config("a,b"), &asked(Some("b"))), Ok(1));
+    let unsaid = topic(&config("a,b"), &asked(None)).expect_err("which?").to_string();
+    assert!(unsaid.contains("there are 2: a, b"), "{unsaid}");
+    let other = topic(&config("a,b"), &asked(Some("c")))
+        .expect_err("none of them")
+        .to_string();
+    assert!(other.contains("`topic` is \"c\"") && other.ends_with("a, b"), "{other}");
+}
+
+#[test]
+fn a_key_that_would_be_too_long_is_refused() {
+    let group = "g".repeat(2040);
+    let pairs = [("KAFKA_TOPIC", "t"), ("KAFKA_GROUP_ID", group.as_str())];
+    let config = Config::from_lookup(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).expect("settings");
+    let named = |name: &str| BackfillRequest {
+        name: name.parse().expect("a name"),
+        ..all()
+    };
+    assert_eq!(topic(&config, &named("12345")), Ok(0), "2048 bytes");
+    let error = topic(&config, &named("123456")).expect_err("2049 bytes").to_string();
+    assert!(error.contains("2049 bytes"), "{error}");
+}

@@ -1,0 +1,145 @@
+//! An operator's writes: what they leave on an item, and what a refused one means.
+
+use kafka_consumer_lambda::claim::{
+    Cursor, Failures, Pace, RunId, Seen, Verdict, judge_move, judge_pause, judge_resume, move_to, pause, resume,
+};
+use kafka_consumer_lambda::store::Written;
+
+use super::{EXPIRED, LIVE, next, write};
+
+const SEEN_AT: i64 = 5;
+const TARGET: i64 = 8;
+
+/// No item, and every item that differs in what a move looks at, or what a pause does.
+fn items() -> Vec<Option<Cursor>> {
+    let mut items = vec![None];
+    for at in [SEEN_AT, TARGET, 2] {
+        for (run, claim_until_ms) in [(None, None), (Some("a"), None), (Some("a"), EXPIRED), (Some("b"), LIVE)] {
+            for previous in [None, Some(SEEN_AT), Some(TARGET)] {
+                for (tries, paused) in [(None, false), (Some(2), false), (None, true)] {
+                    items.push(Some(Cursor {
+                        run: run.map(RunId::new),
+                        claim_until_ms,
+                        claim_chunk: tries.map(|_| Pace::Single),
+                        previous: previous.map(next),
+                        failure: tries.map(|attempts| Failures {
+                            offset: next(at),
+                            attempts,
+                            ..Failures::default()
+                        }),
+                        paused,
+                        ..Cursor::at(next(at))
+                    }));
+                }
+            }
+        }
+    }
+    items
+}
+
+/// What an operator may have seen: nothing, or one of these items at `SEEN_AT`.
+fn all_seen() -> Vec<Seen> {
+    let items = items().into_iter().flatten().filter(|item| item.next == next(SEEN_AT));
+    let mut seen: Vec<Seen> = items.map(Seen::Item).collect();
+    seen.push(Seen::Nothing { start: next(SEEN_AT) });
+    seen
+}
+
+/// What a move to `target` makes of what was seen, and only that.
+fn is_moved(seen: &Seen, item: Option<&Cursor>, target: i64) -> bool {
+    let in_place = matches!(seen, Seen::Item(cursor) if cursor.next == next(target));
+    item.is_some_and(|item| {
+        let afresh = item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
+        item.next == next(target) && (in_place || item.previous == Some(next(SEEN_AT))) && afresh
+    })
+}
+
+#[test]
+fn a_move_is_judged_by_what_the_store_did_with_it() {
+    for (seen, target) in all_seen()
+        .into_iter()
+        .flat_map(|seen| [(seen.clone(), TARGET), (seen, SEEN_AT)])
+    {
+        for item in items() {
+            let judge = |item: Option<&Cursor>| judge_move(&seen, next(target), item);
+            let (written, after) = write(item.clone(), &move_to(&seen, next(target)));
+            let context = format!("{seen:?} to {target}: {item:?}");
+            let verdict = judge(item.as_ref());
+            if is_moved(&seen, item.as_ref(), target) {
+                assert_eq!(verdict, Verdict::Applied, "{context}");
+            } else if written == Written::Applied {
+                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
+                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
+            } else {
+                let until_ms = item.and_then(|item| item.claim_until_ms);
+                assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_move_leaves_nothing_of_runs_and_all_that_an_operator_has_set() {
+    for seen in all_seen() {
+        let Seen::Item(item) = &seen else { continue };
+        let (written, after) = write(Some(item.clone()), &move_to(&seen, next(TARGET)));
+        let expected = Cursor {
+            paused: item.paused,
+            previous: Some(item.next),
+            ..Cursor::at(next(TARGET))
+        };
+        assert_eq!((written, after), (Written::Applied, Some(expected)), "{item:?}");
+    }
+}
+
+#[test]
+fn a_move_back_to_the_previous_offset_swaps_the_two_and_a_second_one_swaps_them_again() {
+    let start = Cursor::at(next(SEEN_AT));
+    let swap = |item: Cursor| {
+        let previous = item.previous.expect("it was moved");
+        write(Some(item.clone()), &move_to(&Seen::Item(item), previous))
+            .1
+            .expect("an item")
+    };
+    let moved = write(Some(start.clone()), &move_to(&Seen::Item(start), next(TARGET)))
+        .1
+        .expect("an item");
+    let undone = swap(moved.clone());
+    assert_eq!((undone.next, undone.previous), (next(SEEN_AT), Some(next(TARGET))));
+    assert_eq!(swap(undone), moved);
+}
+
+#[test]
+fn a_pause_is_judged_by_what_the_store_did_with_it() {
+    for seen in all_seen() {
+        for item in items() {
+            let judge = |item: Option<&Cursor>| judge_pause(&seen, item);
+            let (written, after) = write(item.clone(), &pause(&seen));
+            let context = format!("{seen:?}: {item:?}");
+            let verdict = judge(item.as_ref());
+            if item.as_ref().is_some_and(|item| item.paused) {
+                assert_eq!(verdict, Verdict::Applied, "{context}");
+            } else if written == Written::Applied {
+                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
+                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
+            } else {
+                let until_ms = item.and_then(|item| item.claim_until_ms);
+                assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn after_a_resume_or_without_an_item_nothing_is_paused() {
+    for item in items() {
+        let is_paused = item.as_ref().is_some_and(|item| item.paused);
+        assert_eq!(
+            judge_resume(item.as_ref()) == Verdict::NotApplied,
+            is_paused,
+            "{item:?}"
+        );
+        let (_, after) = write(item, &resume());
+        assert_eq!(judge_resume(after.as_ref()), Verdict::Applied);
+    }
+}

@@ -1,0 +1,115 @@
+//! What brokers answer that no real one can be brought to say at will.
+
+use std::time::{Duration, Instant};
+
+use kafka_consumer_lambda::config::Config;
+use kafka_consumer_lambda::embedded::EmbeddedKafka;
+use kafka_consumer_lambda::error::{Error, ErrorType};
+use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::source::kafka::group::KafkaGroup;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+/// A topic `t` of one partition, and the group `theirs`.
+async fn group() -> (EmbeddedKafka, KafkaGroup) {
+    let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
+    kafka.create_topic("t", 1).await.expect("a topic");
+    kafka.produce("t", 0, ["1", "2", "3"]).await.expect("records");
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
+        ("KAFKA_TOPIC", "t"),
+        ("POLL_TIMEOUT", "3"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_lookup(settings).expect("these are settings");
+    let group = KafkaGroup::new(&config, "theirs").expect("a client");
+    (kafka, group)
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+fn refuse(kafka: &EmbeddedKafka, request: RDKafkaApiKey, error: RDKafkaRespErr) {
+    kafka.cluster().expect("it runs").request_errors(request, &[error; 20]);
+}
+
+#[track_caller]
+fn assert_refused(error: &Error, error_type: ErrorType, said: &[&str]) {
+    assert_eq!(error.error_type, error_type, "{error}");
+    for said in said {
+        assert!(error.message.contains(said), "{said} is not said: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_is_read_back_and_a_group_without_commits_has_none() {
+    let (_kafka, group) = group().await;
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![None]));
+    let two = NextOffset::new(2).expect("an offset");
+    group.commit(vec![(partition(), two)]).await.expect("it is taken");
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![Some(two)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_this_user_may_not_see_is_named_at_once_with_the_right_that_is_missing() {
+    let (kafka, group) = group().await;
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    refuse(&kafka, RDKafkaApiKey::FindCoordinator, refused);
+    let started = Instant::now();
+    let error = group.committed(&[partition()]).await.expect_err("it is refused");
+    assert_refused(&error, ErrorType::NotAuthorized, &["theirs", "Describe on the group"]);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_refused_says_why() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as NOT_ALLOWED,
+        RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION as GENERATION, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS as REBALANCE,
+        RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID as MEMBER,
+    };
+    for (refused, error_type, said) in [
+        (NOT_ALLOWED, ErrorType::NotAuthorized, "Read on it"),
+        (MEMBER, ErrorType::Held, "active members"),
+        (GENERATION, ErrorType::Held, "active members"),
+        (REBALANCE, ErrorType::Held, "active members"),
+    ] {
+        let (kafka, group) = group().await;
+        group.committed(&[partition()]).await.expect("it may be read");
+        refuse(&kafka, RDKafkaApiKey::OffsetCommit, refused);
+        let error = group
+            .commit(vec![(partition(), NextOffset::ZERO)])
+            .await
+            .expect_err("it is refused");
+        assert_refused(&error, error_type, &["theirs", said]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_is_just_moving_is_asked_again() {
+    let (kafka, group) = group().await;
+    let moving = [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    ];
+    for request in [RDKafkaApiKey::OffsetFetch, RDKafkaApiKey::OffsetCommit] {
+        kafka.cluster().expect("it runs").request_errors(request, &moving);
+    }
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![None]));
+    group
+        .commit(vec![(partition(), NextOffset::ZERO)])
+        .await
+        .expect("it is taken");
+    assert_eq!(group.committed(&[partition()]).await, Ok(vec![Some(NextOffset::ZERO)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_gone_are_an_answer_within_seconds() {
+    let (kafka, group) = group().await;
+    drop(kafka);
+    let started = Instant::now();
+    let error = group.committed(&[partition()]).await.expect_err("nobody answers");
+    assert_refused(&error, ErrorType::BrokerUnreachable, &["KAFKA_BOOTSTRAP_SERVERS"]);
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}

@@ -1,0 +1,115 @@
+//! A reset and runs on the same partitions.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, WAITING};
+use crate::support::scripted_dynamodb::{Act, Scripted};
+use crate::support::table::number;
+use crate::support::world::{Ran, World};
+
+/// P11: a cursor that a live run has claimed is left alone, and named.
+#[tokio::test]
+async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when() {
+    let mut world = World::new("held", 2).await;
+    world.set("MAX_MESSAGES", "unlimited");
+    world.produce(0, MORE_THAN_A_PIPE_HOLDS);
+    world.produce(1, 5);
+    world.put_offset(1, 4).await;
+    let run = world.midway_on(0).await;
+    let until = number(&world.item(0).await, "claim_until");
+    let ran = world.offsets(&["reset", "--to-earliest", "--execute"]);
+    ran.refused("Held", 1);
+    assert_eq!(ran.column("outcome"), ["held", "moved"]);
+    assert_eq!(ran.column("until"), [json!(until), json!(null)]);
+    assert_eq!(ran.column("new_offset"), [json!(null), json!(0)]);
+    let time = jiff::Timestamp::from_millisecond(until).expect("a time").to_string();
+    let said = ran.last_error();
+    assert!(said.contains(&time) && said.contains("offsets pause"), "{said}");
+    // The same is said before, and undo is bound by it too.
+    world.offsets(&["reset", "--to-earliest"]).refused("Held", 1);
+    let report = run.finish().await.success();
+    assert_eq!(report["last_offsets"], json!({"0": WAITING - 1}));
+    assert_eq!(
+        (world.offset(0).await, world.offset(1).await),
+        (Some(WAITING - 1), Some(-1))
+    );
+}
+
+/// P11: a cursor that has changed since it was read is left alone, and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
+    let world = World::new("between", 2).await;
+    world.produce(0, 5);
+    world.produce(1, 5);
+    world.put_offset(0, 1).await;
+    world.put_offset(1, 4).await;
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    let releases = [(); 2].map(|()| Arc::new(Notify::new()));
+    // The table is read; the writes of both partitions wait.
+    proxy.next([Act::Forward]);
+    proxy.next(releases.clone().map(Act::HoldAndForward));
+    let mut command = world.command(&["offsets", "--output", "json", "reset", "--to-earliest", "--execute"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let started = Instant::now();
+    let reset = tokio::task::spawn_blocking(move || command.output().expect("the command starts"));
+    while proxy.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::task::block_in_place(|| world.run()).success();
+    for release in &releases {
+        release.notify_one();
+    }
+    let ran = Ran::new(reset.await.expect("it ends"), started);
+    ran.refused("Held", 1);
+    assert_eq!(ran.column("outcome"), ["changed", "moved"]);
+    assert!(ran.last_error().contains("changed meanwhile: look again"), "{ran:?}");
+    assert_eq!((world.offset(0).await, world.offset(1).await), (Some(4), Some(-1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_an_answer_is_found_out_and_not_made_twice() {
+    let mut world = World::new("unanswered", 1).await;
+    world.produce(0, 5);
+    world.put_offset(0, 4).await;
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    proxy.next([Act::Forward, Act::ForwardAndHangUp]);
+    let ran = tokio::task::block_in_place(|| world.offsets(&["reset", "--to-offset", "2", "--execute"]));
+    assert_eq!(ran.row(0)["outcome"], "moved");
+    let item = world.item(0).await;
+    assert_eq!((number(&item, "offset"), number(&item, "previous_offset")), (1, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_refused_costs_its_partition_and_the_others_are_moved() {
+    let mut world = World::new("refused", 3).await;
+    for partition in 0..3 {
+        world.produce(partition, 5);
+        world.put_offset(partition, 4).await;
+    }
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let refusal = Act::error(
+        400,
+        "AccessDeniedException",
+        "not authorized to perform: dynamodb:UpdateItem",
+    );
+    proxy.next([Act::Forward, refusal]);
+    let ran = tokio::task::block_in_place(|| world.offsets(&["reset", "--to-earliest", "--execute"]));
+    ran.refused("TableUnreachable", 1);
+    let mut outcomes = ran.column("outcome");
+    outcomes.sort_by_key(ToString::to_string);
+    assert_eq!(outcomes, ["failed", "moved", "moved"]);
+    assert!(
+        ran.last_error().contains("1 of 3 partitions were not changed"),
+        "{ran:?}"
+    );
+    for (row, partition) in ran.rows().iter().zip(0..) {
+        let stored = if row["outcome"] == "moved" { -1 } else { 4 };
+        assert_eq!(world.offset(partition).await, Some(stored), "{row}");
+    }
+}
