@@ -8,6 +8,7 @@ pub mod context;
 pub mod fetch;
 pub mod group;
 mod lane;
+pub(crate) mod linked;
 mod offsets;
 
 use std::collections::BTreeMap;
