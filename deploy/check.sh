@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Checks the template and the scripts beside this one, without an account. Needs Python 3.11 or later.
+# Checks what is deployed, without an account:
+#
+#   deploy/check.sh template    the template and the scripts beside this one; needs Python 3.11 or later
+#   deploy/check.sh             also the packages, which it builds, and runs as Lambda would run them; needs
+#                               what the tests on real services need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools=${CARGO_TARGET_DIR:-target}/deploy-tools
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+tools=$target/deploy-tools
+export PYTHONDONTWRITEBYTECODE=1
 requirements=.ci/deploy-requirements.txt
 
 # A venv that was left half made, or made for other versions, is made anew.
@@ -20,15 +28,30 @@ echo "cfn-lint"
 
 echo "checkov, on the template and on stacks with their conditions resolved"
 rm -rf "$tools/stacks"
-PYTHONDONTWRITEBYTECODE=1 "$tools/bin/python" tests/deploy/stack.py "$tools/stacks"
+"$tools/bin/python" tests/deploy/stack.py "$tools/stacks"
 cp cloudformation.yaml "$tools/stacks"
 "$tools/bin/checkov" --directory "$tools/stacks" --framework cloudformation --skip-download --compact --quiet
 
 echo "shellcheck"
 if command -v shellcheck >/dev/null; then
-    shellcheck deploy/*.sh
+    shellcheck deploy/*.sh layer/*.sh
 else
     echo "NOT CHECKED: shellcheck is not installed"
 fi
 
-PYTHONDONTWRITEBYTECODE=1 exec "$tools/bin/python" -m pytest -q -p no:cacheprovider tests/deploy "$@"
+test_with() {
+    "$tools/bin/python" -m pytest -q -p no:cacheprovider "$@"
+}
+
+echo "the template"
+test_with tests/deploy --ignore tests/deploy/test_package.py
+if [[ ${1:-} == template ]]; then
+    exit
+fi
+
+deploy/package.sh dynamic
+export PACKAGES=$target/packages
+"$tools/bin/python" tests/deploy/unpack.py dist "$PACKAGES"
+# One at a time: some of them measure.
+cargo test --locked --all-features --test package -- --test-threads 1
+test_with tests/deploy/test_package.py

@@ -15,7 +15,7 @@ if [[ ${1:-static} != static && ${1:-static} != dynamic ]]; then
     exit 2
 fi
 missing=()
-for tool in cargo "${CC:-cc}" make perl objdump python3; do
+for tool in cargo "${CC:-cc}" make perl objdump pkg-config python3; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
 if ((${#missing[@]} > 0)); then
@@ -27,6 +27,9 @@ target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/lambda" dist
 target=$(cd "$target" && pwd)
 work=$target/lambda
+
+# The folder of the crates is known once they are there.
+cargo fetch --locked --quiet
 
 # Nothing in the result tells where it was built, or when.
 flags=("$PWD=/build" "$target=/target" "$(rustc --print sysroot)=/rust")
