@@ -6,11 +6,17 @@ pub(crate) mod call;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
 use aws_config::imds;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_dynamodb::config::SharedIdentityCache;
 
 /// How long a client waits, and how often it tries, before a call fails.
@@ -78,7 +84,7 @@ const METADATA_PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A client for the metadata of EC2 that gives up in a second.
-pub(crate) fn metadata() -> imds::Client {
+fn metadata() -> imds::Client {
     imds::Client::builder()
         .max_attempts(2)
         .connect_timeout(METADATA_PATIENCE / 2)
@@ -93,12 +99,8 @@ pub(crate) fn metadata() -> imds::Client {
 /// `AWS_ENDPOINT_URL`.
 ///
 /// Credentials are looked for by the first call, not here.
-pub(crate) async fn config(region: Region, metadata: imds::Client, patience: Patience) -> SdkConfig {
-    let credentials = DefaultCredentialsChain::builder()
-        .region(region.clone())
-        .imds_client(metadata)
-        .build()
-        .await;
+pub(crate) async fn config(region: Region, patience: Patience) -> SdkConfig {
+    let credentials = chain(region.clone()).await;
     aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(credentials)
@@ -107,4 +109,34 @@ pub(crate) async fn config(region: Region, metadata: imds::Client, patience: Pat
         .identity_cache(patience.identities())
         .load()
         .await
+}
+
+async fn chain(region: Region) -> DefaultCredentialsChain {
+    let builder = DefaultCredentialsChain::builder().region(region);
+    builder.imds_client(metadata()).build().await
+}
+
+/// The region that is set, in the environment, in the profile, or by the
+/// machine; after one second at most.
+pub(crate) async fn region() -> Option<Region> {
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(ImdsRegionProvider::builder().imds_client(metadata()).build())
+        .region()
+        .await
+}
+
+/// The credentials for `region` as they are now; or why there are none.
+pub(crate) async fn credentials(region: Region, patience: Patience) -> Result<Credentials, String> {
+    let chain = chain(region).await;
+    let found = tokio::time::timeout(patience.credentials, chain.provide_credentials()).await;
+    let advice = "Check the AWS credentials: environment, profile (AWS_PROFILE) or role";
+    match found {
+        Ok(Ok(credentials)) => Ok(credentials),
+        Ok(Err(error)) => Err(format!("{}. {advice}", call::chain(&error))),
+        Err(_) => Err(format!(
+            "no credentials came within {:?}. {advice}",
+            patience.credentials
+        )),
+    }
 }

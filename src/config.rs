@@ -5,6 +5,7 @@
 //! either, so every wrong setting is known, and all are reported together, before the first
 //! effect.
 
+mod access;
 mod name;
 mod problem;
 mod property;
@@ -14,12 +15,12 @@ mod target;
 mod value;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::{Proof, Properties, SecretArn};
 pub(crate) use name::MAX_KEY_BYTES;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub use property::{canonical, property_of, variable_of};
@@ -48,7 +49,7 @@ const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
 /// Everything that a run is told by its surroundings, validated. Built by [`Config::from_lookup`]
 /// alone.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Brokers to ask first: `host:port`, comma-separated, without blanks.
     pub bootstrap_servers: String,
@@ -80,10 +81,13 @@ pub struct Config {
     pub on_truncation: OnTruncation,
     /// What fetched records may take at once, in bytes. A single larger record is still read.
     pub max_memory_bytes: u64,
-    /// librdkafka properties by name, checked one by one. Holds secrets: never log it. It never
-    /// holds `bootstrap.servers`, `group.id`, or a property that the program owns; `client.id`
-    /// only if somebody set it.
-    pub kafka_properties: BTreeMap<String, String>,
+    /// What proves to the brokers who this is.
+    pub proof: Proof,
+    /// The secret with the certificate authority that signed the brokers' certificates.
+    pub ca_secret: Option<SecretArn>,
+    /// librdkafka properties by name, checked one by one. They never hold `bootstrap.servers`,
+    /// `group.id`, or a property that the program owns; `client.id` only if somebody set it.
+    pub kafka_properties: Properties,
 }
 
 impl Config {
@@ -99,46 +103,18 @@ impl Config {
     pub fn from_lookup(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidSettings> {
         let vars: BTreeMap<String, String> = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let mut property_problems = Vec::new();
-        let kafka_properties = property::read(&vars, &mut property_problems);
+        let read = property::read(&vars, &mut property_problems);
         let mut settings = Settings {
             vars: &vars,
             problems: Vec::new(),
         };
-        let config = settings.read(kafka_properties);
+        let config = settings.read(read);
         let mut problems = settings.problems;
         problems.append(&mut property_problems);
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(InvalidSettings::new(problems)),
         }
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let properties: BTreeMap<&str, String> = self
-            .kafka_properties
-            .iter()
-            .map(|(name, value)| (name.as_str(), problem::shown(name, value)))
-            .collect();
-        f.debug_struct("Config")
-            .field("bootstrap_servers", &self.bootstrap_servers)
-            .field("topics", &self.topics)
-            .field("group_id", &self.group_id)
-            .field("table", &self.table)
-            .field("max_messages", &self.max_messages)
-            .field("poll_timeout", &self.poll_timeout)
-            .field("time_limit", &self.time_limit)
-            .field("start_position", &self.start_position)
-            .field("message_format", &self.message_format)
-            .field("destination", &self.destination)
-            .field("on_failure", &self.on_failure)
-            .field("max_attempts", &self.max_attempts)
-            .field("on_retention_loss", &self.on_retention_loss)
-            .field("on_truncation", &self.on_truncation)
-            .field("max_memory_bytes", &self.max_memory_bytes)
-            .field("kafka_properties", &properties)
-            .finish()
     }
 }
 
@@ -151,8 +127,8 @@ struct Settings<'a> {
 impl Settings<'_> {
     /// Reads every named setting, whatever went wrong with the one before. `None` only if
     /// something was.
-    fn read(&mut self, kafka_properties: BTreeMap<String, String>) -> Option<Config> {
-        let protocol = property::security_protocol(&kafka_properties);
+    fn read(&mut self, read: property::Read<'_>) -> Option<Config> {
+        let protocol = read.properties.protocol();
         let bootstrap_servers = self.parse("KAFKA_BOOTSTRAP_SERVERS", |text| {
             name::bootstrap_servers(text, &protocol)
         });
@@ -173,6 +149,16 @@ impl Settings<'_> {
         let on_retention_loss = self.parse("ON_RETENTION_LOSS", str::parse);
         let on_truncation = self.parse("ON_TRUNCATION", str::parse);
         let max_memory_bytes = self.max_memory_bytes();
+        let secret = self.secret("KAFKA_SECRET_ARN");
+        let ca_secret = self.secret("KAFKA_CA_SECRET_ARN");
+        let (properties, given) = (&read.properties, &read.given);
+        let proof = if self.vars.contains_key("KAFKA_SECRET_ARN") && secret.is_none() {
+            // What is wrong with it has been said.
+            Proof::default()
+        } else {
+            access::proof(properties, given, read.msk_iam, secret, &mut self.problems)
+        };
+        access::authority(properties, given, ca_secret.as_ref(), &mut self.problems);
         let destination = match (destination?, log_values?) {
             (Destination::Log { .. }, values) => Destination::Log { values },
             (Destination::Discard, _) => Destination::Discard,
@@ -193,8 +179,17 @@ impl Settings<'_> {
             on_retention_loss: on_retention_loss?,
             on_truncation: on_truncation?,
             max_memory_bytes: max_memory_bytes?,
-            kafka_properties,
+            proof,
+            ca_secret,
+            kafka_properties: read.properties,
         })
+    }
+
+    /// The ARN in a variable; `None` if it is not set, or wrong.
+    fn secret(&mut self, variable: &str) -> Option<SecretArn> {
+        self.vars
+            .contains_key(variable)
+            .then(|| self.parse(variable, str::parse))?
     }
 
     fn parse<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {

@@ -35,13 +35,18 @@ where
 {
     log_as_json();
     let parts = match parts(make).await {
-        Ok(parts) => Arc::new(parts),
+        Ok(parts) => parts,
         Err(error) => {
             tracing::error!(error_type = %error.error_type, error = error.message, "the function cannot start");
             report_init_error(&error).await;
             return Err(error.into());
         }
     };
+    // What goes wrong here may be mended by the first run, and is reported by it if not.
+    if let Err(error) = parts.source.connect().await {
+        tracing::debug!(%error, "not connected at start");
+    }
+    let parts = Arc::new(parts);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let parts = parts.clone();
         async move { handle(&parts, event).await }

@@ -23,6 +23,7 @@
 //! | [`report`] | pure: what a run says of itself, as JSON and as metrics |
 //! | [`error`] | the types of failure, and their words |
 //! | [`clock`] | the time, as a seam |
+//! | [`security`] | how the brokers are told who this is: properties, secrets, tokens |
 //! | [`source`] | records from Kafka |
 //! | [`store`] | cursors and claims in `DynamoDB`, or in memory |
 //! | [`processor`] | what happens to records: your handler |
@@ -52,6 +53,7 @@ pub mod plan;
 pub mod processor;
 pub mod record;
 pub mod report;
+pub mod security;
 pub mod source;
 pub mod store;
 

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
 use crate::processor::dead_letters::DeadLetters;
+use crate::security::Security;
 use crate::source::kafka::{KafkaSource, linked};
 use crate::store::dynamodb::{self, DynamoStore};
 
@@ -30,18 +31,19 @@ pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Conf
 }
 
 /// The parts for these settings, with the processor that `make` builds.
-/// Nothing is sent to Kafka or to the table yet.
+/// Nothing is sent to Kafka, to the table or to Secrets Manager yet.
 ///
 /// # Errors
-/// `InvalidConfiguration` when a client cannot be made of the settings.
+/// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let source = KafkaSource::new(&config)?;
+    let security = Arc::new(Security::new(&config));
+    let source = KafkaSource::new(&config, Arc::clone(&security));
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
     Ok(Parts {
         store: DynamoStore::new(client, &config.table),
         source,
         processor: make(&config),
-        dead_letters: DeadLetters::new(&config),
+        dead_letters: DeadLetters::new(&config, &security),
         clock: SystemClock,
         config: Arc::new(config),
     })

@@ -48,7 +48,7 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
 
 /// An error with its causes on one line, each said once, without the SDK's
 /// wrappers, which say nothing.
-fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     const WRAPPERS: [&str; 4] = ["dispatch failure", "other", "io error", "service error"];
     let mut said: Vec<String> = vec![];
     let mut next = Some(error);

@@ -11,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::access::{MSK_IAM, Properties};
 use super::problem::{InvalidSetting, NotAllowed, is_secret};
 use super::suggest::similar_names;
 
@@ -18,14 +19,16 @@ use super::suggest::similar_names;
 const PREFIX: &str = "KAFKA_";
 
 /// Variables that are named settings, and no librdkafka properties.
-const NAMED: [(&str, &str); 3] = [
+const NAMED: [(&str, &str); 5] = [
     ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers"),
     ("KAFKA_TOPIC", "topic"),
     ("KAFKA_GROUP_ID", "group.id"),
+    ("KAFKA_SECRET_ARN", "secret.arn"),
+    ("KAFKA_CA_SECRET_ARN", "ca.secret.arn"),
 ];
 
 /// SASL mechanisms that this build can do. GSSAPI, librdkafka's default, needs Kerberos.
-const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+pub(super) const MECHANISMS: [&str; 5] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", MSK_IAM];
 
 /// The property that a variable means, as in Confluent's images: `_` is `.`, `__` is `_`, `___`
 /// is `-`, and case does not matter. `None` for a variable that does not begin with `KAFKA_`.
@@ -54,10 +57,21 @@ pub fn variable_of(property: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
+/// What the variables say of librdkafka's properties.
+pub(super) struct Read<'a> {
+    /// Those that librdkafka takes.
+    pub(super) properties: Properties,
+    /// The variable of each that is set, also of those that are wrong.
+    pub(super) given: BTreeMap<String, &'a str>,
+    /// Whether the mechanism is [`MSK_IAM`], which librdkafka knows as OAUTHBEARER.
+    pub(super) msk_iam: bool,
+}
+
 /// Reads all properties from the variables that are set, and adds what is wrong to `problems`.
-pub(super) fn read(vars: &BTreeMap<String, String>, problems: &mut Vec<InvalidSetting>) -> BTreeMap<String, String> {
+pub(super) fn read<'a>(vars: &'a BTreeMap<String, String>, problems: &mut Vec<InvalidSetting>) -> Read<'a> {
     let mut properties = BTreeMap::new();
     let mut given: BTreeMap<String, &str> = BTreeMap::new();
+    let mut msk_iam = false;
     for (variable, value) in vars {
         if NAMED.iter().any(|(named, _)| named == variable) {
             continue;
@@ -75,13 +89,19 @@ pub(super) fn read(vars: &BTreeMap<String, String>, problems: &mut Vec<InvalidSe
                 continue;
             }
         }
+        let signed = canonical(&property) == "sasl.mechanisms" && value == MSK_IAM;
+        msk_iam |= signed;
+        let value = if signed { "OAUTHBEARER" } else { value };
         match check(variable, &property, value) {
-            Ok(()) => _ = properties.insert(property, value.clone()),
+            Ok(()) => _ = properties.insert(property, value.to_owned()),
             Err(problem) => problems.push(problem),
         }
     }
-    check_sasl(&given, &properties, problems);
-    properties
+    Read {
+        properties: Properties::new(properties),
+        given,
+        msk_iam,
+    }
 }
 
 /// The name behind an alias of librdkafka's.
@@ -111,12 +131,7 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
     }
     let not_allowed = |reason: String| InvalidSetting::value(variable, value, NotAllowed::new(reason));
     if canonical(property) == "sasl.mechanisms" && !MECHANISMS.contains(&value) {
-        return Err(not_allowed(match value {
-            "AWS_MSK_IAM" => "not available in this version yet; use SCRAM-SHA-512 with \
-                              KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-                .to_owned(),
-            _ => format!("must be one of {}", MECHANISMS.join(", ")),
-        }));
+        return Err(not_allowed(format!("must be one of {}", MECHANISMS.join(", "))));
     }
 
     let mut config = ClientConfig::new();
@@ -159,11 +174,6 @@ fn refusal(property: &str) -> Option<&'static str> {
         }
         "check.crcs" => "owned by the program: damaged records are always detected; remove it",
         "plugin.library.paths" => "not available: it would load code into the process; remove it",
-        "secret.arn" => {
-            "not available in this version yet; use KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or \
-             KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM"
-        }
-        "ca.secret.arn" => "not available in this version yet; use KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION",
         _ => return None,
     })
 }
@@ -217,47 +227,4 @@ fn is_misread(value: &str, read: &str) -> bool {
         && !value
             .parse::<f64>()
             .is_ok_and(|number| (number - read_number).abs() < 1e-6)
-}
-
-/// What librdkafka would say only when a client is created: SASL without what it needs.
-fn check_sasl(
-    given: &BTreeMap<String, &str>,
-    properties: &BTreeMap<String, String>,
-    problems: &mut Vec<InvalidSetting>,
-) {
-    let protocol = security_protocol(properties);
-    if !protocol.starts_with("sasl") {
-        return;
-    }
-    if !given.contains_key("sasl.mechanisms") {
-        problems.push(InvalidSetting::name(
-            "KAFKA_SASL_MECHANISM",
-            format!(
-                "not set; KAFKA_SECURITY_PROTOCOL={protocol} needs one of {}",
-                MECHANISMS.join(", ")
-            ),
-        ));
-        return;
-    }
-    let mechanism = ["sasl.mechanism", "sasl.mechanisms"]
-        .iter()
-        .find_map(|name| properties.get(*name));
-    let Some(mechanism) = mechanism.filter(|name| *name != "OAUTHBEARER") else {
-        return;
-    };
-    for needed in ["sasl.username", "sasl.password"] {
-        if !given.contains_key(needed) {
-            problems.push(InvalidSetting::name(
-                &variable_of(needed),
-                format!("not set; KAFKA_SASL_MECHANISM={mechanism} needs it"),
-            ));
-        }
-    }
-}
-
-/// The protocol in lower case; librdkafka's default is without TLS and SASL.
-pub(super) fn security_protocol(properties: &BTreeMap<String, String>) -> String {
-    properties
-        .get("security.protocol")
-        .map_or("plaintext".to_owned(), |p| p.trim().to_ascii_lowercase())
 }

@@ -121,4 +121,16 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         meaning: "Bytes that fetched records may take at once, 1 MiB to 10 GiB. Unset: 40 % of what the function's memory leaves after 40 MiB; 256 MiB on the command line",
     },
+    Setting {
+        variable: "KAFKA_SECRET_ARN",
+        alias: None,
+        default: None,
+        meaning: "The Secrets Manager secret that proves who this is, by its ARN: {username, password}, or {certificate, privateKey, privateKeyPassword}. Unset: what the KAFKA_SASL_* and KAFKA_SSL_* properties say",
+    },
+    Setting {
+        variable: "KAFKA_CA_SECRET_ARN",
+        alias: None,
+        default: None,
+        meaning: "The secret with the certificate authority of the brokers, by its ARN: {certificate}, or the PEM itself. Unset: the system's authorities, or KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION",
+    },
 ];

@@ -137,18 +137,18 @@ impl FromStr for QueueArn {
     }
 }
 
-fn is_partition(text: &str) -> bool {
+pub(super) fn is_partition(text: &str) -> bool {
     let rest = text.strip_prefix("aws");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') && is_region(&rest[1..]))
 }
 
 /// Regions are not listed here: new ones come every year.
-fn is_region(text: &str) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty() && text.bytes().all(valid)
 }
 
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }
 

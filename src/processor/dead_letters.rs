@@ -1,10 +1,13 @@
 //! Where dead letters go: the processor that `ON_FAILURE` names.
 
+use std::sync::Arc;
+
 use crate::config::{Config, OnFailure};
 use crate::processor::kafka::KafkaTopic;
 use crate::processor::sqs::SqsQueue;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
+use crate::security::Security;
 
 /// The target of dead letters. Give it what
 /// [`dead_letter`](crate::dead_letter::dead_letter) makes of a record; what it
@@ -26,10 +29,10 @@ impl DeadLetters {
     /// The target for these settings. Nothing is connected, and no thread is
     /// started, before the first dead letter: most runs have none.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, security: &Arc<Security>) -> Self {
         match &config.on_failure {
             OnFailure::Halt | OnFailure::Skip => Self::None,
-            OnFailure::Kafka(topic) => Self::Kafka(Box::new(KafkaTopic::new(config, topic))),
+            OnFailure::Kafka(topic) => Self::Kafka(Box::new(KafkaTopic::new(config, Arc::clone(security), topic))),
             OnFailure::Sqs(queue) => Self::Sqs(Box::new(SqsQueue::new(queue.clone()))),
         }
     }

@@ -28,14 +28,14 @@ mod client;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Config, TopicName};
 use crate::dead_letter::pointer;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
+use crate::security::Security;
 use client::Client;
 
 /// With less time than this a new connection with TLS is not even tried.
@@ -51,6 +51,9 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// take some 100 ms.
 const CREATION: Duration = Duration::from_secs(1);
 
+/// How often a delivery looks whether its credentials are refused.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// The pause between two questions for a topic that is being made.
 const CREATION_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,8 +64,8 @@ const CREATION_PAUSE: Duration = Duration::from_millis(100);
 /// between runs, and thrown away after a failure.
 pub struct KafkaTopic {
     topic: TopicName,
-    bootstrap_servers: String,
-    settings: ClientConfig,
+    config: Config,
+    security: Arc<Security>,
     patience: Duration,
     client: Mutex<Option<Arc<Client>>>,
 }
@@ -70,12 +73,12 @@ pub struct KafkaTopic {
 impl KafkaTopic {
     /// The topic `topic` of the brokers of `config`. Nothing is connected yet.
     #[must_use]
-    pub fn new(config: &Config, topic: &TopicName) -> Self {
+    pub fn new(config: &Config, security: Arc<Security>, topic: &TopicName) -> Self {
         let patience = config.poll_timeout.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
         Self {
             topic: topic.clone(),
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            settings: client::settings(config, patience),
+            config: config.clone(),
+            security,
             patience,
             client: Mutex::default(),
         }
@@ -85,13 +88,16 @@ impl KafkaTopic {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self) -> Result<Arc<Client>, KafkaError> {
-        let mut kept = self.kept();
-        if let Some(client) = &*kept {
+    async fn client(&self) -> Result<Arc<Client>, String> {
+        if let Some(client) = &*self.kept() {
             return Ok(Arc::clone(client));
         }
-        let client = Arc::new(Client::new(&self.settings, self.patience)?);
-        *kept = Some(Arc::clone(&client));
+        let access = self.security.access().await.map_err(|error| error.message)?;
+        let client = Client::new(&self.config, access, &self.security, self.patience).map_err(|error| {
+            format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names")
+        })?;
+        let client = Arc::new(client);
+        *self.kept() = Some(Arc::clone(&client));
         Ok(client)
     }
 
@@ -105,12 +111,26 @@ impl KafkaTopic {
         }
     }
 
-    /// Writes a chunk and counts in `settled` what is acknowledged.
+    /// Whether there are other credentials than those that the brokers refused:
+    /// the next client has them.
+    async fn is_renewed(&self, client: &Client) -> bool {
+        let renewed = self.security.renewed(client.access()).await;
+        renewed.is_ok_and(|access| access.is_some())
+    }
+
+    /// Resolves when the credentials are refused that may have been changed.
+    async fn refused(&self, client: &Client) {
+        while !(client.is_refused() && self.security.may_change()) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Writes what is not settled of a chunk, and counts what is acknowledged.
     async fn deliver(&self, client: &Arc<Client>, chunk: &Chunk, settled: &mut usize) -> Result<(), KafkaError> {
         self.find_topic(client).await?;
-        let topic = self.topic.as_str();
-        let sent: Vec<_> = chunk.records().iter().map(|it| client.send(topic, it)).collect();
-        for (record, answer) in chunk.records().iter().zip(sent) {
+        let (topic, left) = (self.topic.as_str(), &chunk.records()[*settled..]);
+        let sent: Vec<_> = left.iter().map(|it| client.send(topic, it)).collect();
+        for (record, answer) in left.iter().zip(sent) {
             match client::answer(answer).await {
                 Err(error) if is_too_large(&error) => {
                     client::answer(client.send(topic, &pointer(record))).await?;
@@ -137,16 +157,38 @@ impl KafkaTopic {
         Ok(())
     }
 
-    fn failure(&self, client: Option<&Client>, waited: Duration, error: &KafkaError) -> Failure {
-        let what = match client {
-            Some(client) => client.explain(error, &self.bootstrap_servers, waited),
-            None => format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+    /// Writes what is not settled until `until`.
+    async fn attempt(&self, chunk: &Chunk, settled: &mut usize, until: Instant) -> Result<(), Trouble> {
+        let since = Instant::now();
+        let client = match timeout_at(until, self.client()).await {
+            Ok(client) => client.map_err(Trouble::Other)?,
+            Err(_) => return Err(Trouble::OutOfTime),
         };
-        Failure::Retry(format!(
-            "dead letters cannot be written to kafka://{}: {what}",
-            self.topic
-        ))
+        let error = tokio::select! {
+            delivered = timeout_at(until, self.deliver(&client, chunk, settled)) => match delivered {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(_) => KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut),
+            },
+            () = self.refused(&client) => KafkaError::Global(RDKafkaErrorCode::Authentication),
+        };
+        let what = client.explain(&error, &self.config.bootstrap_servers, since.elapsed());
+        self.discard(&client);
+        if client.is_refused() && self.is_renewed(&client).await {
+            return Err(Trouble::Renewed(what));
+        }
+        Err(Trouble::Other(what))
     }
+}
+
+/// Why an attempt did not settle all.
+enum Trouble {
+    /// There was no time to begin.
+    OutOfTime,
+    /// The brokers refused credentials, and there are others now.
+    Renewed(String),
+    /// In words that say what to do next.
+    Other(String),
 }
 
 impl Processor for KafkaTopic {
@@ -156,19 +198,18 @@ impl Processor for KafkaTopic {
         if limit < LEAST_TIME {
             return Progress { settled, stop: None };
         }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => {
-                let stop = Some(self.failure(None, Duration::ZERO, &error));
-                return Progress { settled, stop };
-            }
+        let until = Instant::now() + limit;
+        let mut done = self.attempt(chunk, &mut settled, until).await;
+        if matches!(done, Err(Trouble::Renewed(_))) {
+            done = self.attempt(chunk, &mut settled, until).await;
+        }
+        let stop = match done {
+            Ok(()) | Err(Trouble::OutOfTime) => None,
+            Err(Trouble::Renewed(what) | Trouble::Other(what)) => Some(Failure::Retry(format!(
+                "dead letters cannot be written to kafka://{}: {what}",
+                self.topic
+            ))),
         };
-        let delivery = timeout(limit, self.deliver(&client, chunk, &mut settled)).await;
-        let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-        let stop = delivery.unwrap_or(Err(timed_out)).err().map(|error| {
-            self.discard(&client);
-            self.failure(Some(&client), limit, &error)
-        });
         Progress { settled, stop }
     }
 

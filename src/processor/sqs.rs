@@ -87,7 +87,7 @@ impl SqsQueue {
     async fn client(&self) -> &Client {
         let make = async || {
             let region = Region::new(self.arn.region().to_owned());
-            Client::new(&aws::config(region, aws::metadata(), self.patience).await)
+            Client::new(&aws::config(region, self.patience).await)
         };
         self.client.get_or_init(make).await
     }

@@ -4,40 +4,45 @@
 //! Offsets are ours: partitions are assigned at absolute offsets, nothing is
 //! committed to Kafka, and no group is joined.
 
+mod certificate;
+mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
 mod lane;
 pub(crate) mod linked;
 mod offsets;
+mod trouble;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
+use rdkafka::{Message as _, TopicPartitionList};
 
-use crate::config::{Config, canonical};
+use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
+use crate::security::Security;
 use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
+use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
-use fetch::FetchSizes;
 use lane::Lane;
-
-type KafkaConsumer = BaseConsumer<Context>;
 
 /// Kafka as a source of records.
 pub struct KafkaSource {
-    consumer: Arc<KafkaConsumer>,
+    connection: Connection,
     bootstrap_servers: String,
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
     known: Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>,
+    /// Whether a broker left a question unanswered while others did not.
+    unanswered: AtomicBool,
 }
 
 /// The broker that leads a partition.
@@ -47,33 +52,31 @@ type Leader = i32;
 const NO_LEADER: Leader = -1;
 
 impl KafkaSource {
-    /// A client for the brokers of `config`. It connects in the background;
-    /// that it cannot is an error of the first question, not of this call.
-    ///
-    /// # Errors
-    /// When librdkafka refuses a property.
-    pub fn new(config: &Config) -> Result<Self, Error> {
-        let sizes = FetchSizes::new(config.max_memory_bytes, config.max_messages);
-        Self::of(&client_config(config, &sizes), config)
+    /// The brokers of `config`. Nothing is connected, and no secret is read,
+    /// before the first question.
+    #[must_use]
+    pub fn new(config: &Config, security: Arc<Security>) -> Self {
+        Self::of(config, security, vec![])
     }
 
-    fn of(client: &ClientConfig, config: &Config) -> Result<Self, Error> {
-        let consumer: KafkaConsumer =
-            client
-                .create_with_context(Context::new(config.poll_timeout))
-                .map_err(|error| {
-                    Error::new(
-                        ErrorType::InvalidConfiguration,
-                        format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
-                    )
-                })?;
-        Ok(Self {
-            consumer: Arc::new(consumer),
+    fn of(config: &Config, security: Arc<Security>, otherwise: Vec<(&'static str, String)>) -> Self {
+        Self {
+            connection: Connection::new(config, security, otherwise),
             bootstrap_servers: config.bootstrap_servers.clone(),
             poll_timeout: config.poll_timeout,
             lanes: Mutex::default(),
             known: Mutex::default(),
-        })
+            unanswered: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins to connect, so that it is done beside other work.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` when a secret cannot be read, or librdkafka
+    /// refuses a property. The first question tries again.
+    pub async fn connect(&self) -> Result<(), Error> {
+        self.connection.open().await.map(|_| ())
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Arc<Lane>>> {
@@ -84,30 +87,26 @@ impl KafkaSource {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a blocking call of the client beside the run, and serves the
-    /// client's log and error events meanwhile.
     async fn blocking<T: Send + 'static>(
         &self,
         call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, KafkaError> {
-        let consumer = self.consumer.clone();
-        let answer = tokio::task::spawn_blocking(move || call(&consumer)).await;
-        self.serve_events();
-        answer.unwrap_or(Err(KafkaError::Canceled))
+        self.connection.blocking(call, || self.serve_events()).await
     }
 
-    /// Serves the client's own queue: logs, errors, statistics. No record may
-    /// arrive there, for each partition has a queue of its own.
+    /// Serves the client's own queue. No record may arrive there, for each
+    /// partition has a queue of its own.
     fn serve_events(&self) {
-        loop {
-            let served = self.consumer.context().served();
-            match self.consumer.poll(Duration::ZERO) {
-                Some(Ok(stray)) => self.stray(&stray),
-                None if self.consumer.context().served() == served => return,
-                // The context has heard it.
-                Some(Err(_)) | None => {}
-            }
+        if let Some(consumer) = self.connection.consumer() {
+            connection::serve(&consumer, |stray| self.stray(stray));
         }
+    }
+
+    /// The listener of the client, if there is one.
+    fn context(&self) -> Option<Arc<Context>> {
+        self.connection
+            .consumer()
+            .map(|consumer| Arc::clone(consumer.context()))
     }
 
     fn stray(&self, record: &BorrowedMessage<'_>) {
@@ -118,20 +117,71 @@ impl KafkaSource {
         }
     }
 
-    fn unreachable(&self, error: &KafkaError) -> Error {
+    async fn unreachable(&self, error: &KafkaError) -> Error {
         self.serve_events();
-        self.consumer
-            .context()
-            .explain(&self.bootstrap_servers, self.poll_timeout, error)
+        match self.context() {
+            Some(context) => {
+                if let Some((address, checks_host)) = context.doubted_certificate()
+                    && let Some(flaw) = certificate::look(&address, checks_host).await
+                {
+                    context.learn(address, flaw);
+                }
+                context.explain(&self.bootstrap_servers, self.poll_timeout, error)
+            }
+            None => Error::new(
+                ErrorType::BrokerUnreachable,
+                format!("there is no Kafka client: {error}. Try again"),
+            ),
+        }
+    }
+
+    fn outcome(&self, answer: &Result<Vec<(TopicPartition, Looked)>, Error>) -> Outcome {
+        match answer {
+            Err(error) => match error.error_type {
+                ErrorType::AuthenticationFailed => Outcome::Refused,
+                ErrorType::BrokerUnreachable => Outcome::Unanswered,
+                _ => Outcome::Final,
+            },
+            Ok(found) if found.iter().all(|(_, looked)| looked.is_ok()) => Outcome::Answered,
+            Ok(_) if self.unanswered.load(Ordering::Relaxed) => Outcome::Unanswered,
+            Ok(_) => Outcome::Leaderless,
+        }
     }
 }
 
 impl Source for KafkaSource {
+    /// The first question of a run: what died since the last one, or was
+    /// changed, is found out here.
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        self.all_ends(topics, until).await
+        let proven = self.connection.open().await?;
+        let mut cures = Cures {
+            // Partitions that are being read hang on their client.
+            reopen: proven && self.lanes().is_empty(),
+            renew: self.lanes().is_empty(),
+        };
+        loop {
+            self.unanswered.store(false, Ordering::Relaxed);
+            let patient_until = connection::patient_until(cures, self.poll_timeout, now(), until);
+            let answer = self.all_ends(topics, patient_until).await;
+            match cures.next(self.outcome(&answer)) {
+                Cure::None => {
+                    if answer.is_ok() {
+                        self.connection.prove();
+                    }
+                    return answer;
+                }
+                Cure::AskAgain => {}
+                Cure::Reopen => {
+                    tracing::info!("the brokers do not answer on the connections that were kept: connecting again");
+                    self.connection.reopen().await?;
+                }
+                Cure::Renew => self.connection.renew().await?,
+            }
+        }
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
+        self.connection.open().await?;
         self.offsets_of(partitions, what, until).await
     }
 
@@ -142,12 +192,14 @@ impl Source for KafkaSource {
                 format!("the Kafka client refused to read: {error}"),
             )
         };
+        let Some(consumer) = self.connection.consumer() else {
+            return Err(refused(&"it is not connected"));
+        };
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for (partition, next) in positions {
             // The queue is split off before the partition is assigned: no
             // record can then reach the common queue in between.
-            let queue = self
-                .consumer
+            let queue = consumer
                 .split_partition_queue(&partition.topic, partition.partition)
                 .ok_or_else(|| refused(&format!("{partition} has no queue")))?;
             self.lanes()
@@ -155,7 +207,7 @@ impl Source for KafkaSource {
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(next.get()))
                 .map_err(|error| refused(&error))?;
         }
-        self.consumer.incremental_assign(&list).map_err(|error| {
+        consumer.incremental_assign(&list).map_err(|error| {
             let mut lanes = self.lanes();
             for (partition, _) in positions {
                 lanes.remove(partition);
@@ -175,7 +227,9 @@ impl Source for KafkaSource {
                 return polled;
             }
             self.serve_events();
-            let silent = self.consumer.context().silence(partition, since);
+            let silent = self
+                .context()
+                .map_or(self.poll_timeout, |context| context.silence(partition, since));
             if silent >= self.poll_timeout {
                 return Polled::Unavailable(Unavailable(format!(
                     "its broker sent nothing new for {:.1} s",
@@ -197,39 +251,13 @@ impl Source for KafkaSource {
             }
         }
         if list.count() > 0
-            && let Err(error) = self.consumer.incremental_unassign(&list)
+            && let Some(consumer) = self.connection.consumer()
+            && let Err(error) = consumer.incremental_unassign(&list)
         {
             tracing::warn!(%error, "partitions could not be released by the client");
         }
         self.serve_events();
     }
-}
-
-fn client_config(config: &Config, sizes: &FetchSizes) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    // Ours first: the user's properties may override what is not owned.
-    client
-        .set("client.id", &*config.group_id)
-        .set("ssl.ca.location", "probe")
-        .set("topic.metadata.refresh.interval.ms", "60000")
-        .set(
-            "statistics.interval.ms",
-            context::statistics_interval_ms(config.poll_timeout).to_string(),
-        );
-    sizes.apply(&mut client);
-    for (name, value) in &config.kafka_properties {
-        // By its own name, or ours would stand beside the user's in no certain order.
-        client.set(canonical(name), value);
-    }
-    client
-        .set("bootstrap.servers", &config.bootstrap_servers)
-        .set("group.id", &*config.group_id)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "true")
-        .set("check.crcs", "true");
-    client
 }
 
 fn left(until: Instant) -> Duration {

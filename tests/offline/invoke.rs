@@ -22,6 +22,7 @@ use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
+use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -101,7 +102,7 @@ impl World {
     /// Makes one run and returns its report, and how long it took.
     async fn run<P: Processor>(&self, settings: &[(&str, &str)], processor: P, seconds: u64) -> (Value, Duration) {
         let config = self.config(settings);
-        let source = KafkaSource::new(&config).expect("a client");
+        let source = KafkaSource::new(&config, security(&config));
         self.run_with(config, source, processor, seconds).await
     }
 
@@ -125,7 +126,7 @@ impl World {
     ) -> (Value, Duration) {
         let deadline = Deadline::after(Duration::from_secs(seconds), &clock);
         let parts = Parts {
-            dead_letters: DeadLetters::new(&config),
+            dead_letters: DeadLetters::new(&config, &security(&config)),
             config: Arc::new(config),
             store: &self.table,
             source,
@@ -165,4 +166,9 @@ impl Seen {
     fn offsets(&self) -> Vec<i64> {
         self.0.lock().expect("nobody panicked").clone()
     }
+}
+
+/// What the settings say, and no secret.
+fn security(config: &Config) -> Arc<Security> {
+    Arc::new(Security::new(config))
 }

@@ -1,11 +1,13 @@
 //! What brokers answer that no real one can be brought to say at will.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::kafka::group::KafkaGroup;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -21,7 +23,7 @@ async fn group() -> (EmbeddedKafka, KafkaGroup) {
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = Config::from_lookup(settings).expect("these are settings");
-    let group = KafkaGroup::new(&config, "theirs").expect("a client");
+    let group = KafkaGroup::new(&config, Arc::new(Security::new(&config)), "theirs");
     (kafka, group)
 }
 

@@ -7,6 +7,7 @@
 
 mod events;
 mod figures;
+mod kafka;
 mod layer;
 mod packages;
 mod requests;
@@ -15,9 +16,13 @@ mod starts;
 #[path = "../support"]
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 mod support {
+    pub(crate) mod certificates;
     pub(crate) mod kafka;
+    pub(crate) mod listeners;
+    pub(crate) mod proxy;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
+    pub(crate) mod secrets;
     pub(crate) mod services;
     pub(crate) mod sqs;
     pub(crate) mod table;

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::kafka::with_secrets;
 use crate::packages::{Package, folder};
 use crate::support::kafka::values;
 use crate::support::scripted_dynamodb::{Act, Scripted};
@@ -16,9 +17,11 @@ const TRIES: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_requests_of_all_kinds_of_runs_are_noted() {
-    let table = table().await;
-    let queue = queue().await;
-    let notes = [("dynamodb", table), ("sqs", queue)];
+    let notes = [
+        ("dynamodb", table().await),
+        ("sqs", queue().await),
+        ("secretsmanager", secrets().await),
+    ];
     let notes = notes
         .iter()
         .flat_map(|(service, seen)| seen.iter().map(move |seen| format!("{service}:{seen}")));
@@ -62,5 +65,15 @@ async fn queue() -> BTreeSet<String> {
     world.produce_these(0, &values(["no JSON"]));
     let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
     assert_eq!(invocation.success()["dead_lettered"], 1);
+    proxy.take_seen().into_iter().collect()
+}
+
+/// What Secrets Manager is asked.
+async fn secrets() -> BTreeSet<String> {
+    let (mut world, secrets) = with_secrets("requests").await;
+    let proxy = Scripted::start(secrets.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &proxy.endpoint);
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["messages_processed"], 3);
     proxy.take_seen().into_iter().collect()
 }

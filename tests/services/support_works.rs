@@ -1,11 +1,14 @@
 //! The ground that the other tests stand on.
 
-use std::time::Duration;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::support::kafka::{self, Message, unique, values};
+use crate::support::listeners::{Listener, secured};
 use crate::support::services::{services, start_private_broker};
 use crate::support::table::{Table, number};
 
@@ -92,4 +95,67 @@ fn a_private_broker_can_be_frozen_and_killed() {
     broker.stop();
     broker.kill();
     assert!(!answers());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_forwards_delays_cuts_and_makes_holes() {
+    let secured = tokio::task::block_in_place(secured);
+    let proxy = secured.proxy().await;
+    let connect = || TcpStream::connect(("127.0.0.1", proxy.port)).expect("the proxy listens");
+    let (mut one, patience) = (connect(), Duration::from_millis(300));
+    let quick = answers_in(&mut one, patience).expect("it forwards");
+    proxy.delay(Duration::from_millis(50));
+    let slow = answers_in(&mut one, patience).expect("it forwards");
+    assert!(slow >= Duration::from_millis(100) && slow > quick, "{quick:?} {slow:?}");
+    proxy.delay(Duration::ZERO);
+
+    proxy.black_hole();
+    assert_eq!(
+        answers_in(&mut one, patience).map_err(|it| it.kind()),
+        Err(ErrorKind::WouldBlock)
+    );
+    let mut two = connect();
+    answers_in(&mut two, patience).expect("a new connection works");
+    assert!(proxy.open() >= 2 && proxy.accepted() >= 2);
+
+    proxy.cut();
+    assert!(answers_in(&mut two, patience).is_err_and(|it| it.kind() != ErrorKind::WouldBlock));
+    answers_in(&mut connect(), patience).expect("a new connection works");
+}
+
+/// How long a broker takes to answer the smallest of questions, which versions it speaks.
+fn answers_in(connection: &mut TcpStream, patience: Duration) -> std::io::Result<Duration> {
+    let started = Instant::now();
+    connection.set_read_timeout(Some(patience))?;
+    // Length, request 18 in version 0, its number, no client id.
+    connection.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])?;
+    let mut length = [0; 4];
+    connection.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).expect("a length")];
+    connection.read_exact(&mut answer)?;
+    Ok(started.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scram_user_is_made_and_given_another_password() {
+    let secured = tokio::task::block_in_place(secured);
+    let name = unique("user");
+    let knows = |password: &str| {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", secured.address(Listener::Scram))
+            .set("security.protocol", Listener::Scram.protocol())
+            .set("sasl.mechanism", "SCRAM-SHA-512")
+            .set("sasl.username", &name)
+            .set("sasl.password", password)
+            .set("group.id", "g")
+            .create()
+            .expect("a consumer");
+        client.fetch_metadata(None, Duration::from_secs(2)).is_ok()
+    };
+    tokio::task::block_in_place(|| {
+        secured.scram_user(&name, "one");
+        assert!(knows("one") && !knows("two"));
+        secured.scram_user(&name, "two");
+        assert!(knows("two") && !knows("one"));
+    });
 }

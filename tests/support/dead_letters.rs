@@ -1,5 +1,6 @@
 //! Records to send as dead letters, and what a topic holds of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header};
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::processor::{Failure, Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, Header, TopicPartition};
+use kafka_consumer_lambda::security::Security;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -50,7 +52,8 @@ pub(crate) fn target(settings: &[(&str, &str)]) -> DeadLetters {
     let pairs = settings
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    DeadLetters::new(&Config::from_lookup(pairs).expect("these are settings"))
+    let config = Config::from_lookup(pairs).expect("these are settings");
+    DeadLetters::new(&config, &Arc::new(Security::new(&config)))
 }
 
 /// Gives `letters` to `target` as one chunk in a run that has `left`.

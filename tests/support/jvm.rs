@@ -5,9 +5,12 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::listeners::{self, Listener, Ports};
 use super::process::{self, Guarded};
+use super::proxy::Proxy;
 use super::services::looks_like_dynamodb;
 
 const KAFKA_POM: &str = include_str!("kafka-pom.xml");
@@ -36,8 +39,22 @@ pub(super) struct Jvm {
     pub(super) port: u16,
 }
 
+/// A Kafka, and the addresses it answers at.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) process: Guarded,
+    pub(super) ports: Ports,
+    /// Before the listener that is called so.
+    pub(super) proxy: Proxy,
+}
+
 /// What is missing on this machine for these services.
 pub(super) fn missing() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    MISSING.get_or_init(look_for_missing).clone()
+}
+
+fn look_for_missing() -> Option<String> {
     let limit = Duration::from_secs(20);
     let Some(java) = process::answer(Command::new("java").arg("-version"), limit) else {
         return Some("`java -version` does not answer".to_owned());
@@ -61,26 +78,27 @@ fn java_major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Starts a broker that knows nothing yet.
-pub(super) fn kafka() -> Result<Jvm, String> {
+/// Starts a broker that knows its users and nothing else yet.
+pub(super) fn kafka() -> Result<Broker, String> {
     let jars = jars("kafka", KAFKA_POM)?;
     // The data folder is formatted by a program of its own first.
     let script = format!(
         "{JAVA} -Xmx128m kafka.tools.StorageTool format --standalone \
-         -t MkU3OEVBNTcwNTJENDM2Qk -c server.properties && \
+         -t MkU3OEVBNTcwNTJENDM2Qk -c server.properties {} && \
          exec {JAVA} -Xms128m -Xmx256m -Dlog4j2.configurationFile=log4j2.properties \
-         kafka.Kafka server.properties"
+         kafka.Kafka server.properties",
+        listeners::scram_users()
     );
     start(|directory| {
-        let [port, controller] = free_ports();
-        let properties = KAFKA_PROPERTIES
-            .replace("{plaintext}", &port.to_string())
-            .replace("{controller}", &controller.to_string());
+        let ports = Ports::free();
+        let proxy = Proxy::start(ports.of(Listener::Proxied));
+        let properties = ports.fill(KAFKA_PROPERTIES, proxy.port);
         write(&directory.join("server.properties"), &properties)?;
         write(&directory.join("log4j2.properties"), KAFKA_LOGGING)?;
+        listeners::write_certificates(directory)?;
         let process = launch(directory, &jars, &script)?;
         process.wait_until("Kafka", START_LIMIT, |it| it.log().contains("Kafka Server started"))?;
-        Ok(Jvm { process, port })
+        Ok(Broker { process, ports, proxy })
     })
 }
 
@@ -150,7 +168,7 @@ fn launch(directory: &Path, jars: &Path, script: &str) -> Result<Guarded, String
 }
 
 /// Tries again with other ports where the first ones were taken meanwhile.
-fn start(one: impl Fn(&Path) -> Result<Jvm, String>) -> Result<Jvm, String> {
+fn start<T>(one: impl Fn(&Path) -> Result<T, String>) -> Result<T, String> {
     let mut tries = 1..=TRIES;
     loop {
         let _ = tries.next();

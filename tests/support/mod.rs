@@ -6,12 +6,17 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 
+pub(crate) mod certificates;
 pub(crate) mod dead_letters;
+pub(crate) mod doors;
 pub(crate) mod dynamo_conformance;
 pub(crate) mod kafka;
+pub(crate) mod listeners;
 pub(crate) mod midway;
+pub(crate) mod proxy;
 pub(crate) mod runtime_api;
 pub(crate) mod scripted_dynamodb;
+pub(crate) mod secrets;
 pub(crate) mod services;
 pub(crate) mod sqs;
 pub(crate) mod store_conformance;

@@ -92,7 +92,7 @@ impl Scripted {
 async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
     while let Some(request) = read_message(&mut client).await {
         server.seen.lock().expect("nobody panicked").extend(operation(&request));
-        let body = String::from_utf8_lossy(&request[header_end(&request).unwrap_or(0)..]).into_owned();
+        let body = String::from_utf8_lossy(body(&request)).into_owned();
         server.bodies.lock().expect("nobody panicked").push(body);
         let next = server.script.lock().expect("nobody panicked").pop_front();
         let act = next.unwrap_or(Act::Forward);
@@ -133,7 +133,7 @@ async fn forward(upstream: &str, request: &[u8]) -> Vec<u8> {
 }
 
 /// One HTTP message with a length; `None` when the connection ends before.
-async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = vec![];
     loop {
         let mut buffer = [0; 8192];
@@ -160,12 +160,17 @@ fn end_of(message: &[u8]) -> Option<usize> {
     Some(header_end + length.unwrap_or(0))
 }
 
+/// What follows a message's header.
+pub(super) fn body(message: &[u8]) -> &[u8] {
+    &message[header_end(message).unwrap_or(0)..]
+}
+
 fn header_end(message: &[u8]) -> Option<usize> {
     Some(message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4)
 }
 
 /// The operation that a request's `X-Amz-Target` names.
-fn operation(request: &[u8]) -> Option<String> {
+pub(super) fn operation(request: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(request);
     let target = text
         .lines()

@@ -11,7 +11,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::containers::{self, Project};
-use super::jvm::{self, Jvm};
+use super::jvm;
+use super::listeners::{Listener, Secured};
 use super::process::{self, Guarded};
 
 const BOOTSTRAP_VARIABLE: &str = "TEST_KAFKA_BOOTSTRAP_SERVERS";
@@ -33,6 +34,8 @@ pub(crate) struct Services {
     pub(crate) dynamodb_endpoint: String,
     /// What is used, as a sentence.
     pub(crate) which: String,
+    /// The Kafka, where this process started it with all its listeners.
+    pub(super) secured: Option<Secured>,
     // They end when these are dropped, or the process is gone.
     _processes: Vec<Guarded>,
 }
@@ -78,13 +81,10 @@ fn find() -> Result<Services, String> {
     let kafka = jvm::kafka();
     let dynamodb = dynamodb.join().map_err(|_| "the start of DynamoDB Local panicked")?;
     let (kafka, dynamodb) = (kafka?, dynamodb?);
-    let processes = vec![kafka.process, dynamodb.process];
-    Ok(local(
-        kafka.port,
-        dynamodb.port,
-        "from Maven Central, as JVMs",
-        processes,
-    ))
+    let (port, origin) = (kafka.ports.of(Listener::Plaintext), "from Maven Central, as JVMs");
+    let mut services = local(port, dynamodb.port, origin, vec![dynamodb.process]);
+    services.secured = Some(Secured::new(kafka));
+    Ok(services)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the way to point the tests at other services")]
@@ -95,6 +95,7 @@ fn given() -> Option<Services> {
         which: format!("tests use the services of {BOOTSTRAP_VARIABLE} ({kafka}) and {DYNAMODB_VARIABLE} ({dynamodb})"),
         kafka_bootstrap: kafka,
         dynamodb_endpoint: dynamodb,
+        secured: None,
         _processes: Vec::new(),
     })
 }
@@ -104,11 +105,12 @@ fn local(kafka: u16, dynamodb: u16, origin: &str, processes: Vec<Guarded>) -> Se
         kafka_bootstrap: format!("127.0.0.1:{kafka}"),
         dynamodb_endpoint: format!("http://127.0.0.1:{dynamodb}"),
         which: format!("tests use the Apache Kafka (port {kafka}) and DynamoDB Local (port {dynamodb}) {origin}"),
+        secured: None,
         _processes: processes,
     }
 }
 
-fn nothing_to_be_had(missing: &str) -> String {
+pub(super) fn nothing_to_be_had(missing: &str) -> String {
     format!(
         "These tests need a real Apache Kafka and a real DynamoDB Local. One of these is enough:\n\
          - Docker with its compose plugin, running (`docker info` and `docker compose version` answer);\n\
@@ -141,7 +143,7 @@ enum Control {
 pub(crate) fn start_private_broker() -> PrivateBroker {
     let missing = jvm::missing();
     let started = match missing {
-        None => jvm::kafka().map(|Jvm { process, port }| (process, port, Control::Signals)),
+        None => jvm::kafka().map(|it| (it.process, it.ports.of(Listener::Plaintext), Control::Signals)),
         Some(_) if containers::engine_answers() => containers::kafka().map(|it| {
             let control = Control::Containers(containers::name(it.kafka_port));
             (it.process, it.kafka_port, control)

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
+use super::certificates::{Authority, Pair};
 use super::kafka::{self, Message, unique, values};
+use super::listeners::{ALLOWED, Listener, secured};
 use super::services::services;
 use super::table::{Item, Table, five_attributes, number};
 
@@ -51,6 +53,42 @@ impl World {
             group: unique("group"),
             settings: vec![],
         }
+    }
+
+    /// As [`new`](Self::new), on the broker with users and rights. The topic is one that
+    /// [`ALICE`](super::listeners::ALICE) may read. The commands connect as always, until
+    /// [`connect`](Self::connect).
+    pub(crate) async fn secured(name: &str, partitions: i32) -> Self {
+        let bootstrap = tokio::task::spawn_blocking(|| {
+            secured().allow_all();
+            secured().address(Listener::Plaintext)
+        });
+        let bootstrap = bootstrap.await.expect("there is such a broker");
+        Self::on(&bootstrap, &format!("{ALLOWED}{name}"), partitions, &[]).await
+    }
+
+    /// The commands connect to this listener from here on, and know whom to trust. Whatever else
+    /// it asks for is the caller's.
+    pub(crate) fn connect(&mut self, listener: Listener) -> &mut Self {
+        self.set("KAFKA_BOOTSTRAP_SERVERS", secured().address(listener))
+            .set("KAFKA_SECURITY_PROTOCOL", listener.protocol());
+        if listener.protocol().ends_with("SSL") {
+            self.set("KAFKA_SSL_CA_PEM", Authority::ours().pem());
+        }
+        self
+    }
+
+    /// The commands log in so.
+    pub(crate) fn log_in(&mut self, mechanism: &str, (name, password): (&str, &str)) -> &mut Self {
+        self.set("KAFKA_SASL_MECHANISM", mechanism)
+            .set("KAFKA_SASL_USERNAME", name)
+            .set("KAFKA_SASL_PASSWORD", password)
+    }
+
+    /// The commands show this certificate.
+    pub(crate) fn show(&mut self, certificate: &Pair) -> &mut Self {
+        self.set("KAFKA_SSL_CERTIFICATE_PEM", certificate.certificate_pem())
+            .set("KAFKA_SSL_KEY_PEM", certificate.key_pem())
     }
 
     /// A setting for all commands from here on.

@@ -19,6 +19,7 @@ use crate::event::{Request, RunRequest};
 use crate::invoke::{self, Answer, Interrupt, Invoked, Parts};
 use crate::processor::dead_letters::DeadLetters;
 use crate::report::RunReport;
+use crate::security::Security;
 use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::DynamoStore;
 
@@ -137,10 +138,11 @@ impl Job {
         if let Some(process) = self.process.take() {
             return Ok(process);
         }
+        let security = Arc::new(Security::new(&self.config));
         Ok(Parts {
-            dead_letters: DeadLetters::new(&self.config),
+            dead_letters: DeadLetters::new(&self.config, &security),
             store: self.embedded.store(TABLE),
-            source: KafkaSource::new(&self.config)?,
+            source: KafkaSource::new(&self.config, security),
             processor: self.handler.clone(),
             clock: self.clock.clone(),
             config: self.config.clone(),

@@ -5,6 +5,8 @@ use super::moves::{self, Position, Wanted, positions};
 use super::reset::towards;
 use super::row::{Moves, Outcome, Row};
 use super::target::Target;
+use std::sync::Arc;
+
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::config::Config;
@@ -12,6 +14,7 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Pins;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
+use crate::security::Security;
 use crate::source::kafka::group::KafkaGroup;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -43,7 +46,7 @@ pub(in crate::cli) struct ExportArgs {
 }
 
 pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<Moves, Error> {
-    let group = group(&parts.config, &arguments.from_group)?;
+    let group = group(&parts.config, &arguments.from_group);
     let wanted = async |positions: &[Position]| {
         let committed = group.committed(&names(positions)).await?;
         if !positions.is_empty() && committed.iter().all(Option::is_none) {
@@ -74,7 +77,7 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<M
 }
 
 pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<Moves, Error> {
-    let group = group(&parts.config, &arguments.to_group)?;
+    let group = group(&parts.config, &arguments.to_group);
     let (positions, stuck) = positions(parts, &arguments.partitions, Pins::Leave).await?;
     let committed = group.committed(&names(&positions)).await?;
     let mut rows: Vec<Row> = positions
@@ -142,8 +145,9 @@ fn names(positions: &[Position]) -> Vec<TopicPartition> {
 }
 
 /// A group's client, until the process ends, as the other parts.
-fn group(config: &Config, name: &str) -> Result<&'static KafkaGroup, Error> {
-    Ok(Box::leak(Box::new(KafkaGroup::new(config, name)?)))
+fn group(config: &Config, name: &str) -> &'static KafkaGroup {
+    let security = Arc::new(Security::new(config));
+    Box::leak(Box::new(KafkaGroup::new(config, security, name)))
 }
 
 fn no_commits(config: &Config, group: &str) -> Error {

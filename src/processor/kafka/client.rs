@@ -1,18 +1,21 @@
 //! The producer: its settings, and one record -> one answer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use crate::config::{Config, canonical};
+use crate::config::{Config, Properties};
 use crate::record::Record;
-use crate::source::kafka::context::Context;
+use crate::security::{Access, Security};
+use crate::source::kafka::context::{Context, hear_all};
 
 /// What a request may be for a broker with default settings
 /// (`socket.request.max.bytes`). Up to here the broker decides; beyond, it
@@ -57,13 +60,12 @@ const NOT_SHARED: [&str; 31] = [
 
 /// The settings of a producer for the brokers of `config`, which wants its
 /// answers within `patience`. Holds secrets.
-pub(super) fn settings(config: &Config, patience: Duration) -> ClientConfig {
+fn settings(config: &Config, properties: &Properties, patience: Duration) -> ClientConfig {
     let mut client = ClientConfig::new();
     client
         .set("client.id", &*config.group_id)
         .set("ssl.ca.location", "probe");
-    for (name, value) in &config.kafka_properties {
-        let name = canonical(name);
+    for (name, value) in properties.iter() {
         if is_shared(name) {
             client.set(name, value);
         }
@@ -82,6 +84,7 @@ pub(super) fn settings(config: &Config, patience: Duration) -> ClientConfig {
         .set("queue.buffering.max.ms", "0")
         // A broker judges whole batches by their size: so it judges one record.
         .set("batch.num.messages", "1");
+    hear_all(&mut client);
     client
 }
 
@@ -105,16 +108,35 @@ pub(super) struct Client {
     // `None` only while it is dropped.
     producer: Option<ThreadedProducer<Listener>>,
     knows_topic: AtomicBool,
+    access: Arc<Access>,
 }
 
 impl Client {
     /// Makes the producer and its threads; it connects when it is asked something.
-    pub(super) fn new(settings: &ClientConfig, patience: Duration) -> KafkaResult<Self> {
-        let listener = Listener(Context::new(patience));
+    pub(super) fn new(
+        config: &Config,
+        access: Arc<Access>,
+        security: &Arc<Security>,
+        patience: Duration,
+    ) -> KafkaResult<Self> {
+        let listener = Listener(Context::new(patience, Arc::clone(security), &access.properties));
+        let settings = settings(config, &access.properties, patience);
         Ok(Self {
             producer: Some(settings.create_with_context(listener)?),
             knows_topic: AtomicBool::new(false),
+            access,
         })
+    }
+
+    /// What it connects with.
+    pub(super) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Whether brokers refuse its credentials.
+    pub(super) fn is_refused(&self) -> bool {
+        let context = self.producer.as_ref().map(|it| Arc::clone(it.client().context()));
+        context.is_some_and(|it| it.0.is_refused())
     }
 
     /// Whether the brokers know the topic, as far as they were asked.
@@ -254,6 +276,12 @@ fn headers(record: &Record) -> Option<OwnedHeaders> {
 struct Listener(Context);
 
 impl ClientContext for Listener {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.0.generate_oauth_token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.0.log(level, facility, message);
     }
@@ -285,7 +313,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::from_lookup(pairs).expect("these are settings");
-        settings(&config, Duration::from_secs(4))
+        settings(&config, &config.kafka_properties, Duration::from_secs(4))
     }
 
     #[test]
@@ -358,7 +386,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_settings_make_a_producer() {
-        let settings = settings_of(&[("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")]);
-        assert!(Client::new(&settings, Duration::from_secs(1)).is_ok());
+        let pairs = [("KAFKA_BOOTSTRAP_SERVERS".to_owned(), "127.0.0.1:1".to_owned())];
+        let config = Config::from_lookup(pairs).expect("these are settings");
+        let security = Arc::new(Security::new(&config));
+        let access = security.access().await.expect("there is no secret");
+        assert!(Client::new(&config, access, &security, Duration::from_secs(1)).is_ok());
     }
 }

@@ -3,17 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
+use super::certificate::Flaw;
+use super::trouble::{Hints, Kind, Manner, Trouble};
+use crate::config::Properties;
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
+use crate::security::Security;
+
+/// What librdkafka calls its lines about connections that ended.
+const FAIL: &str = "FAIL";
 
 /// Listens to one client.
 pub struct Context {
@@ -21,12 +30,23 @@ pub struct Context {
     served: AtomicU64,
     group_refused: AtomicBool,
     heard: Mutex<Heard>,
+    security: Arc<Security>,
+    manner: Manner,
 }
 
 #[derive(Default)]
 struct Heard {
-    /// The last reason for each code: few codes, that repeat without end.
-    errors: Vec<(RDKafkaErrorCode, String)>,
+    /// What became of connections since a broker last answered, each kind of
+    /// trouble once for each broker: they repeat without end.
+    troubles: BTreeMap<(Kind, String), Trouble>,
+    /// Connections that say nothing, as of the last statistics, and for how long.
+    silent: Vec<(Trouble, Duration)>,
+    /// What is wrong with the certificate of the broker at this address.
+    flaw: Option<(String, Flaw)>,
+    /// Our certificate was not shown, because no broker would take it.
+    kept_back: bool,
+    /// Since when brokers refuse the credentials, and none has answered.
+    refused_since: Option<Instant>,
     /// How far each partition is fetched, and when that last moved.
     fetched: BTreeMap<TopicPartition, (i64, Instant)>,
 }
@@ -37,15 +57,25 @@ pub fn statistics_interval_ms(poll_timeout: Duration) -> u128 {
     (poll_timeout.as_millis() / 5).clamp(20, 1000)
 }
 
+/// Makes a client say why its connections end, whatever of it is printed.
+pub(crate) fn hear_all(client: &mut ClientConfig) {
+    if (client.log_level as i32) < RDKafkaLogLevel::Info as i32 {
+        client.set_log_level(RDKafkaLogLevel::Info);
+    }
+}
+
 impl Context {
-    /// A listener for a client whose brokers may be silent for `poll_timeout`.
+    /// A listener for a client with these properties, whose brokers may be
+    /// silent for `poll_timeout`, and that has its tokens from `security`.
     #[must_use]
-    pub fn new(poll_timeout: Duration) -> Self {
+    pub fn new(poll_timeout: Duration, security: Arc<Security>, properties: &Properties) -> Self {
         Self {
             poll_timeout,
             served: AtomicU64::new(0),
             group_refused: AtomicBool::new(false),
             heard: Mutex::default(),
+            security,
+            manner: Manner::of(properties),
         }
     }
 
@@ -71,7 +101,23 @@ impl Context {
 
     /// A broker answered: earlier errors explain nothing any more.
     pub fn answered(&self) {
-        self.heard().errors.clear();
+        let mut heard = self.heard();
+        heard.troubles.clear();
+        heard.silent.clear();
+        heard.refused_since = None;
+    }
+
+    /// How long brokers have refused the credentials while none answered.
+    #[must_use]
+    pub fn refused_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.heard().refused_since?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    /// Whether a broker refused the credentials, and none has answered since.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.heard().refused_since.is_some()
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer
@@ -107,47 +153,83 @@ impl Context {
     }
 
     /// What the client's events since the last answer told of, and what to
-    /// check; `None` if they told of nothing.
+    /// do next; `None` if they told of nothing.
     #[must_use]
     pub fn cause(&self) -> Option<(ErrorType, String)> {
-        const KNOWN: [(RDKafkaErrorCode, &str); 3] = [
-            (
-                RDKafkaErrorCode::SSL,
-                "Check KAFKA_SECURITY_PROTOCOL, the port, and the certificate authority",
-            ),
-            (
-                RDKafkaErrorCode::Resolve,
-                "Check the names in KAFKA_BOOTSTRAP_SERVERS, and the DNS of the network",
-            ),
-            (
-                RDKafkaErrorCode::BrokerTransportFailure,
-                "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and that the brokers run",
-            ),
-        ];
         let heard = self.heard();
-        let reason = |wanted: RDKafkaErrorCode| {
-            let found = heard.errors.iter().rev().find(|(code, _)| *code == wanted);
-            found.map(|(_, reason)| reason)
+        let trouble = self.trouble(&heard)?;
+        let flaw = heard
+            .flaw
+            .as_ref()
+            .filter(|(address, _)| *address == trouble.place.address);
+        let hints = Hints {
+            flaw: flaw.map(|(_, flaw)| flaw),
+            kept_back: heard.kept_back,
         };
-        if let Some(reason) = reason(RDKafkaErrorCode::Authentication) {
-            let cause = format!(
-                "the broker refused the credentials: {reason}. Check the user, the password and KAFKA_SASL_MECHANISM"
-            );
-            return Some((ErrorType::AuthenticationFailed, cause));
+        Some((trouble.kind.error_type(), trouble.sentence(&self.manner, hints)))
+    }
+
+    /// The broker whose certificate does not pass, if that is the cause, and
+    /// whether its host name is checked.
+    pub(super) fn doubted_certificate(&self) -> Option<(String, bool)> {
+        let heard = self.heard();
+        let trouble = self.trouble(&heard).filter(|it| it.kind == Kind::Certificate)?;
+        Some((trouble.place.address.clone(), self.manner.checks_host))
+    }
+
+    /// What was found to be wrong with a broker's certificate.
+    pub(super) fn learn(&self, address: String, flaw: Flaw) {
+        self.heard().flaw = Some((address, flaw));
+    }
+
+    /// The cause, of all that was heard. A connection counts as silent when it
+    /// was so for half of the time that there was: others are just being made.
+    fn trouble<'a>(&self, heard: &'a Heard) -> Option<&'a Trouble> {
+        let patience = self.poll_timeout / 2;
+        let silent = heard.silent.iter().filter(|(_, since)| *since >= patience);
+        let all = heard.troubles.values().chain(silent.map(|(trouble, _)| trouble));
+        all.max_by_key(|trouble| trouble.kind)
+    }
+
+    fn hear(&self, trouble: Trouble) {
+        let mut heard = self.heard();
+        if trouble.kind.error_type() == ErrorType::AuthenticationFailed {
+            heard.refused_since.get_or_insert_with(now);
         }
-        KNOWN.iter().find_map(|(code, hint)| {
-            let cause = format!("{}. {hint}", reason(*code)?);
-            Some((ErrorType::BrokerUnreachable, cause))
-        })
+        heard
+            .troubles
+            .insert((trouble.kind, trouble.place.address.clone()), trouble);
     }
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    /// librdkafka asks while it is polled, and cannot wait: the token was
+    /// signed ahead. Told that there is none, it asks again after 10 seconds.
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.count_served();
+        let token = self.security.token().ok_or("there is no token")?;
+        Ok(OAuthToken {
+            token: token.text.expose_secret().to_owned(),
+            principal_name: String::new(),
+            lifetime_ms: token.expires_ms,
+        })
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.count_served();
+        if facility == FAIL
+            && let Some(trouble) = Trouble::heard(message)
+        {
+            self.hear(trouble);
+        }
+        if message.contains("not sending any client certificates") {
+            self.heard().kept_back = true;
+        }
         match level {
             RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice if facility != FAIL => {
                 tracing::info!(target: "librdkafka", facility, "{message}");
             }
             // The run says what it means for the run; this is for those who look closer.
@@ -173,9 +255,10 @@ impl ClientContext for Context {
             return;
         }
         tracing::debug!(target: "librdkafka", %code, reason, "client error");
-        let mut heard = self.heard();
-        heard.errors.retain(|(known, _)| *known != code);
-        heard.errors.push((code, reason.to_owned()));
+        let login = || (code == RDKafkaErrorCode::Authentication).then(|| Trouble::login(reason));
+        if let Some(trouble) = Trouble::heard(reason).or_else(login) {
+            self.hear(trouble);
+        }
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -184,7 +267,9 @@ impl ClientContext for Context {
             tracing::warn!(target: "librdkafka", "statistics could not be read");
             return;
         };
+        let silent = figures.brokers.iter().filter_map(|(name, broker)| broker.silent(name));
         let mut heard = self.heard();
+        heard.silent = silent.collect();
         let now = now();
         for (topic, figures) in figures.topics {
             for partition in figures.partitions.into_values() {
@@ -208,6 +293,31 @@ impl ConsumerContext for Context {
 #[derive(Deserialize)]
 struct Figures {
     topics: BTreeMap<String, TopicFigures>,
+    brokers: BTreeMap<String, BrokerFigures>,
+}
+
+#[derive(Deserialize)]
+struct BrokerFigures {
+    state: String,
+    /// How long it is in this state, in microseconds.
+    stateage: i64,
+    /// Requests that wait for an answer.
+    waitresp_cnt: i64,
+    /// Microseconds since something was received, or negative.
+    rxidle: i64,
+}
+
+impl BrokerFigures {
+    /// The connection, if it is silent, and for how long.
+    fn silent(&self, name: &str) -> Option<(Trouble, Duration)> {
+        let is_up = self.state == "UP";
+        if is_up && self.waitresp_cnt == 0 {
+            return None;
+        }
+        let micros = if is_up { self.rxidle } else { self.stateage };
+        let since = Duration::from_micros(u64::try_from(micros).ok()?);
+        Some((Trouble::silent(name, &self.state)?, since))
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! The committed offsets of a consumer group, read and written without joining it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -7,11 +8,11 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::fetch::FetchSizes;
-use super::{KafkaConsumer, KafkaSource, client_config};
+use super::{KafkaConsumer, KafkaSource};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
+use crate::security::Security;
 
 /// How often a question to the group looks whether the group is refused.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -37,18 +38,14 @@ pub struct KafkaGroup {
 }
 
 impl KafkaGroup {
-    /// The group `name` on the brokers of `config`. It connects in the
-    /// background and never becomes a member.
-    ///
-    /// # Errors
-    /// When librdkafka refuses a property.
-    pub fn new(config: &Config, name: &str) -> Result<Self, Error> {
-        let mut client = client_config(config, &FetchSizes::new(config.max_memory_bytes, config.max_messages));
-        client.set("group.id", name).set("group.protocol", "classic");
-        Ok(Self {
-            source: KafkaSource::of(&client, config)?,
+    /// The group `name` on the brokers of `config`. It never becomes a member.
+    #[must_use]
+    pub fn new(config: &Config, security: Arc<Security>, name: &str) -> Self {
+        let otherwise = vec![("group.id", name.to_owned()), ("group.protocol", "classic".to_owned())];
+        Self {
+            source: KafkaSource::of(config, security, otherwise),
             name: name.to_owned(),
-        })
+        }
     }
 
     /// The group's name.
@@ -107,6 +104,7 @@ impl KafkaGroup {
         what: &str,
         call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Clone + Send + 'static,
     ) -> Result<T, Error> {
+        self.source.connect().await?;
         let answer = async {
             loop {
                 match self.source.blocking(call.clone()).await {
@@ -121,7 +119,7 @@ impl KafkaGroup {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 self.source.serve_events();
-                if self.source.consumer.context().group_refused() {
+                if self.is_refused() {
                     return KafkaError::Global(RDKafkaErrorCode::GroupAuthorizationFailed);
                 }
             }
@@ -136,16 +134,20 @@ impl KafkaGroup {
             error = watch => error,
             () = patience => KafkaError::Global(RDKafkaErrorCode::OperationTimedOut),
         };
-        Err(self.explain(what, &error))
+        Err(self.explain(what, &error).await)
     }
 
-    fn explain(&self, what: &str, error: &KafkaError) -> Error {
+    fn is_refused(&self) -> bool {
+        self.source.context().is_some_and(|context| context.group_refused())
+    }
+
+    async fn explain(&self, what: &str, error: &KafkaError) -> Error {
         use RDKafkaErrorCode::{
             FencedInstanceId, GroupAuthorizationFailed, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch,
             TopicAuthorizationFailed, UnknownMemberId,
         };
         let name = &self.name;
-        let refused = self.source.consumer.context().group_refused();
+        let refused = self.is_refused();
         match error.rdkafka_error_code() {
             Some(UnknownMemberId | IllegalGeneration | RebalanceInProgress | StaleMemberEpoch | FencedInstanceId) => {
                 let why = "has active members, which commit for themselves: stop them first";
@@ -162,7 +164,7 @@ impl KafkaGroup {
                      Describe on the group to read them, and Read on it to write them"
                 ),
             ),
-            _ => self.source.unreachable(error),
+            _ => self.source.unreachable(error).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -62,23 +63,15 @@ impl KafkaSource {
 
     /// Asks for the topic's partitions and their leaders, and remembers them.
     async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
-        let (name, timeout) = (topic.clone(), left(until));
-        let asked = self
-            .blocking(move |consumer| {
-                let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
-                let Some(found) = metadata.topics().first() else {
-                    return Ok(Err(None));
-                };
-                if let Some(error) = found.error() {
-                    return Ok(Err(Some(RDKafkaErrorCode::from(error))));
+        let asked = loop {
+            match self.metadata(topic, until).await {
+                // One broker closed the connection: another may answer.
+                Err(error) if is_transport(&error) && now() + ELECTION_PAUSE < until => {
+                    tokio::time::sleep(ELECTION_PAUSE).await;
                 }
-                Ok(Ok(found
-                    .partitions()
-                    .iter()
-                    .map(|p| (p.id(), p.leader()))
-                    .collect::<BTreeMap<_, _>>()))
-            })
-            .await;
+                asked => break asked,
+            }
+        };
         match asked {
             Ok(Ok(partitions)) if !partitions.is_empty() => {
                 self.known().insert(topic.clone(), partitions.clone());
@@ -86,8 +79,32 @@ impl KafkaSource {
             }
             Ok(Ok(_)) => Err(unknown_topic(topic)),
             Ok(Err(code)) => Err(topic_error(topic, code)),
-            Err(error) => Err(self.unreachable(&error)),
+            Err(error) => Err(self.unreachable(&error).await),
         }
+    }
+
+    /// The topic's partitions and their leaders, or the broker's refusal.
+    async fn metadata(
+        &self,
+        topic: &Arc<str>,
+        until: Instant,
+    ) -> Result<Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>, KafkaError> {
+        let (name, timeout) = (topic.clone(), left(until));
+        self.blocking(move |consumer| {
+            let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
+            let Some(found) = metadata.topics().first() else {
+                return Ok(Err(None));
+            };
+            if let Some(error) = found.error() {
+                return Ok(Err(Some(RDKafkaErrorCode::from(error))));
+            }
+            Ok(Ok(found
+                .partitions()
+                .iter()
+                .map(|p| (p.id(), p.leader()))
+                .collect::<BTreeMap<_, _>>()))
+        })
+        .await
     }
 
     /// Partitions of all topics: at once from memory where they are known.
@@ -184,7 +201,7 @@ impl KafkaSource {
         }
         let leaderless = by_leader.remove(&NO_LEADER).unwrap_or_default();
         if leaderless.is_empty() && by_leader.len() == 1 {
-            return Err(self.unreachable(first_error));
+            return Err(self.unreachable(first_error).await);
         }
         let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
         let answers = futures::future::join_all(
@@ -200,13 +217,15 @@ impl KafkaSource {
                     .into_iter()
                     .zip(answer)
                     .for_each(|(i, (looked, _))| found[i] = looked),
-                Err(error) => group
-                    .into_iter()
-                    .for_each(|i| found[i] = Err(Unavailable(format!("its broker did not answer: {error}")))),
+                Err(error) => {
+                    self.unanswered.store(true, Ordering::Relaxed);
+                    let silent = Unavailable(format!("its broker did not answer: {error}"));
+                    group.into_iter().for_each(|i| found[i] = Err(silent.clone()));
+                }
             }
         }
         if leaderless.is_empty() && found.iter().all(Result::is_err) {
-            return Err(self.unreachable(first_error));
+            return Err(self.unreachable(first_error).await);
         }
         Ok(found)
     }
@@ -224,7 +243,9 @@ impl KafkaSource {
         partitions: &[TopicPartition],
         found: Vec<(Looked, Option<RDKafkaErrorCode>)>,
     ) -> Result<Vec<Looked>, Error> {
-        self.consumer.context().answered();
+        if let Some(context) = self.context() {
+            context.answered();
+        }
         let refused = found
             .iter()
             .zip(partitions)
@@ -287,6 +308,10 @@ fn read_offset(
     (looked, None)
 }
 
+fn is_transport(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
+}
+
 fn is_refusal(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -309,7 +334,10 @@ fn topic_error(topic: &str, code: Option<RDKafkaErrorCode>) -> Error {
         None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => unknown_topic(topic),
         Some(code) if is_refusal(code) => Error::new(
             ErrorType::NotAuthorized,
-            format!("the broker does not let this user read the topic {topic}. Allow Read and Describe on it"),
+            format!(
+                "the broker does not let this user see the topic {topic}, or there is no such topic. Allow Read and \
+                 Describe on it, or correct KAFKA_TOPIC"
+            ),
         ),
         Some(code) => Error::new(
             ErrorType::BrokerUnreachable,

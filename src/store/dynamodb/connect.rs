@@ -1,11 +1,5 @@
 //! A client that gives up in time.
 
-use aws_config::Region;
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::imds;
-use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 
@@ -33,22 +27,12 @@ impl Patience {
 /// `InvalidConfiguration` when no region is set anywhere; after one second at
 /// most.
 pub async fn client(patience: Patience) -> Result<Client, Error> {
-    let metadata = aws::metadata();
-    let region = region(metadata.clone()).await?;
-    Ok(Client::new(&aws::config(region, metadata, patience).await))
-}
-
-async fn region(metadata: imds::Client) -> Result<Region, Error> {
-    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new())
-        .or_else(ImdsRegionProvider::builder().imds_client(metadata).build())
-        .region()
-        .await
-        .ok_or_else(|| {
-            Error::new(
-                ErrorType::InvalidConfiguration,
-                "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as \
-                 us-east-1, does for a local DynamoDB",
-            )
-        })
+    let region = aws::region().await.ok_or_else(|| {
+        Error::new(
+            ErrorType::InvalidConfiguration,
+            "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as \
+             us-east-1, does for a local DynamoDB",
+        )
+    })?;
+    Ok(Client::new(&aws::config(region, patience).await))
 }

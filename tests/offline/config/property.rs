@@ -19,17 +19,13 @@ fn kafka_variables_are_librdkafka_properties() {
         ("MY_KAFKA_THING", "x"),
         ("kafka_lower", "x"),
     ]);
-    let properties: Vec<_> = config
-        .kafka_properties
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
+    let properties: Vec<_> = config.kafka_properties.iter().collect();
     assert_eq!(
         properties,
         [
             ("client.id", "me"),
             ("isolation.level", "read_uncommitted"),
-            ("sasl.mechanism", "PLAIN"),
+            ("sasl.mechanisms", "PLAIN"),
             ("sasl.password", " pass word "),
             ("sasl.username", "user"),
             ("security.protocol", "SASL_PLAINTEXT"),
@@ -183,12 +179,12 @@ fn a_value_that_librdkafka_refuses_or_misreads_is_named() {
         (
             "KAFKA_SASL_MECHANISM",
             "GSSAPI",
-            "=\"GSSAPI\": must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER",
+            "=\"GSSAPI\": must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM",
         ),
         (
             "KAFKA_SASL_MECHANISM",
             "plain",
-            "=\"plain\": must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER",
+            "=\"plain\": must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM",
         ),
         (
             "KAFKA_ERROR__CB",
@@ -226,12 +222,12 @@ fn sasl_without_what_it_needs_is_found_before_connecting() {
     let protocol = ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT");
     assert_eq!(
         refused(&[protocol]),
-        "KAFKA_SASL_MECHANISM: not set; KAFKA_SECURITY_PROTOCOL=sasl_plaintext needs one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
+        "KAFKA_SASL_MECHANISM: not set; KAFKA_SECURITY_PROTOCOL=sasl_plaintext needs one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM"
     );
     assert_eq!(
         refused(&[protocol, ("KAFKA_SASL_MECHANISMS", "SCRAM-SHA-512")]),
-        "KAFKA_SASL_USERNAME: not set; KAFKA_SASL_MECHANISM=SCRAM-SHA-512 needs it\n\
-         KAFKA_SASL_PASSWORD: not set; KAFKA_SASL_MECHANISM=SCRAM-SHA-512 needs it"
+        "KAFKA_SASL_USERNAME: not set; KAFKA_SASL_MECHANISM=SCRAM-SHA-512 needs it, or KAFKA_SECRET_ARN\n\
+         KAFKA_SASL_PASSWORD: not set; KAFKA_SASL_MECHANISM=SCRAM-SHA-512 needs it, or KAFKA_SECRET_ARN"
     );
     // A wrong mechanism is one problem, not three.
     assert!(!refused(&[protocol, ("KAFKA_SASL_MECHANISM", "x")]).contains('\n'));
@@ -286,7 +282,7 @@ proptest! {
             Ok(config) => prop_assert!(
                 value.is_empty()
                     || ["TOPIC", "GROUP_ID", "BOOTSTRAP_SERVERS"].contains(&name.as_str())
-                    || config.kafka_properties.values().any(|held| *held == value)
+                    || config.kafka_properties.iter().any(|(_, held)| held == value)
             ),
             Err(problems) => {
                 let text = problems.to_string();

@@ -75,7 +75,9 @@ fn assert_only_this_is_refused(variable: &str, value: &str) {
 #[test]
 fn each_rule_takes_and_refuses_what_it_should() {
     let tested: BTreeSet<_> = RULES.iter().map(|rule| rule.0).collect();
-    let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.variable).collect();
+    // They mean something only beside others: access.rs tries them.
+    let alone = |variable: &&str| !variable.ends_with("_SECRET_ARN");
+    let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.variable).filter(alone).collect();
     assert_eq!(tested, all);
     for (variable, allowed, refused) in RULES {
         for value in allowed.split('|') {

@@ -15,7 +15,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, World, consumer};
+use super::{Seen, World, consumer, security};
 
 fn request(to: Bound) -> BackfillRequest {
     BackfillRequest::new("b".parse().expect("a name"), Bound::Earliest, to, None).expect("the bounds fit")
@@ -42,7 +42,7 @@ impl World {
         };
         let parts = Parts {
             dead_letters: DeadLetters::None,
-            source: KafkaSource::new(&config).expect("a client"),
+            source: KafkaSource::new(&config, security(&config)),
             config: Arc::new(config),
             store: &self.table,
             processor: handler,

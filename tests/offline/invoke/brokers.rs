@@ -12,11 +12,12 @@ use kafka_consumer_lambda::plan::Decision;
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
+use kafka_consumer_lambda::store::Store;
 use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, World};
+use super::{Seen, Table, World, security};
 
 const PARTITIONS: u16 = 6;
 const RECORDS: usize = 3;
@@ -122,25 +123,33 @@ async fn a_broker_that_is_silent_costs_its_own_partitions_and_no_other() {
     assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
 }
 
-/// P9: also for a client that knows all leaders from an earlier run.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_partitions() {
-    let world = world().await;
+/// What a process keeps from one run to the next.
+fn kept_parts(world: &World) -> Parts<&Table, KafkaSource, impl Processor, SystemClock, DeadLetters> {
     let config = world.config(&[]);
-    let parts = Parts {
+    Parts {
         dead_letters: DeadLetters::None,
-        source: KafkaSource::new(&config).expect("a client"),
+        source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
         processor: well(),
         clock: SystemClock,
-    };
-    let run = async || {
-        let (_sender, interrupt) = watch::channel(Interrupt::No);
-        let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
-        let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
-        serde_json::to_value(&invoked.expect("a run has a report").answer).expect("JSON")
-    };
+    }
+}
+
+/// The report of one more run of the same process.
+async fn run_again<S: Store, P: Processor>(parts: &Parts<S, KafkaSource, P, SystemClock, DeadLetters>) -> Value {
+    let (_sender, interrupt) = watch::channel(Interrupt::No);
+    let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
+    let invoked = invoke(parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
+    serde_json::to_value(&invoked.expect("a run has a report").answer).expect("JSON")
+}
+
+/// P9: also for a client that knows all leaders from an earlier run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_partitions() {
+    let world = world().await;
+    let parts = kept_parts(&world);
+    let run = async || run_again(&parts).await;
     assert_eq!(run().await["status"], "success");
     produce(&world, 1).await;
     down(&world);
@@ -156,6 +165,31 @@ async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_pa
         "{report}"
     );
     assert_eq!(report["last_offsets"], json!({"1": 3, "4": 3}), "{report}");
+}
+
+/// P9: a client that knows all leaders from an earlier run finds the new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_that_moved_between_two_runs_of_one_client_cost_no_failure() {
+    let world = world().await;
+    let parts = kept_parts(&world);
+    assert_eq!(run_again(&parts).await["status"], "success");
+    produce(&world, 1).await;
+    {
+        let cluster = world.kafka.cluster().expect("a cluster");
+        for partition in 0..i32::from(PARTITIONS) {
+            let other = (partition + 1) % 3 + 1;
+            cluster.partition_leader("t", partition, Some(other)).expect("it moves");
+        }
+    }
+    let began = std::time::Instant::now();
+    let report = run_again(&parts).await;
+    assert_eq!(
+        (&report["status"], &report["lag"]),
+        (&json!("success"), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(report["unavailable"], json!([]), "{report}");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 /// P1, P9: what was settled before it went down is stored, and the next run
@@ -252,7 +286,7 @@ async fn a_look_at_the_partitions_names_those_of_a_broker_that_is_down() {
     let config = world.config(&[]);
     let parts = Parts {
         dead_letters: DeadLetters::None,
-        source: KafkaSource::new(&config).expect("a client"),
+        source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
         processor: well(),

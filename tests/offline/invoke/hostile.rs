@@ -13,7 +13,7 @@ use kafka_consumer_lambda::{Record, each};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 
-use super::{Seen, World, consumer};
+use super::{Seen, World, consumer, security};
 
 fn cursor_at(next: i64) -> Cursor {
     Cursor::at(NextOffset::new(next).expect("an offset"))
@@ -61,7 +61,7 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     let config = world.config(&[]);
     // A broker that lags behind.
     let source = AnswersFirst(
-        KafkaSource::new(&config).expect("a client"),
+        KafkaSource::new(&config, security(&config)),
         Mutex::new(Some(Polled::End)),
     );
     let (report, _) = world.run_with(config, source, handler, 20).await;
@@ -76,7 +76,7 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
     world.table.inner.put(&consumer(), 0, cursor_at(3));
     let config = world.config(&[]);
     let source = AnswersFirst(
-        KafkaSource::new(&config).expect("a client"),
+        KafkaSource::new(&config, security(&config)),
         Mutex::new(Some(Polled::OutOfRange)),
     );
     let (report, _) = world
@@ -139,7 +139,7 @@ async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation()
         async { Ok(()) }
     });
     let config = world.config(&[("ON_TRUNCATION", "earliest")]);
-    let source = OldEnds(KafkaSource::new(&config).expect("a client"));
+    let source = OldEnds(KafkaSource::new(&config, security(&config)));
     let (report, _) = world.run_with(config, source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
     assert_eq!(seen.offsets(), [8, 9]);

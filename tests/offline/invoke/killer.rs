@@ -14,7 +14,7 @@ use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{Seen, World};
+use super::{Seen, World, security};
 
 /// How long a run may take, in seconds.
 const SECONDS: u64 = 20;
@@ -89,7 +89,7 @@ impl Scene {
     /// One run; `None` if the process died.
     async fn run(&self) -> Option<Value> {
         let config = self.world.config(&self.settings);
-        let source = KafkaSource::new(&config).expect("a client");
+        let source = KafkaSource::new(&config, security(&config));
         let run = self
             .world
             .run_at(config, source, self.handler.clone(), self.clock.clone(), SECONDS);
@@ -331,7 +331,7 @@ async fn the_deaths_of_a_record_count_as_its_attempts() {
     }
     // Three deaths alone; the next try is the fourth attempt, and it fails in good order.
     let config = scene.world.config(&scene.settings);
-    let source = KafkaSource::new(&config).expect("a client");
+    let source = KafkaSource::new(&config, security(&config));
     let attempts = Arc::new(AtomicI64::new(0));
     let noted = attempts.clone();
     let run = scene

@@ -1,0 +1,304 @@
+//! How the program proves to the brokers who it is: which settings go together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use super::problem::{InvalidSetting, NotAllowed, shown};
+use super::property::{MECHANISMS, canonical, variable_of};
+use super::target::{is_account, is_partition, is_region};
+
+/// The mechanism that is OAUTHBEARER with a token signed for Amazon MSK.
+pub(super) const MSK_IAM: &str = "AWS_MSK_IAM";
+
+/// What `KAFKA_SECRET_ARN` stands for.
+const PASSWORD: [&str; 2] = ["sasl.username", "sasl.password"];
+const CERTIFICATE: [&str; 8] = [
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.engine.id",
+];
+
+/// What `KAFKA_CA_SECRET_ARN` stands for.
+const AUTHORITY: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
+
+/// Properties of librdkafka's by name. Some are secrets: they are hidden where
+/// this is printed.
+#[derive(Clone, PartialEq, Default)]
+pub struct Properties(BTreeMap<String, String>);
+
+impl Properties {
+    pub(super) fn new(properties: BTreeMap<String, String>) -> Self {
+        Self(properties)
+    }
+
+    /// A property under this name or an alias of it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let same = |(key, _): &(&String, &String)| canonical(key) == canonical(name);
+        self.0.iter().find(same).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a property, in place of the one that has its name or an alias of it.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.retain(|key, _| canonical(key) != canonical(name));
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Every property by its own name: librdkafka takes aliases in no certain order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (canonical(name), value.as_str()))
+    }
+
+    /// Whether the connection to the brokers is encrypted; only then is a
+    /// certificate of theirs verified.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.protocol().ends_with("ssl")
+    }
+
+    /// Whether the broker is told who this is by SASL.
+    #[must_use]
+    pub fn has_sasl(&self) -> bool {
+        self.protocol().starts_with("sasl")
+    }
+
+    /// The protocol in lower case; librdkafka's default is without TLS and SASL.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        let given = self.get("security.protocol");
+        given.map_or("plaintext".to_owned(), |p| p.trim().to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.0.iter().map(|(name, value)| (name, shown(name, value))))
+            .finish()
+    }
+}
+
+/// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretArn {
+    text: String,
+    region: String,
+}
+
+impl SecretArn {
+    /// The region that the secret is in, whatever region the function is in.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The ARN as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for SecretArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for SecretArn {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            ["arn", partition, "secretsmanager", region, account, "secret", name]
+                if is_partition(partition) && is_region(region) && is_account(account) && is_secret_name(name) =>
+            {
+                Ok(Self {
+                    text: text.to_owned(),
+                    region: (*region).to_owned(),
+                })
+            }
+            _ => Err(NotAllowed::new(
+                "must be the ARN of a Secrets Manager secret, arn:aws:secretsmanager:<region>:<account of 12 \
+                 digits>:secret:<name>, such as \
+                 arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_orders-AbCdEf",
+            )),
+        }
+    }
+}
+
+/// As Secrets Manager's `CreateSecret` allows names, with six characters and a dash behind.
+fn is_secret_name(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
+    (1..=519).contains(&text.len()) && text.bytes().all(valid)
+}
+
+/// What proves who this is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Proof {
+    /// What the properties say, or nothing.
+    #[default]
+    Properties,
+    /// A user and a password in this secret.
+    Password(SecretArn),
+    /// A client certificate and its key in this secret.
+    Certificate(SecretArn),
+    /// Tokens signed with the credentials that the AWS SDK finds.
+    MskIam,
+}
+
+/// Checks what goes together, and says what proves who this is.
+///
+/// | `KAFKA_SECURITY_PROTOCOL` | mechanism | `KAFKA_SECRET_ARN` | |
+/// |---|---|---|---|
+/// | `PLAINTEXT` (default) | any | unset | nothing is proved |
+/// | `PLAINTEXT` | any | set | wrong: nobody would ask for it |
+/// | `SSL` | any | unset | the client certificate of the properties, if any |
+/// | `SSL` | any | set | a client certificate in the secret; none in the properties |
+/// | `SASL_*` | none | any | wrong: librdkafka would take Kerberos |
+/// | `SASL_*` | `PLAIN`, `SCRAM-*` | unset | user and password of the properties; both are needed |
+/// | `SASL_*` | `PLAIN`, `SCRAM-*` | set | user and password in the secret; neither in the properties |
+/// | `SASL_*` | `OAUTHBEARER` | unset | tokens of librdkafka's own |
+/// | `SASL_*` | `OAUTHBEARER` | set | wrong: there is no token in it |
+/// | `SASL_SSL` | `AWS_MSK_IAM` | unset | signed tokens |
+/// | `SASL_SSL` | `AWS_MSK_IAM` | set | wrong: there is nothing to read |
+/// | other | `AWS_MSK_IAM` | any | wrong: a token must not be sent in the clear |
+///
+/// `given` names the variable of each property, also of those that are wrong.
+pub(super) fn proof(
+    properties: &Properties,
+    given: &BTreeMap<String, &str>,
+    msk_iam: bool,
+    secret: Option<SecretArn>,
+    problems: &mut Vec<InvalidSetting>,
+) -> Proof {
+    let protocol = properties.protocol().to_ascii_uppercase();
+    let refuse_secret = |why: &str| InvalidSetting::name("KAFKA_SECRET_ARN", why.to_owned());
+    if msk_iam {
+        if protocol != "SASL_SSL" {
+            let why =
+                "AWS_MSK_IAM needs KAFKA_SECURITY_PROTOCOL=SASL_SSL: a signed token must not be sent in the clear";
+            problems.push(InvalidSetting::name("KAFKA_SECURITY_PROTOCOL", why));
+        }
+        if secret.is_some() {
+            problems.push(refuse_secret(
+                "AWS_MSK_IAM signs with the function's role and needs no secret; remove it",
+            ));
+        }
+        return Proof::MskIam;
+    }
+    if properties.has_sasl() {
+        return sasl_proof(properties, given, secret, problems);
+    }
+    match secret {
+        Some(secret) if protocol == "SSL" => {
+            refuse_beside(
+                given,
+                &CERTIFICATE,
+                "KAFKA_SECRET_ARN",
+                "the client certificate",
+                problems,
+            );
+            Proof::Certificate(secret)
+        }
+        Some(_) => {
+            problems.push(refuse_secret(
+                "nobody asks for it with KAFKA_SECURITY_PROTOCOL=PLAINTEXT, which is the default; use SASL_SSL for a \
+                 user and a password, or SSL for a client certificate",
+            ));
+            Proof::Properties
+        }
+        None => Proof::Properties,
+    }
+}
+
+/// What librdkafka would say only when a client is created: SASL without what it needs.
+fn sasl_proof(
+    properties: &Properties,
+    given: &BTreeMap<String, &str>,
+    secret: Option<SecretArn>,
+    problems: &mut Vec<InvalidSetting>,
+) -> Proof {
+    if !given.contains_key("sasl.mechanisms") {
+        let why = format!(
+            "not set; KAFKA_SECURITY_PROTOCOL={} needs one of {}",
+            properties.protocol(),
+            MECHANISMS.join(", ")
+        );
+        problems.push(InvalidSetting::name("KAFKA_SASL_MECHANISM", why));
+        return Proof::Properties;
+    }
+    let mechanism = properties.get("sasl.mechanisms");
+    match (mechanism, secret) {
+        (Some("OAUTHBEARER"), Some(_)) => {
+            let why = "OAUTHBEARER takes tokens, and a secret holds none; remove it, or use AWS_MSK_IAM, SCRAM-SHA-512 or PLAIN";
+            problems.push(InvalidSetting::name("KAFKA_SECRET_ARN", why));
+            Proof::Properties
+        }
+        (Some("OAUTHBEARER"), None) => Proof::Properties,
+        (_, Some(secret)) => {
+            refuse_beside(
+                given,
+                &PASSWORD,
+                "KAFKA_SECRET_ARN",
+                "the user and the password",
+                problems,
+            );
+            Proof::Password(secret)
+        }
+        (None, None) => Proof::Properties,
+        (Some(mechanism), None) => {
+            for needed in PASSWORD {
+                if !given.contains_key(needed) {
+                    let why = format!("not set; KAFKA_SASL_MECHANISM={mechanism} needs it, or KAFKA_SECRET_ARN");
+                    problems.push(InvalidSetting::name(&variable_of(needed), why));
+                }
+            }
+            Proof::Properties
+        }
+    }
+}
+
+/// The certificate authority in a secret needs a connection with TLS, and no other beside it.
+pub(super) fn authority(
+    properties: &Properties,
+    given: &BTreeMap<String, &str>,
+    secret: Option<&SecretArn>,
+    problems: &mut Vec<InvalidSetting>,
+) {
+    if secret.is_none() {
+        return;
+    }
+    if !properties.has_tls() {
+        let why = "needs KAFKA_SECURITY_PROTOCOL SASL_SSL or SSL: without TLS there is no certificate to verify";
+        problems.push(InvalidSetting::name("KAFKA_CA_SECRET_ARN", why));
+    }
+    refuse_beside(
+        given,
+        &AUTHORITY,
+        "KAFKA_CA_SECRET_ARN",
+        "the certificate authority",
+        problems,
+    );
+}
+
+/// Two sources of one thing: nobody could tell which one counts.
+fn refuse_beside(
+    given: &BTreeMap<String, &str>,
+    names: &[&str],
+    secret: &str,
+    what: &str,
+    problems: &mut Vec<InvalidSetting>,
+) {
+    for variable in names.iter().filter_map(|name| given.get(*name)) {
+        let why = format!("{secret} brings {what}; set one of them only");
+        problems.push(InvalidSetting::name(variable, why));
+    }
+}

@@ -1,0 +1,334 @@
+//! The client of the brokers: made when it is needed, kept between runs, and
+//! made again when it is of no more use.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::context::{self, Context};
+use super::fetch::FetchSizes;
+use super::now;
+use crate::config::{Config, Properties};
+use crate::error::{Error, ErrorType};
+use crate::security::{Access, Security};
+
+pub(super) type KafkaConsumer = BaseConsumer<Context>;
+
+/// How often a waiting question serves the client's events: librdkafka asks
+/// for a token, and tells why nobody answers, by them alone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How long all brokers have to refuse the credentials until they are refused.
+/// In a cluster one broker may learn of a new user later than another.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a client is made of, and the client while there is one.
+pub(super) struct Connection {
+    config: Config,
+    /// What is set otherwise than for runs: the group of another program.
+    otherwise: Vec<(&'static str, String)>,
+    security: Arc<Security>,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Clone)]
+struct Open {
+    consumer: Arc<KafkaConsumer>,
+    access: Arc<Access>,
+    /// Whether brokers have answered it for a whole run.
+    proven: bool,
+    /// Whether a refusal may be cured by what [`Security`] reads anew.
+    renewable: bool,
+}
+
+impl Connection {
+    pub(super) fn new(config: &Config, security: Arc<Security>, otherwise: Vec<(&'static str, String)>) -> Self {
+        Self {
+            config: config.clone(),
+            otherwise,
+            security,
+            open: Mutex::default(),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client, if there is one.
+    pub(super) fn consumer(&self) -> Option<Arc<KafkaConsumer>> {
+        self.current().as_ref().map(|open| Arc::clone(&open.consumer))
+    }
+
+    /// Makes the client if there is none. It connects in the background; that
+    /// it cannot is an error of the first question. Returns whether it served
+    /// a run before.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` when a secret cannot be read, or librdkafka
+    /// refuses a property.
+    pub(super) async fn open(&self) -> Result<bool, Error> {
+        let access = self.security.access().await?;
+        if let Some(open) = &mut *self.current() {
+            open.renewable = self.security.may_change();
+            return Ok(open.proven);
+        }
+        self.make(access, self.security.may_change())?;
+        Ok(false)
+    }
+
+    /// The client served a run.
+    pub(super) fn prove(&self) {
+        if let Some(open) = &mut *self.current() {
+            open.proven = true;
+        }
+    }
+
+    /// Makes another client: the connections of this one are dead.
+    pub(super) async fn reopen(&self) -> Result<(), Error> {
+        let access = self.security.access().await?;
+        self.make(access, self.security.may_change())
+    }
+
+    /// Reads the credentials anew, and makes another client if they changed.
+    /// From now on a refusal is one.
+    pub(super) async fn renew(&self) -> Result<(), Error> {
+        let Some(Open { access, .. }) = self.current().clone() else {
+            return Ok(());
+        };
+        if let Some(renewed) = self.security.renewed(&access).await? {
+            tracing::info!("the brokers refused the credentials, and others were found: connecting again");
+            return self.make(renewed, false);
+        }
+        if let Some(open) = &mut *self.current() {
+            open.renewable = false;
+        }
+        Ok(())
+    }
+
+    fn make(&self, access: Arc<Access>, renewable: bool) -> Result<(), Error> {
+        let mut client = client_config(&self.config, &access.properties);
+        for (name, value) in &self.otherwise {
+            client.set(*name, value);
+        }
+        let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security), &access.properties);
+        let consumer: KafkaConsumer = client.create_with_context(context).map_err(|error| {
+            Error::new(
+                ErrorType::InvalidConfiguration,
+                format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+            )
+        })?;
+        let consumer = Arc::new(consumer);
+        serve(&consumer, |_| {});
+        let open = Open {
+            consumer,
+            access,
+            proven: false,
+            renewable,
+        };
+        let replaced = self.current().replace(open);
+        if let Some(Open { consumer, .. }) = replaced {
+            // Closing takes 100 ms, and longer with a lost broker.
+            std::thread::spawn(move || drop(consumer));
+        }
+        Ok(())
+    }
+
+    /// Runs a blocking call of the client beside the run, and serves the
+    /// client's events meanwhile. A call whose answer can no longer come is
+    /// left to itself.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
+        mut serve_events: impl FnMut(),
+    ) -> Result<T, KafkaError> {
+        let Some(Open {
+            consumer, renewable, ..
+        }) = self.current().clone()
+        else {
+            return Err(KafkaError::Canceled);
+        };
+        let context = Arc::clone(consumer.context());
+        let patience = if renewable { Duration::ZERO } else { REFUSAL_PATIENCE };
+        let mut answer = tokio::task::spawn_blocking(move || call(&consumer));
+        loop {
+            let answered = tokio::time::timeout(LOOK_EVERY, &mut answer).await;
+            serve_events();
+            match answered {
+                Ok(answer) => return answer.unwrap_or(Err(KafkaError::Canceled)),
+                Err(_) if context.refused_for(now()).is_some_and(|since| since >= patience) => {
+                    return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Serves the client's own queue: logs, errors, statistics, tokens. What comes
+/// beside them goes to `other`.
+pub(super) fn serve(consumer: &KafkaConsumer, mut other: impl FnMut(&rdkafka::message::BorrowedMessage<'_>)) {
+    loop {
+        let served = consumer.context().served();
+        match consumer.poll(Duration::ZERO) {
+            Some(Ok(stray)) => other(&stray),
+            None if consumer.context().served() == served => return,
+            // The context has heard it.
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+fn client_config(config: &Config, properties: &Properties) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    // Ours first: the user's properties may override what is not owned.
+    client
+        .set("client.id", &*config.group_id)
+        .set("ssl.ca.location", "probe")
+        .set("topic.metadata.refresh.interval.ms", "60000")
+        .set(
+            "statistics.interval.ms",
+            context::statistics_interval_ms(config.poll_timeout).to_string(),
+        );
+    FetchSizes::new(config.max_memory_bytes, config.max_messages).apply(&mut client);
+    for (name, value) in properties.iter() {
+        client.set(name, value);
+    }
+    client
+        .set("bootstrap.servers", &config.bootstrap_servers)
+        .set("group.id", &*config.group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("check.crcs", "true");
+    context::hear_all(&mut client);
+    client
+}
+
+/// What a first question of a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every partition was answered for.
+    Answered,
+    /// A broker did not answer, or none did.
+    Unanswered,
+    /// Some partitions have no leader.
+    Leaderless,
+    /// The brokers refused the credentials.
+    Refused,
+    /// Something that asking again would not change.
+    Final,
+}
+
+/// What may still be tried in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cures {
+    /// The client served a run before: its connections may have died since.
+    pub(super) reopen: bool,
+    /// The credentials may have changed.
+    pub(super) renew: bool,
+}
+
+/// What to do after a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// Take the answer as it is.
+    None,
+    /// Ask once more, with all the time there is.
+    AskAgain,
+    /// Make another client and ask it.
+    Reopen,
+    /// Read the credentials anew and ask again.
+    Renew,
+}
+
+impl Cures {
+    /// Chooses the next cure, which is then spent.
+    ///
+    /// While a client may still be made again it gets little time for its
+    /// answer, so that connections that died in silence cost little. Each cure
+    /// is tried once in a run.
+    ///
+    /// | outcome | may reopen | may renew | |
+    /// |---|---|---|---|
+    /// | answered, final | | | take it |
+    /// | refused | | yes | renew |
+    /// | refused | | no | take it |
+    /// | unanswered | yes | | reopen |
+    /// | unanswered | no | | take it |
+    /// | leaderless | yes | | ask again: an election may need the time |
+    /// | leaderless | no | | take it |
+    pub(super) fn next(&mut self, outcome: Outcome) -> Cure {
+        match outcome {
+            Outcome::Refused if std::mem::take(&mut self.renew) => Cure::Renew,
+            Outcome::Unanswered if std::mem::take(&mut self.reopen) => Cure::Reopen,
+            Outcome::Leaderless if std::mem::take(&mut self.reopen) => Cure::AskAgain,
+            _ => Cure::None,
+        }
+    }
+}
+
+/// How long a kept client has for its first answer, until its connections
+/// count as dead: brokers of one region answer in milliseconds, and a
+/// needless reconnect costs little more than they.
+const STALE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Until when to wait for an answer while these cures are left.
+pub(super) fn patient_until(cures: Cures, poll_timeout: Duration, now: Instant, until: Instant) -> Instant {
+    if cures.reopen {
+        until.min(now + STALE_PATIENCE.min(poll_timeout / 3))
+    } else {
+        until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cure_is_tried_once_and_only_for_what_it_cures() {
+        use Outcome::{Answered, Final, Leaderless, Refused, Unanswered};
+        let rows = [
+            (Answered, Cure::None),
+            (Final, Cure::None),
+            (Refused, Cure::Renew),
+            (Unanswered, Cure::Reopen),
+            (Leaderless, Cure::AskAgain),
+        ];
+        for (outcome, expected) in rows {
+            let mut all = Cures {
+                reopen: true,
+                renew: true,
+            };
+            assert_eq!(all.next(outcome), expected, "{outcome:?}");
+            if expected != Cure::None {
+                assert_eq!(all.next(outcome), Cure::None, "{outcome:?} again");
+            }
+            let mut none = Cures {
+                reopen: false,
+                renew: false,
+            };
+            assert_eq!(none.next(outcome), Cure::None, "{outcome:?} without cures");
+        }
+        let mut both = Cures {
+            reopen: true,
+            renew: true,
+        };
+        assert_eq!([both.next(Unanswered), both.next(Refused)], [Cure::Reopen, Cure::Renew]);
+    }
+
+    #[test]
+    fn only_a_kept_client_is_asked_with_little_patience() {
+        let (now, poll_timeout) = (now(), Duration::from_secs(5));
+        let until = now + poll_timeout;
+        let waits = |reopen, poll_timeout| patient_until(Cures { reopen, renew: true }, poll_timeout, now, until) - now;
+        assert_eq!(waits(false, poll_timeout), poll_timeout);
+        assert_eq!(waits(true, poll_timeout), STALE_PATIENCE);
+        assert_eq!(waits(true, Duration::from_millis(300)), Duration::from_millis(100));
+    }
+}

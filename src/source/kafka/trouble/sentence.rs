@@ -1,0 +1,215 @@
+//! A trouble in the words of the settings, with the next step.
+
+use super::super::certificate::Flaw;
+use super::{Hints, Kind, Manner, Place, Trouble};
+
+/// What librdkafka says is as long as a line, and OpenSSL's part of it longer.
+const MOST_CHARS: usize = 200;
+
+const LOGIN: &str = "KAFKA_SECRET_ARN, or KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD";
+const CERTIFICATE: &str = "KAFKA_SECRET_ARN, or KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM";
+const AUTHORITY: &str = "KAFKA_CA_SECRET_ARN, KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION";
+
+impl Trouble {
+    /// What happened, and what to do next.
+    pub(in super::super) fn sentence(&self, manner: &Manner, hints: Hints<'_>) -> String {
+        let (at, words, place) = (&self.place.address, words(&self.said), &self.place);
+        match self.kind {
+            Kind::Unknown | Kind::Lost => {
+                format!("{at}: {words}. Check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, and the broker's log")
+            }
+            Kind::Name if place.advertised => format!(
+                "the brokers give {at} as an address of theirs (advertised.listeners), and the name is not known \
+                 here: {words}. Take a listener for clients outside, or make the name known to the DNS"
+            ),
+            Kind::Name => format!(
+                "the name of {at} is not known: {words}. Correct it in KAFKA_BOOTSTRAP_SERVERS; a private name is \
+                 known within its VPC only"
+            ),
+            Kind::Refused => format!(
+                "nobody listens at {at}: connection refused. Check the port{}, and that the broker runs",
+                of_settings(place)
+            ),
+            Kind::NoRoute => format!("{at} cannot be reached: {words}. Check routes, peering and security groups"),
+            Kind::SilentTcp => format!(
+                "{at} does not answer to a connection at all. Allow the port in the security groups of the brokers, \
+                 and check the routes of the subnets"
+            ),
+            Kind::SilentTls => format!(
+                "{at} takes the connection and does not answer to TLS. Check that the port{} is Kafka's, and with TLS",
+                of_settings(place)
+            ),
+            Kind::SilentPort => format!(
+                "{at} takes the connection and never answers. Check that the port{} is Kafka's, and that the broker \
+                 is well",
+                of_settings(place)
+            ),
+            Kind::SilentLogin => format!("{at} does not answer to the login. Look after the broker"),
+            Kind::SilentUp => format!("{at} is connected and does not answer. Look after the broker"),
+            Kind::NotKafka => format!(
+                "what answers at {at} is no Kafka: {words}. Correct the port{}",
+                of_settings(place)
+            ),
+            Kind::NoTls | Kind::WantsTls | Kind::WantsSasl | Kind::NoSasl => self.other_protocol(),
+            Kind::Tls => format!(
+                "TLS with {at} failed: {words}. Check that it and the ssl.* properties have a version and a cipher in \
+                 common"
+            ),
+            Kind::Certificate => flawed(at, hints.flaw),
+            Kind::ClosedAfterTls => format!(
+                "{at} closes the connection after the TLS handshake. If it asks for a client certificate, set \
+                 {CERTIFICATE}; if not, check that the port is Kafka's"
+            ),
+            Kind::ClientCertificate => self.own_certificate(manner, hints),
+            Kind::LoginCut => format!(
+                "{at} closes the connection during the login. Check {LOGIN}, KAFKA_SASL_MECHANISM, and the broker's log"
+            ),
+            Kind::Mechanism => self.mechanism(manner),
+            Kind::Token => format!(
+                "there is no OAUTHBEARER token: {}. Check the KAFKA_SASL_OAUTHBEARER_* settings, or \
+                 KAFKA_SASL_MECHANISM",
+                without_settings(&words)
+            ),
+            Kind::Credentials if manner.mechanism == "OAUTHBEARER" => format!(
+                "{at} refused the token: {words}. Check whom it is for and until when it holds; for MSK, that the role \
+                 is allowed kafka-cluster:Connect"
+            ),
+            Kind::Credentials => format!(
+                "{at} refused the user or the password ({}): {words}. Check {LOGIN}, and that the user was made for \
+                 this mechanism",
+                manner.mechanism
+            ),
+        }
+    }
+
+    /// The listener speaks another security protocol.
+    fn other_protocol(&self) -> String {
+        let (at, place) = (&self.place.address, &self.place);
+        let (seems, tls, sasl) = match self.kind {
+            Kind::NoTls => (
+                "breaks off the TLS handshake: it seems to be a listener without TLS",
+                false,
+                place.sasl,
+            ),
+            Kind::WantsTls => ("wants TLS, and was spoken to without", true, place.sasl),
+            Kind::WantsSasl => (
+                "closes the connection at the first request: it seems to want a login",
+                place.tls,
+                true,
+            ),
+            _ => ("is a listener without SASL", place.tls, false),
+        };
+        let protocol = match (sasl, tls) {
+            (false, false) => "PLAINTEXT",
+            (false, true) => "SSL",
+            (true, false) => "SASL_PLAINTEXT",
+            (true, true) => "SASL_SSL",
+        };
+        let login = if self.kind == Kind::WantsSasl {
+            format!(" with KAFKA_SASL_MECHANISM and {LOGIN}")
+        } else {
+            String::new()
+        };
+        format!("{at} {seems}. Set KAFKA_SECURITY_PROTOCOL={protocol}{login}, or take the port of another listener")
+    }
+
+    fn own_certificate(&self, manner: &Manner, hints: Hints<'_>) -> String {
+        let at = &self.place.address;
+        if !manner.shows_certificate {
+            return format!("{at} asks for a client certificate, and none is set. Set {CERTIFICATE}");
+        }
+        if hints.kept_back {
+            return format!(
+                "{at} takes client certificates of certain authorities only, and ours is of none of them. Take one \
+                 that they signed, in {CERTIFICATE}"
+            );
+        }
+        format!(
+            "{at} refused the client certificate: {}. It must be signed by an authority that the broker trusts, and \
+             neither be over nor revoked. Check {CERTIFICATE}",
+            words(&self.said)
+        )
+    }
+
+    fn mechanism(&self, manner: &Manner) -> String {
+        let (at, mechanism) = (&self.place.address, &manner.mechanism);
+        match self
+            .said
+            .rsplit_once("supported mechanisms: ")
+            .map(|(_, offered)| offered.trim())
+        {
+            Some(offered) if !offered.is_empty() => {
+                format!(
+                    "{at} does not offer {mechanism}, but {offered}. Set KAFKA_SASL_MECHANISM, or take another port"
+                )
+            }
+            _ => format!("{at} does not offer {mechanism}. Set KAFKA_SASL_MECHANISM, or take another port"),
+        }
+    }
+}
+
+/// The broker's certificate does not pass.
+fn flawed(at: &str, flaw: Option<&Flaw>) -> String {
+    match flaw {
+        None => format!(
+            "the certificate of {at} does not pass: its authority is not trusted, its time is over, or it is for \
+             another host. Check {AUTHORITY}, and the certificate"
+        ),
+        Some(Flaw::Expired { until }) => {
+            format!("the certificate of {at} has expired: it ended {until}. Renew it at the broker")
+        }
+        Some(Flaw::NotYetValid { from }) => format!(
+            "the certificate of {at} is not valid yet: it begins {from}. Check the clocks, here and where it was made"
+        ),
+        Some(Flaw::OtherHost { names }) => format!(
+            "the certificate of {at} is for another host: {names}. Use such a name in KAFKA_BOOTSTRAP_SERVERS and in the \
+             broker's advertised.listeners, or give the broker a certificate for this one"
+        ),
+        Some(Flaw::Authority { issuer }) => format!(
+            "the certificate of {at} is signed by {issuer}, which is not trusted. Set {AUTHORITY} to the certificate of \
+             that authority"
+        ),
+    }
+}
+
+/// Where the port is set, unless brokers gave it.
+fn of_settings(place: &Place) -> &'static str {
+    if place.advertised {
+        " in the broker's advertised.listeners"
+    } else {
+        " in KAFKA_BOOTSTRAP_SERVERS"
+    }
+}
+
+/// What was said, without OpenSSL's files, lines and numbers, and without what
+/// librdkafka guesses.
+fn words(said: &str) -> String {
+    let said = said.rsplit_once("SSL routines::").map_or(said, |(_, said)| said);
+    let said = match said.split_once(" failed: ") {
+        // `Connect to ipv4#127.0.0.1:1 failed: ..`: the address was named before.
+        Some((start, said)) if start.starts_with("Connect to ") => said,
+        _ => said.strip_prefix("SASL authentication error: ").unwrap_or(said),
+    };
+    let said = match said
+        .strip_prefix("Failed to resolve ")
+        .and_then(|rest| rest.split_once(": "))
+    {
+        Some((_, said)) => said,
+        None => said,
+    };
+    let said = said
+        .split(": increase receive.message.max.bytes")
+        .next()
+        .unwrap_or(said);
+    said.trim_end_matches('.').chars().take(MOST_CHARS).collect()
+}
+
+/// librdkafka quotes a setting that it cannot read, and there may be a secret in it.
+fn without_settings(words: &str) -> &str {
+    match words.find("sasl.oauthbearer.config") {
+        Some(_) => "KAFKA_SASL_OAUTHBEARER_CONFIG cannot be read",
+        None => words
+            .strip_prefix("Failed to acquire SASL OAUTHBEARER token: ")
+            .unwrap_or(words),
+    }
+}

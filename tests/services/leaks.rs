@@ -1,0 +1,195 @@
+//! No secret and no record's value is printed, whatever is logged, and whatever goes wrong.
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use serde_json::json;
+
+use crate::bootstrap;
+use crate::support::certificates::Authority;
+use crate::support::kafka::Message;
+use crate::support::listeners::{Listener, secured};
+use crate::support::secrets::{Secrets, arn};
+use crate::support::sqs::{self, Queue};
+use crate::support::world::World;
+
+const PASSWORD: &str = "planted-password-3f9c";
+const KEY_PASSWORD: &str = "planted-key-password-77aa";
+const AWS_SECRET_KEY: &str = "planted-aws-secret-key-b1d2";
+const AWS_SESSION: &str = "planted-aws-session-token-0e4b";
+const RECORD_KEY: &str = "planted-record-key-5c21";
+const RECORD_VALUE: &str = "planted-record-value-9d8e";
+const HEADER_VALUE: &str = "planted-header-value-41fa";
+
+/// Everything that the commands of these tests know and nobody may read.
+const PLANTED: [&str; 7] = [
+    PASSWORD,
+    KEY_PASSWORD,
+    AWS_SECRET_KEY,
+    AWS_SESSION,
+    RECORD_KEY,
+    RECORD_VALUE,
+    HEADER_VALUE,
+];
+
+/// None of the planted texts stands in `output`, as it is or in one of the forms it is sent in.
+#[track_caller]
+fn assert_clean(what: &str, output: &str, more: &[String]) {
+    assert!(
+        output.contains("TRACE"),
+        "{what}: this is not all that is logged: {output}"
+    );
+    for planted in PLANTED.iter().map(|it| (*it).to_owned()).chain(more.iter().cloned()) {
+        let bytes = planted.as_bytes();
+        let numbers = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let forms = [
+            planted.clone(),
+            BASE64_STANDARD.encode(bytes),
+            BASE64_STANDARD_NO_PAD.encode(bytes),
+            BASE64_URL_SAFE_NO_PAD.encode(bytes),
+            numbers,
+            hex,
+        ];
+        for form in forms {
+            if let Some(at) = output.find(&form) {
+                let line = output[..at].lines().count();
+                let shown = output.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                panic!(
+                    "{what}: {form} is in line {line}: {}",
+                    shown.chars().take(600).collect::<String>()
+                );
+            }
+        }
+    }
+}
+
+/// A world that logs all it can, with planted credentials and records, one of which fails.
+async fn world(listener: Listener) -> World {
+    let mut world = World::secured("leak", 1).await;
+    let record = |value: &str| Message {
+        key: Some(RECORD_KEY.as_bytes().to_vec()),
+        value: Some(value.as_bytes().to_vec()),
+        headers: vec![("trace".to_owned(), Some(HEADER_VALUE.as_bytes().to_vec()))],
+        ..Message::default()
+    };
+    let good = format!("{{\"n\":\"{RECORD_VALUE}\"}}");
+    world.produce_these(0, &[record(&good), record(RECORD_VALUE), record(&good)]);
+    world
+        .connect(listener)
+        .set("RUST_LOG", "trace")
+        .set("AWS_LAMBDA_LOG_LEVEL", "trace")
+        .set("KAFKA_DEBUG", "all")
+        .set("AWS_SECRET_ACCESS_KEY", AWS_SECRET_KEY)
+        .set("AWS_SESSION_TOKEN", AWS_SESSION)
+        .set("POLL_TIMEOUT", "2");
+    world
+}
+
+/// A run of the command line and an invocation of the function, both clean.
+fn is_clean(what: &str, world: &World, more: &[String]) {
+    let ran = world.run();
+    assert_clean(&format!("{what} (run)"), &[ran.stdout, ran.stderr].concat(), more);
+    let mut function = bootstrap::start(world);
+    for _ in 0..2 {
+        let invocation = function.invoke(&json!({}));
+        let answer = format!("{:?}", invocation.result);
+        let lines = [invocation.stdout, invocation.stderr].concat().join("\n");
+        assert_clean(&format!("{what} (function)"), &(lines + &answer), more);
+    }
+}
+
+fn lines_of(pem: &str) -> Vec<String> {
+    pem.lines().filter(|line| line.len() > 40).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_password_is_printed_neither_when_it_is_taken_nor_when_it_is_refused() {
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        let mut world = world(Listener::Scram).await;
+        world.log_in(mechanism, ("alice", PASSWORD));
+        is_clean(&format!("{mechanism}, refused"), &world, &[]);
+    }
+    let user = crate::support::kafka::unique("leak");
+    let mut world = world(Listener::ScramSsl).await;
+    secured().scram_user(&user, PASSWORD);
+    secured().allow(&user, &["Read", "Describe"], &world.topic);
+    world.log_in("SCRAM-SHA-512", (&user, PASSWORD));
+    is_clean("taken", &world, &[]);
+}
+
+#[tokio::test]
+async fn what_a_secret_holds_is_not_printed_whatever_its_shape() {
+    let secrets = Secrets::start();
+    let texts = [
+        json!({"username": "alice", "password": PASSWORD}).to_string(),
+        json!({"username": PASSWORD}).to_string(),
+        format!("{{\"username\": {PASSWORD}"),
+        format!("[\"{PASSWORD}\"]"),
+    ];
+    for text in texts {
+        let mut world = world(Listener::Scram).await;
+        secrets.put(&arn("user"), &text);
+        world
+            .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
+            .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+            .set("KAFKA_SECRET_ARN", arn("user"));
+        is_clean("a secret", &world, &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_private_key_is_printed_neither_from_a_secret_nor_from_the_settings() {
+    let secrets = Secrets::start();
+    for pair in [Authority::ours().client("alice"), Authority::foreign().client("alice")] {
+        let key = pair.encrypted_key_pem(KEY_PASSWORD);
+        let certificate =
+            json!({"certificate": pair.certificate_pem(), "privateKey": key, "privateKeyPassword": KEY_PASSWORD});
+        secrets.put(&arn("client"), certificate);
+        let mut by_secret = world(Listener::Mtls).await;
+        by_secret
+            .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
+            .set("KAFKA_SECRET_ARN", arn("client"));
+        is_clean("a key in a secret", &by_secret, &lines_of(&key));
+        let mut by_settings = world(Listener::Mtls).await;
+        by_settings
+            .show(&pair)
+            .set("KAFKA_SSL_KEY_PEM", &key)
+            .set("KAFKA_SSL_KEY_PASSWORD", KEY_PASSWORD);
+        is_clean("a key in a setting", &by_settings, &lines_of(&key));
+        by_settings.set("KAFKA_SSL_KEY_PASSWORD", "planted-key-password-77aa-wrong");
+        is_clean("a key with another password", &by_settings, &lines_of(&key));
+    }
+}
+
+#[tokio::test]
+async fn records_and_dead_letters_are_not_printed() {
+    let dead = crate::support::kafka::unique("dead");
+    let mut to_kafka = world(Listener::Plaintext).await;
+    crate::support::kafka::create_topic(&to_kafka.bootstrap, &dead, 1, &[]);
+    to_kafka.set("ON_FAILURE", format!("kafka://{dead}"));
+    is_clean("dead letters to Kafka", &to_kafka, &[]);
+    let queue = Queue::create("leak").await;
+    let mut to_sqs = world(Listener::Plaintext).await;
+    to_sqs
+        .set("ON_FAILURE", &queue.arn)
+        .set("AWS_ENDPOINT_URL_SQS", sqs::endpoint());
+    is_clean("dead letters to SQS", &to_sqs, &[]);
+    assert_eq!(queue.len().await, 1);
+    let mut skipped = world(Listener::Plaintext).await;
+    skipped.set("ON_FAILURE", "skip");
+    is_clean("skipped", &skipped, &[]);
+    let mut halted = world(Listener::Plaintext).await;
+    halted.set("MESSAGE_FORMAT", "json");
+    is_clean("halted", &halted, &[]);
+}
+
+#[tokio::test]
+async fn a_signed_token_is_not_printed() {
+    let mut world = world(Listener::Oauth).await;
+    world
+        .set("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+        .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
+    // Every token of any time begins with this.
+    let start = BASE64_URL_SAFE_NO_PAD.encode("https://kafka.");
+    is_clean("a token", &world, &[start]);
+}

@@ -1,0 +1,218 @@
+//! What proves who this is comes from Secrets Manager.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::bootstrap;
+use crate::support::certificates::Authority;
+use crate::support::kafka::{Message, create_topic, unique, watermarks};
+use crate::support::listeners::{ALICE, Listener, secured};
+use crate::support::secrets::{Secrets, arn};
+use crate::support::world::{Ran, World};
+
+/// A world whose commands ask a Secrets Manager of their own, with three records waiting.
+async fn world(listener: Listener) -> (World, Secrets) {
+    let mut world = World::secured("secret", 1).await;
+    world.produce(0, 3);
+    world.connect(listener);
+    let secrets = Secrets::start();
+    world.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint);
+    (world, secrets)
+}
+
+fn password((username, password): (&str, &str)) -> serde_json::Value {
+    json!({"username": username, "password": password, "engine": "kafka"})
+}
+
+#[tokio::test]
+async fn a_user_and_the_authority_are_read_from_secrets_once() {
+    let (mut world, secrets) = world(Listener::ScramSsl).await;
+    secrets.put(&arn("AmazonMSK_user"), password(ALICE));
+    secrets.put(&arn("ca"), Authority::ours().pem());
+    world
+        .set("KAFKA_SSL_CA_PEM", "")
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("AmazonMSK_user"))
+        .set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    assert_eq!(world.run().success()["messages_processed"], 3);
+    assert_eq!(secrets.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_client_certificate_with_an_encrypted_key_and_the_authority_as_json_are_read_from_secrets() {
+    let (mut world, secrets) = world(Listener::Mtls).await;
+    let pair = Authority::ours().client("alice");
+    let certificate = json!({
+        "certificate": pair.certificate_pem(),
+        "privateKey": pair.encrypted_key_pem("key-secret"),
+        "privateKeyPassword": "key-secret",
+    });
+    secrets.put(&arn("client"), certificate);
+    secrets.put(&arn("ca"), json!({"certificate": Authority::ours().pem()}));
+    world
+        .set("KAFKA_SSL_CA_PEM", "")
+        .set("KAFKA_SECRET_ARN", arn("client"))
+        .set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    assert_eq!(world.run().success()["messages_processed"], 3);
+}
+
+/// A run with this secret fails and says so; nothing of the secret is shown.
+async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran {
+    let (mut world, secrets) = world(Listener::Scram).await;
+    let secret = arn("user");
+    prepare(&secrets, &secret);
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", &secret);
+    let ran = world.run();
+    let report = ran.failure("InvalidConfiguration", 2);
+    let message = report["error"]["message"].as_str().expect("a message");
+    let start = format!("the secret {secret} of KAFKA_SECRET_ARN cannot be used: ");
+    assert!(message.starts_with(&start), "{message}");
+    for part in expected {
+        assert!(message.contains(part), "{part:?} in {message}");
+    }
+    assert!(
+        !ran.stderr.contains("planted") && !ran.stdout.contains("planted"),
+        "{ran:?}"
+    );
+    assert_eq!(world.offset(0).await, None);
+    ran
+}
+
+#[tokio::test]
+async fn a_misshapen_secret_names_the_missing_field_and_never_what_it_holds() {
+    let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, r#"{"username":"planted"}"#);
+    refused(planted, &["it has no field `password`. Store {\"username\""]).await;
+    let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, "planted");
+    refused(planted, &["it is not JSON from line 1 column 1 on"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_secret_and_one_that_may_not_be_read_are_told_apart() {
+    refused(|_, _| (), &["it does not exist in eu-central-1", "create the secret"]).await;
+    let denied = |secrets: &Secrets, arn: &str| secrets.refuse(arn, "AccessDeniedException", "not authorized");
+    refused(
+        denied,
+        &[
+            "access denied: not authorized",
+            "secretsmanager:GetSecretValue",
+            "kms:Decrypt",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
+    for (what, endpoint) in [("closed", "http://127.0.0.1:1"), ("silent", "http://10.255.255.1:9")] {
+        let (mut world, _) = world(Listener::Scram).await;
+        world
+            .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+            .set("KAFKA_SECRET_ARN", arn("user"))
+            .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint)
+            .set("POLL_TIMEOUT", "3");
+        let ran = world.run();
+        let report = ran.failure("InvalidConfiguration", 2);
+        let message = report["error"]["message"].as_str().expect("a message");
+        let start = format!("no answer from {endpoint}: ");
+        assert!(message.contains(&start), "{what}: {message}");
+        assert!(
+            message.contains("a function in a VPC needs a Secrets Manager interface endpoint"),
+            "{message}"
+        );
+        assert!(ran.took < Duration::from_secs(5), "{what}: {:?}", ran.took);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
+    let (mut world, secrets) = world(Listener::Scram).await;
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"));
+    let mut function = bootstrap::start(&world);
+    let message = function.invoke(&json!({})).failure("InvalidConfiguration").to_owned();
+    assert!(message.contains("does not exist"), "{message}");
+    secrets.put(&arn("user"), password(ALICE));
+    assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start() {
+    let (mut world, secrets) = world(Listener::ScramSsl).await;
+    let user = unique("rotated");
+    let change = |password: &str| {
+        secured().scram_user(&user, password);
+        secrets.put(&arn("user"), json!({"username": user, "password": password}));
+    };
+    change("first-password");
+    secured().allow(&user, &["Read", "Describe"], &world.topic);
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"));
+    let mut function = bootstrap::start(&world);
+    assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
+    let (pid, asked) = (function.pid(), secrets.asked());
+
+    change("second-password");
+    world.produce(0, 2);
+    // Longer than the broker believes the first password.
+    std::thread::sleep(Duration::from_secs(3));
+    let invocation = function.invoke(&json!({}));
+    assert_eq!(invocation.success()["messages_processed"], 2);
+    assert_eq!((function.pid(), secrets.asked()), (pid, asked + 1));
+    assert!(
+        invocation.duration < Duration::from_secs(2),
+        "{:?}",
+        invocation.duration
+    );
+    assert_eq!(world.offset(0).await, Some(4));
+
+    // And once it is back to what it was, a run is as quick as ever.
+    let again = function.invoke(&json!({}));
+    assert_eq!(again.success()["messages_processed"], 0);
+    assert_eq!(secrets.asked(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
+    let (mut world, secrets) = world(Listener::Scram).await;
+    secrets.put(&arn("user"), password(("alice", "wrong-password")));
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"));
+    let ran = world.run();
+    ran.failure("AuthenticationFailed", 1);
+    assert_eq!(secrets.asked(), 2, "it was read again once");
+    assert!(ran.took < Duration::from_secs(4), "{:?}", ran.took);
+}
+
+#[tokio::test]
+async fn dead_letters_follow_a_changed_password_too() {
+    let (mut world, secrets) = world(Listener::ScramSsl).await;
+    let (user, dead) = (unique("rotated"), unique("dead"));
+    create_topic(&world.bootstrap, &dead, 1, &[]);
+    let change = |password: &str| {
+        secured().scram_user(&user, password);
+        secrets.put(&arn("user"), json!({"username": user, "password": password}));
+    };
+    change("first-password");
+    secured().allow(&user, &["Read", "Describe"], &world.topic);
+    secured().allow(&user, &["Write", "Describe"], &dead);
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"))
+        .set("ON_FAILURE", format!("kafka://{dead}"));
+    let no_json = [Message::value("{")];
+    world.produce_these(0, &no_json);
+    let mut function = bootstrap::start(&world);
+    assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
+
+    change("second-password");
+    world.produce_these(0, &no_json);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
+    assert_eq!(watermarks(&world.bootstrap, &dead, 0), (0, 2));
+}
