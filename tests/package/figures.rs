@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::packages::Package;
-use crate::starts::peak;
+use crate::starts::peak_kb;
 use crate::support::kafka::values;
 use crate::support::runtime_api::Function;
 use crate::support::services::say;
@@ -15,6 +15,7 @@ use crate::support::world::World;
 
 const PARTITIONS: i32 = 8;
 const RECORDS_A_PARTITION: usize = 25_000;
+const RECORDS: u32 = 200_000;
 const RECORD_BYTES: usize = 1_000;
 /// Linux's unit for the time of a process.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -24,7 +25,6 @@ const TICKS_A_SECOND: f64 = 100.0;
 async fn the_work_for_each_record_is_printed() {
     let padding = "x".repeat(RECORD_BYTES - 20);
     let records = values((0..RECORDS_A_PARTITION).map(|n| format!(r#"{{"n":{n:>6},"p":"{padding}"}}"#)));
-    let count = PARTITIONS as usize * RECORDS_A_PARTITION;
     for destination in ["discard", "log"] {
         let mut world = World::new("figures", PARTITIONS).await;
         world.set("DESTINATION", destination).set("MAX_MESSAGES", "unlimited");
@@ -33,17 +33,17 @@ async fn the_work_for_each_record_is_printed() {
         (0..PARTITIONS).for_each(|partition| world.produce_these(partition, &records));
         let before = processor_time(&function);
         let invocation = function.invoke(&json!({}));
-        assert_eq!(invocation.success()["messages_processed"], count);
-        let (wall, processor) = (invocation.duration, processor_time(&function) - before);
-        let rate = |time: Duration| count as f64 / time.as_secs_f64();
+        assert_eq!(invocation.success()["messages_processed"], RECORDS);
+        let (wall, processor) = (invocation.duration, processor_time(&function).saturating_sub(before));
+        let rate = |time: Duration| f64::from(RECORDS) / time.as_secs_f64();
         say(&format!(
-            "{destination}: {count} records of {RECORD_BYTES} bytes in {:.2} s ({:.0} a second), {:.2} s of a processor \
+            "{destination}: {RECORDS} records of {RECORD_BYTES} bytes in {:.2} s ({:.0} a second), {:.2} s of a processor \
              ({:.0} a second of it), {} MB",
             wall.as_secs_f64(),
             rate(wall),
             processor.as_secs_f64(),
             rate(processor),
-            peak(function.pid()) >> 20,
+            peak_kb(function.pid()) / 1024,
         ));
     }
 }

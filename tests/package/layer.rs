@@ -1,5 +1,6 @@
 //! The function that is linked dynamically, without its layer and with another librdkafka.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -54,7 +55,7 @@ fn imitate(program: &Path, library: &Path) {
                       const char *rd_kafka_version_str(void) { return \"2.0.2\"; }\n"
         .to_owned();
     for name in names.filter(|name| !name.starts_with("rd_kafka_version")) {
-        source.push_str(&format!("void {name}(void) {{ __builtin_trap(); }}\n"));
+        writeln!(source, "void {name}(void) {{ __builtin_trap(); }}").expect("memory");
     }
     let file = library.with_extension("c");
     fs::write(&file, source).expect("a file");

@@ -22,7 +22,7 @@ pub(crate) const BOTH: [Package; 2] = [Package::Static, Package::Dynamic];
 /// What the template gives to a function.
 pub(crate) struct Template {
     pub(crate) environment: Vec<(OsString, OsString)>,
-    pub(crate) memory_bytes: u64,
+    pub(crate) memory_mb: u32,
     pub(crate) timeout: Duration,
     /// The events of the schedules, where one, two, three and four share a topic.
     pub(crate) events: Vec<Vec<Value>>,
@@ -51,7 +51,7 @@ impl Package {
     pub(crate) fn start_with(self, world: &World, opt: Option<PathBuf>) -> Result<Function, Box<InitError>> {
         let template = template();
         let environment = template.environment.into_iter();
-        let environment = environment.chain(lambdas(opt, template.memory_bytes));
+        let environment = environment.chain(lambdas(opt, template.memory_mb));
         Function::start(
             self.bootstrap(),
             environment.chain(world.environment()),
@@ -75,21 +75,24 @@ pub(crate) fn template() -> Template {
         environment: environment
             .map(|(name, value)| (name.into(), value.as_str().expect("a text").into()))
             .collect(),
-        memory_bytes: json["memory_mb"].as_u64().expect("a number") * 1024 * 1024,
+        memory_mb: json["memory_mb"]
+            .as_u64()
+            .and_then(|it| it.try_into().ok())
+            .expect("a number"),
         timeout: Duration::from_secs(json["timeout_seconds"].as_u64().expect("a number")),
         events: events.map(|each| each.as_array().expect("a list").clone()).collect(),
     }
 }
 
 /// What Lambda sets beside the function's own settings.
-fn lambdas(opt: Option<PathBuf>, memory_bytes: u64) -> impl Iterator<Item = (OsString, OsString)> {
+fn lambdas(opt: Option<PathBuf>, memory_mb: u32) -> impl Iterator<Item = (OsString, OsString)> {
     let mut libraries = OsString::from("/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib");
     if let Some(opt) = opt {
         libraries.push(":");
         libraries.push(opt.join("lib"));
     }
     let own = [
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", (memory_bytes >> 20).to_string()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_mb.to_string()),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
         ("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned()),
         ("AWS_SESSION_TOKEN", "test".to_owned()),

@@ -1,4 +1,4 @@
-//! What the function asks of AWS, for a comparison with what its role may do: tests/deploy/test_package.py.
+//! What the function asks of AWS, for a comparison with what its role may do: `tests/deploy/test_package.py`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -19,7 +19,7 @@ struct Start {
     first: Duration,
     warm: Duration,
     idle: Duration,
-    memory_bytes: u64,
+    memory_kb: u32,
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn starts_and_runs_are_printed_and_keep_to_their_memory() {
             starts.push(start(package).await);
         }
         let ms = |of: fn(&Start) -> Duration| median(&starts, |start| of(start).as_secs_f64() * 1000.0);
-        let memory_mb = median(&starts, |start| start.memory_bytes as f64 / 1_048_576.0);
+        let memory_mb = median(&starts, |start| f64::from(start.memory_kb) / 1024.0);
         say(&format!(
             "{:<8} init {:6.1}  first {:6.1}  warm {:6.1}  idle {:6.1}  memory {memory_mb:5.1} MB",
             format!("{package:?}").to_lowercase(),
@@ -45,9 +45,9 @@ async fn starts_and_runs_are_printed_and_keep_to_their_memory() {
             ms(|start| start.idle),
         ));
         // A quarter of the default leaves room for a handler.
-        let limit = template().memory_bytes / 4;
+        let limit = template().memory_mb * 1024 / 4;
         assert!(
-            starts.iter().all(|start| start.memory_bytes < limit),
+            starts.iter().all(|start| start.memory_kb < limit),
             "{package:?} took {memory_mb} MB"
         );
     }
@@ -72,18 +72,17 @@ async fn start(package: Package) -> Start {
         first,
         warm,
         idle,
-        memory_bytes: peak(function.pid()),
+        memory_kb: peak_kb(function.pid()),
     }
 }
 
 /// The most memory that a process has had at once.
-pub(crate) fn peak(pid: u32) -> u64 {
+pub(crate) fn peak_kb(pid: u32) -> u32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-    let kilobytes: u64 = peak.expect("Linux says it");
-    kilobytes * 1024
+    peak.expect("Linux says it")
 }
 
 fn median(starts: &[Start], of: impl Fn(&Start) -> f64) -> f64 {
