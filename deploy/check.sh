@@ -5,6 +5,7 @@
 #   deploy/check.sh             also the packages, which it builds, and runs as Lambda would run them; needs
 #                               what the tests on real services need
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}

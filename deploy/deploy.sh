@@ -9,6 +9,7 @@
 # that the stack has. LAYER=dist/layer.zip uploads a layer for a package that needs one.
 # AWS's own variables (AWS_PROFILE, AWS_REGION) say which account and region.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 if [[ ${1:-} != deploy && ${1:-} != destroy ]]; then
@@ -33,7 +34,11 @@ stop_if_missing() {
     fi
 }
 
-need "AWS's command line, aws, version 2" command -v aws
+is_version_2() {
+    [[ $(aws --version 2>&1) == aws-cli/2.* ]]
+}
+
+need "AWS's command line, aws, version 2" is_version_2
 need "STACK: the stack's name, such as STACK=orders" test -n "${STACK:-}"
 stop_if_missing
 need "a region: set AWS_REGION, or one for the profile" test -n "${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}"
@@ -68,7 +73,11 @@ deploy() {
         need "$LAYER, which LAYER names" test -f "$LAYER"
     fi
     stop_if_missing
-    need "the bucket $BUCKET: it does not exist, or these credentials may not use it" aws s3api head-bucket --bucket "$BUCKET"
+    local owner
+    # A bucket of somebody else's, by a slip of the pen, would hold the code that this account runs.
+    owner=${BUCKET_OWNER:-$(aws sts get-caller-identity --query Account --output text)}
+    need "the bucket $BUCKET: it does not exist, these credentials may not use it, or it is not the account $owner's (BUCKET_OWNER names another)" \
+        aws s3api head-bucket --bucket "$BUCKET" --expected-bucket-owner "$owner"
     stop_if_missing
     if [[ $(status) == ROLLBACK_COMPLETE ]]; then
         printf 'the stack %s was never made; see its events for the reason, then: make destroy STACK=%s\n' "$STACK" "$STACK" >&2

@@ -8,6 +8,7 @@
 # The same sources and compilers give the same bytes, in whatever folder. rust-toolchain.toml names Rust's
 # compiler, layer/Dockerfile C's too.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 if [[ ${1:-static} != static && ${1:-static} != dynamic ]]; then

@@ -11,6 +11,7 @@
 # In one library because Lambda looks into /lib64 before /opt/lib: a libssl of the layer's own could lose to
 # another one there.
 set -euo pipefail
+shopt -s inherit_errexit
 
 version=$1 folder=$2
 shift 2
