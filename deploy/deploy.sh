@@ -9,7 +9,6 @@
 # that the stack has. LAYER=dist/layer.zip uploads a layer for a package that needs one.
 # AWS's own variables (AWS_PROFILE, AWS_REGION) say which account and region.
 set -euo pipefail
-shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 if [[ ${1:-} != deploy && ${1:-} != destroy ]]; then
@@ -56,11 +55,12 @@ output() {
 }
 
 # A name that follows from the content: the stack sees a new package, and an old one can be named again.
+# Older versions of bash, as on a Mac, go on after a failure in here, unless told not to.
 upload() {
     local file=$1 sum key
-    sum=$(openssl dgst -sha256 -r "$file" | cut -c 1-16)
+    sum=$(openssl dgst -sha256 -r "$file" | cut -c 1-16) || exit
     key="$STACK/$(basename "$file" .zip)-$sum.zip"
-    aws s3 cp --only-show-errors "$file" "s3://$BUCKET/$key"
+    aws s3 cp --only-show-errors "$file" "s3://$BUCKET/$key" || exit
     printf '%s' "$key"
 }
 
