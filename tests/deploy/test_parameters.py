@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack import IAM, RefusedByRule, SCRAM, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, IAM, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
 
 PARAMETERS = template()["Parameters"]
 TEXT = TEMPLATE.read_text()
@@ -95,6 +95,10 @@ DO_NOT_GO_TOGETHER = [
     ({"KafkaSecurityProtocol": "SASL_SSL"}, "SaslNeedsAMechanism"),
     ({"KafkaSaslMechanism": "PLAIN"}, "AMechanismNeedsSasl"),
     (without(SCRAM, "KafkaSecretArn"), "PasswordsNeedASecret"),
+    ({"KafkaSecretArn": SECRET}, "SecretsNeedALogin"),
+    ({**IAM, "KafkaSecretArn": SECRET}, "SecretsNeedALogin"),
+    ({"KafkaCaSecretArn": CA_SECRET}, "CertificatesNeedTls"),
+    ({**SCRAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "CertificatesNeedTls"),
     ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
     (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
     ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
