@@ -43,6 +43,9 @@ export SOURCE_DATE_EPOCH=315532800
 # Else OpenSSL would name the folder it was built in, as the one to look for modules in. There are none.
 export GNUMAKEFLAGS="MODULESDIR=/usr/local/ssl/modules ENGINESDIR=/usr/local/ssl/engines"
 
+# Where the layer's library is; for both builds, because crates are compiled again where it changes.
+export PKG_CONFIG_PATH=$work/layer
+
 build() {
     cargo build --locked --profile lambda --bin bootstrap --message-format=json-render-diagnostics "${@:2}" >"$work/$1.json"
     cp "$work/bootstrap" "$work/bootstrap-$1"
@@ -81,7 +84,7 @@ python3 deploy/zip.py dist/layer.zip lib/librdkafka.so.1="$work/layer/lib/librdk
 
 if [[ ${1:-static} == dynamic ]]; then
     echo "the function for the layer"
-    PKG_CONFIG_PATH=$work/layer build dynamic --features rdkafka/dynamic-linking
+    build dynamic --features rdkafka/dynamic-linking
     deploy/fits.sh "$work/layer/lib/librdkafka.so.1" "$work/bootstrap-dynamic"
     python3 deploy/zip.py dist/function-dynamic.zip bootstrap="$work/bootstrap-dynamic"
     size dist/function-dynamic.zip
