@@ -5,12 +5,14 @@
 //! committed to Kafka, and no group is joined.
 
 pub mod brokers;
+#[cfg(feature = "broker-certificates")]
 pub(crate) mod certificate;
 mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
 mod lane;
+pub(crate) mod linked;
 mod offsets;
 pub(crate) mod trouble;
 
@@ -128,6 +130,7 @@ impl KafkaSource {
         self.serve_events();
         match self.context() {
             Some(context) => {
+                #[cfg(feature = "broker-certificates")]
                 if let Some((address, checks_host)) = context.doubted_certificate()
                     && let Some(flaw) = certificate::look(&address, checks_host).await
                 {

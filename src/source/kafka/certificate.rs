@@ -10,23 +10,10 @@ use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode};
 use openssl::x509::{GeneralNameRef, X509NameRef, X509Ref, X509StoreContextRef};
 
 use super::now;
+use super::trouble::Flaw;
 
 /// A broker that has just answered librdkafka answers this as fast.
 const LIMIT: Duration = Duration::from_secs(1);
-
-/// What is wrong with a certificate, in the order of precedence: where it is
-/// over or for another host, its authority is not looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Flaw {
-    /// It is over.
-    Expired { until: String },
-    /// Its time has yet to come.
-    NotYetValid { from: String },
-    /// It is for these names.
-    OtherHost { names: String },
-    /// Whoever signed it is not trusted.
-    Authority { issuer: String },
-}
 
 /// Asks the broker at `host:port` for its certificate, and says what is wrong
 /// with it. Nothing is sent but what TLS needs.

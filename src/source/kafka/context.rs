@@ -18,8 +18,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use super::certificate::Flaw;
-use super::trouble::{Hints, Kind, Manner, Trouble, printable};
+use super::trouble::{Flaw, Hints, Kind, Manner, Trouble, printable};
 use crate::config::Properties;
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
@@ -219,6 +218,7 @@ impl Context {
 
     /// The broker whose certificate does not pass, if that is the cause, and
     /// whether its host name is checked.
+    #[cfg(feature = "broker-certificates")]
     pub(super) fn doubted_certificate(&self) -> Option<(String, bool)> {
         let heard = self.heard();
         let trouble = self.trouble(&heard).filter(|it| it.kind == Kind::Certificate)?;
@@ -226,6 +226,7 @@ impl Context {
     }
 
     /// What was found to be wrong with a broker's certificate.
+    #[cfg(feature = "broker-certificates")]
     pub(super) fn learn(&self, address: String, flaw: Flaw) {
         self.heard().flaw = Some((address, flaw));
     }

@@ -11,7 +11,6 @@ mod tests;
 
 pub(crate) use creation::cannot_be_made;
 
-use super::certificate::Flaw;
 use crate::config::Properties;
 use crate::error::ErrorType;
 
@@ -101,6 +100,24 @@ pub(super) struct Manner {
     mechanism: String,
     shows_certificate: bool,
     pub(super) checks_host: bool,
+}
+
+/// What is wrong with a certificate, in the order of precedence: where it is
+/// over or for another host, its authority is not looked at.
+#[cfg_attr(
+    not(feature = "broker-certificates"),
+    expect(dead_code, reason = "without OpenSSL nobody looks at a certificate")
+)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Flaw {
+    /// It is over.
+    Expired { until: String },
+    /// Its time has yet to come.
+    NotYetValid { from: String },
+    /// It is for these names.
+    OtherHost { names: String },
+    /// Whoever signed it is not trusted.
+    Authority { issuer: String },
 }
 
 /// What else is known when a trouble is put into words.
