@@ -242,7 +242,6 @@ fn sasl_proof(
             problems.push(InvalidSetting::name("KAFKA_SECRET_ARN", why));
             Proof::Properties
         }
-        (Some("OAUTHBEARER"), None) => Proof::Properties,
         (_, Some(secret)) => {
             refuse_beside(
                 given,
@@ -253,7 +252,7 @@ fn sasl_proof(
             );
             Proof::Password(secret)
         }
-        (None, None) => Proof::Properties,
+        (None | Some("OAUTHBEARER"), None) => Proof::Properties,
         (Some(mechanism), None) => {
             for needed in PASSWORD {
                 if !given.contains_key(needed) {

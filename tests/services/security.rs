@@ -1,78 +1,93 @@
-//! A run connects to Kafka in each of the ways that there are.
+//! How a run connects to Kafka, and what it says when it cannot: each cause is a sentence of its
+//! own, with the next step, in time.
 
-use crate::support::certificates::Authority;
-use crate::support::listeners::{ALICE, Listener, secured};
+mod connects;
+mod refused;
+mod unreachable;
+
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+use std::thread;
+
+use crate::support::listeners::{Listener, secured};
 use crate::support::world::World;
 
-/// A run by this listener reads what is there, and the next one finds nothing new.
-async fn reads(listener: Listener, more: impl FnOnce(&mut World)) {
-    let mut world = World::secured("reads", 2).await;
-    world.produce(0, 3);
-    world.produce(1, 2);
-    world.connect(listener);
-    more(&mut world);
-    assert_eq!(world.run().success()["messages_processed"], 5);
-    let report = world.run().success();
-    assert_eq!(
-        (&report["messages_processed"], &report["stop_reason"]),
-        (&0.into(), &"caught_up".into())
-    );
-    assert_eq!((world.offset(0).await, world.offset(1).await), (Some(2), Some(1)));
+/// Of these runs, in seconds.
+const POLL_TIMEOUT: u64 = 3;
+/// Until when the cause must be told.
+const IN_TIME_MS: u64 = (POLL_TIMEOUT + 2) * 1000;
+
+/// What is in no output, at any level.
+const SECRETS: [&str; 3] = ["-secret", "PRIVATE KEY", "planted"];
+
+/// Runs that fail, side by side: each has its settings, and words that its message must hold.
+struct Refusals {
+    world: World,
+    rows: Vec<(World, Vec<String>)>,
 }
 
-#[tokio::test]
-async fn plaintext_is_read() {
-    reads(Listener::Plaintext, |_| ()).await;
-}
+impl Refusals {
+    async fn new(name: &str) -> Self {
+        let mut world = World::secured(name, 1).await;
+        world.produce(0, 1);
+        world.set("POLL_TIMEOUT", POLL_TIMEOUT).set("RUST_LOG", "trace");
+        Self { world, rows: vec![] }
+    }
 
-#[tokio::test]
-async fn tls_is_read_with_the_authority_as_pem() {
-    reads(Listener::Tls, |_| ()).await;
-}
+    /// A run with the settings that `set` makes.
+    fn add(&mut self, words: &[&str], set: impl FnOnce(&mut World)) -> &mut Self {
+        let mut world = self.world.clone();
+        set(&mut world);
+        self.rows
+            .push((world, words.iter().map(|it| (*it).to_owned()).collect()));
+        self
+    }
 
-#[tokio::test]
-async fn tls_is_read_with_the_authority_as_a_file() {
-    reads(Listener::Tls, |world| {
-        world.set("KAFKA_SSL_CA_PEM", "");
-        world.set("KAFKA_SSL_CA_LOCATION", secured().ca_file().display());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn every_password_mechanism_is_read_without_tls_and_with_it() {
-    for listener in [Listener::Scram, Listener::ScramSsl] {
-        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            reads(listener, |world| _ = world.log_in(mechanism, ALICE)).await;
-        }
+    /// All of them fail so: in time, each with a message of its own, without a secret in any
+    /// output, and none takes what it could not look at for "nothing new".
+    fn fail_with(&self, error_type: &str) {
+        let messages: BTreeSet<String> = thread::scope(|scope| {
+            let run = |(world, words)| scope.spawn(move || fails(world, error_type, words));
+            let runs: Vec<_> = self.rows.iter().map(|(world, words)| run((world, words))).collect();
+            let join = |run: thread::ScopedJoinHandle<'_, _>| run.join().unwrap_or_else(|it| resume_unwind(it));
+            runs.into_iter().map(join).collect()
+        });
+        assert_eq!(messages.len(), self.rows.len(), "{messages:#?}");
     }
 }
 
-#[tokio::test]
-async fn a_client_certificate_is_shown() {
-    let certificate = Authority::ours().client("alice");
-    reads(Listener::Mtls, |world| _ = world.show(&certificate)).await;
+/// A run fails; returns its message.
+fn fails(world: &World, error_type: &str, words: &[String]) -> String {
+    let ran = world.run();
+    let report = ran.failure(error_type, 1);
+    let message = report["error"]["message"].as_str().expect("a message");
+    for words in words {
+        assert!(message.contains(words), "{words:?} is not said: {message}");
+    }
+    assert!(
+        report["duration_ms"].as_u64().is_some_and(|it| it < IN_TIME_MS),
+        "{report}"
+    );
+    assert_eq!(report["messages_processed"], 0);
+    assert!(report["lag"].is_null(), "not looked at is not idle: {report}");
+    for secret in SECRETS {
+        assert!(
+            !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+            "{secret}: {ran:?}"
+        );
+    }
+    message.to_owned()
 }
 
-#[tokio::test]
-async fn the_key_of_a_client_certificate_may_be_encrypted() {
-    let certificate = Authority::ours().client("alice");
-    reads(Listener::Mtls, |world| {
-        world
-            .show(&certificate)
-            .set("KAFKA_SSL_KEY_PEM", certificate.encrypted_key_pem("key-secret"))
-            .set("KAFKA_SSL_KEY_PASSWORD", "key-secret");
-    })
-    .await;
+fn at(listener: Listener) -> String {
+    secured().address(listener)
 }
 
-#[tokio::test]
-async fn an_unsecured_token_is_shown() {
-    reads(Listener::Oauth, |world| {
-        world
-            .set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
-            .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
-            .set("KAFKA_SASL_OAUTHBEARER_CONFIG", "principal=alice");
-    })
-    .await;
+fn wrong(name: &'static str) -> (&'static str, &'static str) {
+    (name, "wrong-secret")
+}
+
+/// A port of this machine, by the name for which it has a certificate.
+fn localhost(port: u16) -> String {
+    format!("localhost:{port}")
 }

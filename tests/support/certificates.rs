@@ -56,6 +56,10 @@ impl Authority {
         }
     }
 
+    pub(crate) fn certificate(&self) -> &X509 {
+        &self.pair.certificate
+    }
+
     /// Its certificate, as PEM.
     pub(crate) fn pem(&self) -> String {
         self.pair.certificate_pem()

@@ -14,7 +14,7 @@ use super::services::services;
 use super::table::{Item, Table, five_attributes, number};
 
 /// What one test works on. Its topics, tables and groups are nobody else's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) bootstrap: String,
     pub(crate) endpoint: String,

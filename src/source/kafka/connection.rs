@@ -1,6 +1,9 @@
 //! The client of the brokers: made when it is needed, kept between runs, and
 //! made again when it is of no more use.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,22 +11,14 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::context::{self, Context};
+use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
 use super::fetch::FetchSizes;
-use super::now;
+use super::{now, trouble};
 use crate::config::{Config, Properties};
 use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
 pub(super) type KafkaConsumer = BaseConsumer<Context>;
-
-/// How often a waiting question serves the client's events: librdkafka asks
-/// for a token, and tells why nobody answers, by them alone.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// How long all brokers have to refuse the credentials until they are refused.
-/// In a cluster one broker may learn of a new user later than another.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a client is made of, and the client while there is one.
 pub(super) struct Connection {
@@ -68,16 +63,28 @@ impl Connection {
     /// a run before.
     ///
     /// # Errors
-    /// `InvalidConfiguration` when a secret cannot be read, or librdkafka
-    /// refuses a property.
-    pub(super) async fn open(&self) -> Result<bool, Error> {
-        let access = self.security.access().await?;
-        if let Some(open) = &mut *self.current() {
-            open.renewable = self.security.may_change();
+    /// `InvalidConfiguration` when a secret cannot be read in `limit`, or
+    /// librdkafka refuses a property.
+    pub(super) async fn open(&self, limit: Duration) -> Result<bool, Error> {
+        let access = self.security.access(limit).await?;
+        if let Some(open) = &*self.current() {
             return Ok(open.proven);
         }
-        self.make(access, self.security.may_change())?;
+        self.make(access).await?;
         Ok(false)
+    }
+
+    /// Whether a refusal may be cured by [`renew`](Self::renew), so that it is
+    /// not waited for another broker's answer.
+    pub(super) fn set_renewable(&self, renewable: bool) {
+        if let Some(open) = &mut *self.current() {
+            open.renewable = renewable;
+        }
+    }
+
+    /// Whether the credentials can change while the settings stay.
+    pub(super) fn may_change(&self) -> bool {
+        self.security.may_change()
     }
 
     /// The client served a run.
@@ -88,53 +95,53 @@ impl Connection {
     }
 
     /// Makes another client: the connections of this one are dead.
-    pub(super) async fn reopen(&self) -> Result<(), Error> {
-        let access = self.security.access().await?;
-        self.make(access, self.security.may_change())
+    pub(super) async fn reopen(&self, limit: Duration) -> Result<(), Error> {
+        let access = self.security.access(limit).await?;
+        self.make(access).await
     }
 
     /// Reads the credentials anew, and makes another client if they changed.
-    /// From now on a refusal is one.
-    pub(super) async fn renew(&self) -> Result<(), Error> {
+    pub(super) async fn renew(&self, limit: Duration) -> Result<(), Error> {
         let Some(Open { access, .. }) = self.current().clone() else {
             return Ok(());
         };
-        if let Some(renewed) = self.security.renewed(&access).await? {
+        if let Some(renewed) = self.security.renewed(&access, limit).await? {
             tracing::info!("the brokers refused the credentials, and others were found: connecting again");
-            return self.make(renewed, false);
-        }
-        if let Some(open) = &mut *self.current() {
-            open.renewable = false;
+            self.make(renewed).await?;
         }
         Ok(())
     }
 
-    fn make(&self, access: Arc<Access>, renewable: bool) -> Result<(), Error> {
+    async fn make(&self, access: Arc<Access>) -> Result<(), Error> {
+        let made = self.client(&access);
+        if made.is_err() {
+            self.security.forget(&access).await;
+        }
+        let open = Open {
+            consumer: Arc::new(made?),
+            access,
+            proven: false,
+            renewable: false,
+        };
+        serve(&open.consumer, |_| {});
+        if let Some(Open { consumer, .. }) = self.current().replace(open) {
+            close(consumer);
+        }
+        Ok(())
+    }
+
+    fn client(&self, access: &Access) -> Result<KafkaConsumer, Error> {
         let mut client = client_config(&self.config, &access.properties);
         for (name, value) in &self.otherwise {
             client.set(*name, value);
         }
         let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security), &access.properties);
-        let consumer: KafkaConsumer = client.create_with_context(context).map_err(|error| {
+        client.create_with_context(context).map_err(|error| {
             Error::new(
                 ErrorType::InvalidConfiguration,
-                format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names"),
+                trouble::cannot_be_made(&error.to_string()),
             )
-        })?;
-        let consumer = Arc::new(consumer);
-        serve(&consumer, |_| {});
-        let open = Open {
-            consumer,
-            access,
-            proven: false,
-            renewable,
-        };
-        let replaced = self.current().replace(open);
-        if let Some(Open { consumer, .. }) = replaced {
-            // Closing takes 100 ms, and longer with a lost broker.
-            std::thread::spawn(move || drop(consumer));
-        }
-        Ok(())
+        })
     }
 
     /// Runs a blocking call of the client beside the run, and serves the
@@ -152,20 +159,38 @@ impl Connection {
             return Err(KafkaError::Canceled);
         };
         let context = Arc::clone(consumer.context());
-        let patience = if renewable { Duration::ZERO } else { REFUSAL_PATIENCE };
+        let asked = now();
         let mut answer = tokio::task::spawn_blocking(move || call(&consumer));
         loop {
             let answered = tokio::time::timeout(LOOK_EVERY, &mut answer).await;
             serve_events();
             match answered {
                 Ok(answer) => return answer.unwrap_or(Err(KafkaError::Canceled)),
-                Err(_) if context.refused_for(now()).is_some_and(|since| since >= patience) => {
+                Err(_) if is_hopeless(&context, asked, renewable, now()) => {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
                 Err(_) => {}
             }
         }
     }
+}
+
+/// Ends a client of librdkafka's. That takes 100 ms, and longer with a lost
+/// broker, which no run waits for.
+pub(crate) fn close<T: Send + 'static>(client: T) {
+    let ended = std::thread::Builder::new().spawn(move || drop(client));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "a Kafka client had to be ended in line");
+    }
+}
+
+/// Whether a question goes unanswered because of the credentials: all brokers
+/// have had the time to refuse them, or there may be others.
+fn is_hopeless(context: &Context, asked: Instant, renewable: bool, now: Instant) -> bool {
+    let refused = context
+        .refused_since()
+        .map(|since| now.saturating_duration_since(since.max(asked)));
+    refused.is_some_and(|refused| refused >= REFUSAL_PATIENCE) || (renewable && context.is_curable(asked, now))
 }
 
 /// Serves the client's own queue: logs, errors, statistics, tokens. What comes
@@ -220,6 +245,8 @@ pub(super) enum Outcome {
     Leaderless,
     /// The brokers refused the credentials.
     Refused,
+    /// A broker did not answer, or none did, and other credentials might help.
+    Doubted,
     /// Something that asking again would not change.
     Final,
 }
@@ -256,16 +283,21 @@ impl Cures {
     /// | outcome | may reopen | may renew | |
     /// |---|---|---|---|
     /// | answered, final | | | take it |
-    /// | refused | | yes | renew |
+    /// | refused, doubted | | yes | renew |
     /// | refused | | no | take it |
+    /// | doubted | yes | no | reopen |
     /// | unanswered | yes | | reopen |
-    /// | unanswered | no | | take it |
+    /// | doubted, unanswered | no | no | take it |
     /// | leaderless | yes | | ask again: an election may need the time |
     /// | leaderless | no | | take it |
     pub(super) fn next(&mut self, outcome: Outcome) -> Cure {
         match outcome {
-            Outcome::Refused if std::mem::take(&mut self.renew) => Cure::Renew,
-            Outcome::Unanswered if std::mem::take(&mut self.reopen) => Cure::Reopen,
+            Outcome::Refused | Outcome::Doubted if std::mem::take(&mut self.renew) => {
+                // A new client may need more than little time to connect.
+                self.reopen = false;
+                Cure::Renew
+            }
+            Outcome::Unanswered | Outcome::Doubted if std::mem::take(&mut self.reopen) => Cure::Reopen,
             Outcome::Leaderless if std::mem::take(&mut self.reopen) => Cure::AskAgain,
             _ => Cure::None,
         }
@@ -283,52 +315,5 @@ pub(super) fn patient_until(cures: Cures, poll_timeout: Duration, now: Instant, 
         until.min(now + STALE_PATIENCE.min(poll_timeout / 3))
     } else {
         until
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_cure_is_tried_once_and_only_for_what_it_cures() {
-        use Outcome::{Answered, Final, Leaderless, Refused, Unanswered};
-        let rows = [
-            (Answered, Cure::None),
-            (Final, Cure::None),
-            (Refused, Cure::Renew),
-            (Unanswered, Cure::Reopen),
-            (Leaderless, Cure::AskAgain),
-        ];
-        for (outcome, expected) in rows {
-            let mut all = Cures {
-                reopen: true,
-                renew: true,
-            };
-            assert_eq!(all.next(outcome), expected, "{outcome:?}");
-            if expected != Cure::None {
-                assert_eq!(all.next(outcome), Cure::None, "{outcome:?} again");
-            }
-            let mut none = Cures {
-                reopen: false,
-                renew: false,
-            };
-            assert_eq!(none.next(outcome), Cure::None, "{outcome:?} without cures");
-        }
-        let mut both = Cures {
-            reopen: true,
-            renew: true,
-        };
-        assert_eq!([both.next(Unanswered), both.next(Refused)], [Cure::Reopen, Cure::Renew]);
-    }
-
-    #[test]
-    fn only_a_kept_client_is_asked_with_little_patience() {
-        let (now, poll_timeout) = (now(), Duration::from_secs(5));
-        let until = now + poll_timeout;
-        let waits = |reopen, poll_timeout| patient_until(Cures { reopen, renew: true }, poll_timeout, now, until) - now;
-        assert_eq!(waits(false, poll_timeout), poll_timeout);
-        assert_eq!(waits(true, poll_timeout), STALE_PATIENCE);
-        assert_eq!(waits(true, Duration::from_millis(300)), Duration::from_millis(100));
     }
 }

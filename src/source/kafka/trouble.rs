@@ -4,9 +4,12 @@
 //! lines and error events, each about one connection, and in its statistics,
 //! which tell how far a connection has got. Pure.
 
+mod creation;
 mod sentence;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use creation::cannot_be_made;
 
 use super::certificate::Flaw;
 use crate::config::Properties;
@@ -112,14 +115,12 @@ pub(super) struct Hints<'a> {
 
 impl Manner {
     pub(super) fn of(properties: &Properties) -> Self {
-        const CERTIFICATES: [&str; 3] = [
-            "ssl.certificate.pem",
-            "ssl.certificate.location",
-            "ssl.keystore.location",
-        ];
+        let has = |names: &[&str]| names.iter().any(|name| properties.get(name).is_some());
+        let pair =
+            has(&["ssl.certificate.pem", "ssl.certificate.location"]) && has(&["ssl.key.pem", "ssl.key.location"]);
         Self {
             mechanism: properties.get("sasl.mechanisms").unwrap_or_default().to_owned(),
-            shows_certificate: CERTIFICATES.iter().any(|name| properties.get(name).is_some()),
+            shows_certificate: pair || has(&["ssl.keystore.location"]),
             checks_host: properties.get("ssl.endpoint.identification.algorithm") != Some("none"),
         }
     }
@@ -133,6 +134,16 @@ impl Kind {
             }
             _ => ErrorType::BrokerUnreachable,
         }
+    }
+
+    /// Whether other credentials might cure it: also where a broker closes
+    /// instead of answering, or its certificate is of another authority.
+    pub(super) fn doubts_credentials(self) -> bool {
+        let doubted = matches!(
+            self,
+            Self::Certificate | Self::Tls | Self::ClosedAfterTls | Self::LoginCut
+        );
+        doubted || self.error_type() == ErrorType::AuthenticationFailed
     }
 
     /// A connection that says nothing in this state; `None` where there is
@@ -161,7 +172,8 @@ impl Kind {
             Self::NoSasl
         } else if has("OAUTHBEARER token") || has("Failed to initialize SASL") {
             Self::Token
-        } else if has("SaslAuthenticateRequest failed: Local") {
+        } else if has("SaslAuthenticateRequest failed: Local") || has("handshake failed: Local") {
+            // The connection ended while the answer was waited for.
             Self::LoginCut
         } else if has("SASL") {
             Self::Credentials
@@ -299,6 +311,13 @@ impl Trouble {
     }
 }
 
+/// A line without what librdkafka quotes of a setting that it cannot read:
+/// there may be a secret in it.
+pub(super) fn printable(line: &str) -> &str {
+    const QUOTED: &str = "sasl.oauthbearer.config";
+    line.find(QUOTED).map_or(line, |at| &line[..at + QUOTED.len()])
+}
+
 fn number_after(text: &str, words: &str) -> Option<u32> {
     let (_, rest) = text.split_once(words)?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -307,7 +326,7 @@ fn number_after(text: &str, words: &str) -> Option<u32> {
 
 /// Alerts of RFC 8446 that a server sends because of the client's certificate,
 /// or for want of one.
-fn is_about_certificate(alert: u32) -> bool {
+pub(crate) fn is_about_certificate(alert: u32) -> bool {
     matches!(alert, 41..=46 | 48 | 49 | 51 | 116)
 }
 

@@ -104,8 +104,9 @@ impl Call {
                 TableUnreachable,
                 format!(
                     "no answer to {action} from {place}: {said}. Check the network: a function in a VPC needs a \
-                     DynamoDB gateway endpoint, and AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL, if set, must be \
-                     right"
+                     DynamoDB gateway endpoint in the route tables of its subnets; and if they are set, \
+                     AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL must be right, and NO_PROXY must name what \
+                     HTTPS_PROXY does not reach"
                 ),
             ),
         }

@@ -173,7 +173,7 @@ async fn brokers_that_are_down_are_an_error_within_seconds_and_no_loss() {
         kafka.bootstrap_servers()
     );
     assert!(text.starts_with(&start), "{text}");
-    assert!(text.contains("Check KAFKA_BOOTSTRAP_SERVERS"), "{text}");
+    assert!(text.contains("Check the port in KAFKA_BOOTSTRAP_SERVERS"), "{text}");
     assert!(!text.contains("planted"), "{text}");
 
     kafka.cluster().expect("it runs").broker_up(1).expect("it starts");

@@ -53,7 +53,12 @@ impl Trouble {
             Kind::NoTls | Kind::WantsTls | Kind::WantsSasl | Kind::NoSasl => self.other_protocol(),
             Kind::Tls => format!(
                 "TLS with {at} failed: {words}. Check that it and the ssl.* properties have a version and a cipher in \
-                 common"
+                 common{}",
+                if manner.shows_certificate {
+                    ""
+                } else {
+                    ", and whether it asks for a client certificate"
+                }
             ),
             Kind::Certificate => flawed(at, hints.flaw),
             Kind::ClosedAfterTls => format!(
@@ -66,9 +71,8 @@ impl Trouble {
             ),
             Kind::Mechanism => self.mechanism(manner),
             Kind::Token => format!(
-                "there is no OAUTHBEARER token: {}. Check the KAFKA_SASL_OAUTHBEARER_* settings, or \
-                 KAFKA_SASL_MECHANISM",
-                without_settings(&words)
+                "there is no OAUTHBEARER token: {words}. Check the KAFKA_SASL_OAUTHBEARER_* settings, or \
+                 KAFKA_SASL_MECHANISM"
             ),
             Kind::Credentials if manner.mechanism == "OAUTHBEARER" => format!(
                 "{at} refused the token: {words}. Check whom it is for and until when it holds; for MSK, that the role \
@@ -188,7 +192,13 @@ fn words(said: &str) -> String {
     let said = match said.split_once(" failed: ") {
         // `Connect to ipv4#127.0.0.1:1 failed: ..`: the address was named before.
         Some((start, said)) if start.starts_with("Connect to ") => said,
-        _ => said.strip_prefix("SASL authentication error: ").unwrap_or(said),
+        _ => [
+            "SASL authentication error: ",
+            "Failed to acquire SASL OAUTHBEARER token: ",
+        ]
+        .iter()
+        .find_map(|start| said.strip_prefix(start))
+        .unwrap_or(said),
     };
     let said = match said
         .strip_prefix("Failed to resolve ")
@@ -202,14 +212,4 @@ fn words(said: &str) -> String {
         .next()
         .unwrap_or(said);
     said.trim_end_matches('.').chars().take(MOST_CHARS).collect()
-}
-
-/// librdkafka quotes a setting that it cannot read, and there may be a secret in it.
-fn without_settings(words: &str) -> &str {
-    match words.find("sasl.oauthbearer.config") {
-        Some(_) => "KAFKA_SASL_OAUTHBEARER_CONFIG cannot be read",
-        None => words
-            .strip_prefix("Failed to acquire SASL OAUTHBEARER token: ")
-            .unwrap_or(words),
-    }
 }

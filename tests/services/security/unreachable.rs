@@ -1,0 +1,156 @@
+//! What a run says that finds no broker to talk to, or no table.
+
+use super::{Refusals, at, localhost, wrong};
+use crate::support::certificates::{Authority, Pair};
+use crate::support::doors;
+use crate::support::listeners::{ALICE, Listener};
+use crate::support::services::start_private_broker;
+
+#[tokio::test]
+async fn a_listener_of_another_protocol_is_told_with_the_protocol_to_set() {
+    let wants_tls = |protocol| format!("wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL={protocol},");
+    let no_tls = |protocol| format!("a listener without TLS. Set KAFKA_SECURITY_PROTOCOL={protocol},");
+    let wants_login =
+        |protocol| format!("seems to want a login. Set KAFKA_SECURITY_PROTOCOL={protocol} with KAFKA_SASL_MECHANISM");
+    Refusals::new("protocol")
+        .await
+        .add(&[&wants_tls("SSL")], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Tls));
+        })
+        .add(&[&wants_tls("SASL_SSL")], |it| {
+            it.connect(Listener::Scram).log_in("SCRAM-SHA-512", ALICE);
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::ScramSsl));
+        })
+        .add(&[&no_tls("PLAINTEXT")], |it| {
+            it.connect(Listener::Tls);
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Plaintext));
+        })
+        .add(&[&no_tls("SASL_PLAINTEXT")], |it| {
+            it.connect(Listener::ScramSsl).log_in("SCRAM-SHA-512", ALICE);
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Scram));
+        })
+        .add(&[&wants_login("SASL_PLAINTEXT")], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Scram));
+        })
+        .add(&[&wants_login("SASL_SSL")], |it| {
+            it.connect(Listener::Tls);
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::ScramSsl));
+        })
+        .fail_with("BrokerUnreachable");
+}
+
+#[tokio::test]
+async fn a_broker_s_certificate_that_does_not_pass_is_told_with_the_reason() {
+    let door = |server: Pair| localhost(doors::tls(&server));
+    let expired = door(Authority::ours().server("localhost", -1));
+    let other = door(Authority::ours().server("other.example", 24));
+    let foreign = door(Authority::foreign().server("localhost", 24));
+    Refusals::new("authority")
+        .await
+        .add(
+            &["is signed by CN=Test Authority, which is not trusted. Set KAFKA_CA_SECRET_ARN, "],
+            |it| {
+                it.connect(Listener::Tls);
+                it.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
+            },
+        )
+        // The machine's own authorities are trusted then.
+        .add(&["is signed by CN=Test Authority, which is not trusted"], |it| {
+            it.connect(Listener::ScramSsl).log_in("PLAIN", ALICE);
+            it.set("KAFKA_SSL_CA_PEM", "");
+        })
+        .add(&["is signed by CN=Foreign Authority, which is not trusted"], |it| {
+            it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &foreign);
+        })
+        .add(&["has expired: it ended ", "Renew it at the broker"], |it| {
+            it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &expired);
+        })
+        .add(
+            &["is for another host: other.example. Use such a name in KAFKA_BOOTSTRAP_SERVERS"],
+            |it| {
+                it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &other);
+            },
+        )
+        .fail_with("BrokerUnreachable");
+}
+
+#[tokio::test]
+async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart() {
+    let (silent, mute, full) = (doors::silent(), doors::silent(), doors::full());
+    let broker = start_private_broker();
+    broker.stop();
+    let at = |port: u16| format!("127.0.0.1:{port}");
+    Refusals::new("network")
+        .await
+        .add(
+            &[
+                "the name of no-such-host.invalid:9092 is not known: ",
+                "Correct it in KAFKA_BOOTSTRAP_",
+            ],
+            |it| {
+                it.set("KAFKA_BOOTSTRAP_SERVERS", "no-such-host.invalid:9092");
+            },
+        )
+        .add(
+            &["nobody listens at 127.0.0.1:", "connection refused. Check the port"],
+            |it| {
+                it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closed()));
+            },
+        )
+        .add(&["does not answer to a connection at all", "security groups"], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(full.port()));
+        })
+        .add(&["takes the connection and never answers"], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(silent.port()));
+        })
+        .add(&["takes the connection and does not answer to TLS"], |it| {
+            it.connect(Listener::Tls)
+                .set("KAFKA_BOOTSTRAP_SERVERS", at(mute.port()));
+        })
+        .add(&["takes the connection and never answers"], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", &broker.bootstrap);
+        })
+        .add(&["what answers at ", "is no Kafka"], |it| {
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::http()));
+        })
+        .fail_with("BrokerUnreachable");
+}
+
+/// Some addresses are closed or unknown, and at another one the login is refused: the connection
+/// that got furthest tells the cause.
+#[tokio::test]
+async fn closed_ports_beside_it_do_not_hide_the_cause() {
+    let nowhere = format!("[::1]:{0},127.0.0.1:{0},no-such-host.invalid:9092", doors::closed());
+    let beside = |listener| format!("{nowhere},{}", at(listener));
+    Refusals::new("hidden")
+        .await
+        .add(&["is signed by CN=Test Authority, which is not trusted"], |it| {
+            it.connect(Listener::Tls);
+            it.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
+            it.set("KAFKA_BOOTSTRAP_SERVERS", beside(Listener::Tls));
+        })
+        .fail_with("BrokerUnreachable");
+    Refusals::new("hidden")
+        .await
+        .add(&["refused the user or the password"], |it| {
+            it.connect(Listener::Scram).log_in("PLAIN", wrong("alice"));
+            it.set("KAFKA_BOOTSTRAP_SERVERS", beside(Listener::Scram));
+        })
+        .fail_with("AuthenticationFailed");
+}
+
+#[tokio::test]
+async fn no_way_to_the_table_names_the_endpoint_of_the_vpc_and_the_proxy() {
+    let full = doors::full();
+    Refusals::new("table")
+        .await
+        .add(&["gateway endpoint", "NO_PROXY", "AWS_ENDPOINT_URL_DYNAMODB"], |it| {
+            let endpoint = format!("http://127.0.0.1:{}", full.port());
+            it.set("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
+        })
+        .add(&["gateway endpoint", "NO_PROXY", "Connection refused"], |it| {
+            let endpoint = format!("http://127.0.0.1:{}", doors::closed());
+            it.set("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
+        })
+        .fail_with("TableUnreachable");
+}
