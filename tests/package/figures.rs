@@ -1,15 +1,13 @@
 //! What the README's table of sizes is made of. Not a test: `PACKAGES=target/packages cargo test --all-features
 //! --test package -- --ignored --nocapture`, on a machine that does nothing else.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::packages::Package;
-use crate::starts::peak_kb;
+use crate::starts::{peak_kb, processor_time};
 use crate::support::kafka::values;
-use crate::support::runtime_api::Function;
 use crate::support::services::say;
 use crate::support::world::World;
 
@@ -17,8 +15,6 @@ const PARTITIONS: i32 = 8;
 const RECORDS_A_PARTITION: usize = 25_000;
 const RECORDS: u32 = 200_000;
 const RECORD_BYTES: usize = 1_000;
-/// Linux's unit for the time of a process.
-const TICKS_A_SECOND: f64 = 100.0;
 
 #[tokio::test]
 #[ignore = "measures for a minute, and fails for no reason"]
@@ -31,10 +27,13 @@ async fn the_work_for_each_record_is_printed() {
         let mut function = Package::Static.start(&world);
         function.invoke(&json!({})).success();
         (0..PARTITIONS).for_each(|partition| world.produce_these(partition, &records));
-        let before = processor_time(&function);
+        let before = processor_time(function.pid());
         let invocation = function.invoke(&json!({}));
         assert_eq!(invocation.success()["messages_processed"], RECORDS);
-        let (wall, processor) = (invocation.duration, processor_time(&function).saturating_sub(before));
+        let (wall, processor) = (
+            invocation.duration,
+            processor_time(function.pid()).saturating_sub(before),
+        );
         let rate = |time: Duration| f64::from(RECORDS) / time.as_secs_f64();
         say(&format!(
             "{destination}: {RECORDS} records of {RECORD_BYTES} bytes in {:.2} s ({:.0} a second), {:.2} s of a processor \
@@ -46,17 +45,4 @@ async fn the_work_for_each_record_is_printed() {
             peak_kb(function.pid()) / 1024,
         ));
     }
-}
-
-/// What a process has used of processors, in its own code and in the kernel.
-fn processor_time(function: &Function) -> Duration {
-    let line = fs::read_to_string(format!("/proc/{}/stat", function.pid())).expect("the process is there");
-    // The name before may hold blanks. The 14th and 15th fields are the 12th and 13th after it.
-    let (_, after) = line.rsplit_once(')').expect("Linux says it");
-    let ticks = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<f64>().expect("a number"));
-    Duration::from_secs_f64(ticks.sum::<f64>() / TICKS_A_SECOND)
 }
