@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, IAM, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, IAM, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
 
 PARAMETERS = template()["Parameters"]
 TEXT = TEMPLATE.read_text()
@@ -145,3 +145,20 @@ def test_no_region_account_or_partition_is_written_down():
 def test_no_yaml_alias_is_used():
     """CloudFormation does not read them, though every other parser does."""
     assert not re.search(r"(^|[\s\[{])[&*][A-Za-z]", re.sub(r'"[^"]*"|^\s*#.*$', "", TEXT, flags=re.M))
+
+
+def test_the_readme_explains_every_parameter_with_its_default():
+    readme = (ROOT / "README.md").read_text()
+    if "### Parameters" not in readme:
+        pytest.skip("the README has no chapter of parameters")
+    rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", readme.split("### Parameters")[1].split("\n### ")[0], re.MULTILINE)
+    told = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told.keys() == PARAMETERS.keys()
+    for name, rules in PARAMETERS.items():
+        default = rules.get("Default")
+        if default is not None and str(default) != "":
+            assert told[name] == f"`{default}`", name
+        elif default == "":
+            assert told[name] == "" or told[name].startswith("set by"), name
+        else:
+            assert told[name] == "needed" or told[name].startswith("set by"), name

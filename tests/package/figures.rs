@@ -37,12 +37,13 @@ async fn the_work_for_each_record_is_printed() {
         let rate = |time: Duration| f64::from(RECORDS) / time.as_secs_f64();
         say(&format!(
             "{destination}: {RECORDS} records of {RECORD_BYTES} bytes in {:.2} s ({:.0} a second), {:.2} s of a processor \
-             ({:.0} a second of it), {} MB",
+             ({:.0} a second of it), {} MB of memory, {} bytes of log",
             wall.as_secs_f64(),
             rate(wall),
             processor.as_secs_f64(),
             rate(processor),
             peak_kb(function.pid()) / 1024,
+            invocation.stdout.iter().map(String::len).sum::<usize>(),
         ));
     }
 }
