@@ -53,6 +53,11 @@ def test_an_existing_table_is_named_in_the_stacks_own_partition_region_and_accou
     assert tables == {"arn:aws-test:dynamodb:xx-test-1:123456789012:table/offsets"}
 
 
+def test_of_a_shared_table_only_the_groups_own_cursors_are_touched():
+    cursors, = (each for each in statements(stack("a table from before"), "FunctionRole") if "dynamodb:Query" in each["Action"])
+    assert cursors["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "billing_*"}}
+
+
 def test_secrets_are_read_one_by_one_and_decrypted_by_their_key():
     assert rights(stack(**SCRAM)) - ALWAYS == {
         ("secretsmanager:GetSecretValue", SECRET),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kafka::with_secrets;
 use crate::packages::{Package, folder};
@@ -51,6 +51,17 @@ async fn table() -> BTreeSet<String> {
         proxy.next([vec![Act::Forward], vec![Act::ForwardAndHangUp; TRIES]].concat());
         function.invoke(&json!({})).success();
     });
+    for body in proxy.take_bodies() {
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let key = [
+            &body["Key"]["consumer_id"]["S"],
+            &body["ExpressionAttributeValues"][":key"]["S"],
+        ];
+        let key = key.iter().find_map(|key| key.as_str()).expect("the key of the items");
+        // The role may touch no others.
+        assert!(key.starts_with(&format!("{}_", world.group)), "{body}");
+        assert_eq!(body["TableName"], *world.table.name);
+    }
     proxy.take_seen().into_iter().collect()
 }
 
