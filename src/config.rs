@@ -20,10 +20,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::{Proof, Properties, SecretArn};
+pub use access::{Proof, SecretArn};
 pub(crate) use name::MAX_KEY_BYTES;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
-pub use property::{canonical, property_of, variable_of};
+pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
 pub use target::{QueueArn, TopicName};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};

@@ -24,6 +24,7 @@
 mod check;
 mod clock;
 mod cursors;
+mod dates;
 mod dead_letters;
 mod identity;
 mod kafka;

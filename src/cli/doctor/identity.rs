@@ -5,7 +5,7 @@ use aws_sdk_sts::Client;
 
 use super::Practice;
 use super::check::Check;
-use super::clock::{Dates, Told};
+use super::dates::{Dates, Told};
 use crate::aws;
 use crate::aws::call::{Witness, is_about_credentials, said};
 use crate::error::ErrorType::TableUnreachable;

@@ -1,7 +1,7 @@
 //! The table: is it there, with the right keys, and may this role use it?
 
 use super::check::Check;
-use super::clock::{Dates, Told};
+use super::dates::{Dates, Told};
 use super::{Answer, Practice};
 use crate::error::{Error, ErrorType};
 use crate::store::Consumer;
