@@ -15,7 +15,7 @@
 //! | `table.rs` | `table`, `table_rights` |
 //! | `cursors.rs` | `cursors` |
 //! | `dead_letters.rs` | `dead_letters` |
-//! | `clock.rs` | `clock` |
+//! | `clock.rs`, `dates.rs` | `clock`: this machine's against AWS's and the records' |
 //!
 //! As JSON: `{"status","checks":[{"name","target"?,"status","what","details"?,"next"?,"error"?}]}`,
 //! where `status` is `ok`, `skipped`, `warning` or `failed`, and `error` is the
