@@ -89,7 +89,8 @@ fn a_private_broker_can_be_frozen_and_killed() {
     kafka::create_topic(&broker.bootstrap, "t", 1, &[]);
     assert!(answers());
     broker.stop();
-    assert!(!answers());
+    // What it had begun it may still answer: a signal takes a moment to reach every thread.
+    assert!((0..5).any(|_| !answers()));
     broker.cont();
     assert!(answers());
     broker.stop();
