@@ -23,6 +23,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::aws::{self, Patience};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Proof, Properties, SecretArn};
 use crate::error::{Error, ErrorType};
 use manager::Manager;
@@ -129,16 +130,18 @@ impl Security {
         }
     }
 
-    /// Reads all secrets again, or signs another token, because a broker
-    /// refused `refused`. `None`: they are what they were.
+    /// Reads all secrets again, and signs another token, because a broker
+    /// refused `refused`. `None`: they are what they were, and there is no token.
     ///
     /// # Errors
     /// As for [`access`](Self::access).
     pub async fn renewed(&self, refused: &Arc<Access>, limit: Duration) -> Result<Option<Arc<Access>>, Error> {
-        if self.signer.is_some() {
-            self.sign(limit).await?;
-            return Ok(Some(self.access(limit).await?));
-        }
+        let (changed, ()) = tokio::try_join!(self.read_again(refused, limit), self.sign(limit))?;
+        Ok(changed.or_else(|| self.signer.is_some().then(|| Arc::clone(refused))))
+    }
+
+    /// What the secrets hold now, if that is not what they held.
+    async fn read_again(&self, refused: &Arc<Access>, limit: Duration) -> Result<Option<Arc<Access>>, Error> {
         if self.secrets.is_empty() {
             return Ok(None);
         }
@@ -195,7 +198,7 @@ impl Security {
     }
 
     async fn sign_unless_fresh(&self, limit: Duration) -> Result<(), Error> {
-        let least_ms = now_ms() + i64::try_from(LEAST_LIFE.as_millis()).unwrap_or(i64::MAX);
+        let least_ms = SystemClock.wall_ms() + i64::try_from(LEAST_LIFE.as_millis()).unwrap_or(i64::MAX);
         let fresh = self.token().is_some_and(|token| token.expires_ms > least_ms);
         if self.signer.is_none() || fresh {
             Ok(())
@@ -251,11 +254,6 @@ fn msk_iam_signer(config: &Config) -> Signer {
             msk_iam::token(region.as_ref(), &credentials, now())
         })
     })
-}
-
-fn now_ms() -> i64 {
-    let since = now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[expect(

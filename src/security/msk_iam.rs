@@ -63,7 +63,7 @@ fn signature(url: &str, region: &str, credentials: &Credentials, now: SystemTime
         .map_err(|error| error.to_string())?;
     let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(&[]))
         .map_err(|error| error.to_string())?;
-    // The signer logs what it signs, and with it the session's token.
+    // aws-sigv4 logs what it signs, and the role's temporary token is part of that.
     let signed = with_default(NoSubscriber::default(), || sign(request, &parameters.into()));
     let (signed, _) = signed.map_err(|error| error.to_string())?.into_parts();
     let encoded = signed

@@ -224,6 +224,23 @@ async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_star
 }
 
 #[tokio::test]
+async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
+    let (mut world, secrets) = world(Listener::ScramSsl).await;
+    secrets.put(&arn("ca"), Authority::foreign().pem());
+    world
+        .set("KAFKA_SSL_CA_PEM", "")
+        .set("KAFKA_CA_SECRET_ARN", arn("ca"))
+        .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
+    let mut function = bootstrap::start(&world);
+    let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
+    assert!(message.contains("not trusted"), "{message}");
+    secrets.put(&arn("ca"), Authority::ours().pem());
+    // The broker is trusted now. It offers no tokens, which is what it is asked for next.
+    let message = function.invoke(&json!({})).failure("AuthenticationFailed").to_owned();
+    assert!(message.contains("does not offer OAUTHBEARER"), "{message}");
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_beside_a_secret_that_cannot_be_read_again() {
     let (mut world, secrets) = world(Listener::Scram).await;
     secrets.put(&arn("user"), password(("alice", "wrong-password")));
