@@ -54,6 +54,28 @@ fn is_moved(seen: &Seen, item: Option<&Cursor>, target: i64) -> bool {
     })
 }
 
+/// What is done is applied, whoever did it; what is not done was written or not.
+#[track_caller]
+fn assert_judged(
+    judge: impl Fn(Option<&Cursor>) -> Verdict,
+    item: Option<&Cursor>,
+    done: bool,
+    written: &Written,
+    after: Option<&Cursor>,
+    context: &str,
+) {
+    let verdict = judge(item);
+    if done {
+        assert_eq!(verdict, Verdict::Applied, "{context}");
+    } else if *written == Written::Applied {
+        assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
+        assert_eq!(judge(after), Verdict::Applied, "after the write, {context}");
+    } else {
+        let until_ms = item.and_then(|item| item.claim_until_ms);
+        assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
+    }
+}
+
 #[test]
 fn a_move_is_judged_by_what_the_store_did_with_it() {
     for (seen, target) in all_seen()
@@ -64,16 +86,8 @@ fn a_move_is_judged_by_what_the_store_did_with_it() {
             let judge = |item: Option<&Cursor>| judge_move(&seen, next(target), item);
             let (written, after) = write(item.clone(), &move_to(&seen, next(target)));
             let context = format!("{seen:?} to {target}: {item:?}");
-            let verdict = judge(item.as_ref());
-            if is_moved(&seen, item.as_ref(), target) {
-                assert_eq!(verdict, Verdict::Applied, "{context}");
-            } else if written == Written::Applied {
-                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
-                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
-            } else {
-                let until_ms = item.and_then(|item| item.claim_until_ms);
-                assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
-            }
+            let done = is_moved(&seen, item.as_ref(), target);
+            assert_judged(judge, item.as_ref(), done, &written, after.as_ref(), &context);
         }
     }
 }
@@ -116,16 +130,8 @@ fn a_pause_is_judged_by_what_the_store_did_with_it() {
             let judge = |item: Option<&Cursor>| judge_pause(&seen, item);
             let (written, after) = write(item.clone(), &pause(&seen));
             let context = format!("{seen:?}: {item:?}");
-            let verdict = judge(item.as_ref());
-            if item.as_ref().is_some_and(|item| item.paused) {
-                assert_eq!(verdict, Verdict::Applied, "{context}");
-            } else if written == Written::Applied {
-                assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
-                assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
-            } else {
-                let until_ms = item.and_then(|item| item.claim_until_ms);
-                assert_eq!(verdict, Verdict::Edited { until_ms }, "{context}");
-            }
+            let done = item.as_ref().is_some_and(|item| item.paused);
+            assert_judged(judge, item.as_ref(), done, &written, after.as_ref(), &context);
         }
     }
 }
