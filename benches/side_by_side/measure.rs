@@ -277,16 +277,23 @@ impl Bench {
 
     fn memory(&self) -> Vec<Row> {
         let mut world = self.world("memory", PARTITIONS);
-        let mut peak = Sample::default();
+        let [mut peak, mut poller] = [const { Sample(vec![]) }; 2];
         produce(&world, RECORDS);
         for _ in 0..self.rounds(3) {
             let own = world.of_another_group("memory");
             let mut product = players::product(&own);
             run(&mut product, RECORDS);
             peak.add(mebibytes(product.pid(), "VmHWM"));
+            if let Some(python) = &self.python {
+                let mut python = Poller::start(python, &world);
+                python.run(RECORDS);
+                poller.add(mebibytes(python.pid(), "VmHWM"));
+            }
         }
         let most = peak.max();
-        let peak = Row::new("peak memory, 1,000 records", "MiB", peak).bar(Bar::at_most(most, 40.0, "MiB"));
+        let peak = Row::new("peak memory, 1,000 records", "MiB", peak)
+            .beside("the usual poller", poller)
+            .bar(Bar::at_most(most, 40.0, "MiB"));
         let runs = self.rounds(1_000);
         let records_each = 100;
         world.set("MAX_MESSAGES", records_each);

@@ -93,6 +93,10 @@ impl Poller {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The milliseconds of a run that must process so many records.
     pub(crate) fn run(&mut self, records: u64) -> f64 {
         writeln!(self.input, "run").expect("python reads");

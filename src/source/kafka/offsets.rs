@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::{KafkaSource, Leader, NO_LEADER, left, now};
 use crate::error::{Error, ErrorType};
@@ -272,26 +272,40 @@ impl KafkaSource {
                 LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
             };
             for partition in &partitions {
-                list.add_partition_offset(&partition.topic, partition.partition, wanted)?;
+                list.add_partition(&partition.topic, partition.partition);
             }
+            // Not one by one: each would be looked for in the whole list.
+            list.set_all_offsets(wanted)?;
             let answer = consumer.offsets_for_times(list, timeout)?;
-            Ok(partitions
-                .iter()
-                .map(|partition| read_offset(&answer, partition, what))
-                .collect())
+            Ok(read_offsets(&answer, &partitions, what))
         })
         .await
     }
 }
 
-fn read_offset(
+/// The answers in the order of `partitions`, which is the list's own as long as nothing is wrong.
+fn read_offsets(
     answer: &TopicPartitionList,
-    partition: &TopicPartition,
+    partitions: &[TopicPartition],
     what: LookUp,
-) -> (Looked, Option<RDKafkaErrorCode>) {
-    let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
-        return (Err(Unavailable("the broker did not answer for it".into())), None);
+) -> Vec<(Looked, Option<RDKafkaErrorCode>)> {
+    let elements = answer.elements();
+    let is_of = |element: &TopicPartitionListElem<'_>, partition: &TopicPartition| {
+        element.partition() == partition.partition && element.topic() == &*partition.topic
     };
+    let missing = || (Err(Unavailable("the broker did not answer for it".into())), None);
+    partitions
+        .iter()
+        .enumerate()
+        .map(|(i, partition)| {
+            let here = elements.get(i).filter(|element| is_of(element, partition));
+            let element = here.or_else(|| elements.iter().find(|element| is_of(element, partition)));
+            element.map_or_else(missing, |element| read_offset(element, what))
+        })
+        .collect()
+}
+
+fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, Option<RDKafkaErrorCode>) {
     // The error first: a leaderless partition shows an end as if all were well.
     if let Err(error) = element.error() {
         let code = error.rdkafka_error_code();
