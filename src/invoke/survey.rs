@@ -45,12 +45,34 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
 
 /// Every partition that the topics or the table have, with its cursor and its end.
 pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
-    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(run.topics, run.ask_until()));
+    let (cursors, brokers) = futures::join!(cursors(run), ends_and_news(run));
     // A table that cannot be read never means "start from the beginning".
     let cursors = cursors?;
-    let mut facts = facts(cursors, ends?);
+    let (ends, earliest) = brokers?;
+    let mut facts = facts(cursors, ends);
+    for (partition, looked) in earliest {
+        if let Ok(i) = facts.binary_search_by(|fact| fact.partition.cmp(&partition)) {
+            facts[i].earliest = Some(looked);
+        }
+    }
     ask_again(run, &mut facts).await?;
     Ok(facts)
+}
+
+type Offsets = Vec<(TopicPartition, Looked)>;
+
+/// The ends, and the earliest offsets of those partitions that will most likely
+/// be read: these are asked for while the table has not answered yet.
+async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(Offsets, Offsets), Error> {
+    let ends = run.source.ends(run.topics, run.ask_until()).await?;
+    let news = run.source.news();
+    if news.is_empty() {
+        return Ok((ends, vec![]));
+    }
+    let earliest = run.source.look_up(&news, LookUp::Earliest, run.ask_until()).await;
+    // What this question could not tell is asked again where it decides something.
+    let earliest = news.into_iter().zip(earliest.unwrap_or_default());
+    Ok((ends, earliest.filter(|(_, looked)| looked.is_ok()).collect()))
 }
 
 /// The partitions without a cursor where `START_POSITION` must be looked up:
@@ -150,7 +172,8 @@ pub(super) async fn earliest<D: Seams>(
     facts: &[Facts],
     needed: impl Fn(&Facts) -> bool,
 ) -> Result<Vec<(usize, Looked)>, Error> {
-    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| needed(&facts[i])).collect();
+    let unknown = |fact: &Facts| fact.earliest.is_none() && needed(fact);
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| unknown(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }

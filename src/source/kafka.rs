@@ -40,8 +40,29 @@ pub struct KafkaSource {
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
     known: Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>,
+    told: Mutex<Told>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
+}
+
+/// The ends that were told last.
+#[derive(Default)]
+struct Told {
+    ends: Vec<(TopicPartition, Looked)>,
+    news: Vec<TopicPartition>,
+}
+
+impl Told {
+    fn hear(&mut self, ends: &[(TopicPartition, Looked)]) {
+        let same_places = self.ends.len() == ends.len();
+        self.news = ends
+            .iter()
+            .enumerate()
+            .filter(|(i, told)| told.1.is_ok() && !(same_places && self.ends[*i] == **told))
+            .map(|(_, (partition, _))| partition.clone())
+            .collect();
+        self.ends = ends.to_vec();
+    }
 }
 
 /// The broker that leads a partition.
@@ -65,6 +86,7 @@ impl KafkaSource {
             poll_timeout: config.poll_timeout,
             lanes: Mutex::default(),
             known: Mutex::default(),
+            told: Mutex::default(),
             unanswered: AtomicBool::new(false),
         }
     }
@@ -84,6 +106,10 @@ impl KafkaSource {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, BTreeMap<i32, Leader>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn blocking<T: Send + 'static>(
@@ -164,8 +190,9 @@ impl Source for KafkaSource {
             let answer = self.all_ends(topics, patient_until).await;
             match cures.next(self.outcome(&answer)) {
                 Cure::None => {
-                    if answer.is_ok() {
+                    if let Ok(ends) = &answer {
                         self.connection.prove();
+                        self.told().hear(ends);
                     }
                     return answer;
                 }
@@ -177,6 +204,10 @@ impl Source for KafkaSource {
                 Cure::Renew => self.connection.renew().await?,
             }
         }
+    }
+
+    fn news(&self) -> Vec<TopicPartition> {
+        self.told().news.clone()
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {

@@ -67,6 +67,13 @@ pub trait Source: Send + Sync {
         until: Instant,
     ) -> impl Future<Output = Result<Vec<(TopicPartition, Looked)>, Error>> + Send;
 
+    /// The partitions whose ends have changed between the last two answers of
+    /// [`ends`](Self::ends), or were told for the first time: there is most
+    /// likely something to read. A hint: it may name too many, or none.
+    fn news(&self) -> Vec<TopicPartition> {
+        vec![]
+    }
+
     /// One offset for each of `partitions`, in the same order.
     ///
     /// # Errors
