@@ -46,6 +46,7 @@ enum Section {
     Requests,
     Growth,
     Memory,
+    Instructions,
     Throughput,
 }
 

@@ -40,6 +40,7 @@ impl Bench {
             Section::Growth => self.growth(),
             Section::Memory => self.memory(),
             Section::Throughput => self.throughput(),
+            Section::Instructions => self.instructions(),
         }
     }
 
@@ -316,6 +317,39 @@ impl Bench {
         )
         .bar(Bar::at_most(grown, 1.0, "MiB more at the end"));
         vec![peak, flat]
+    }
+
+    /// What can be compared on any machine, whatever else it does.
+    fn instructions(&self) -> Vec<Row> {
+        let mut world = self.world("instructions", PARTITIONS);
+        world.set("MAX_MESSAGES", "unlimited");
+        let mut rows = vec![];
+        for (more, records) in [(0, 0), (RECORDS, RECORDS), (9 * RECORDS, 10 * RECORDS)] {
+            produce(&world, more);
+            let mut taken = Sample::default();
+            for _ in 0..self.rounds(3) {
+                world.group = kafka::unique("instructions");
+                if records == 0 {
+                    // The first run may have to store where it begins; what is idle comes after.
+                    world.run();
+                }
+                let Some(instructions) = players::instructions(&world) else {
+                    return rows;
+                };
+                taken.add(instructions);
+            }
+            let what = if records == 0 {
+                "idle".to_owned()
+            } else {
+                format!("{records} records")
+            };
+            rows.push(Row::new(
+                format!("instructions of a cold run, {what}"),
+                "million",
+                taken,
+            ));
+        }
+        rows
     }
 
     fn throughput(&self) -> Vec<Row> {

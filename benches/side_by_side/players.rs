@@ -123,6 +123,23 @@ pub(crate) fn cold_product(world: &World, records: u64) -> f64 {
     millis(ran.took)
 }
 
+/// How many million instructions a cold run takes; `None` where there is no valgrind.
+pub(crate) fn instructions(world: &World) -> Option<f64> {
+    let product = world.command(&["run", "--output", "json"]);
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(product.get_program())
+        .args(product.get_args())
+        .envs(product.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let collected = said.lines().find_map(|line| line.split_once("Collected : "))?.1;
+    let instructions: f64 = collected.trim().parse().expect("a number of instructions");
+    Some(instructions / 1e6)
+}
+
 /// The same of the bare program.
 pub(crate) fn cold_bare(world: &World, records: u64) -> f64 {
     let own = world.of_another_group("bare");

@@ -39,7 +39,7 @@ pub struct KafkaSource {
     bootstrap_servers: String,
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
-    known: Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>,
+    known: Arc<Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>>,
     told: Mutex<Told>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
@@ -85,7 +85,7 @@ impl KafkaSource {
             bootstrap_servers: config.bootstrap_servers.clone(),
             poll_timeout: config.poll_timeout,
             lanes: Mutex::default(),
-            known: Mutex::default(),
+            known: Arc::default(),
             told: Mutex::default(),
             unanswered: AtomicBool::new(false),
         }
