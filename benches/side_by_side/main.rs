@@ -32,6 +32,10 @@ struct Arguments {
     #[arg(long, default_value_t = 1.0)]
     effort: f64,
 
+    /// A setting for the product, `NAME=VALUE`: what does it change?
+    #[arg(long = "set", value_parser = pair)]
+    settings: Vec<(String, String)>,
+
     /// Cargo's own
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,6 +67,7 @@ fn main() {
     let bench = measure::Bench {
         runtime: runtime.handle().clone(),
         effort: arguments.effort,
+        settings: arguments.settings,
         python: players::python(&folder()),
     };
     println!("{}", figures::machine());
@@ -85,6 +90,11 @@ fn main() {
     for row in missed {
         println!("  {}", row.what);
     }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("allowed: NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Where the figures go.

@@ -27,6 +27,8 @@ const IDLE: Event = Event::Idle;
 pub(crate) struct Bench {
     pub(crate) runtime: Handle,
     pub(crate) effort: f64,
+    /// What the product is given beside the usual.
+    pub(crate) settings: Vec<(String, String)>,
     pub(crate) python: Option<PathBuf>,
 }
 
@@ -56,6 +58,9 @@ impl Bench {
     fn world(&self, name: &str, partitions: i32) -> World {
         let mut world = self.runtime.block_on(World::new(name, partitions));
         world.set("DESTINATION", "discard").set("MAX_MESSAGES", RECORDS);
+        for (name, value) in &self.settings {
+            world.set(name, value);
+        }
         world
     }
 
