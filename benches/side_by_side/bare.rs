@@ -20,7 +20,7 @@ pub(crate) const FUNCTION: &str = "function";
 pub(crate) const ONCE: &str = "once";
 pub(crate) const RECORDS: &str = "BENCH_RECORDS";
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What it is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -162,8 +162,8 @@ impl Bare {
             consumer.assign(&TopicPartitionList::new())?;
             Ok::<_, Failure>(read)
         });
-        let last = read.await??;
-        let moved = last
+        let found = read.await??;
+        let moved = found
             .iter()
             .enumerate()
             .filter_map(|(partition, last)| Some((partition, (*last)?)));

@@ -54,7 +54,7 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Bar {
     /// In words.
-    pub(crate) bar: String,
+    pub(crate) words: String,
     /// What was reached.
     pub(crate) value: f64,
     pub(crate) reached: bool,
@@ -63,7 +63,7 @@ pub(crate) struct Bar {
 impl Bar {
     pub(crate) fn at_most(value: f64, most: f64, of_what: &str) -> Self {
         Self {
-            bar: format!("<= {most} {of_what}"),
+            words: format!("<= {most} {of_what}"),
             value,
             reached: value <= most,
         }
@@ -71,7 +71,7 @@ impl Bar {
 
     pub(crate) fn at_least(value: f64, least: f64, of_what: &str) -> Self {
         Self {
-            bar: format!(">= {least} {of_what}"),
+            words: format!(">= {least} {of_what}"),
             value,
             reached: value >= least,
         }
@@ -132,7 +132,7 @@ pub(crate) fn print(section: Section, rows: &[Row]) {
         let (what, unit) = (&row.what, row.unit);
         let bar = row.bar.as_ref().map_or_else(String::new, |bar| {
             let mark = if bar.reached { "reached" } else { "NOT REACHED" };
-            format!("{}: {:.2}, {mark}", bar.bar, bar.value)
+            format!("{}: {:.2}, {mark}", bar.words, bar.value)
         });
         table.add_row([
             &format!("{what} [{unit}]"),

@@ -14,7 +14,7 @@ use crate::support::runtime_api::Function;
 use crate::support::world::World;
 
 /// Enough for everything that is measured.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The product as Lambda runs it.
 pub(crate) fn product(world: &World) -> Function {

@@ -39,7 +39,7 @@ pub struct KafkaSource {
     bootstrap_servers: String,
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
-    known: Arc<Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>>,
+    known: Arc<Mutex<Topics>>,
     told: Mutex<Told>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
@@ -64,6 +64,9 @@ impl Told {
         self.ends = ends.to_vec();
     }
 }
+
+/// The partitions of each topic, as they were told last.
+type Topics = BTreeMap<Arc<str>, BTreeMap<i32, Leader>>;
 
 /// The broker that leads a partition.
 type Leader = i32;
@@ -104,7 +107,7 @@ impl KafkaSource {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, BTreeMap<i32, Leader>>> {
+    fn known(&self) -> MutexGuard<'_, Topics> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
