@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Run, Seams, pins};
 use crate::claim::{Bounds, Cursor};
+use crate::clock::Clock;
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::plan::{self, Facts};
@@ -61,18 +63,35 @@ pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<F
 
 type Offsets = Vec<(TopicPartition, Looked)>;
 
+/// How long an answer is waited for that is asked for on suspicion. A client
+/// whose connections died meanwhile gives none.
+const HINT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The ends, and the earliest offsets of those partitions that will most likely
-/// be read: these are asked for while the table has not answered yet.
+/// be read, so that they are known when the table answers. Where the last run
+/// found news, this one most likely does: there they are asked side by side.
 async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(Offsets, Offsets), Error> {
-    let ends = run.source.ends(run.topics, run.ask_until()).await?;
-    let news = run.source.news();
-    if news.is_empty() {
-        return Ok((ends, vec![]));
+    let expected = run.source.news();
+    let (ends, mut earliest) = futures::join!(
+        run.source.ends(run.topics, run.ask_until()),
+        likely_earliest(run, &expected)
+    );
+    let ends = ends?;
+    let mut news = run.source.news();
+    news.retain(|partition| expected.binary_search(partition).is_err());
+    earliest.extend(likely_earliest(run, &news).await);
+    Ok((ends, earliest))
+}
+
+/// What could not be told here is asked again where it decides something.
+async fn likely_earliest<D: Seams>(run: &Run<'_, D>, partitions: &[TopicPartition]) -> Offsets {
+    if partitions.is_empty() {
+        return vec![];
     }
-    let earliest = run.source.look_up(&news, LookUp::Earliest, run.ask_until()).await;
-    // What this question could not tell is asked again where it decides something.
-    let earliest = news.into_iter().zip(earliest.unwrap_or_default());
-    Ok((ends, earliest.filter(|(_, looked)| looked.is_ok()).collect()))
+    let until = run.ask_until().min(run.clock.now() + HINT_PATIENCE);
+    let looked = run.source.look_up(partitions, LookUp::Earliest, until).await;
+    let looked = partitions.iter().cloned().zip(looked.unwrap_or_default());
+    looked.filter(|(_, looked)| looked.is_ok()).collect()
 }
 
 /// The partitions without a cursor where `START_POSITION` must be looked up:

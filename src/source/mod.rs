@@ -69,7 +69,8 @@ pub trait Source: Send + Sync {
 
     /// The partitions whose ends have changed between the last two answers of
     /// [`ends`](Self::ends), or were told for the first time: there is most
-    /// likely something to read. A hint: it may name too many, or none.
+    /// likely something to read. A hint, in ascending order: it may name too
+    /// many, or none.
     fn news(&self) -> Vec<TopicPartition> {
         vec![]
     }
