@@ -2,10 +2,10 @@
 CARGO_FLAGS = --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-offline bench bench-stages lint up down
+.PHONY: help build demo test test-offline bench bench-stages lint check-template check-deploy package deploy destroy up down
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the library and both programs
 	cargo build $(CARGO_FLAGS)
@@ -30,6 +30,21 @@ lint: ## Check the format, the code and the dependencies
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	cargo deny --all-features check --hide-inclusion-graph
+
+check-template: ## Check the CloudFormation template, without an account
+	deploy/check.sh template
+
+check-deploy: ## Check the template, build the packages and run them as Lambda would
+	deploy/check.sh
+
+package: ## Build dist/function.zip and dist/layer.zip (LINKING=dynamic: also the function that needs the layer)
+	deploy/package.sh $(LINKING)
+
+deploy: ## Deploy dist/function.zip: make deploy STACK=... BUCKET=... PARAMETERS=file
+	deploy/deploy.sh deploy
+
+destroy: ## Remove the stack and keep its table: make destroy STACK=...
+	deploy/deploy.sh destroy
 
 up: ## Start Kafka (port 9092) and DynamoDB Local (port 8000) with a topic and a table
 	docker compose up --detach --wait kafka dynamodb

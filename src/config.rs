@@ -20,10 +20,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::{Proof, Properties, SecretArn};
+pub use access::{Proof, SecretArn};
 pub(crate) use name::MAX_KEY_BYTES;
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
-pub use property::{canonical, property_of, variable_of};
+pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
 pub use target::{QueueArn, TopicName};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
@@ -152,13 +152,16 @@ impl Settings<'_> {
         let secret = self.secret("KAFKA_SECRET_ARN");
         let ca_secret = self.secret("KAFKA_CA_SECRET_ARN");
         let (properties, given) = (&read.properties, &read.given);
-        let proof = if self.vars.contains_key("KAFKA_SECRET_ARN") && secret.is_none() {
-            // What is wrong with it has been said.
-            Proof::default()
-        } else {
-            access::proof(properties, given, read.msk_iam, secret, &mut self.problems)
-        };
-        access::authority(properties, given, ca_secret.as_ref(), &mut self.problems);
+        let mut proof = Proof::default();
+        let no_protocol = given.contains_key("security.protocol") && properties.get("security.protocol").is_none();
+        let no_secret = self.vars.contains_key("KAFKA_SECRET_ARN") && secret.is_none();
+        // What is wrong with these has been said, and more would follow from it.
+        if !no_protocol && !no_secret {
+            proof = access::proof(properties, given, read.msk_iam, secret, &mut self.problems);
+        }
+        if !no_protocol {
+            access::authority(properties, given, ca_secret.as_ref(), &mut self.problems);
+        }
         let destination = match (destination?, log_values?) {
             (Destination::Log { .. }, values) => Destination::Log { values },
             (Destination::Discard, _) => Destination::Discard,

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
 use crate::processor::dead_letters::DeadLetters;
 use crate::security::Security;
-use crate::source::kafka::KafkaSource;
+use crate::source::kafka::{KafkaSource, linked};
 use crate::store::dynamodb::{self, DynamoStore};
 
 /// Parts that talk to real services.
@@ -18,8 +18,14 @@ pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock, DeadLett
 /// The settings: the environment first, then `more`, which wins.
 ///
 /// # Errors
-/// `InvalidConfiguration`, naming every wrong setting.
+/// `InvalidConfiguration`, naming every wrong setting; or because librdkafka,
+/// which is asked about its properties, is not the one this program is made for.
 pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
+    // The command line ends while librdkafka's threads use OpenSSL, which would tear itself down
+    // beneath them. Initialised so, and before librdkafka does it, it stays as it is.
+    #[cfg(feature = "cli")]
+    openssl::init();
+    linked::check()?;
     // Names and values that are no text cannot be ours.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
     let variables =
@@ -34,15 +40,24 @@ pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Conf
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let security = Arc::new(Security::new(&config));
-    let source = KafkaSource::new(&config, Arc::clone(&security));
     let client = dynamodb::client(dynamodb::Patience::default()).await?;
-    Ok(Parts {
+    let security = Arc::new(Security::new(&config));
+    Ok(parts_on(config, &security, client, make))
+}
+
+/// The same, with credentials and a `DynamoDB` client of your own.
+pub fn parts_on<P>(
+    config: Config,
+    security: &Arc<Security>,
+    client: dynamodb::Client,
+    make: impl FnOnce(&Config) -> P,
+) -> LiveParts<P> {
+    Parts {
         store: DynamoStore::new(client, &config.table),
-        source,
+        source: KafkaSource::new(&config, Arc::clone(security)),
         processor: make(&config),
-        dead_letters: DeadLetters::new(&config, &security),
+        dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,
         config: Arc::new(config),
-    })
+    }
 }

@@ -1,8 +1,8 @@
 //! How this process proves to the brokers who it is, and knows whom it talks to.
 //!
 //! The settings say it, or a secret, or the role that the process runs with.
-//! All Kafka clients of a process share one [`Security`]: what one of them
-//! reads anew after a rotation, the others have as well.
+//! All Kafka clients of a run share one [`Security`]: what one of them reads
+//! anew after a rotation, the others have as well.
 //!
 //! | file | |
 //! |---|---|
@@ -40,10 +40,9 @@ pub struct Token {
 /// Makes a token; or says why it cannot, and what to do next.
 pub type Signer = Box<dyn Fn() -> BoxFuture<'static, Result<Token, String>> + Send + Sync>;
 
-/// A token is made anew when less than this is left of it: a run that begins
-/// now may still connect to a broker much later. librdkafka asks for the next
-/// one after 80 % of a token's life.
-const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
+/// A token is made anew before a run when less than this is left of it. During
+/// a run librdkafka asks for the next one after 80 % of a token's life.
+const LEAST_LIFE: Duration = Duration::from_mins(5);
 
 /// What connects: librdkafka's properties with all that was read.
 #[derive(Debug, PartialEq)]
@@ -56,7 +55,6 @@ pub struct Access {
 pub struct Security {
     given: Properties,
     secrets: Vec<(SecretArn, &'static str, Shape)>,
-    manager: Manager,
     signer: Option<Signer>,
     /// What was read last. Held while it is read: others wait for the answer.
     access: tokio::sync::Mutex<Option<Arc<Access>>>,
@@ -86,7 +84,6 @@ impl Security {
         Self {
             given: config.kafka_properties.clone(),
             secrets: secret.into_iter().chain(authority).collect(),
-            manager: Manager::new(config.poll_timeout + Duration::from_secs(1)),
             signer: (config.proof == Proof::MskIam).then(|| msk_iam_signer(config)),
             access: tokio::sync::Mutex::default(),
             token: Mutex::default(),
@@ -104,23 +101,32 @@ impl Security {
         }
     }
 
-    /// What connects. Secrets are read by the first call, and kept; a token is
-    /// signed when there is none, or little of its life is left.
+    /// What connects; in `limit`, or not at all. Secrets are read by the first
+    /// call, and kept; a token is signed when there is none, or little of its
+    /// life is left.
     ///
     /// # Errors
     /// `InvalidConfiguration` when a secret cannot be read or is misshapen,
     /// naming it and the field; never what it holds.
-    pub async fn access(&self) -> Result<Arc<Access>, Error> {
+    pub async fn access(&self, limit: Duration) -> Result<Arc<Access>, Error> {
         if self.signer.is_none() && wants_token(&self.given) {
             return Err(Error::new(
                 ErrorType::InvalidConfiguration,
                 "KAFKA_SASL_MECHANISM=OAUTHBEARER needs a source of tokens, and there is none. Use AWS_MSK_IAM for \
-                 Amazon MSK; Security::with_signer in a program of your own; or, on a broker for tests, \
+                 Amazon MSK, or, on a broker for tests, \
                  KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT=true",
             ));
         }
-        let (access, ()) = tokio::try_join!(self.known(), self.sign_unless_fresh())?;
+        let (access, ()) = tokio::try_join!(self.known(limit), self.sign_unless_fresh(limit))?;
         Ok(access)
+    }
+
+    /// Forgets what makes no client, so that it is read again.
+    pub(crate) async fn forget(&self, useless: &Arc<Access>) {
+        let mut kept = self.access.lock().await;
+        if kept.as_ref().is_some_and(|known| Arc::ptr_eq(known, useless)) {
+            *kept = None;
+        }
     }
 
     /// Reads all secrets again, or signs another token, because a broker
@@ -128,10 +134,10 @@ impl Security {
     ///
     /// # Errors
     /// As for [`access`](Self::access).
-    pub async fn renewed(&self, refused: &Arc<Access>) -> Result<Option<Arc<Access>>, Error> {
+    pub async fn renewed(&self, refused: &Arc<Access>, limit: Duration) -> Result<Option<Arc<Access>>, Error> {
         if self.signer.is_some() {
-            self.sign().await?;
-            return Ok(Some(self.access().await?));
+            self.sign(limit).await?;
+            return Ok(Some(self.access(limit).await?));
         }
         if self.secrets.is_empty() {
             return Ok(None);
@@ -142,7 +148,7 @@ impl Security {
         if let Some(known) = known.filter(|known| !Arc::ptr_eq(known, refused)) {
             return Ok(Some(known));
         }
-        let read = Arc::new(self.read().await?);
+        let read = Arc::new(self.read(limit).await?);
         if read == *refused {
             return Ok(None);
         }
@@ -161,24 +167,21 @@ impl Security {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn known(&self) -> Result<Arc<Access>, Error> {
+    async fn known(&self, limit: Duration) -> Result<Arc<Access>, Error> {
         let mut kept = self.access.lock().await;
         if let Some(known) = &*kept {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(self.read().await?);
+        let read = Arc::new(self.read(limit).await?);
         *kept = Some(Arc::clone(&read));
         Ok(read)
     }
 
     /// All secrets, side by side.
-    async fn read(&self) -> Result<Access, Error> {
+    async fn read(&self, limit: Duration) -> Result<Access, Error> {
+        let manager = Manager::new(limit);
         let all = self.secrets.iter().map(async |(arn, setting, shape)| {
-            let read = self
-                .manager
-                .read(arn)
-                .await
-                .and_then(|text| secret::read(&text, *shape));
+            let read = manager.read(arn).await.and_then(|text| secret::read(&text, *shape));
             read.map_err(|why| {
                 let message = format!("the secret {arn} of {setting} cannot be used: {why}");
                 Error::new(ErrorType::InvalidConfiguration, message)
@@ -191,19 +194,22 @@ impl Security {
         Ok(Access { properties })
     }
 
-    async fn sign_unless_fresh(&self) -> Result<(), Error> {
+    async fn sign_unless_fresh(&self, limit: Duration) -> Result<(), Error> {
         let least_ms = now_ms() + i64::try_from(LEAST_LIFE.as_millis()).unwrap_or(i64::MAX);
         let fresh = self.token().is_some_and(|token| token.expires_ms > least_ms);
         if self.signer.is_none() || fresh {
             Ok(())
         } else {
-            self.sign().await
+            self.sign(limit).await
         }
     }
 
-    async fn sign(&self) -> Result<(), Error> {
+    /// Makes another token, for those who ask later.
+    pub(crate) async fn sign(&self, limit: Duration) -> Result<(), Error> {
         let Some(signer) = &self.signer else { return Ok(()) };
-        let token = signer().await.map_err(|why| {
+        let made = tokio::time::timeout(limit, signer()).await;
+        let made = made.unwrap_or_else(|_| Err("it took too long. Look after what signs them".to_owned()));
+        let token = made.map_err(|why| {
             let message = format!("no token can be signed for the brokers: {why}");
             Error::new(ErrorType::AuthenticationFailed, message)
         })?;
@@ -217,7 +223,14 @@ impl Security {
 fn wants_token(properties: &Properties) -> bool {
     properties.has_sasl()
         && properties.get("sasl.mechanisms") == Some("OAUTHBEARER")
-        && properties.get("enable.sasl.oauthbearer.unsecure.jwt") != Some("true")
+        && !properties
+            .get("enable.sasl.oauthbearer.unsecure.jwt")
+            .is_some_and(is_true)
+}
+
+/// As librdkafka reads it.
+fn is_true(value: &str) -> bool {
+    ["true", "t", "1"].iter().any(|it| it.eq_ignore_ascii_case(value))
 }
 
 /// Signs with the credentials that the AWS SDK finds: in Lambda those of the

@@ -90,6 +90,14 @@ impl Witness {
     }
 }
 
+/// An address without the `user:password@` that may stand before its host.
+fn without_password(uri: &str) -> String {
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}{}{host}{path}", if scheme.is_empty() { "" } else { "://" })
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     sent: AtomicBool,
@@ -113,7 +121,7 @@ impl Intercept for Witness {
         self.0.sent_ever.store(true, Ordering::SeqCst);
         self.0
             .endpoint
-            .get_or_init(|| context.request().uri().trim_end_matches('/').to_owned());
+            .get_or_init(|| without_password(context.request().uri().trim_end_matches('/')));
         Ok(())
     }
 
@@ -138,6 +146,22 @@ impl Intercept for Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_user_and_password() {
+        let rows = [
+            ("http://u:p@gateway:8000/x", "http://gateway:8000/x"),
+            (
+                "https://dynamodb.eu-west-1.amazonaws.com",
+                "https://dynamodb.eu-west-1.amazonaws.com",
+            ),
+            ("http://u@p:q@h", "http://h"),
+            ("h/a@b", "h/a@b"),
+        ];
+        for (uri, expected) in rows {
+            assert_eq!(without_password(uri), expected);
+        }
+    }
 
     #[test]
     fn every_cause_is_said_once_and_on_one_line() {

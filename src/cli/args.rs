@@ -58,6 +58,12 @@ pub(super) enum Command {
     Backfill(BackfillArgs),
     /// Process single records again; moves no cursor
     Redrive(RedriveArgs),
+    /// Check all that a run needs: settings, secrets, network, TLS, rights, the table, clocks
+    ///
+    /// It tells what is right, what is wrong and what to do next, from the network and with the AWS credentials of
+    /// the machine it runs on. It writes nothing, claims nothing, and shows no secret. Exit code 0: runs should work,
+    /// if with warnings; 1: something is wrong; 2: the settings are.
+    Doctor,
     /// The table of the cursors
     #[command(subcommand)]
     Table(TableCommand),

@@ -9,6 +9,7 @@ mod backfill;
 mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
+mod doctor;
 mod lag;
 mod look;
 mod offsets;
@@ -121,6 +122,7 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
+        Command::Doctor => doctor::doctor(live::settings(cli.settings.pairs())?, out).await,
         Command::Completions(arguments) => Ok(completions::completions(&arguments, Cli::command())),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,
         #[cfg(feature = "embedded")]
@@ -138,7 +140,8 @@ fn log_to_stderr(cli: &Cli) {
     #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
     let default = match cli.command {
-        Command::Demo => "error",
+        // They tell all that is wrong by themselves.
+        Command::Demo | Command::Doctor => "error",
         // Who sits at the terminal has the report on stdout already.
         _ if std::io::stderr().is_terminal() => "info,report=off,metrics=off",
         _ => "info",

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::problem::{InvalidSetting, NotAllowed, shown};
-use super::property::{MECHANISMS, canonical, variable_of};
+use super::problem::{InvalidSetting, NotAllowed};
+use super::property::{MECHANISMS, Properties, variable_of};
 use super::target::{is_account, is_partition, is_region};
-
-/// The mechanism that is OAUTHBEARER with a token signed for Amazon MSK.
-pub(super) const MSK_IAM: &str = "AWS_MSK_IAM";
 
 /// What `KAFKA_SECRET_ARN` stands for.
 const PASSWORD: [&str; 2] = ["sasl.username", "sasl.password"];
@@ -26,63 +23,6 @@ const CERTIFICATE: [&str; 8] = [
 
 /// What `KAFKA_CA_SECRET_ARN` stands for.
 const AUTHORITY: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
-
-/// Properties of librdkafka's by name. Some are secrets: they are hidden where
-/// this is printed.
-#[derive(Clone, PartialEq, Default)]
-pub struct Properties(BTreeMap<String, String>);
-
-impl Properties {
-    pub(super) fn new(properties: BTreeMap<String, String>) -> Self {
-        Self(properties)
-    }
-
-    /// A property under this name or an alias of it.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let same = |(key, _): &(&String, &String)| canonical(key) == canonical(name);
-        self.0.iter().find(same).map(|(_, value)| value.as_str())
-    }
-
-    /// Sets a property, in place of the one that has its name or an alias of it.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.retain(|key, _| canonical(key) != canonical(name));
-        self.0.insert(name.to_owned(), value.into());
-    }
-
-    /// Every property by its own name: librdkafka takes aliases in no certain order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (canonical(name), value.as_str()))
-    }
-
-    /// Whether the connection to the brokers is encrypted; only then is a
-    /// certificate of theirs verified.
-    #[must_use]
-    pub fn has_tls(&self) -> bool {
-        self.protocol().ends_with("ssl")
-    }
-
-    /// Whether the broker is told who this is by SASL.
-    #[must_use]
-    pub fn has_sasl(&self) -> bool {
-        self.protocol().starts_with("sasl")
-    }
-
-    /// The protocol in lower case; librdkafka's default is without TLS and SASL.
-    #[must_use]
-    pub fn protocol(&self) -> String {
-        let given = self.get("security.protocol");
-        given.map_or("plaintext".to_owned(), |p| p.trim().to_ascii_lowercase())
-    }
-}
-
-impl fmt::Debug for Properties {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.iter().map(|(name, value)| (name, shown(name, value))))
-            .finish()
-    }
-}
 
 /// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,7 +182,6 @@ fn sasl_proof(
             problems.push(InvalidSetting::name("KAFKA_SECRET_ARN", why));
             Proof::Properties
         }
-        (Some("OAUTHBEARER"), None) => Proof::Properties,
         (_, Some(secret)) => {
             refuse_beside(
                 given,
@@ -253,7 +192,7 @@ fn sasl_proof(
             );
             Proof::Password(secret)
         }
-        (None, None) => Proof::Properties,
+        (None | Some("OAUTHBEARER"), None) => Proof::Properties,
         (Some(mechanism), None) => {
             for needed in PASSWORD {
                 if !given.contains_key(needed) {

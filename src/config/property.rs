@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::access::{MSK_IAM, Properties};
-use super::problem::{InvalidSetting, NotAllowed, is_secret};
+use super::problem::{InvalidSetting, NotAllowed, is_secret, shown};
 use super::suggest::similar_names;
 
 /// What every variable of Kafka begins with.
@@ -26,6 +26,9 @@ const NAMED: [(&str, &str); 5] = [
     ("KAFKA_SECRET_ARN", "secret.arn"),
     ("KAFKA_CA_SECRET_ARN", "ca.secret.arn"),
 ];
+
+/// The mechanism that is OAUTHBEARER with a token signed for Amazon MSK.
+const MSK_IAM: &str = "AWS_MSK_IAM";
 
 /// SASL mechanisms that this build can do. GSSAPI, librdkafka's default, needs Kerberos.
 pub(super) const MECHANISMS: [&str; 5] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", MSK_IAM];
@@ -55,6 +58,59 @@ pub fn property_of(variable: &str) -> Option<String> {
 pub fn variable_of(property: &str) -> String {
     let name = property.replace('_', "__").replace('-', "___").replace('.', "_");
     format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// Properties of librdkafka's by name. Some are secrets: they are hidden where
+/// this is printed.
+#[derive(Clone, PartialEq, Default)]
+pub struct Properties(BTreeMap<String, String>);
+
+impl Properties {
+    /// A property under this name or an alias of it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let same = |(key, _): &(&String, &String)| canonical(key) == canonical(name);
+        self.0.iter().find(same).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a property, in place of the one that has its name or an alias of it.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.retain(|key, _| canonical(key) != canonical(name));
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Every property by its own name: librdkafka takes aliases in no certain order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (canonical(name), value.as_str()))
+    }
+
+    /// Whether the connection to the brokers is encrypted; only then is a
+    /// certificate of theirs verified.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.protocol().ends_with("ssl")
+    }
+
+    /// Whether the broker is told who this is by SASL.
+    #[must_use]
+    pub fn has_sasl(&self) -> bool {
+        self.protocol().starts_with("sasl")
+    }
+
+    /// The protocol in lower case; librdkafka's default is without TLS and SASL.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        let given = self.get("security.protocol");
+        given.map_or("plaintext".to_owned(), |p| p.trim().to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.0.iter().map(|(name, value)| (name, shown(name, value))))
+            .finish()
+    }
 }
 
 /// What the variables say of librdkafka's properties.
@@ -98,7 +154,7 @@ pub(super) fn read<'a>(vars: &'a BTreeMap<String, String>, problems: &mut Vec<In
         }
     }
     Read {
-        properties: Properties::new(properties),
+        properties: Properties(properties),
         given,
         msk_iam,
     }

@@ -24,6 +24,10 @@ pub struct Glance {
     pub decisions: Vec<Decision>,
     /// Who did not answer, the table first.
     pub errors: Vec<Error>,
+    /// Why the table could not be read.
+    pub table: Option<Error>,
+    /// Why the brokers did not tell the ends of these topics.
+    pub brokers: BTreeMap<Arc<str>, Error>,
     /// When this was so, in milliseconds since the epoch.
     pub at_ms: i64,
 }
@@ -40,6 +44,9 @@ pub async fn glance<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
 ) -> Result<Glance, Error> {
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
     let (cursors, ends) = futures::join!(cursors(&run), ends(&run));
+    let table = cursors.as_ref().err().cloned();
+    let silent = |(topic, ends): (&Arc<str>, &Result<_, Error>)| Some((topic.clone(), ends.as_ref().err()?.clone()));
+    let brokers = ends.iter().filter_map(silent).collect();
     let (mut facts, mut errors) = merge(cursors, ends);
     complete(&run, &mut facts, &mut errors).await;
     // Of several topics, each would say the same of the same brokers.
@@ -59,6 +66,8 @@ pub async fn glance<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
         facts,
         decisions,
         errors,
+        table,
+        brokers,
         at_ms: run.started_wall_ms,
     })
 }

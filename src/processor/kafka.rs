@@ -36,6 +36,8 @@ use crate::dead_letter::pointer;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
 use crate::security::Security;
+use crate::source::kafka::context::LOOK_EVERY;
+use crate::source::kafka::trouble::cannot_be_made;
 use client::Client;
 
 /// With less time than this a new connection with TLS is not even tried.
@@ -50,9 +52,6 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a topic may be unknown: brokers that make topics by themselves
 /// take some 100 ms.
 const CREATION: Duration = Duration::from_secs(1);
-
-/// How often a delivery looks whether its credentials are refused.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The pause between two questions for a topic that is being made.
 const CREATION_PAUSE: Duration = Duration::from_millis(100);
@@ -92,11 +91,18 @@ impl KafkaTopic {
         if let Some(client) = &*self.kept() {
             return Ok(Arc::clone(client));
         }
-        let access = self.security.access().await.map_err(|error| error.message)?;
-        let client = Client::new(&self.config, access, &self.security, self.patience).map_err(|error| {
-            format!("the Kafka client cannot be made: {error}. Correct the KAFKA_* setting it names")
-        })?;
-        let client = Arc::new(client);
+        let access = self
+            .security
+            .access(self.patience)
+            .await
+            .map_err(|error| error.message)?;
+        let client = match Client::new(&self.config, Arc::clone(&access), &self.security, self.patience) {
+            Ok(client) => Arc::new(client),
+            Err(error) => {
+                self.security.forget(&access).await;
+                return Err(cannot_be_made(&error.to_string()));
+            }
+        };
         *self.kept() = Some(Arc::clone(&client));
         Ok(client)
     }
@@ -111,16 +117,10 @@ impl KafkaTopic {
         }
     }
 
-    /// Whether there are other credentials than those that the brokers refused:
-    /// the next client has them.
-    async fn is_renewed(&self, client: &Client) -> bool {
-        let renewed = self.security.renewed(client.access()).await;
-        renewed.is_ok_and(|access| access.is_some())
-    }
-
-    /// Resolves when the credentials are refused that may have been changed.
-    async fn refused(&self, client: &Client) {
-        while !(client.is_refused() && self.security.may_change()) {
+    /// Resolves when other credentials might help, and may be had.
+    async fn doubted(&self, client: &Client, since: Instant) {
+        let is_curable = || client.is_curable(since.into_std(), Instant::now().into_std());
+        while !(self.security.may_change() && is_curable()) {
             sleep(LOOK_EVERY).await;
         }
     }
@@ -157,12 +157,19 @@ impl KafkaTopic {
         Ok(())
     }
 
-    /// Writes what is not settled until `until`.
-    async fn attempt(&self, chunk: &Chunk, settled: &mut usize, until: Instant) -> Result<(), Trouble> {
+    /// Writes what is not settled until `until`. With `curable`, no longer than
+    /// until it is known that other credentials might help.
+    async fn attempt(
+        &self,
+        chunk: &Chunk,
+        settled: &mut usize,
+        until: Instant,
+        curable: bool,
+    ) -> Result<(), Undelivered> {
         let since = Instant::now();
         let client = match timeout_at(until, self.client()).await {
-            Ok(client) => client.map_err(Trouble::Other)?,
-            Err(_) => return Err(Trouble::OutOfTime),
+            Ok(client) => client.map_err(Undelivered::Failed)?,
+            Err(_) => return Err(Undelivered::OutOfTime),
         };
         let error = tokio::select! {
             delivered = timeout_at(until, self.deliver(&client, chunk, settled)) => match delivered {
@@ -170,25 +177,39 @@ impl KafkaTopic {
                 Ok(Err(error)) => error,
                 Err(_) => KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut),
             },
-            () = self.refused(&client) => KafkaError::Global(RDKafkaErrorCode::Authentication),
+            () = self.doubted(&client, since), if curable => {
+                self.discard(&client);
+                return Err(Undelivered::Doubted(client));
+            }
         };
         let what = client.explain(&error, &self.config.bootstrap_servers, since.elapsed());
         self.discard(&client);
-        if client.is_refused() && self.is_renewed(&client).await {
-            return Err(Trouble::Renewed(what));
+        Err(Undelivered::Failed(what))
+    }
+
+    /// Writes a chunk; with the credentials that count now, where those of the
+    /// client that is kept do not count any more.
+    async fn write(&self, chunk: &Chunk, settled: &mut usize, until: Instant) -> Result<(), Undelivered> {
+        let client = match self.attempt(chunk, settled, until, true).await {
+            Err(Undelivered::Doubted(client)) => client,
+            done => return done,
+        };
+        let half = until.saturating_duration_since(Instant::now()) / 2;
+        if let Err(error) = self.security.renewed(client.access(), half).await {
+            tracing::warn!(%error, "the credentials could not be read again");
         }
-        Err(Trouble::Other(what))
+        self.attempt(chunk, settled, until, false).await
     }
 }
 
 /// Why an attempt did not settle all.
-enum Trouble {
+enum Undelivered {
     /// There was no time to begin.
     OutOfTime,
-    /// The brokers refused credentials, and there are others now.
-    Renewed(String),
+    /// Other credentials might help this client.
+    Doubted(Arc<Client>),
     /// In words that say what to do next.
-    Other(String),
+    Failed(String),
 }
 
 impl Processor for KafkaTopic {
@@ -199,13 +220,9 @@ impl Processor for KafkaTopic {
             return Progress { settled, stop: None };
         }
         let until = Instant::now() + limit;
-        let mut done = self.attempt(chunk, &mut settled, until).await;
-        if matches!(done, Err(Trouble::Renewed(_))) {
-            done = self.attempt(chunk, &mut settled, until).await;
-        }
-        let stop = match done {
-            Ok(()) | Err(Trouble::OutOfTime) => None,
-            Err(Trouble::Renewed(what) | Trouble::Other(what)) => Some(Failure::Retry(format!(
+        let stop = match self.write(chunk, &mut settled, until).await {
+            Ok(()) | Err(Undelivered::OutOfTime | Undelivered::Doubted(_)) => None,
+            Err(Undelivered::Failed(what)) => Some(Failure::Retry(format!(
                 "dead letters cannot be written to kafka://{}: {what}",
                 self.topic
             ))),

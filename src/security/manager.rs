@@ -26,6 +26,9 @@ impl Manager {
         Self {
             patience: Patience {
                 call: default.call.min(limit),
+                // Said by what took too long, and not by the limit of it all.
+                connect: default.connect.min(limit / 2),
+                answer: default.answer.min(limit / 2),
                 ..default
             },
         }

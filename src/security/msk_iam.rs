@@ -3,6 +3,7 @@
 //! `aws-msk-iam-sasl-signer` libraries, of which there is none for Rust; the
 //! signature is made by AWS's `aws-sigv4`.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -16,7 +17,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use super::Token;
 
 /// As long as MSK takes a token: AWS's own libraries sign for 15 minutes too.
-const LIFETIME: Duration = Duration::from_secs(900);
+const LIFETIME: Duration = Duration::from_mins(15);
 
 /// The region that a broker's name tells: `b-1.x.kafka.eu-west-1.amazonaws.com`,
 /// `boot-x.c1.kafka-serverless.eu-west-1.amazonaws.com`. A name of one's own,
@@ -80,7 +81,7 @@ fn encoded(value: &str) -> String {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 text.push(char::from(byte));
             } else {
-                text.push_str(&format!("%{byte:02X}"));
+                let _ = write!(text, "%{byte:02X}");
             }
             text
         })

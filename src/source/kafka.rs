@@ -4,14 +4,17 @@
 //! Offsets are ours: partitions are assigned at absolute offsets, nothing is
 //! committed to Kafka, and no group is joined.
 
-mod certificate;
+pub mod brokers;
+#[cfg(feature = "broker-certificates")]
+pub(crate) mod certificate;
 mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
 mod lane;
+pub(crate) mod linked;
 mod offsets;
-mod trouble;
+pub(crate) mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +32,12 @@ use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
 use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
+pub(crate) use connection::close;
 use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
+#[cfg(feature = "cli")]
+pub(crate) use trouble::is_about_certificate;
 
 /// Kafka as a source of records.
 pub struct KafkaSource {
@@ -71,6 +77,10 @@ type Topics = BTreeMap<Arc<str>, BTreeMap<i32, Leader>>;
 /// The broker that leads a partition.
 type Leader = i32;
 
+/// How long secrets may take to be read while a process starts: Lambda gives
+/// it 10 seconds.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How Kafka's metadata says that nobody leads.
 const NO_LEADER: Leader = -1;
 
@@ -100,7 +110,7 @@ impl KafkaSource {
     /// `InvalidConfiguration` when a secret cannot be read, or librdkafka
     /// refuses a property. The first question tries again.
     pub async fn connect(&self) -> Result<(), Error> {
-        self.connection.open().await.map(|_| ())
+        self.connection.open(START_PATIENCE).await.map(|_| ())
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Arc<Lane>>> {
@@ -149,6 +159,7 @@ impl KafkaSource {
         self.serve_events();
         match self.context() {
             Some(context) => {
+                #[cfg(feature = "broker-certificates")]
                 if let Some((address, checks_host)) = context.doubted_certificate()
                     && let Some(flaw) = certificate::look(&address, checks_host).await
                 {
@@ -163,10 +174,15 @@ impl KafkaSource {
         }
     }
 
+    fn is_doubted(&self) -> bool {
+        self.context().is_some_and(|context| context.is_doubted())
+    }
+
     fn outcome(&self, answer: &Result<Vec<(TopicPartition, Looked)>, Error>) -> Outcome {
         match answer {
             Err(error) => match error.error_type {
                 ErrorType::AuthenticationFailed => Outcome::Refused,
+                ErrorType::BrokerUnreachable if self.is_doubted() => Outcome::Doubted,
                 ErrorType::BrokerUnreachable => Outcome::Unanswered,
                 _ => Outcome::Final,
             },
@@ -181,30 +197,35 @@ impl Source for KafkaSource {
     /// The first question of a run: what died since the last one, or was
     /// changed, is found out here.
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        let proven = self.connection.open().await?;
+        let proven = self.connection.open(left(until)).await?;
+        // Partitions that are being read hang on their client.
+        let replaceable = self.lanes().is_empty();
         let mut cures = Cures {
-            // Partitions that are being read hang on their client.
-            reopen: proven && self.lanes().is_empty(),
-            renew: self.lanes().is_empty(),
+            reopen: proven && replaceable,
+            renew: replaceable && self.connection.may_change(),
         };
+        let mut unread = None;
         loop {
+            self.connection.set_renewable(cures.renew);
             self.unanswered.store(false, Ordering::Relaxed);
             let patient_until = connection::patient_until(cures, self.poll_timeout, now(), until);
             let answer = self.all_ends(topics, patient_until).await;
             match cures.next(self.outcome(&answer)) {
                 Cure::None => {
+                    self.connection.set_renewable(false);
                     if let Ok(ends) = &answer {
                         self.connection.prove();
                         self.told().hear(ends);
                     }
-                    return answer;
+                    return answer.map_err(|error| and_unread(error, unread));
                 }
                 Cure::AskAgain => {}
                 Cure::Reopen => {
                     tracing::info!("the brokers do not answer on the connections that were kept: connecting again");
-                    self.connection.reopen().await?;
+                    self.connection.reopen(left(until)).await?;
                 }
-                Cure::Renew => self.connection.renew().await?,
+                // Half of the time, so that the other half is for the brokers.
+                Cure::Renew => unread = self.connection.renew(left(until) / 2).await.err(),
             }
         }
     }
@@ -214,7 +235,7 @@ impl Source for KafkaSource {
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        self.connection.open().await?;
+        self.connection.open(left(until)).await?;
         self.offsets_of(partitions, what, until).await
     }
 
@@ -290,6 +311,18 @@ impl Source for KafkaSource {
             tracing::warn!(%error, "partitions could not be released by the client");
         }
         self.serve_events();
+    }
+}
+
+/// The brokers refused the credentials, and others could not be read: both are
+/// said.
+fn and_unread(error: Error, unread: Option<Error>) -> Error {
+    match unread {
+        Some(unread) if error.error_type == ErrorType::AuthenticationFailed => Error::new(
+            error.error_type,
+            format!("{}. Besides, {}", error.message, unread.message),
+        ),
+        _ => error,
     }
 }
 

@@ -11,22 +11,27 @@
 //! | `trouble.rs` | what a failed call means, and what to do next |
 //! | `connect.rs` | a client that gives up in time |
 //! | `list.rs` | finds the backfills of a group |
+//! | `rights.rs` | finds out what the role may do, and does none of it |
 //! | `table.rs` | makes the table |
 
 mod connect;
 mod expression;
 mod item;
 mod list;
+mod rights;
 mod table;
 mod trouble;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
+pub use aws_sdk_dynamodb::Client;
+
 pub use self::connect::client;
+pub use self::rights::Right;
 pub use self::table::TableCreated;
 pub use crate::aws::Patience;
 
@@ -69,6 +74,21 @@ impl DynamoStore {
         Call::new(action, &self.table, self.client.config().region().map(AsRef::as_ref))
     }
 
+    /// All items of `consumer`, to be read consistently.
+    fn query(&self, consumer: &Consumer) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            // The second clause holds for every number. With it a table of
+            // other keys is an error; without it, a table without items.
+            .key_condition_expression("#key = :key AND #partition >= :least")
+            .expression_attribute_names("#key", name::CONSUMER_ID)
+            .expression_attribute_names("#partition", name::PARTITION)
+            .expression_attribute_values(":key", AttributeValue::S(consumer.to_string()))
+            .expression_attribute_values(":least", AttributeValue::N(LEAST_NUMBER.to_owned()))
+    }
+
     fn read(&self, consumer: &Consumer, partition: i32, item: &Item) -> Result<Cursor, InvalidCursor> {
         item::read(
             &Place {
@@ -99,17 +119,7 @@ impl Store for DynamoStore {
         loop {
             let call = self.call("Query");
             let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                // The second clause holds for every number. With it a table of
-                // other keys is an error; without it, a table without items.
-                .key_condition_expression("#key = :key AND #partition >= :least")
-                .expression_attribute_names("#key", name::CONSUMER_ID)
-                .expression_attribute_names("#partition", name::PARTITION)
-                .expression_attribute_values(":key", AttributeValue::S(consumer.to_string()))
-                .expression_attribute_values(":least", AttributeValue::N(LEAST_NUMBER.to_owned()))
+                .query(consumer)
                 .set_exclusive_start_key(start)
                 .customize()
                 .interceptor(call.witness())

@@ -4,13 +4,12 @@ mod backfill;
 mod log;
 mod orders;
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::kafka::{self, unique, values};
-use crate::support::runtime_api::Function;
+use crate::support::runtime_api::{Function, envelope};
 use crate::support::table::Table;
 use crate::support::world::World;
 
@@ -21,25 +20,7 @@ pub(crate) fn start(world: &World) -> Function {
 }
 
 fn start_with(world: &World, timeout: Duration) -> Function {
-    Function::start(env!("CARGO_BIN_EXE_bootstrap"), settings(world), timeout).expect("it starts")
-}
-
-/// What the command line gets, too.
-fn settings(world: &World) -> Vec<(OsString, OsString)> {
-    let command = world.command(&[]);
-    command
-        .get_envs()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-        .collect()
-}
-
-/// What an `EventBridge` rule sends, and its Scheduler with another source.
-fn envelope(source: &str, detail: &Value) -> Value {
-    json!({
-        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
-        "source": source, "account": "123456789012", "time": "2026-11-01T06:00:00Z", "region": "eu-central-1",
-        "resources": ["arn:aws:events:eu-central-1:123456789012:rule/every-minute"], "detail": detail,
-    })
+    Function::start(env!("CARGO_BIN_EXE_bootstrap"), world.environment(), timeout).expect("it starts")
 }
 
 /// A new function gets this event with three records waiting: it handles them.

@@ -6,6 +6,7 @@ mod backfill;
 mod bootstrap;
 mod commands;
 mod dead_letter;
+mod doctor;
 mod doubt;
 mod failure;
 mod leaks;

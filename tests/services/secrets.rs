@@ -139,6 +139,7 @@ async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
 }
 
+/// P13: also where the password is another one.
 #[tokio::test]
 async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
@@ -187,6 +188,57 @@ async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
     ran.failure("AuthenticationFailed", 1);
     assert_eq!(secrets.asked(), 2, "it was read again once");
     assert!(ran.took < Duration::from_secs(4), "{:?}", ran.took);
+}
+
+#[tokio::test]
+async fn a_secret_that_makes_no_client_is_read_again_by_the_next_run() {
+    let (mut world, secrets) = world(Listener::Mtls).await;
+    let (ours, other) = (Authority::ours().client("alice"), Authority::ours().client("alice"));
+    let certificate = |key: String| json!({"certificate": ours.certificate_pem(), "privateKey": key});
+    secrets.put(&arn("client"), certificate(other.key_pem()));
+    world.set("KAFKA_SECRET_ARN", arn("client"));
+    let mut function = bootstrap::start(&world);
+    let message = function.invoke(&json!({})).failure("InvalidConfiguration").to_owned();
+    assert!(message.contains("does not belong to the certificate"), "{message}");
+    secrets.put(&arn("client"), certificate(ours.key_pem()));
+    assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
+}
+
+/// P13: or the authority that signs the brokers' certificates.
+#[tokio::test]
+async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_start() {
+    let (mut world, secrets) = world(Listener::Tls).await;
+    secrets.put(&arn("ca"), Authority::foreign().pem());
+    world.set("KAFKA_SSL_CA_PEM", "").set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    let mut function = bootstrap::start(&world);
+    let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
+    assert!(message.contains("not trusted"), "{message}");
+    secrets.put(&arn("ca"), Authority::ours().pem());
+    let invocation = function.invoke(&json!({}));
+    assert_eq!(invocation.success()["messages_processed"], 3);
+    assert!(
+        invocation.duration < Duration::from_secs(3),
+        "{:?}",
+        invocation.duration
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_beside_a_secret_that_cannot_be_read_again() {
+    let (mut world, secrets) = world(Listener::Scram).await;
+    secrets.put(&arn("user"), password(("alice", "wrong-password")));
+    world
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"));
+    let mut function = bootstrap::start(&world);
+    secrets.refuse(&arn("user"), "AccessDeniedException", "not authorized");
+    let invocation = function.invoke(&json!({}));
+    let message = invocation.failure("AuthenticationFailed");
+    assert!(message.contains("refused the user or the password"), "{message}");
+    assert!(
+        message.contains("Besides, the secret") && message.contains("access denied"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

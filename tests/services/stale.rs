@@ -41,6 +41,7 @@ fn goes_on(world: &World, function: &mut Function, limit: Duration) -> Invocatio
     invocation
 }
 
+/// P13: also where nobody told it.
 #[tokio::test]
 async fn a_run_after_its_connections_died_in_silence_costs_a_reconnect() {
     let (world, mut function, proxy) = warm().await;

@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::error::ErrorType;
+use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::security::{Security, Token};
-use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
+use kafka_consumer_lambda::source::{Limit, Source};
 use serde_json::json;
 
 use crate::support::listeners::{Listener, secured};
@@ -105,6 +106,28 @@ async fn a_token_that_the_brokers_refuse_is_made_anew_once() {
     assert!(made.load(Ordering::SeqCst) <= 3, "{made:?}");
     lifetime_ms.store(900_000, Ordering::SeqCst);
     assert_eq!(end(&source, &world).await, Ok(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_during_a_run_is_followed_by_another() {
+    let world = World::secured("token", 1).await;
+    world.produce(0, 3);
+    // librdkafka looks every second whether 80 % of it are over.
+    let (source, made) = source(&world, &Arc::new(AtomicI64::new(8_000)));
+    assert_eq!(end(&source, &world).await, Ok(3));
+    let partition = TopicPartition::new(world.topic.as_str(), 0);
+    let next = NextOffset::new(0).expect("an offset");
+    source.start(&[(partition.clone(), next)]).expect("it starts");
+    let started = Instant::now();
+    let limit = Limit {
+        records: 10,
+        bytes: 1_000_000,
+    };
+    while made.load(Ordering::SeqCst) < 2 && started.elapsed() < Duration::from_secs(12) {
+        // At the end of the log, the client's events are served all the same.
+        let _ = tokio::time::timeout(Duration::from_millis(200), source.poll(&partition, limit)).await;
+    }
+    assert_eq!(made.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::server::{Answer, Call};
@@ -174,6 +174,15 @@ impl FunctionError {
             header: None,
         }
     }
+}
+
+/// What an `EventBridge` rule sends, and its Scheduler with another source.
+pub(crate) fn envelope(source: &str, detail: &Value) -> Value {
+    json!({
+        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
+        "source": source, "account": "123456789012", "time": "2026-11-01T06:00:00Z", "region": "eu-central-1",
+        "resources": ["arn:aws:events:eu-central-1:123456789012:rule/every-minute"], "detail": detail,
+    })
 }
 
 /// A child process, its output, and what it says to the API.

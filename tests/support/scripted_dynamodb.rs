@@ -1,7 +1,7 @@
 //! A server that answers as a script says, for failures that no real
 //! `DynamoDB` or SQS can be brought to show at will.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,8 @@ pub(crate) struct Scripted {
     /// Where it listens, as a URL.
     pub(crate) endpoint: String,
     script: Arc<Mutex<VecDeque<Act>>>,
+    rules: Arc<Mutex<HashMap<String, Act>>>,
+    date: Arc<Mutex<Option<String>>>,
     seen: Arc<Mutex<Vec<String>>>,
     bodies: Arc<Mutex<Vec<String>>>,
 }
@@ -56,6 +58,8 @@ impl Scripted {
         let server = Self {
             endpoint,
             script: Arc::default(),
+            rules: Arc::default(),
+            date: Arc::default(),
             seen: Arc::default(),
             bodies: Arc::default(),
         };
@@ -83,6 +87,19 @@ impl Scripted {
         self.script.lock().expect("nobody panicked").extend(acts);
     }
 
+    /// What to do with every request for an operation that the script says nothing of.
+    pub(crate) fn always(&self, operation: &str, act: Act) {
+        self.rules
+            .lock()
+            .expect("nobody panicked")
+            .insert(operation.to_owned(), act);
+    }
+
+    /// The date that answers of the script bear from here on.
+    pub(crate) fn date(&self, date: &str) {
+        *self.date.lock().expect("nobody panicked") = Some(date.to_owned());
+    }
+
     /// How many acts are left.
     pub(crate) fn left(&self) -> usize {
         self.script.lock().expect("nobody panicked").len()
@@ -91,14 +108,18 @@ impl Scripted {
 
 async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
     while let Some(request) = read_message(&mut client).await {
-        server.seen.lock().expect("nobody panicked").extend(operation(&request));
+        let asked = operation(&request);
+        server.seen.lock().expect("nobody panicked").extend(asked.clone());
         let body = String::from_utf8_lossy(body(&request)).into_owned();
         server.bodies.lock().expect("nobody panicked").push(body);
         let next = server.script.lock().expect("nobody panicked").pop_front();
-        let act = next.unwrap_or(Act::Forward);
+        let rule = || server.rules.lock().expect("nobody panicked").get(&asked?).cloned();
+        let act = next.or_else(rule).unwrap_or(Act::Forward);
+        let date = server.date.lock().expect("nobody panicked").clone();
+        let date = date.map_or(String::new(), |date| format!("date: {date}\r\n"));
         let answer = match act {
             Act::Answer(status, body) => format!(
-                "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n\
+                "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n{date}\r\n\
                  {body}",
                 body.len()
             )

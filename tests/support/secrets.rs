@@ -12,6 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::proxy;
 use super::scripted_dynamodb::{body, operation, read_message};
 
+/// What a secret holds; or the code and the words of a refusal.
+type Known = Result<String, (String, String)>;
+
 /// The ARN of a secret with this name.
 pub(crate) fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-AbCdEf")
@@ -27,8 +30,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// What each secret holds; or the code and the words of a refusal.
-    known: Mutex<BTreeMap<String, Result<String, (String, String)>>>,
+    known: Mutex<BTreeMap<String, Known>>,
     asked: AtomicUsize,
 }
 
@@ -66,7 +68,7 @@ impl Secrets {
         self.shared.asked.load(Ordering::SeqCst)
     }
 
-    fn know(&self, arn: &str, answer: Result<String, (String, String)>) {
+    fn know(&self, arn: &str, answer: Known) {
         let mut known = self.shared.known.lock().expect("nobody panicked");
         known.insert(arn.to_owned(), answer);
     }

@@ -229,7 +229,7 @@ fn connect(port: u16) -> Option<TcpStream> {
 }
 
 /// Tells the person at the terminal; unlike `eprintln!`, the test runner does not swallow it.
-pub(super) fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     // A closed stderr is no reason to fail.
     let _ = writeln!(std::io::stderr(), "{what}");
 }

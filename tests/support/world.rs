@@ -1,5 +1,6 @@
 //! A topic, a table and a group of a test's own, and the real command line to run on them.
 
+use std::ffi::OsString;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -192,6 +193,14 @@ impl World {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// The same settings, for the function.
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let command = self.command(&[]);
+        let set = command.get_envs();
+        set.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect()
     }
 
     /// Runs a command to its end.

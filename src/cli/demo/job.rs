@@ -102,7 +102,7 @@ impl Job {
 
     /// One tick.
     pub(super) async fn tick(&mut self) -> Result<Tick, Error> {
-        let process = self.process()?;
+        let process = self.process();
         let answer = run(&process).await?.answer;
         self.process = Some(process);
         let Answer::Run(report) = answer else {
@@ -119,7 +119,7 @@ impl Job {
     pub(super) async fn tick_that_dies(&mut self) -> Result<Tick, Error> {
         let with_work = self.partitions_with_work(&self.items().await?);
         let death = Arc::new(Death::new(self.clock.clone()));
-        let mut process = self.process()?;
+        let mut process = self.process();
         process.processor = self.handler.dying(death.clone());
         tokio::select! {
             ended = run(&process) => {
@@ -134,19 +134,19 @@ impl Job {
     }
 
     /// The process of the last tick, or a new one.
-    fn process(&mut self) -> Result<DemoParts, Error> {
+    fn process(&mut self) -> DemoParts {
         if let Some(process) = self.process.take() {
-            return Ok(process);
+            return process;
         }
         let security = Arc::new(Security::new(&self.config));
-        Ok(Parts {
+        Parts {
             dead_letters: DeadLetters::new(&self.config, &security),
             store: self.embedded.store(TABLE),
             source: KafkaSource::new(&self.config, security),
             processor: self.handler.clone(),
             clock: self.clock.clone(),
             config: self.config.clone(),
-        })
+        }
     }
 
     async fn ended(&mut self, report: Option<RunReport>) -> Result<Tick, Error> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::claim::{Failures, RunId};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
@@ -109,6 +111,8 @@ fn look_at(facts: Vec<Facts>, policy: &Policy, errors: Vec<Error>) -> Look {
         facts,
         decisions,
         errors,
+        table: None,
+        brokers: BTreeMap::new(),
         at_ms: NOW_MS,
     }
     .into()

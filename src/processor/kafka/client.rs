@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::config::{Config, Properties};
 use crate::record::Record;
 use crate::security::{Access, Security};
+use crate::source::kafka::close;
 use crate::source::kafka::context::{Context, hear_all};
 
 /// What a request may be for a broker with default settings
@@ -133,10 +134,10 @@ impl Client {
         &self.access
     }
 
-    /// Whether brokers refuse its credentials.
-    pub(super) fn is_refused(&self) -> bool {
-        let context = self.producer.as_ref().map(|it| Arc::clone(it.client().context()));
-        context.is_some_and(|it| it.0.is_refused())
+    /// Whether other credentials might help what was begun at `since`.
+    pub(super) fn is_curable(&self, since: Instant, now: Instant) -> bool {
+        let context = self.producer.as_ref().map(|it| it.client().context());
+        context.is_some_and(|it| it.0.is_curable(since, now))
     }
 
     /// Whether the brokers know the topic, as far as they were asked.
@@ -251,10 +252,7 @@ impl Drop for Client {
     /// Ending a producer takes up to a second, which no task may wait for.
     fn drop(&mut self) {
         if let Some(producer) = self.producer.take() {
-            let ended = std::thread::Builder::new().spawn(move || drop(producer));
-            if let Err(error) = ended {
-                tracing::warn!(%error, "a Kafka producer had to be ended in line");
-            }
+            close(producer);
         }
     }
 }
@@ -296,7 +294,10 @@ impl ProducerContext for Listener {
 
     fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<Answer>) {
         let result = match result {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.0.answered();
+                Ok(())
+            }
             Err((error, _)) => Err(error.clone()),
         };
         // Whoever asked may have stopped waiting.
@@ -389,7 +390,10 @@ mod tests {
         let pairs = [("KAFKA_BOOTSTRAP_SERVERS".to_owned(), "127.0.0.1:1".to_owned())];
         let config = Config::from_lookup(pairs).expect("these are settings");
         let security = Arc::new(Security::new(&config));
-        let access = security.access().await.expect("there is no secret");
+        let access = security
+            .access(Duration::from_secs(1))
+            .await
+            .expect("there is no secret");
         assert!(Client::new(&config, access, &security, Duration::from_secs(1)).is_ok());
     }
 }

@@ -7,29 +7,16 @@ use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode};
-use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
+use openssl::x509::{GeneralNameRef, X509NameRef, X509Ref, X509StoreContextRef};
 
 use super::now;
+use super::trouble::Flaw;
 
 /// A broker that has just answered librdkafka answers this as fast.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// What is wrong with a certificate, in the order of precedence: where it is
-/// over or for another host, its authority is not looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Flaw {
-    /// It is over.
-    Expired { until: String },
-    /// Its time has yet to come.
-    NotYetValid { from: String },
-    /// It is for these names.
-    OtherHost { names: String },
-    /// Whoever signed it is not trusted.
-    Authority { issuer: String },
-}
-
 /// Asks the broker at `host:port` for its certificate, and says what is wrong
-/// with it. Nothing is sent but the TLS greeting.
+/// with it. Nothing is sent but what TLS needs.
 ///
 /// No authority is trusted here. One that is neither over nor for another host
 /// is therefore said to be of an unknown authority, which is what is left when
@@ -106,20 +93,24 @@ fn flaw(chain: &X509StoreContextRef) -> Option<Flaw> {
     })
 }
 
-/// The hosts that a certificate is for.
+/// The hosts that a certificate is for, or whose it is if it names none.
 fn names(certificate: &X509Ref) -> String {
-    let alternatives = certificate.subject_alt_names();
-    let names: Vec<String> = alternatives
-        .iter()
-        .flatten()
-        .filter_map(|it| it.dnsname().map(str::to_owned).or_else(|| it.ipaddress().and_then(ip)))
-        .take(5)
-        .collect();
-    if names.is_empty() {
+    let hosts = hosts(certificate);
+    if hosts.is_empty() {
         name(certificate.subject_name())
     } else {
-        names.join(", ")
+        hosts[..hosts.len().min(5)].join(", ")
     }
+}
+
+/// The hosts that a certificate is for.
+pub(crate) fn hosts(certificate: &X509Ref) -> Vec<String> {
+    let alternatives = certificate.subject_alt_names();
+    let host = |name: &GeneralNameRef| {
+        let dns = name.dnsname().map(str::to_owned);
+        dns.or_else(|| name.ipaddress().and_then(ip))
+    };
+    alternatives.iter().flatten().filter_map(host).collect()
 }
 
 fn ip(bytes: &[u8]) -> Option<String> {
@@ -131,7 +122,7 @@ fn ip(bytes: &[u8]) -> Option<String> {
 }
 
 /// A name as OpenSSL's tools print it: `CN=Test Authority, O=..`.
-fn name(name: &X509NameRef) -> String {
+pub(crate) fn name(name: &X509NameRef) -> String {
     let part = |entry: &openssl::x509::X509NameEntryRef| {
         let kind = entry.object().nid().short_name().ok()?;
         Some(format!("{kind}={}", entry.data().to_string().ok()?))

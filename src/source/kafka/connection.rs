@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::context::{self, Context};
+use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
 use super::fetch::FetchSizes;
 use super::{now, trouble};
 use crate::config::{Config, Properties};
@@ -19,14 +19,6 @@ use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
 pub(super) type KafkaConsumer = BaseConsumer<Context>;
-
-/// How often a waiting question serves the client's events: librdkafka asks
-/// for a token, and tells why nobody answers, by them alone.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// How long all brokers have to refuse the credentials until they are refused.
-/// In a cluster one broker may learn of a new user later than another.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a client is made of, and the client while there is one.
 pub(super) struct Connection {
@@ -71,16 +63,28 @@ impl Connection {
     /// a run before.
     ///
     /// # Errors
-    /// `InvalidConfiguration` when a secret cannot be read, or librdkafka
-    /// refuses a property.
-    pub(super) async fn open(&self) -> Result<bool, Error> {
-        let access = self.security.access().await?;
-        if let Some(open) = &mut *self.current() {
-            open.renewable = self.security.may_change();
+    /// `InvalidConfiguration` when a secret cannot be read in `limit`, or
+    /// librdkafka refuses a property.
+    pub(super) async fn open(&self, limit: Duration) -> Result<bool, Error> {
+        let access = self.security.access(limit).await?;
+        if let Some(open) = &*self.current() {
             return Ok(open.proven);
         }
-        self.make(access, self.security.may_change())?;
+        self.make(access).await?;
         Ok(false)
+    }
+
+    /// Whether a refusal may be cured by [`renew`](Self::renew), so that it is
+    /// not waited for another broker's answer.
+    pub(super) fn set_renewable(&self, renewable: bool) {
+        if let Some(open) = &mut *self.current() {
+            open.renewable = renewable;
+        }
+    }
+
+    /// Whether the credentials can change while the settings stay.
+    pub(super) fn may_change(&self) -> bool {
+        self.security.may_change()
     }
 
     /// The client served a run.
@@ -91,53 +95,53 @@ impl Connection {
     }
 
     /// Makes another client: the connections of this one are dead.
-    pub(super) async fn reopen(&self) -> Result<(), Error> {
-        let access = self.security.access().await?;
-        self.make(access, self.security.may_change())
+    pub(super) async fn reopen(&self, limit: Duration) -> Result<(), Error> {
+        let access = self.security.access(limit).await?;
+        self.make(access).await
     }
 
     /// Reads the credentials anew, and makes another client if they changed.
-    /// From now on a refusal is one.
-    pub(super) async fn renew(&self) -> Result<(), Error> {
+    pub(super) async fn renew(&self, limit: Duration) -> Result<(), Error> {
         let Some(Open { access, .. }) = self.current().clone() else {
             return Ok(());
         };
-        if let Some(renewed) = self.security.renewed(&access).await? {
+        if let Some(renewed) = self.security.renewed(&access, limit).await? {
             tracing::info!("the brokers refused the credentials, and others were found: connecting again");
-            return self.make(renewed, false);
-        }
-        if let Some(open) = &mut *self.current() {
-            open.renewable = false;
+            self.make(renewed).await?;
         }
         Ok(())
     }
 
-    fn make(&self, access: Arc<Access>, renewable: bool) -> Result<(), Error> {
+    async fn make(&self, access: Arc<Access>) -> Result<(), Error> {
+        let made = self.client(&access);
+        if made.is_err() {
+            self.security.forget(&access).await;
+        }
+        let open = Open {
+            consumer: Arc::new(made?),
+            access,
+            proven: false,
+            renewable: false,
+        };
+        serve(&open.consumer, |_| {});
+        if let Some(Open { consumer, .. }) = self.current().replace(open) {
+            close(consumer);
+        }
+        Ok(())
+    }
+
+    fn client(&self, access: &Access) -> Result<KafkaConsumer, Error> {
         let mut client = client_config(&self.config, &access.properties);
         for (name, value) in &self.otherwise {
             client.set(*name, value);
         }
         let context = Context::new(self.config.poll_timeout, Arc::clone(&self.security), &access.properties);
-        let consumer: KafkaConsumer = client.create_with_context(context).map_err(|error| {
+        client.create_with_context(context).map_err(|error| {
             Error::new(
                 ErrorType::InvalidConfiguration,
                 trouble::cannot_be_made(&error.to_string()),
             )
-        })?;
-        let consumer = Arc::new(consumer);
-        serve(&consumer, |_| {});
-        let open = Open {
-            consumer,
-            access,
-            proven: false,
-            renewable,
-        };
-        let replaced = self.current().replace(open);
-        if let Some(Open { consumer, .. }) = replaced {
-            // Closing takes 100 ms, and longer with a lost broker.
-            std::thread::spawn(move || drop(consumer));
-        }
-        Ok(())
+        })
     }
 
     /// Runs a blocking call of the client beside the run, and serves the
@@ -162,11 +166,7 @@ impl Connection {
             serve_events();
             match answered {
                 Ok(answer) => return answer.unwrap_or(Err(KafkaError::Canceled)),
-                Err(_)
-                    if context
-                        .refused_since()
-                        .is_some_and(|since| is_refused(since, asked, renewable, now())) =>
-                {
+                Err(_) if is_hopeless(&context, asked, renewable, now()) => {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
                 Err(_) => {}
@@ -175,18 +175,22 @@ impl Connection {
     }
 }
 
-/// Whether a question goes unanswered because the brokers refuse the
-/// credentials, as they have done since `since` while none answered.
-///
-/// | refused | renewable | |
-/// |---|---|---|
-/// | since it was asked | yes | at once |
-/// | since it was asked | no | after `REFUSAL_PATIENCE` |
-/// | before it was asked | | after `REFUSAL_PATIENCE`: that was one broker, and another may answer |
-fn is_refused(since: Instant, asked: Instant, renewable: bool, now: Instant) -> bool {
-    let at_once = renewable && since >= asked;
-    let patience = if at_once { Duration::ZERO } else { REFUSAL_PATIENCE };
-    now.saturating_duration_since(since.max(asked)) >= patience
+/// Ends a client of librdkafka's. That takes 100 ms, and longer with a lost
+/// broker, which no run waits for.
+pub(crate) fn close<T: Send + 'static>(client: T) {
+    let ended = std::thread::Builder::new().spawn(move || drop(client));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "a Kafka client had to be ended in line");
+    }
+}
+
+/// Whether a question goes unanswered because of the credentials: all brokers
+/// have had the time to refuse them, or there may be others.
+fn is_hopeless(context: &Context, asked: Instant, renewable: bool, now: Instant) -> bool {
+    let refused = context
+        .refused_since()
+        .map(|since| now.saturating_duration_since(since.max(asked)));
+    refused.is_some_and(|refused| refused >= REFUSAL_PATIENCE) || (renewable && context.is_curable(asked, now))
 }
 
 /// Serves the client's own queue: logs, errors, statistics, tokens. What comes
@@ -241,6 +245,8 @@ pub(super) enum Outcome {
     Leaderless,
     /// The brokers refused the credentials.
     Refused,
+    /// A broker did not answer, or none did, and other credentials might help.
+    Doubted,
     /// Something that asking again would not change.
     Final,
 }
@@ -277,16 +283,21 @@ impl Cures {
     /// | outcome | may reopen | may renew | |
     /// |---|---|---|---|
     /// | answered, final | | | take it |
-    /// | refused | | yes | renew |
+    /// | refused, doubted | | yes | renew |
     /// | refused | | no | take it |
+    /// | doubted | yes | no | reopen |
     /// | unanswered | yes | | reopen |
-    /// | unanswered | no | | take it |
+    /// | doubted, unanswered | no | no | take it |
     /// | leaderless | yes | | ask again: an election may need the time |
     /// | leaderless | no | | take it |
     pub(super) fn next(&mut self, outcome: Outcome) -> Cure {
         match outcome {
-            Outcome::Refused if std::mem::take(&mut self.renew) => Cure::Renew,
-            Outcome::Unanswered if std::mem::take(&mut self.reopen) => Cure::Reopen,
+            Outcome::Refused | Outcome::Doubted if std::mem::take(&mut self.renew) => {
+                // A new client may need more than little time to connect.
+                self.reopen = false;
+                Cure::Renew
+            }
+            Outcome::Unanswered | Outcome::Doubted if std::mem::take(&mut self.reopen) => Cure::Reopen,
             Outcome::Leaderless if std::mem::take(&mut self.reopen) => Cure::AskAgain,
             _ => Cure::None,
         }

@@ -1,8 +1,11 @@
 //! What librdkafka says beside its return codes: the errors and logs that hold
 //! the cause, and the statistics that tell silence from patience.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +16,9 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
-use super::certificate::Flaw;
-use super::trouble::{Hints, Kind, Manner, Trouble, printable};
+use super::trouble::{Flaw, Hints, Kind, Manner, Trouble, printable};
 use crate::config::Properties;
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
@@ -23,6 +26,16 @@ use crate::security::Security;
 
 /// What librdkafka calls its lines about connections that ended.
 const FAIL: &str = "FAIL";
+
+/// How often those who wait for a client look at what it has to say.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How long all brokers have to refuse the credentials until they are refused.
+/// In a cluster one broker may learn of a new user later than another.
+pub(super) const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a token that is wanted during a run may take to be made.
+const SIGNING_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Listens to one client.
 pub struct Context {
@@ -32,6 +45,10 @@ pub struct Context {
     heard: Mutex<Heard>,
     security: Arc<Security>,
     manner: Manner,
+    /// When the token ends that the client has, in milliseconds since the epoch.
+    handed_ms: AtomicI64,
+    /// Where tokens are made that are wanted while nobody waits.
+    runtime: Option<Handle>,
 }
 
 #[derive(Default)]
@@ -45,8 +62,10 @@ struct Heard {
     flaw: Option<(String, Flaw)>,
     /// Our certificate was not shown, because no broker would take it.
     kept_back: bool,
-    /// Since when brokers refuse the credentials, and none has answered.
+    /// When a broker first refused the credentials, since one last answered.
     refused_since: Option<Instant>,
+    /// When other credentials might first have helped, since one last answered.
+    doubted_since: Option<Instant>,
     /// How far each partition is fetched, and when that last moved.
     fetched: BTreeMap<TopicPartition, (i64, Instant)>,
 }
@@ -76,6 +95,20 @@ impl Context {
             heard: Mutex::default(),
             security,
             manner: Manner::of(properties),
+            handed_ms: AtomicI64::new(0),
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// Makes another token, to be there when the client asks again.
+    fn sign(&self) {
+        if let Some(runtime) = &self.runtime {
+            let security = Arc::clone(&self.security);
+            runtime.spawn(async move {
+                if let Err(error) = security.sign(SIGNING_PATIENCE).await {
+                    tracing::warn!(%error, "the next token could not be signed");
+                }
+            });
         }
     }
 
@@ -105,6 +138,7 @@ impl Context {
         heard.troubles.clear();
         heard.silent.clear();
         heard.refused_since = None;
+        heard.doubted_since = None;
     }
 
     /// Since when brokers have refused the credentials while none answered.
@@ -113,10 +147,24 @@ impl Context {
         self.heard().refused_since
     }
 
-    /// Whether a broker refused the credentials, and none has answered since.
+    /// Whether other credentials might help, because they were refused, or what
+    /// happened may come of them, and no broker has answered since.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
-        self.refused_since().is_some()
+    pub fn is_doubted(&self) -> bool {
+        self.heard().doubted_since.is_some()
+    }
+
+    /// Whether other credentials might help what was asked at `asked`.
+    ///
+    /// | doubted | |
+    /// |---|---|
+    /// | since it was asked | at once |
+    /// | before | once `REFUSAL_PATIENCE` is over: that was one broker, and another may answer. librdkafka does not repeat itself |
+    /// | not | no |
+    #[must_use]
+    pub fn is_curable(&self, asked: Instant, now: Instant) -> bool {
+        let since = self.heard().doubted_since;
+        since.is_some_and(|since| since >= asked || now.saturating_duration_since(asked) >= REFUSAL_PATIENCE)
     }
 
     /// How long the brokers have sent nothing new of `partition`; never longer
@@ -170,6 +218,7 @@ impl Context {
 
     /// The broker whose certificate does not pass, if that is the cause, and
     /// whether its host name is checked.
+    #[cfg(feature = "broker-certificates")]
     pub(super) fn doubted_certificate(&self) -> Option<(String, bool)> {
         let heard = self.heard();
         let trouble = self.trouble(&heard).filter(|it| it.kind == Kind::Certificate)?;
@@ -177,6 +226,7 @@ impl Context {
     }
 
     /// What was found to be wrong with a broker's certificate.
+    #[cfg(feature = "broker-certificates")]
     pub(super) fn learn(&self, address: String, flaw: Flaw) {
         self.heard().flaw = Some((address, flaw));
     }
@@ -195,6 +245,9 @@ impl Context {
         if trouble.kind.error_type() == ErrorType::AuthenticationFailed {
             heard.refused_since.get_or_insert_with(now);
         }
+        if trouble.kind.doubts_credentials() {
+            heard.doubted_since.get_or_insert_with(now);
+        }
         heard
             .troubles
             .insert((trouble.kind, trouble.place.address.clone()), trouble);
@@ -205,10 +258,14 @@ impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     /// librdkafka asks while it is polled, and cannot wait: the token was
-    /// signed ahead. Told that there is none, it asks again after 10 seconds.
+    /// signed ahead. It asks again after 80 % of what is left of a token's life.
+    /// Asked for the second time, another one is made meanwhile.
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.count_served();
         let token = self.security.token().ok_or("there is no token")?;
+        if self.handed_ms.swap(token.expires_ms, Ordering::Relaxed) == token.expires_ms {
+            self.sign();
+        }
         Ok(OAuthToken {
             token: token.text.expose_secret().to_owned(),
             principal_name: String::new(),

@@ -8,14 +8,12 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
+use super::context::LOOK_EVERY;
 use super::{KafkaConsumer, KafkaSource};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
-
-/// How often a question to the group looks whether the group is refused.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The pause before a coordinator that is just moving is asked again: a first
 /// group, or one whose broker went down, has one after some 100 milliseconds.

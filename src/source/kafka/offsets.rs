@@ -238,7 +238,9 @@ impl KafkaSource {
                 Err(error) => {
                     self.unanswered.store(true, Ordering::Relaxed);
                     let silent = Unavailable(format!("its broker did not answer: {error}"));
-                    group.into_iter().for_each(|i| found[i] = Err(silent.clone()));
+                    for i in group {
+                        found[i] = Err(silent.clone());
+                    }
                 }
             }
         }

@@ -9,9 +9,8 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 
-pub(super) use creation::cannot_be_made;
+pub(crate) use creation::cannot_be_made;
 
-use super::certificate::Flaw;
 use crate::config::Properties;
 use crate::error::ErrorType;
 
@@ -103,6 +102,24 @@ pub(super) struct Manner {
     pub(super) checks_host: bool,
 }
 
+/// What is wrong with a certificate, in the order of precedence: where it is
+/// over or for another host, its authority is not looked at.
+#[cfg_attr(
+    not(feature = "broker-certificates"),
+    expect(dead_code, reason = "without OpenSSL nobody looks at a certificate")
+)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Flaw {
+    /// It is over.
+    Expired { until: String },
+    /// Its time has yet to come.
+    NotYetValid { from: String },
+    /// It is for these names.
+    OtherHost { names: String },
+    /// Whoever signed it is not trusted.
+    Authority { issuer: String },
+}
+
 /// What else is known when a trouble is put into words.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hints<'a> {
@@ -136,6 +153,16 @@ impl Kind {
         }
     }
 
+    /// Whether other credentials might cure it: also where a broker closes
+    /// instead of answering, or its certificate is of another authority.
+    pub(super) fn doubts_credentials(self) -> bool {
+        let doubted = matches!(
+            self,
+            Self::Certificate | Self::Tls | Self::ClosedAfterTls | Self::LoginCut
+        );
+        doubted || self.error_type() == ErrorType::AuthenticationFailed
+    }
+
     /// A connection that says nothing in this state; `None` where there is
     /// none, or nothing to be said.
     fn silent_in(state: &str) -> Option<Self> {
@@ -162,7 +189,8 @@ impl Kind {
             Self::NoSasl
         } else if has("OAUTHBEARER token") || has("Failed to initialize SASL") {
             Self::Token
-        } else if has("SaslAuthenticateRequest failed: Local") {
+        } else if has("SaslAuthenticateRequest failed: Local") || has("handshake failed: Local") {
+            // The connection ended while the answer was waited for.
             Self::LoginCut
         } else if has("SASL") {
             Self::Credentials
@@ -315,7 +343,7 @@ fn number_after(text: &str, words: &str) -> Option<u32> {
 
 /// Alerts of RFC 8446 that a server sends because of the client's certificate,
 /// or for want of one.
-fn is_about_certificate(alert: u32) -> bool {
+pub(crate) fn is_about_certificate(alert: u32) -> bool {
     matches!(alert, 41..=46 | 48 | 49 | 51 | 116)
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{envelope, start};
+use super::start;
+use crate::support::runtime_api::envelope;
 use crate::support::world::World;
 
 #[tokio::test]

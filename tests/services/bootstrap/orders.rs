@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::{TIMEOUT, settings};
+use super::TIMEOUT;
 use crate::support::kafka::{Message, values};
 use crate::support::runtime_api::{Function, Invocation};
 use crate::support::world::World;
@@ -49,7 +49,7 @@ fn orders() -> &'static PathBuf {
 }
 
 fn start(world: &World) -> Function {
-    Function::start(orders(), settings(world), TIMEOUT).expect("it starts")
+    Function::start(orders(), world.environment(), TIMEOUT).expect("it starts")
 }
 
 /// The log lines with this message.

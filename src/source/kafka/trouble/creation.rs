@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 6] = [
 /// | `no certificate assigned` | a key without a certificate |
 /// | `ssl.ca.pem` and its like | no PEM, or not of this |
 /// | `ssl.ca.location` and its like | no such file, or no PEM in it |
-pub(in super::super) fn cannot_be_made(said: &str) -> String {
+pub(crate) fn cannot_be_made(said: &str) -> String {
     let has = |part: &str| said.contains(part);
     if has("bad password read") || has("maybe wrong password") || has("bad decrypt") {
         return "the private key is encrypted, and its password is missing or wrong. Set KAFKA_SSL_KEY_PASSWORD, or \

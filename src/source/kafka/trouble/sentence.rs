@@ -1,7 +1,6 @@
 //! A trouble in the words of the settings, with the next step.
 
-use super::super::certificate::Flaw;
-use super::{Hints, Kind, Manner, Place, Trouble};
+use super::{Flaw, Hints, Kind, Manner, Place, Trouble};
 
 /// What librdkafka says is as long as a line, and OpenSSL's part of it longer.
 const MOST_CHARS: usize = 200;

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Checks what is deployed, without an account:
+#
+#   deploy/check.sh template    the template and the scripts beside this one; needs Python 3.11 or later
+#   deploy/check.sh             also the packages, which it builds, and runs as Lambda would run them; needs
+#                               what the tests on real services need
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+tools=$target/deploy-tools
+export PYTHONDONTWRITEBYTECODE=1
+requirements=.ci/deploy-requirements.txt
+
+# A venv that was left half made, or made for other versions, is made anew.
+if ! cmp --silent "$requirements" "$tools/installed.txt"; then
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$requirements"
+    cp "$requirements" "$tools/installed.txt"
+fi
+
+echo "cfn-lint"
+# -c I: also what is only informational, such as missing deletion policies.
+"$tools/bin/cfn-lint" --include-checks I --template cloudformation.yaml
+
+echo "checkov, on the template and on stacks with their conditions resolved"
+rm -rf "$tools/stacks"
+"$tools/bin/python" tests/deploy/stack.py "$tools/stacks"
+cp cloudformation.yaml "$tools/stacks"
+"$tools/bin/checkov" --directory "$tools/stacks" --framework cloudformation --skip-download --compact --quiet
+
+echo "shellcheck"
+if command -v shellcheck >/dev/null; then
+    shellcheck deploy/*.sh layer/*.sh
+else
+    echo "NOT CHECKED: shellcheck is not installed"
+fi
+
+test_with() {
+    "$tools/bin/python" -m pytest -q -p no:cacheprovider "$@"
+}
+
+echo "the template"
+test_with tests/deploy --ignore tests/deploy/test_package.py
+if [[ ${1:-} == template ]]; then
+    exit
+fi
+
+deploy/package.sh dynamic
+export PACKAGES=$target/packages
+"$tools/bin/python" tests/deploy/unpack.py dist "$PACKAGES"
+# One at a time: some of them measure.
+cargo test --locked --all-features --test package -- --test-threads 1
+test_with tests/deploy/test_package.py

@@ -1,0 +1,140 @@
+//! What is kept of all that a client says, and which of it is the cause.
+
+use super::*;
+use crate::config::Config;
+
+const REFUSED: &str =
+    "sasl_ssl://b:1/bootstrap: Connect to ipv6#[::1]:1 failed: Connection refused (after 0ms in state CONNECT)";
+const LOGIN: &str = "sasl_ssl://b:1/bootstrap: SASL authentication error: no (after 3ms in state AUTH_REQ)";
+
+/// With a `POLL_TIMEOUT` of 4 seconds.
+fn context() -> Context {
+    let config = Config::from_lookup([]).expect("all have defaults");
+    let security = Arc::new(Security::new(&config));
+    Context::new(Duration::from_secs(4), security, &config.kafka_properties)
+}
+
+fn logs(context: &Context, line: &str) {
+    context.log(RDKafkaLogLevel::Info, FAIL, line);
+}
+
+fn fails(context: &Context, code: RDKafkaErrorCode, reason: &str) {
+    context.error(KafkaError::Global(code), reason);
+}
+
+/// Statistics of one broker.
+fn states(context: &Context, state: &str, age_s: u64, waiting: u32) {
+    let micros = age_s * 1_000_000;
+    let broker = format!(
+        r#"{{"state":"{state}","stateage":{micros},"waitresp_cnt":{waiting},"rxidle":{micros},"name":"b:1/1"}}"#
+    );
+    context.stats_raw(format!(r#"{{"topics":{{}},"brokers":{{"b:1/1":{broker}}}}}"#).as_bytes());
+}
+
+fn cause(context: &Context) -> Option<ErrorType> {
+    context.cause().map(|(error_type, _)| error_type)
+}
+
+#[test]
+fn the_connection_that_got_furthest_tells_the_cause_in_whatever_order_they_end() {
+    for lines in [[REFUSED, LOGIN], [LOGIN, REFUSED]] {
+        let context = context();
+        for line in lines {
+            logs(&context, line);
+        }
+        assert_eq!(cause(&context), Some(ErrorType::AuthenticationFailed));
+    }
+}
+
+#[test]
+fn a_login_or_a_client_certificate_that_is_refused_is_a_refusal_until_a_broker_answers() {
+    const ALERT: &str = "ssl://b:1/1: Receive failed: ssl/tls alert bad certificate: SSL alert number 42 (after 0ms in \
+                         state APIVERSION_QUERY)";
+    for line in [LOGIN, ALERT] {
+        let context = context();
+        logs(&context, REFUSED);
+        assert!(context.refused_since().is_none());
+        logs(&context, line);
+        assert!(context.refused_since().is_some());
+        context.answered();
+        assert_eq!((context.refused_since().is_some(), cause(&context)), (false, None));
+    }
+    let context = context();
+    fails(&context, RDKafkaErrorCode::Authentication, "something new");
+    assert_eq!(cause(&context), Some(ErrorType::AuthenticationFailed));
+}
+
+#[test]
+fn what_is_no_trouble_of_a_connection_is_no_cause() {
+    let context = context();
+    fails(
+        &context,
+        RDKafkaErrorCode::AllBrokersDown,
+        "b:1/1: all brokers are down",
+    );
+    fails(
+        &context,
+        RDKafkaErrorCode::GroupAuthorizationFailed,
+        "b:1/1: FindCoordinator: refused",
+    );
+    context.log(RDKafkaLogLevel::Warning, "CONFWARN", "b:1/1: a property is deprecated");
+    assert_eq!(cause(&context), None);
+    assert!(context.group_refused());
+}
+
+/// With half of `POLL_TIMEOUT` to wait.
+#[test]
+fn a_connection_that_says_nothing_is_a_cause_once_it_has_had_the_time() {
+    let rows = [
+        ("CONNECT", 2, 0, true),
+        ("APIVERSION_QUERY", 2, 1, true),
+        ("APIVERSION_QUERY", 1, 1, false),
+        ("UP", 2, 1, true),
+        ("UP", 1, 1, false),
+        ("UP", 9, 0, false),
+        ("TRY_CONNECT", 9, 0, false),
+    ];
+    for (state, age_s, waiting, is_cause) in rows {
+        let context = context();
+        states(&context, state, age_s, waiting);
+        assert_eq!(cause(&context).is_some(), is_cause, "{state} for {age_s} s");
+        states(&context, "UP", 9, 0);
+        assert_eq!(cause(&context), None, "it is over");
+    }
+}
+
+#[test]
+fn what_was_found_of_a_certificate_is_told_of_that_broker_alone() {
+    let context = context();
+    assert_eq!(context.doubted_certificate(), None);
+    logs(
+        &context,
+        "ssl://b:1/1: certificate verify failed (after 1ms in state SSL_HANDSHAKE)",
+    );
+    assert_eq!(context.doubted_certificate(), Some(("b:1".to_owned(), true)));
+    let until = "yesterday".to_owned();
+    context.learn("other:1".to_owned(), Flaw::Expired { until: until.clone() });
+    assert!(
+        context
+            .cause()
+            .is_some_and(|(_, words)| words.contains("does not pass"))
+    );
+    context.learn("b:1".to_owned(), Flaw::Expired { until });
+    assert!(context.cause().is_some_and(|(_, words)| words.contains("yesterday")));
+    logs(&context, LOGIN);
+    assert_eq!(context.doubted_certificate(), None, "it is not the cause");
+}
+
+#[test]
+fn other_credentials_might_help_at_once_or_when_nobody_else_answers() {
+    let context = context();
+    let asked = now();
+    assert!(!context.is_curable(asked, asked + REFUSAL_PATIENCE));
+    logs(&context, LOGIN);
+    assert!(context.is_curable(asked, asked), "since it was asked");
+    let later = now() + Duration::from_mins(1);
+    assert!(!context.is_curable(later, later), "before it was asked");
+    assert!(context.is_curable(later, later + REFUSAL_PATIENCE));
+    context.answered();
+    assert!(!context.is_curable(asked, later));
+}

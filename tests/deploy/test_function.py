@@ -1,0 +1,162 @@
+"""The function's settings are those of src/config/setting.rs; the table is what the code expects."""
+
+import re
+
+import pytest
+
+from stack import CA_SECRET, ROOT, SECRET, stack, template
+
+SETTINGS = dict(
+    re.findall(
+        r'variable: "(\w+)",\s+alias: [^\n]+\s+default: (?:Some\("([^"]*)"\)|None)',
+        (ROOT / "src/config/setting.rs").read_text(),
+    )
+)
+# Settings of librdkafka, and secrets.
+OTHERS = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN", "KAFKA_CA_SECRET_ARN"}
+# The function's own deadline rules.
+NOT_IN_LAMBDA = {"TIME_LIMIT"}
+
+
+def variables(made):
+    return made.properties("Function")["Environment"]["Variables"]
+
+
+def test_every_setting_of_the_program_is_set_by_the_template():
+    every = template()["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
+    assert len(SETTINGS) >= 16, "the table in setting.rs is read"
+    assert set(every) - OTHERS == SETTINGS.keys() - NOT_IN_LAMBDA - OTHERS
+
+
+def test_the_parameters_are_called_like_the_variables():
+    for variable in SETTINGS.keys() - NOT_IN_LAMBDA - {"DYNAMODB_TABLE"}:
+        assert variable.title().replace("_", "") in template()["Parameters"]
+
+
+def test_what_is_not_chosen_is_what_the_program_does_without_settings():
+    for variable, value in variables(stack()).items():
+        parameter = template()["Parameters"].get(variable.title().replace("_", ""), {})
+        if variable in SETTINGS and "Default" in parameter:
+            assert value == SETTINGS[variable]
+
+
+def test_an_empty_parameter_sets_no_variable():
+    assert OTHERS & variables(stack()).keys() == {"KAFKA_SECURITY_PROTOCOL"}
+    assert "MAX_MEMORY_BYTES" not in variables(stack())
+
+
+def test_secrets_are_named_and_never_held():
+    made = variables(stack("SCRAM in a VPC"))
+    assert (made["KAFKA_SECRET_ARN"], made["KAFKA_CA_SECRET_ARN"]) == (SECRET, CA_SECRET)
+    assert not [name for name in template()["Parameters"] if re.search("Password|Username|Pem|Token", name)]
+
+
+@pytest.mark.parametrize(
+    "chosen, variable",
+    [("queue", "arn:made-up:DeadLetterQueue"), ("skip", "skip"), ("kafka://dead", "kafka://dead")],
+)
+def test_dead_letters_go_where_they_are_sent(chosen, variable):
+    assert variables(stack(OnFailure=chosen))["ON_FAILURE"] == variable
+
+
+def test_the_function_writes_to_its_table():
+    assert variables(stack())["DYNAMODB_TABLE"] == "made-up:Table"
+    assert variables(stack("a table from before"))["DYNAMODB_TABLE"] == "offsets"
+
+
+def test_the_table_has_the_keys_of_the_code_and_cannot_get_lost():
+    table = stack().properties("Table")
+    names = dict(re.findall(r'const (\w+): &str = "(\w+)"', (ROOT / "src/store/dynamodb/item.rs").read_text()))
+    keys = re.findall(
+        r"\(name::(\w+), KeyType::(\w+), ScalarAttributeType::(\w)\)", (ROOT / "src/store/dynamodb/table.rs").read_text()
+    )
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [
+        (names[name], kind.upper()) for name, kind, _ in keys
+    ]
+    assert [(each["AttributeName"], each["AttributeType"]) for each in table["AttributeDefinitions"]] == [
+        (names[name], scalar) for name, _, scalar in keys
+    ]
+    assert len(keys) == 2
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] == "true"
+
+
+def test_a_failed_tick_is_not_repeated_and_an_old_one_not_kept(every_stack):
+    config = every_stack.properties("EventInvokeConfig")
+    assert config["FunctionName"] == "made-up:Function"
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert ("DestinationConfig" in config) == (every_stack.parameters["FailedInvocations"] == "queue")
+
+
+def test_the_function_is_a_bootstrap_that_logs_json(every_stack):
+    function = every_stack.properties("Function")
+    assert (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    assert function["LoggingConfig"]["LogGroup"] == "made-up:LogGroup"
+    assert int(every_stack.properties("LogGroup")["RetentionInDays"]) > 0
+
+
+def test_no_level_of_logs_drops_the_metrics():
+    """Lambda takes a line without a level, as those of the metrics are, for INFO."""
+    assert template()["Parameters"]["LogLevel"]["AllowedValues"] == ["INFO", "DEBUG", "TRACE"]
+
+
+def test_concurrency_is_reserved_only_where_asked_for():
+    assert "ReservedConcurrentExecutions" not in stack().properties("Function")
+    assert stack("four shards").properties("Function")["ReservedConcurrentExecutions"] == "8"
+    assert stack(ReservedConcurrency=0).properties("Function")["ReservedConcurrentExecutions"] == "0"
+
+
+def test_the_layer_is_made_or_shared():
+    assert "Layers" not in stack().properties("Function")
+    made = stack("a layer")
+    assert made.properties("Function")["Layers"] == ["arn:made-up:Layer"]
+    for name in ("Function", "Layer"):
+        assert "arm64" in str(made.properties(name))
+    shared = stack("a shared layer")
+    assert shared.properties("Function")["Layers"] == [shared.parameters["LayerArn"]]
+
+
+def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
+    made = stack("a key of one's own")
+    key = made.parameters["EncryptionKeyArn"]
+    assert made.properties("Table")["SSESpecification"]["KMSMasterKeyId"] == key
+    assert made.properties("LogGroup")["KmsKeyId"] == key
+    assert made.properties("Function")["KmsKeyArn"] == key
+    for name in ("DeadLetterQueue", "FailedInvocationsQueue", "AlarmTopic"):
+        assert made.properties(name)["KmsMasterKeyId"] == key
+
+
+def test_queues_are_encrypted_and_closed_to_plain_http():
+    made = stack("SCRAM in a VPC")
+    assert made.properties("DeadLetterQueue")["SqsManagedSseEnabled"] is True
+    statement, = made.properties("QueuePolicy")["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_function_is_in_the_vpc_with_subnets_and_security_groups():
+    config = stack("SCRAM in a VPC").properties("Function")["VpcConfig"]
+    assert config["SubnetIds"] == ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]
+    assert config["SecurityGroupIds"] == ["sg-0a1b2c3d", "sg-4e5f6a7b"]
+    assert "VpcConfig" not in stack().properties("Function")
+
+
+def test_endpoints_are_of_services_that_the_function_uses():
+    def services(made):
+        return {
+            each["ServiceName"].removeprefix("com.amazonaws.xx-test-1."): each["VpcEndpointType"]
+            for each in made.of_type("AWS::EC2::VPCEndpoint").values()
+        }
+
+    assert services(stack("SCRAM in a VPC")) == {"dynamodb": "Gateway", "secretsmanager": "Interface", "sqs": "Interface"}
+    assert services(stack("a private CA alone")) == {"dynamodb": "Gateway", "secretsmanager": "Interface"}
+    assert services(stack("MSK IAM in a VPC with a NAT")) == {}
+    assert services(stack()) == {}
+
+
+def test_endpoints_let_only_the_function_in():
+    group = stack("SCRAM in a VPC").properties("EndpointGroup")
+    ingress, = group["SecurityGroupIngress"]
+    assert (ingress["SourceSecurityGroupId"], ingress["FromPort"], ingress["ToPort"]) == ("sg-0a1b2c3d", 443, 443)
+    assert "CidrIp" not in ingress

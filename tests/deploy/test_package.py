@@ -1,0 +1,131 @@
+"""What is in the packages, and what of AWS it can ask for. deploy/check.sh has built and unpacked them, and has
+run the function against services that noted its requests."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from stack import ROOT, SCRAM, stack
+from test_roles import rights
+
+sys.path.append(str(ROOT / "deploy"))
+import zip as packing
+
+DIST = ROOT / "dist"
+UNPACKED = pathlib.Path(os.environ.get("PACKAGES", ""))
+PACKAGES = {
+    "function.zip": "bootstrap",
+    "function-dynamic.zip": "bootstrap",
+    "layer.zip": "lib/librdkafka.so.1",
+}
+# What AWS's services do in the role's name, and what is no request of its own.
+NOT_THE_CODES = {
+    "logs:CreateLogStream": "Lambda writes the log",
+    "logs:PutLogEvents": "Lambda writes the log",
+    "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt for the one who asks them",
+}
+# What is linked and not called: aws-config can get credentials in more ways than the one in Lambda.
+UNUSED = {"sts"}
+
+
+@pytest.mark.parametrize("package, name", PACKAGES.items())
+def test_a_package_holds_one_file_that_may_be_executed_and_no_time(package, name):
+    with zipfile.ZipFile(DIST / package) as packed:
+        entry, = packed.infolist()
+    assert (entry.filename, entry.date_time) == (name, (1980, 1, 1, 0, 0, 0))
+    assert entry.create_system == 3 and entry.external_attr >> 16 == 0o100755
+
+
+@pytest.mark.parametrize("package, name", PACKAGES.items())
+def test_a_package_is_made_again_byte_for_byte(package, name, tmp_path):
+    unpacked = UNPACKED / pathlib.Path(package).stem / name
+    os.utime(unpacked)
+    packing.pack(tmp_path / package, {name: unpacked})
+    assert (tmp_path / package).read_bytes() == (DIST / package).read_bytes()
+
+
+@pytest.mark.parametrize("package, name", PACKAGES.items())
+def test_no_package_tells_where_it_was_built(package, name):
+    content = (UNPACKED / pathlib.Path(package).stem / name).read_bytes()
+    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+    home = str(pathlib.Path.home())
+    for folder in (str(ROOT), target, os.environ.get("CARGO_HOME", home + "/.cargo"), home + "/", "registry/src"):
+        found = re.search(rb"[ -~]{0,80}" + re.escape(folder.encode()) + rb"[ -~]{0,80}", content)
+        assert not found, found[0]
+
+
+def test_packages_are_below_lambdas_limits():
+    # 50 MB for a package that is uploaded directly, 250 MB for all that is unpacked.
+    for package in PACKAGES:
+        assert (DIST / package).stat().st_size < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "files",
+    [["function/bootstrap"], ["layer/lib/librdkafka.so.1"], ["layer/lib/librdkafka.so.1", "function-dynamic/bootstrap"]],
+)
+def test_they_need_nothing_that_the_runtime_does_not_have(files):
+    assert fits(*(UNPACKED / each for each in files)).returncode == 0
+
+
+def test_the_function_for_the_layer_does_not_fit_without_it():
+    answer = fits(UNPACKED / "function-dynamic" / "bootstrap")
+    assert answer.returncode != 0 and "needs librdkafka.so.1" in answer.stderr
+
+
+def test_a_program_for_a_later_glibc_does_not_fit(tmp_path):
+    program = tmp_path / "late"
+    program.with_suffix(".c").write_text("#include <stdlib.h>\nint main(void) { return arc4random(); }\n")
+    if subprocess.run(["cc", program.with_suffix(".c"), "-o", program], capture_output=True).returncode:
+        pytest.skip("this machine's glibc is older than 2.36, so nothing built here can be too late")
+    answer = fits(program)
+    assert answer.returncode != 0 and "needs GLIBC_2.36" in answer.stderr and "layer/Dockerfile" in answer.stderr
+
+
+def test_the_layer_shows_librdkafka_and_nothing_of_what_it_links():
+    library = UNPACKED / "layer/lib/librdkafka.so.1"
+    symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
+    names = {line.split()[-1] for line in symbols.splitlines()}
+    assert len(names) > 300 and all(name.startswith("rd_kafka_") for name in names)
+
+
+def linked():
+    """The operations of AWS that the program holds the code of, by its words for a panic in them. What it does
+    not hold, it cannot ask for."""
+    content = (UNPACKED / "function/bootstrap").read_bytes()
+    found = set(re.findall(rb"/aws-sdk-([a-z0-9]+)-[0-9.]+/src/operation/([a-z_]+)\.rs", content))
+    assert found, "the names of operations are not where they were"
+    return {
+        f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
+        for service, operation in ((service.decode(), operation.decode()) for service, operation in found)
+        if service not in UNUSED
+    }
+
+
+def requested():
+    return set(json.loads((UNPACKED / "requests.json").read_text()))
+
+
+def granted():
+    """Of the code: a stack that reads with a secret and has a queue of dead letters."""
+    actions = {action for action, _ in rights(stack(**SCRAM, OnFailure="queue"))}
+    assert NOT_THE_CODES.keys() < actions
+    return actions - NOT_THE_CODES.keys()
+
+
+def test_the_role_may_do_what_the_program_can_ask_for_and_no_more():
+    assert linked() == granted()
+
+
+def test_all_that_the_role_may_do_was_asked_for():
+    assert requested() == granted()
+
+
+def fits(*files):
+    return subprocess.run([ROOT / "deploy/fits.sh", *files], capture_output=True, text=True)

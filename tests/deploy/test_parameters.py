@@ -1,0 +1,164 @@
+"""What people fill in."""
+
+import re
+
+import pytest
+
+from stack import CA_SECRET, IAM, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+
+PARAMETERS = template()["Parameters"]
+TEXT = TEMPLATE.read_text()
+
+
+def test_every_parameter_is_in_one_group():
+    groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert grouped == list(PARAMETERS), "and in the order of the groups"
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_parameter_says_what_it_is_and_what_it_may_be(name):
+    rules = PARAMETERS[name]
+    assert rules["Description"]
+    if rules["Type"] == "Number":
+        assert "AllowedValues" in rules or "MinValue" in rules
+    elif name not in ("CodeVersion", "LayerKey"):
+        assert "AllowedValues" in rules or rules["AllowedPattern"].startswith("^")
+    if "AllowedPattern" in rules and rules.get("Default") != "" and name != "CodeKey":
+        assert rules["ConstraintDescription"].startswith("must ")
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_default_is_allowed(name):
+    rules = PARAMETERS[name]
+    if "Default" in rules:
+        assert re.fullmatch(rules.get("AllowedPattern", ".*"), str(rules["Default"]))
+
+
+def test_only_what_nobody_can_guess_has_no_default():
+    needed = {name for name, rules in PARAMETERS.items() if "Default" not in rules}
+    assert needed == {
+        "CodeBucket",
+        "CodeKey",
+        "KafkaBootstrapServers",
+        "KafkaTopic",
+        "KafkaGroupId",
+        "KafkaSecurityProtocol",
+    }
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("KafkaBootstrapServers", ",broker:9092"),
+        ("KafkaBootstrapServers", "broker:9092,"),
+        ("KafkaBootstrapServers", "broker:9092broker:9092"),
+        ("KafkaBootstrapServers", "broker:9092, broker:9093"),
+        ("KafkaTopic", "a,,b"),
+        ("KafkaTopic", "a,b,c,d,e,f"),
+        ("KafkaGroupId", "o'clock"),
+        ("KafkaSecretArn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_billing"),
+        ("SecretKeyArns", "arn:aws:kms:eu-central-1:123456789012:alias/msk"),
+        ("MskClusterArn", "arn:aws:kafka:eu-central-1:123456789012:topic/shop/0a1b2c3d/orders"),
+        ("OnFailure", "kafka://"),
+        ("OnFailure", "drop"),
+        ("StartPosition", "2026-01-31"),
+        ("MaxMessages", "0"),
+        ("SubnetIds", "subnet-0a1b2c3d, subnet-4e5f6a7b"),
+        ("ExistingTable", "arn:aws:dynamodb:eu-central-1:123456789012:table/offsets"),
+    ],
+)
+def test_a_wrong_value_is_refused(name, wrong):
+    assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], wrong)
+
+
+@pytest.mark.parametrize(
+    "name, right",
+    [
+        ("KafkaBootstrapServers", "b-1.shop.kafka.eu-central-1.amazonaws.com:9098,b-2:9098"),
+        ("KafkaBootstrapServers", "[2001:db8::1]:9092"),
+        ("KafkaTopic", "a,b.c,d_e"),
+        ("SecretKeyArns", "arn:aws:kms:x:123456789012:key/a-1,arn:aws-us-gov:kms:x:123456789012:key/b-2"),
+        ("OnFailure", "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"),
+        ("StartPosition", "2026-01-31T08:00:00.5+01:00"),
+    ],
+)
+def test_a_right_value_is_taken(name, right):
+    assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], right)
+
+
+def without(settings, *names):
+    return {name: "" if name in names else value for name, value in settings.items()}
+
+
+DO_NOT_GO_TOGETHER = [
+    ({"KafkaSecurityProtocol": "SASL_SSL"}, "SaslNeedsAMechanism"),
+    ({"KafkaSaslMechanism": "PLAIN"}, "AMechanismNeedsSasl"),
+    (without(SCRAM, "KafkaSecretArn"), "PasswordsNeedASecret"),
+    ({"KafkaSecretArn": SECRET}, "SecretsNeedALogin"),
+    ({**IAM, "KafkaSecretArn": SECRET}, "SecretsNeedALogin"),
+    ({"KafkaCaSecretArn": CA_SECRET}, "CertificatesNeedTls"),
+    ({**SCRAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "CertificatesNeedTls"),
+    ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
+    (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
+    ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
+    ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
+    ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
+    (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
+    ({"RouteTableIds": "rtb-0a1b2c3d", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
+    ({"InterfaceEndpoints": "true", "VpcId": "vpc-0a1b2c3d"}, "EndpointsNeedAVpc"),
+]
+
+
+@pytest.mark.parametrize("wrong, rule", DO_NOT_GO_TOGETHER)
+def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wrong, rule):
+    with pytest.raises(RefusedByRule, match=rule):
+        stack(**wrong)
+
+
+def test_each_rule_is_tried():
+    assert {rule for _, rule in DO_NOT_GO_TOGETHER} == set(template()["Rules"])
+
+
+def test_each_condition_is_true_in_one_tried_stack_and_false_in_another():
+    stacks = [stack(name) for name in STACKS]
+    for name in template()["Conditions"]:
+        assert {each._holds(name) for each in stacks} == {True, False}, name
+
+
+def test_the_template_fits_into_one_request():
+    assert len(TEXT.encode()) <= 51_200
+
+
+def test_the_template_needs_no_macro_and_no_other_stack():
+    assert "Transform" not in template()
+    assert "AWS::CloudFormation::Stack" not in TEXT and "AWS::Include" not in TEXT
+
+
+def test_no_region_account_or_partition_is_written_down():
+    body = TEXT[TEXT.index("\nConditions:") :]
+    assert "arn:aws" not in body
+    assert not re.search(r"\b[a-z]{2}-[a-z]+-[0-9]\b", body)
+    assert not re.search(r"\b[0-9]{12}\b", TEXT)
+
+
+def test_no_yaml_alias_is_used():
+    """CloudFormation does not read them, though every other parser does."""
+    assert not re.search(r"(^|[\s\[{])[&*][A-Za-z]", re.sub(r'"[^"]*"|^\s*#.*$', "", TEXT, flags=re.M))
+
+
+def test_the_readme_explains_every_parameter_with_its_default():
+    readme = (ROOT / "README.md").read_text()
+    if "### Parameters" not in readme:
+        pytest.skip("the README has no chapter of parameters")
+    rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", readme.split("### Parameters")[1].split("\n### ")[0], re.MULTILINE)
+    told = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told.keys() == PARAMETERS.keys()
+    for name, rules in PARAMETERS.items():
+        default = rules.get("Default")
+        if default is not None and str(default) != "":
+            assert told[name] == f"`{default}`", name
+        elif default == "":
+            assert told[name] == "" or told[name].startswith("set by"), name
+        else:
+            assert told[name] == "needed" or told[name].startswith("set by"), name

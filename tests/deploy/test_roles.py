@@ -1,0 +1,178 @@
+"""The rights, exactly: nothing missing, nothing extra."""
+
+import pytest
+
+from stack import CA_SECRET, CLUSTER, IAM, KEY, QUEUE, SCRAM, SECRET, SECRET_KEY, VPC, stack
+
+ALWAYS = {
+    ("logs:CreateLogStream", "arn:made-up:LogGroup"),
+    ("logs:PutLogEvents", "arn:made-up:LogGroup"),
+    ("dynamodb:Query", "arn:made-up:Table"),
+    ("dynamodb:GetItem", "arn:made-up:Table"),
+    ("dynamodb:UpdateItem", "arn:made-up:Table"),
+}
+NETWORK = {
+    ("ec2:CreateNetworkInterface", "*"),
+    ("ec2:DescribeNetworkInterfaces", "*"),
+    ("ec2:DescribeSubnets", "*"),
+    ("ec2:DeleteNetworkInterface", "*"),
+    ("ec2:AssignPrivateIpAddresses", "*"),
+    ("ec2:UnassignPrivateIpAddresses", "*"),
+}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(made, role):
+    for policy in made.properties(role)["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def rights(made, role="FunctionRole"):
+    return {
+        (action, resource)
+        for each in statements(made, role)
+        for action in listed(each["Action"])
+        for resource in listed(each["Resource"])
+        if each["Effect"] == "Allow"
+    }
+
+
+def msk(kind, name):
+    return CLUSTER.replace(":cluster/", f":{kind}/") + f"/{name}"
+
+
+def test_the_least_stack_may_log_and_move_cursors():
+    assert rights(stack()) == ALWAYS
+
+
+def test_an_existing_table_is_named_in_the_stacks_own_partition_region_and_account():
+    tables = {resource for action, resource in rights(stack("a table from before")) if action.startswith("dynamodb:")}
+    assert tables == {"arn:aws-test:dynamodb:xx-test-1:123456789012:table/offsets"}
+
+
+def test_of_a_shared_table_only_the_groups_own_cursors_are_touched():
+    cursors, = (each for each in statements(stack("a table from before"), "FunctionRole") if "dynamodb:Query" in each["Action"])
+    assert cursors["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "billing_*"}}
+
+
+def test_secrets_are_read_one_by_one_and_decrypted_by_their_key():
+    assert rights(stack(**SCRAM)) - ALWAYS == {
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("secretsmanager:GetSecretValue", CA_SECRET),
+        ("kms:Decrypt", SECRET_KEY),
+    }
+
+
+def test_the_secrets_key_decrypts_nothing_but_these_secrets():
+    decrypt, = (each for each in statements(stack(**SCRAM), "FunctionRole") if each["Action"] == "kms:Decrypt")
+    assert decrypt["Condition"] == {"StringEquals": {"kms:EncryptionContext:SecretARN": [SECRET, CA_SECRET]}}
+
+
+def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
+    assert rights(stack("mutual TLS")) - ALWAYS == {("secretsmanager:GetSecretValue", SECRET)}
+
+
+@pytest.mark.parametrize(
+    "choice, expected",
+    [
+        ("halt", set()),
+        ("skip", set()),
+        ("kafka://dead", set()),
+        ("queue", {("sqs:SendMessage", "arn:made-up:DeadLetterQueue")}),
+        (QUEUE, {("sqs:SendMessage", QUEUE)}),
+    ],
+)
+def test_dead_letters_are_sent_to_their_queue_alone(choice, expected):
+    assert rights(stack(OnFailure=choice)) - ALWAYS == expected
+
+
+def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():
+    made = stack(FailedInvocations="queue")
+    right = ("sqs:SendMessage", "arn:made-up:FailedInvocationsQueue")
+    assert rights(made) - ALWAYS == {right}
+    assert right in rights(made, "ScheduleRole")
+
+
+def test_without_a_vpc_there_is_no_right_on_the_network():
+    assert not NETWORK & rights(stack())
+
+
+def test_in_a_vpc_lambda_may_make_network_interfaces_and_the_code_may_not():
+    made = stack(**{name: VPC[name] for name in ("SubnetIds", "SecurityGroupIds")})
+    assert rights(made) - ALWAYS == NETWORK
+    deny, = made.properties("NetworkInterfacesAreLambdas")["PolicyDocument"]["Statement"]
+    assert deny["Effect"] == "Deny"
+    assert {(action, deny["Resource"]) for action in deny["Action"]} == NETWORK
+    assert deny["Condition"] == {"ArnEquals": {"lambda:SourceFunctionArn": "arn:made-up:Function"}}
+
+
+def test_msk_iam_reads_the_topics_of_one_cluster():
+    assert rights(stack(**IAM, KafkaTopic="orders,refunds")) - ALWAYS == {
+        ("kafka-cluster:Connect", CLUSTER),
+        ("kafka-cluster:DescribeTopic", msk("topic", "orders")),
+        ("kafka-cluster:ReadData", msk("topic", "orders")),
+        ("kafka-cluster:DescribeTopic", msk("topic", "refunds")),
+        ("kafka-cluster:ReadData", msk("topic", "refunds")),
+        ("kafka-cluster:DescribeGroup", msk("group", "billing")),
+        ("kafka-cluster:AlterGroup", msk("group", "billing")),
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_msk_iam_reads_each_topic_and_no_other(count):
+    topics = [f"topic-{number}" for number in range(count)]
+    made = rights(stack(**IAM, KafkaTopic=",".join(topics)))
+    read = {resource for action, resource in made if action == "kafka-cluster:ReadData"}
+    assert read == {msk("topic", topic) for topic in topics}
+
+
+def test_msk_iam_writes_only_dead_letters():
+    made = rights(stack(**IAM, OnFailure="kafka://orders-dead"))
+    assert made - rights(stack(**IAM)) == {
+        ("kafka-cluster:WriteDataIdempotently", CLUSTER),
+        ("kafka-cluster:DescribeTopic", msk("topic", "orders-dead")),
+        ("kafka-cluster:WriteData", msk("topic", "orders-dead")),
+    }
+
+
+def test_other_clusters_get_no_rights_of_msk(every_stack):
+    if every_stack.parameters["KafkaSaslMechanism"] != "AWS_MSK_IAM":
+        assert not [action for action, _ in rights(every_stack) if action.startswith("kafka-cluster:")]
+
+
+def test_a_key_of_ones_own_is_used_as_far_as_it_is_needed():
+    assert rights(stack("a key and no queues")) - ALWAYS == {("kms:Decrypt", KEY)}
+    made = stack("a key of one's own")
+    both = {("kms:Decrypt", KEY), ("kms:GenerateDataKey", KEY)}
+    assert both <= rights(made) and both <= rights(made, "ScheduleRole")
+
+
+def test_no_right_is_on_everything_but_those_on_the_network(every_stack):
+    for role in ("FunctionRole", "ScheduleRole"):
+        for action, resource in rights(every_stack, role):
+            assert "*" not in action
+            assert "*" not in resource or (action, resource) in NETWORK
+
+
+def test_the_schedule_may_start_this_function_and_nothing_else():
+    assert rights(stack(), "ScheduleRole") == {("lambda:InvokeFunction", "arn:made-up:Function")}
+
+
+def test_each_role_is_for_one_service_and_the_schedules_for_this_group():
+    made = stack()
+    function, = made.properties("FunctionRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert function["Principal"] == {"Service": "lambda.amazonaws.com"}
+    schedule, = made.properties("ScheduleRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert schedule["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert schedule["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012", "aws:SourceArn": "arn:made-up:ScheduleGroup"}
+    }
+
+
+def test_a_boundary_bounds_both_roles():
+    made = stack("a key of one's own")
+    for role in ("FunctionRole", "ScheduleRole"):
+        assert made.properties(role)["PermissionsBoundary"] == made.parameters["PermissionsBoundaryArn"]

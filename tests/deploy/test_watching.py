@@ -1,0 +1,175 @@
+"""Alarms and dashboard look at figures that the program and Lambda write."""
+
+import json
+import re
+
+import pytest
+
+from stack import ROOT, STACKS, stack, template
+
+REPORT = (ROOT / "src/report.rs").read_text()
+OURS = set(re.findall(r'count\("(\w+)"', REPORT)) | {"RunDuration"}
+AWS = {
+    "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
+    "AWS/DynamoDB": {
+        "ConsumedReadCapacityUnits",
+        "ConsumedWriteCapacityUnits",
+        "ReadThrottleEvents",
+        "WriteThrottleEvents",
+    },
+}
+QUERY = re.compile(
+    r"SELECT (MAX|SUM)\((\w+)\) FROM SCHEMA\(\"KafkaConsumer\", ConsumerGroup, Topic\) WHERE ConsumerGroup = 'billing'"
+)
+SEARCH = re.compile(
+    r"""(?:(?:SUM|MAX)\()?SEARCH\('\{KafkaConsumer,ConsumerGroup,Topic\} ConsumerGroup="billing" MetricName="(\w+)"', """
+    r"""'(Sum|Maximum)', (\d+)\)\)?"""
+)
+DAY = 24 * 60 * 60
+# Queries look back no further.
+THREE_HOURS = 3 * 60 * 60
+
+
+def alarms(made):
+    return made.of_type("AWS::CloudWatch::Alarm")
+
+
+def seconds(made):
+    return int(made.parameters["RateMinutes"]) * 60
+
+
+def dashboard(made):
+    return json.loads(made.properties("Dashboard")["DashboardBody"])
+
+
+def test_the_names_in_the_report_are_read():
+    assert {"OffsetLag", "LostEventCount", "BlockedPartitions"} <= OURS and len(OURS) == 9
+    assert '"Namespace": "KafkaConsumer"' in REPORT and '[["ConsumerGroup", "Topic"]]' in REPORT
+
+
+def test_each_trouble_of_an_operator_has_its_alarm():
+    assert alarms(stack()).keys() == {
+        "ErrorsAlarm",
+        "ThrottlesAlarm",
+        "NoInvocationAlarm",
+        "DurationAlarm",
+        "LagAlarm",
+        "BlockedAlarm",
+        "LostAlarm",
+    }
+    assert "SkippedAlarm" in alarms(stack(OnFailure="skip"))
+    for target in ("queue", "kafka://dead", "arn:aws:sqs:x:123456789012:dead"):
+        assert "DeadLettersAlarm" in alarms(stack(OnFailure=target))
+
+
+def test_alarms_look_at_figures_that_exist(every_stack):
+    for name, alarm in alarms(every_stack).items():
+        if "Namespace" in alarm:
+            assert alarm["MetricName"] in AWS[alarm["Namespace"]], name
+            assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "made-up:Function"}], name
+        else:
+            query, = alarm["Metrics"]
+            _, figure = QUERY.fullmatch(query["Expression"]).groups()
+            assert figure in OURS and query["ReturnData"] is True, name
+
+
+def test_alarms_count_in_ticks_and_within_a_day(every_stack):
+    for name, alarm in alarms(every_stack).items():
+        queries = alarm.get("Metrics", [])
+        period = queries[0]["Period"] if queries else alarm["Period"]
+        window = period * alarm["EvaluationPeriods"]
+        assert period == seconds(every_stack), name
+        assert alarm.get("DatapointsToAlarm", 1) <= alarm["EvaluationPeriods"], name
+        assert window <= (THREE_HOURS if queries else DAY), name
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_schedule_that_does_not_run_is_noticed(shards):
+    alarm = alarms(stack(Shards=shards))["NoInvocationAlarm"]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", str(shards))
+    assert alarm["TreatMissingData"] == "breaching", "no run writes no figure"
+
+
+def test_a_stopped_schedule_is_no_alarm():
+    assert alarms(stack())["NoInvocationAlarm"]["ActionsEnabled"] is True
+    assert alarms(stack("three shards, stopped"))["NoInvocationAlarm"]["ActionsEnabled"] is False
+
+
+@pytest.mark.parametrize("minutes", template()["Parameters"]["RateMinutes"]["AllowedValues"])
+def test_a_run_is_long_at_nine_tenths_of_its_timeout(minutes):
+    made = stack(RateMinutes=minutes)
+    assert alarms(made)["DurationAlarm"]["Threshold"] == made.properties("Function")["Timeout"] * 1000 * 9 // 10
+
+
+def test_the_lag_that_is_too_much_is_chosen():
+    assert alarms(stack(LagThreshold=5))["LagAlarm"]["Threshold"] == "5"
+
+
+@pytest.mark.parametrize(
+    "chosen, notified",
+    [
+        ({}, []),
+        ({"AlarmEmail": "ops@example.com"}, ["arn:made-up:AlarmTopic"]),
+        ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops"}, ["arn:aws:sns:x:123456789012:ops"]),
+    ],
+)
+def test_every_alarm_notifies_whom_it_was_told_to(chosen, notified):
+    made = stack(**chosen, OnFailure="queue")
+    for name, alarm in alarms(made).items():
+        assert alarm["AlarmActions"] == notified, name
+        assert alarm.get("OKActions", notified) == notified, name
+
+
+def test_nothing_is_watched_where_nobody_asks():
+    made = stack("a table from before")
+    assert not alarms(made) and "Dashboard" not in made.resources and "AlarmTopic" not in made.resources
+
+
+def test_the_dashboard_is_json_and_its_widgets_do_not_overlap():
+    taken = set()
+    for widget in dashboard(stack())["widgets"]:
+        cells = {
+            (x, y)
+            for x in range(widget["x"], widget["x"] + widget["width"])
+            for y in range(widget["y"], widget["y"] + widget["height"])
+        }
+        assert not cells & taken and max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+@pytest.mark.parametrize("name", [name for name in STACKS if stack(name)._holds("HasDashboard")])
+def test_the_dashboard_shows_figures_that_exist_at_the_schedules_pace(name):
+    made = stack(name)
+    shown = set()
+    for widget in dashboard(made)["widgets"]:
+        if widget["type"] != "metric":
+            continue
+        properties = widget["properties"]
+        assert properties["region"] == "xx-test-1" and properties["period"] == seconds(made)
+        above = None
+        for metric in properties["metrics"]:
+            if isinstance(metric[0], dict):
+                figure, _, period = SEARCH.fullmatch(metric[0]["expression"]).groups()
+                assert figure in OURS and int(period) == seconds(made)
+                shown.add(figure)
+            elif metric[0] != "...":
+                above = [part if part != "." else above[i] for i, part in enumerate(metric[:4])]
+                assert above[1] in AWS[above[0]]
+                assert above[2:] in (["FunctionName", "made-up:Function"], ["TableName", table(made)])
+    assert shown == OURS - {"PolledEventCount"}, "what was read and not processed shows as failed, skipped or lag"
+
+
+def table(made):
+    return made.parameters["ExistingTable"] or "made-up:Table"
+
+
+@pytest.mark.parametrize("choice", ["halt", "skip", "queue"])
+def test_the_dashboard_shows_all_alarms(choice):
+    made = stack(OnFailure=choice)
+    shown, = (widget["properties"]["alarms"] for widget in dashboard(made)["widgets"] if widget["type"] == "alarm")
+    assert sorted(shown) == sorted(f"arn:made-up:{name}" for name in alarms(made))
+
+
+def test_the_dashboard_shows_the_functions_own_logs():
+    log, = (widget for widget in dashboard(stack())["widgets"] if widget["type"] == "log")
+    assert "SOURCE 'made-up:LogGroup'" in log["properties"]["query"]

@@ -1,0 +1,90 @@
+//! What the function asks of AWS, for a comparison with what its role may do: `tests/deploy/test_package.py`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::kafka::with_secrets;
+use crate::packages::{Package, folder};
+use crate::support::kafka::values;
+use crate::support::scripted_dynamodb::{Act, Scripted};
+use crate::support::sqs::{self, Queue};
+use crate::support::world::World;
+
+/// How often the program's client tries a request.
+const TRIES: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_requests_of_all_kinds_of_runs_are_noted() {
+    let notes = [
+        ("dynamodb", table().await),
+        ("sqs", queue().await),
+        ("secretsmanager", secrets().await),
+    ];
+    let notes = notes
+        .iter()
+        .flat_map(|(service, seen)| seen.iter().map(move |seen| format!("{service}:{seen}")));
+    let notes: BTreeSet<_> = notes.collect();
+    fs::write(folder().join("requests.json"), json!(notes).to_string()).expect("a file");
+}
+
+/// What a table is asked: start positions, claims, progress, and what became of a write without an answer.
+async fn table() -> BTreeSet<String> {
+    let mut world = World::new("requests", 2).await;
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world
+        .set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint)
+        .set("START_POSITION", "latest");
+    tokio::task::block_in_place(|| {
+        let mut function = Package::Static.start(&world);
+        function.invoke(&json!({})).success();
+        world.produce(0, 3);
+        for event in [
+            json!({"action": "plan"}),
+            json!({"action": "run"}),
+            json!({"action": "backfill", "name": "again", "from": "earliest"}),
+        ] {
+            function.invoke(&event).success();
+        }
+        world.produce(0, 3);
+        proxy.next([vec![Act::Forward], vec![Act::ForwardAndHangUp; TRIES]].concat());
+        function.invoke(&json!({})).success();
+    });
+    for body in proxy.take_bodies() {
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let key = [
+            &body["Key"]["consumer_id"]["S"],
+            &body["ExpressionAttributeValues"][":key"]["S"],
+        ];
+        let key = key.iter().find_map(|key| key.as_str()).expect("the key of the items");
+        // The role may touch no others.
+        assert!(key.starts_with(&format!("{}_", world.group)), "{body}");
+        assert_eq!(body["TableName"], *world.table.name);
+    }
+    proxy.take_seen().into_iter().collect()
+}
+
+/// What a queue of dead letters is asked.
+async fn queue() -> BTreeSet<String> {
+    let mut world = World::new("requests", 1).await;
+    let queue = Queue::create("requests").await;
+    let proxy = Scripted::start(sqs::endpoint().trim_start_matches("http://")).await;
+    world
+        .set("AWS_ENDPOINT_URL_SQS", &proxy.endpoint)
+        .set("ON_FAILURE", &queue.arn);
+    world.produce_these(0, &values(["no JSON"]));
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["dead_lettered"], 1);
+    proxy.take_seen().into_iter().collect()
+}
+
+/// What Secrets Manager is asked.
+async fn secrets() -> BTreeSet<String> {
+    let (mut world, secrets) = with_secrets("requests").await;
+    let proxy = Scripted::start(secrets.endpoint.trim_start_matches("http://")).await;
+    world.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &proxy.endpoint);
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["messages_processed"], 3);
+    proxy.take_seen().into_iter().collect()
+}

@@ -1,0 +1,76 @@
+//! `kafka-consumer doctor`: what is right, what is wrong, and what to do.
+
+mod aws;
+mod security;
+mod services;
+
+use serde_json::Value;
+
+use crate::support::world::{Ran, World};
+
+/// Of the doctor's document, the checks of this name.
+struct Checks(Vec<Value>);
+
+impl World {
+    /// What the doctor says, as a document, and the exit code that must go with it.
+    fn doctor(&self, code: i32) -> (Checks, Ran) {
+        let ran = self.ran(&["doctor", "--output", "json"]);
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        let document = ran.json();
+        let expected = if code == 0 { ["ok", "warning"] } else { ["failed"; 2] };
+        assert!(expected.iter().any(|it| document["status"] == *it), "{document:#}");
+        let checks = document["checks"].as_array().expect("checks").clone();
+        (Checks(checks), ran)
+    }
+}
+
+impl Checks {
+    /// The only one of this name.
+    fn one(&self, name: &str) -> &Value {
+        let all: Vec<&Value> = self.0.iter().filter(|check| check["name"] == name).collect();
+        assert_eq!(all.len(), 1, "{name}: {:#}", Value::from(self.0.clone()));
+        all[0]
+    }
+
+    /// The one of this name on this.
+    fn on(&self, name: &str, target: &str) -> &Value {
+        let found = self
+            .0
+            .iter()
+            .find(|check| check["name"] == name && check["target"] == target);
+        found.unwrap_or_else(|| panic!("no {name} on {target}: {:#}", Value::from(self.0.clone())))
+    }
+
+    /// Those that are neither ok nor skipped.
+    fn wrong(&self) -> Vec<(&str, &str)> {
+        self.0
+            .iter()
+            .filter(|check| check["status"] == "failed" || check["status"] == "warning")
+            .map(|check| {
+                let name = check["name"].as_str().expect("a name");
+                (name, check["error"].as_str().unwrap_or("warning"))
+            })
+            .collect()
+    }
+}
+
+/// The check says this, and what to do next; with its exact error type.
+fn fails(check: &Value, error_type: &str, what: &str, next: &str) {
+    assert_eq!(
+        (&check["status"], &check["error"]),
+        (&"failed".into(), &error_type.into()),
+        "{check:#}"
+    );
+    says(check, what, next);
+}
+
+fn says(check: &Value, what: &str, next: &str) {
+    let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
+    assert!(text("what").contains(what), "{check:#}");
+    assert!(text("next").contains(next), "{check:#}");
+}
+
+fn skipped(check: &Value, why: &str) {
+    assert_eq!(check["status"], "skipped", "{check:#}");
+    says(check, &format!("not checked: {why}"), "");
+}

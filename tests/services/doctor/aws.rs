@@ -1,0 +1,126 @@
+//! What the doctor finds in AWS beside the table: secrets, tokens, an identity.
+
+use serde_json::{Value, json};
+
+use super::{Checks, fails, says, skipped};
+use crate::support::certificates::Authority;
+use crate::support::listeners::{ALICE, Listener};
+use crate::support::scripted_dynamodb::{Act, Scripted};
+use crate::support::secrets::{Secrets, arn};
+use crate::support::world::World;
+
+/// A world that logs in with the secret `user` and trusts the secret `ca`.
+async fn world() -> (World, Secrets) {
+    let mut world = World::secured("secrets", 1).await;
+    let secrets = Secrets::start();
+    world
+        .connect(Listener::ScramSsl)
+        .set("KAFKA_SSL_CA_PEM", "")
+        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+        .set("KAFKA_SECRET_ARN", arn("user"))
+        .set("KAFKA_CA_SECRET_ARN", arn("ca"))
+        .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
+        .set("POLL_TIMEOUT", "3");
+    secrets.put(&arn("user"), json!({"username": ALICE.0, "password": ALICE.1}));
+    secrets.put(&arn("ca"), Authority::ours().pem());
+    (world, secrets)
+}
+
+fn secret<'a>(checks: &'a Checks, name: &str) -> &'a Value {
+    checks.on("secret", &arn(name))
+}
+
+#[tokio::test]
+async fn each_secret_is_read_and_its_shape_is_told_and_nothing_it_holds() {
+    let (world, _secrets) = world().await;
+    let (checks, ran) = world.doctor(0);
+    assert_eq!(checks.wrong(), [("tls", "warning")]);
+    says(secret(&checks, "user"), "a user and a password", "");
+    says(secret(&checks, "ca"), "the authority of the brokers' certificates", "");
+    assert!(
+        !ran.stdout.contains(ALICE.0) && !ran.stdout.contains(ALICE.1),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_two_secrets_that_are_wrong_both_are_told() {
+    let (world, secrets) = world().await;
+    secrets.put(&arn("user"), json!({"username": "planted"}));
+    secrets.refuse(&arn("ca"), "AccessDeniedException", "User: arn:x is not authorized");
+    let (checks, ran) = world.doctor(1);
+    fails(
+        secret(&checks, "user"),
+        "InvalidConfiguration",
+        "it has no field `password`",
+        "Store {\"username\"",
+    );
+    fails(
+        secret(&checks, "ca"),
+        "InvalidConfiguration",
+        "access denied",
+        "Allow secretsmanager:GetSecretValue",
+    );
+    skipped(checks.one("tls"), &format!("the secret {} cannot be used", arn("ca")));
+    skipped(checks.one("authentication"), "a secret cannot be used");
+    assert_eq!(checks.one("table")["status"], "ok");
+    assert!(
+        !ran.stdout.contains("planted") && !ran.stderr.contains("planted"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_password_tls_is_checked_all_the_same() {
+    let (world, secrets) = world().await;
+    secrets.put(&arn("user"), "no JSON");
+    let (checks, _) = world.doctor(1);
+    says(checks.one("tls"), "TLSv1.3, verified", "");
+    skipped(checks.one("authentication"), "a secret cannot be used");
+}
+
+#[tokio::test]
+async fn a_token_for_msk_is_signed_and_never_shown() {
+    let (mut world, _secrets) = world().await;
+    world
+        .set("KAFKA_SECRET_ARN", "")
+        .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")
+        .set("POLL_TIMEOUT", "2");
+    let (checks, ran) = world.doctor(1);
+    says(secret(&checks, "ca"), "the authority of the brokers' certificates", "");
+    says(checks.one("tls"), "TLSv1.3, verified", "");
+    says(checks.one("token"), "signed with this AWS role, valid until 20", "");
+    // The tests' broker takes no such tokens.
+    assert_eq!(checks.one("authentication")["error"], "AuthenticationFailed");
+    assert!(!ran.stdout.contains("aHR0cHM6Ly9rYWZrY"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_and_role_are_told_where_sts_answers_and_missed_by_nobody_where_it_does_not() {
+    let mut world = World::new("identity", 1).await;
+    let sts = Scripted::start("127.0.0.1:1").await;
+    let role = "arn:aws:sts::123456789012:assumed-role/orders/i-0";
+    let answer = format!(
+        "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{role}</Arn><UserId>x</UserId>\
+         <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    );
+    world
+        .set("AWS_ENDPOINT_URL_STS", &sts.endpoint)
+        .set("POLL_TIMEOUT", "2");
+    let doctor = |act: Act, code| {
+        sts.next([act]);
+        tokio::task::block_in_place(|| world.doctor(code).0)
+    };
+    let checks = doctor(Act::Answer(200, answer), 0);
+    says(checks.one("identity"), &format!("AWS account 123456789012, {role}"), "");
+    let checks = doctor(Act::Silence, 0);
+    skipped(checks.one("identity"), "STS does not answer, and nothing else needs it");
+    let refusal = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>planted</Message></Error></ErrorResponse>";
+    let checks = doctor(Act::Answer(403, refusal.into()), 1);
+    fails(
+        checks.one("identity"),
+        "TableUnreachable",
+        "the AWS credentials were refused: ExpiredToken",
+        "Renew",
+    );
+}
