@@ -2,7 +2,7 @@
 CARGO_FLAGS = --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-offline lint check-template check-deploy package deploy destroy up down
+.PHONY: help build demo test test-offline bench bench-stages lint check-template check-deploy package deploy destroy up down
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ test: test-offline ## Run all tests; real services come from Docker, or with Jav
 test-offline: ## Run the tests that need no server
 	cargo test $(CARGO_FLAGS) --lib --bins --examples --test offline
 	cargo test $(CARGO_FLAGS) --doc
+
+bench: ## Measure the product beside a bare program and the usual poller; BENCH_ARGS="--only warm"
+	cargo bench $(CARGO_FLAGS) --bench side_by_side -- $(BENCH_ARGS)
+
+bench-stages: ## Measure the stages that talk to nobody
+	cargo bench $(CARGO_FLAGS) --bench stages
 
 lint: ## Check the format, the code and the dependencies
 	cargo fmt --check

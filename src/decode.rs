@@ -52,6 +52,18 @@ pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, Decod
     }
 }
 
+/// How many of `records`, from the first on, are of that format, and what is
+/// wrong with the one after them.
+#[must_use]
+pub fn check(format: MessageFormat, records: &[Record]) -> (usize, Option<DecodeError>) {
+    for (good, record) in records.iter().enumerate() {
+        if let Err(error) = decode(format, record) {
+            return (good, Some(error));
+        }
+    }
+    (records.len(), None)
+}
+
 /// The JSON value of `record` as a `T`; `None` for a tombstone.
 ///
 /// # Errors

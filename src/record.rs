@@ -181,6 +181,11 @@ impl Chunk {
         &self.records
     }
 
+    /// The records, for those that made the chunk.
+    pub(crate) fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
     /// How many records there are: at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Run, Seams, pins};
 use crate::claim::{Bounds, Cursor};
+use crate::clock::Clock;
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::plan::{self, Facts};
@@ -45,12 +47,51 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
 
 /// Every partition that the topics or the table have, with its cursor and its end.
 pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
-    let (cursors, ends) = futures::join!(cursors(run), run.source.ends(run.topics, run.ask_until()));
+    let (cursors, brokers) = futures::join!(cursors(run), ends_and_news(run));
     // A table that cannot be read never means "start from the beginning".
     let cursors = cursors?;
-    let mut facts = facts(cursors, ends?);
+    let (ends, earliest) = brokers?;
+    let mut facts = facts(cursors, ends);
+    for (partition, looked) in earliest {
+        if let Ok(i) = facts.binary_search_by(|fact| fact.partition.cmp(&partition)) {
+            facts[i].earliest = Some(looked);
+        }
+    }
     ask_again(run, &mut facts).await?;
     Ok(facts)
+}
+
+type Offsets = Vec<(TopicPartition, Looked)>;
+
+/// How long an answer is waited for that is asked for on suspicion. A client
+/// whose connections died meanwhile gives none.
+const HINT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The ends, and the earliest offsets of those partitions that will most likely
+/// be read, so that they are known when the table answers. Where the last run
+/// found news, this one most likely does: there they are asked side by side.
+async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(Offsets, Offsets), Error> {
+    let expected = run.source.news();
+    let (ends, mut earliest) = futures::join!(
+        run.source.ends(run.topics, run.ask_until()),
+        likely_earliest(run, &expected)
+    );
+    let ends = ends?;
+    let mut news = run.source.news();
+    news.retain(|partition| expected.binary_search(partition).is_err());
+    earliest.extend(likely_earliest(run, &news).await);
+    Ok((ends, earliest))
+}
+
+/// What could not be told here is asked again where it decides something.
+async fn likely_earliest<D: Seams>(run: &Run<'_, D>, partitions: &[TopicPartition]) -> Offsets {
+    if partitions.is_empty() {
+        return vec![];
+    }
+    let until = run.ask_until().min(run.clock.now() + HINT_PATIENCE);
+    let looked = run.source.look_up(partitions, LookUp::Earliest, until).await;
+    let looked = partitions.iter().cloned().zip(looked.unwrap_or_default());
+    looked.filter(|(_, looked)| looked.is_ok()).collect()
 }
 
 /// The partitions without a cursor where `START_POSITION` must be looked up:
@@ -150,7 +191,8 @@ pub(super) async fn earliest<D: Seams>(
     facts: &[Facts],
     needed: impl Fn(&Facts) -> bool,
 ) -> Result<Vec<(usize, Looked)>, Error> {
-    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| needed(&facts[i])).collect();
+    let unknown = |fact: &Facts| fact.earliest.is_none() && needed(fact);
+    let wanted: Vec<usize> = (0..facts.len()).filter(|&i| unknown(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }

@@ -45,10 +45,34 @@ pub struct KafkaSource {
     bootstrap_servers: String,
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
-    known: Mutex<BTreeMap<Arc<str>, BTreeMap<i32, Leader>>>,
+    known: Arc<Mutex<Topics>>,
+    told: Mutex<Told>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
 }
+
+/// The ends that were told last.
+#[derive(Default)]
+struct Told {
+    ends: Vec<(TopicPartition, Looked)>,
+    news: Vec<TopicPartition>,
+}
+
+impl Told {
+    fn hear(&mut self, ends: &[(TopicPartition, Looked)]) {
+        let same_places = self.ends.len() == ends.len();
+        self.news = ends
+            .iter()
+            .enumerate()
+            .filter(|(i, told)| told.1.is_ok() && !(same_places && self.ends[*i] == **told))
+            .map(|(_, (partition, _))| partition.clone())
+            .collect();
+        self.ends = ends.to_vec();
+    }
+}
+
+/// The partitions of each topic, as they were told last.
+type Topics = BTreeMap<Arc<str>, BTreeMap<i32, Leader>>;
 
 /// The broker that leads a partition.
 type Leader = i32;
@@ -74,7 +98,8 @@ impl KafkaSource {
             bootstrap_servers: config.bootstrap_servers.clone(),
             poll_timeout: config.poll_timeout,
             lanes: Mutex::default(),
-            known: Mutex::default(),
+            known: Arc::default(),
+            told: Mutex::default(),
             unanswered: AtomicBool::new(false),
         }
     }
@@ -92,8 +117,12 @@ impl KafkaSource {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, BTreeMap<i32, Leader>>> {
+    fn known(&self) -> MutexGuard<'_, Topics> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn blocking<T: Send + 'static>(
@@ -184,8 +213,9 @@ impl Source for KafkaSource {
             match cures.next(self.outcome(&answer)) {
                 Cure::None => {
                     self.connection.set_renewable(false);
-                    if answer.is_ok() {
+                    if let Ok(ends) = &answer {
                         self.connection.prove();
+                        self.told().hear(ends);
                     }
                     return answer.map_err(|error| and_unread(error, unread));
                 }
@@ -198,6 +228,10 @@ impl Source for KafkaSource {
                 Cure::Renew => unread = self.connection.renew(left(until) / 2).await.err(),
             }
         }
+    }
+
+    fn news(&self) -> Vec<TopicPartition> {
+        self.told().news.clone()
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {

@@ -67,6 +67,14 @@ pub trait Source: Send + Sync {
         until: Instant,
     ) -> impl Future<Output = Result<Vec<(TopicPartition, Looked)>, Error>> + Send;
 
+    /// The partitions whose ends have changed between the last two answers of
+    /// [`ends`](Self::ends), or were told for the first time: there is most
+    /// likely something to read. A hint, in ascending order: it may name too
+    /// many, or none.
+    fn news(&self) -> Vec<TopicPartition> {
+        vec![]
+    }
+
     /// One offset for each of `partitions`, in the same order.
     ///
     /// # Errors

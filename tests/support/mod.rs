@@ -4,7 +4,12 @@
 //! Names of topics, tables and groups come from [`kafka::unique`], so that tests run side by side
 //! on the same services.
 
-#![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses a part of this"
+)]
 
 pub(crate) mod certificates;
 pub(crate) mod dead_letters;

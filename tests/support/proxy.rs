@@ -35,7 +35,7 @@ struct Shared {
     /// One for each connection that exists.
     connections: Mutex<Vec<watch::Sender<Fate>>>,
     accepted: AtomicUsize,
-    delay_ms: AtomicU64,
+    delay_micros: AtomicU64,
 }
 
 impl Proxy {
@@ -69,8 +69,8 @@ impl Proxy {
 
     /// What is sent arrives so much later, in each direction, on all connections.
     pub(crate) fn delay(&self, delay: Duration) {
-        let millis = u64::try_from(delay.as_millis()).expect("a short delay");
-        self.shared.delay_ms.store(millis, Ordering::SeqCst);
+        let micros = u64::try_from(delay.as_micros()).expect("a short delay");
+        self.shared.delay_micros.store(micros, Ordering::SeqCst);
     }
 
     /// How many connections were made so far.
@@ -138,7 +138,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Rece
                 () = settled(&mut seen) => return cut(&mut seen).await,
                 read = from.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
-                        let delay = Duration::from_millis(shared.delay_ms.load(Ordering::SeqCst));
+                        let delay = Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
                         let _ = under_way.send((Instant::now() + delay, buffer[..count].to_vec()));
                     }
                     _ => return,
@@ -149,7 +149,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Rece
     let mut seen = fate;
     let write = async {
         while let Some((at, bytes)) = arriving.recv().await {
-            tokio::time::sleep_until(at).await;
+            until(at).await;
             tokio::select! {
                 biased;
                 () = settled(&mut seen) => return cut(&mut seen).await,
@@ -158,6 +158,15 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Rece
         }
     };
     tokio::select! { () = read => {}, () = write => {} }
+}
+
+/// Returns at that time, to some 0.1 ms: the runtime's own timer is good for milliseconds only.
+#[allow(clippy::disallowed_methods, reason = "connections are in real time")]
+async fn until(at: Instant) {
+    let left = at.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        let _ = tokio::task::spawn_blocking(move || std::thread::sleep(left)).await;
+    }
 }
 
 /// Returns when nothing is to pass any more.

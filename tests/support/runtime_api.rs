@@ -135,6 +135,11 @@ impl Function {
         }
     }
 
+    /// All lines that the program has written to stdout, also between events.
+    pub(crate) fn stdout(&self) -> Vec<String> {
+        self.program.lines("stdout")
+    }
+
     /// The program's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.program.child.id()

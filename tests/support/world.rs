@@ -67,6 +67,14 @@ impl World {
         Self::on(&bootstrap, &format!("{ALLOWED}{name}"), partitions, &[]).await
     }
 
+    /// The same topic and table, with cursors of a new group.
+    pub(crate) fn of_another_group(&self, name: &str) -> Self {
+        Self {
+            group: unique(name),
+            ..self.clone()
+        }
+    }
+
     /// The commands connect to this listener from here on, and know whom to trust. Whatever else
     /// it asks for is the caller's.
     pub(crate) fn connect(&mut self, listener: Listener) -> &mut Self {

@@ -7,20 +7,23 @@ use futures::FutureExt;
 
 use super::Lane;
 use crate::clock::Clock;
-use crate::decode;
+use crate::decode::{self, DecodeError};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_words};
 use crate::record::{Chunk, Record};
+
+/// From how many records on a check of their values is worth the way to another
+/// thread and back: JSON of 1 KB takes up to a microsecond.
+const WORTH_A_THREAD: usize = 256;
 
 impl Lane {
     pub(super) async fn process<D: Seams>(&mut self, run: &Run<'_, D>, count: usize) {
         if let Some(why) = self.condemnation() {
             return self.give_up(run, why).await;
         }
-        let (good, undecodable) = self.decodable(run, count);
-        let records: Vec<Record> = self.in_hand.iter().take(good).cloned().collect();
-        let Some(chunk) = Chunk::new(records) else {
+        let (decodable, undecodable) = self.decodable(run, count).await;
+        let Some(chunk) = Chunk::new(decodable) else {
             if let Some(error) = undecodable {
                 self.undecodable(run, error.to_string()).await;
             }
@@ -37,32 +40,39 @@ impl Lane {
             ended = work => ended,
             () = tokio::time::sleep_until(run.stop.at.into()) => {
                 let took = run.clock.now().saturating_duration_since(started);
-                return self.unfinished(run, &chunk, took);
+                self.unfinished(run, &chunk, took);
+                return self.take_back(chunk.into_records());
             }
             // Dropped by will: the chunk comes again in the next run.
-            () = run.halted(Interrupt::Now) => return self.ledger.fail(),
+            () = run.halted(Interrupt::Now) => {
+                self.ledger.fail();
+                return self.take_back(chunk.into_records());
+            }
         };
         let took = took_ms(started, run.clock.now());
         match ended {
-            Ok(progress) => self.come_to(run, &chunk, progress, took).await,
+            Ok(progress) => self.come_to(run, chunk, progress, took).await,
             Err(panic) => {
                 let what = format!("the handler panicked: {}", panic_words(&*panic));
-                self.in_doubt(run, &chunk, what).await;
+                let records = chunk.len();
+                self.take_back(chunk.into_records());
+                self.in_doubt(run, records, what).await;
             }
         }
     }
 
     /// What a chunk came to.
-    async fn come_to<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, progress: Progress, took: u64) {
-        let settled = progress.settled.min(chunk.len());
-        self.settle(settled);
+    async fn come_to<D: Seams>(&mut self, run: &Run<'_, D>, chunk: Chunk, progress: Progress, took: u64) {
+        let records = chunk.len();
+        let settled = progress.settled.min(records);
+        self.settle(chunk, settled);
         if settled > 0 {
             self.record_ms = took / settled as u64;
             self.ledger.measured(settled, took);
         }
         match progress.stop {
             // It concerns no record of this chunk, and no other may take the blame.
-            Some(failure) if settled == chunk.len() => {
+            Some(failure) if settled == records => {
                 if matches!(failure, Failure::Fatal(_)) {
                     run.abort();
                 }
@@ -74,7 +84,7 @@ impl Lane {
             Some(failure) => self.failed(run, failure).await,
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let silent = "the handler settled nothing and gave no reason".to_owned();
-                self.in_doubt(run, chunk, silent).await;
+                self.in_doubt(run, records, silent).await;
             }
             None => {}
         }
@@ -82,46 +92,64 @@ impl Lane {
 
     /// The handler failed without a word on which record it was: no innocent
     /// one may take the blame, so they are handed over one at a time.
-    async fn in_doubt<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, what: String) {
-        if chunk.len() == 1 {
+    async fn in_doubt<D: Seams>(&mut self, run: &Run<'_, D>, records: usize, what: String) {
+        if records == 1 {
             return self.failed(run, Failure::Retry(what)).await;
         }
-        let offset = chunk.records()[0].offset;
-        tracing::warn!(partition = %self.partition, offset, records = chunk.len(), error = what, "trying one by one");
+        let offset = self.in_hand.front().map(|first| first.offset);
+        tracing::warn!(partition = %self.partition, offset, records, error = what, "trying one by one");
         self.outcome.failed_tries += 1;
         self.ledger.measured(1, u64::MAX);
     }
 
-    /// How many of the first `count` records can be decoded, and what is wrong
-    /// with the one after them.
-    fn decodable<D: Seams>(&self, run: &Run<'_, D>, count: usize) -> (usize, Option<decode::DecodeError>) {
+    /// Those of the first `count` records that can be decoded, and what is wrong
+    /// with the one after them. Many are checked on a thread of their own, while
+    /// this one goes on with other partitions.
+    async fn decodable<D: Seams>(&mut self, run: &Run<'_, D>, count: usize) -> (Vec<Record>, Option<DecodeError>) {
+        let mut records: Vec<Record> = self.in_hand.drain(..count).collect();
         if run.processor.decodes() {
-            return (count, None);
+            return (records, None);
         }
-        for (good, record) in self.in_hand.iter().take(count).enumerate() {
-            if let Err(error) = decode::decode(run.config.message_format, record) {
-                return (good, Some(error));
-            }
-        }
-        (count, None)
+        let format = run.config.message_format;
+        let (good, undecodable) = if count < WORTH_A_THREAD {
+            decode::check(format, &records)
+        } else {
+            let checking = tokio::task::spawn_blocking(move || (decode::check(format, &records), records));
+            let checked;
+            (checked, records) = match checking.await {
+                Ok(checked) => checked,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The process is about to end: nothing of these is settled any more.
+                    Err(_) => return std::future::pending().await,
+                },
+            };
+            checked
+        };
+        self.take_back(records.split_off(good));
+        (records, undecodable)
     }
 
-    fn settle(&mut self, count: usize) {
-        let Some(last) = count.checked_sub(1).and_then(|last| self.in_hand.get(last)) else {
+    /// The first `count` records of the chunk are settled; the others are in hand again.
+    fn settle(&mut self, chunk: Chunk, count: usize) {
+        let mut settled = chunk.into_records();
+        let others = settled.split_off(count);
+        self.take_back(others);
+        let (Some(first), Some(last)) = (settled.first(), settled.last()) else {
             return;
         };
         self.ledger.settled(count, last);
-        self.outcome.first_offset = self
-            .outcome
-            .first_offset
-            .or(self.in_hand.front().map(|first| first.offset));
+        self.outcome.first_offset = self.outcome.first_offset.or(Some(first.offset));
         self.outcome.messages += count as u64;
-        self.outcome.bytes += self
-            .in_hand
-            .drain(..count)
-            .map(|record| record.size_bytes() as u64)
-            .sum::<u64>();
+        self.outcome.bytes += settled.iter().map(|record| record.size_bytes() as u64).sum::<u64>();
         self.on_to_the_next();
+    }
+
+    /// Records that were handed over, and are not settled.
+    fn take_back(&mut self, records: Vec<Record>) {
+        for record in records.into_iter().rev() {
+            self.in_hand.push_front(record);
+        }
     }
 
     /// The first record in hand is settled or passed over.

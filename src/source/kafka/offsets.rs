@@ -1,14 +1,17 @@
 //! Which partitions there are, and where their logs begin and end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::{Either, select};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::{KafkaSource, Leader, NO_LEADER, left, now};
 use crate::error::{Error, ErrorType};
@@ -35,21 +38,37 @@ impl KafkaSource {
         let mut partitions = match self.remembered(topics) {
             // Known already: what is new of the topic is asked side by side.
             Some(remembered) => {
-                let (found, refreshed) = futures::join!(
-                    self.look_up_patiently(&remembered, LookUp::End, until),
-                    self.refresh_all(topics, until)
-                );
-                let refreshed = refreshed?;
-                if refreshed == remembered {
-                    return Ok(remembered.into_iter().zip(found?).collect());
+                let (found, refreshed) = self.ends_and_partitions(&remembered, topics, until).await;
+                match refreshed.transpose()? {
+                    Some(refreshed) if refreshed != remembered => refreshed,
+                    _ => return Ok(remembered.into_iter().zip(found?).collect()),
                 }
-                refreshed
             }
             None => self.refresh_all(topics, until).await?,
         };
         partitions.sort();
         let found = self.look_up_patiently(&partitions, LookUp::End, until).await?;
         Ok(partitions.into_iter().zip(found).collect())
+    }
+
+    /// The ends of `remembered`, and the partitions as they are now: waited for
+    /// only where an end is missing, for then it matters why. Else the answer
+    /// is remembered whenever it comes, and counts in the next run at the latest.
+    async fn ends_and_partitions(
+        &self,
+        remembered: &[TopicPartition],
+        topics: &[Arc<str>],
+        until: Instant,
+    ) -> (Result<Vec<Looked>, Error>, Option<Result<Vec<TopicPartition>, Error>>) {
+        let ends = pin!(self.look_up_patiently(remembered, LookUp::End, until));
+        let refreshing = pin!(self.refresh_all(topics, until));
+        match select(ends, refreshing).await {
+            Either::Left((Ok(found), refreshing)) if found.iter().all(Result::is_ok) => {
+                (Ok(found), refreshing.now_or_never())
+            }
+            Either::Left((found, refreshing)) => (found, Some(refreshing.await)),
+            Either::Right((refreshed, ends)) => (ends.await, Some(refreshed)),
+        }
     }
 
     pub(super) async fn offsets_of(
@@ -73,23 +92,21 @@ impl KafkaSource {
             }
         };
         match asked {
-            Ok(Ok(partitions)) if !partitions.is_empty() => {
-                self.known().insert(topic.clone(), partitions.clone());
-                Ok(partitions)
-            }
+            Ok(Ok(partitions)) if !partitions.is_empty() => Ok(partitions),
             Ok(Ok(_)) => Err(unknown_topic(topic)),
             Ok(Err(code)) => Err(topic_error(topic, code)),
             Err(error) => Err(self.unreachable(&error).await),
         }
     }
 
-    /// The topic's partitions and their leaders, or the broker's refusal.
+    /// The topic's partitions and their leaders, or the broker's refusal. They
+    /// are remembered even if nobody waits for them any more.
     async fn metadata(
         &self,
         topic: &Arc<str>,
         until: Instant,
     ) -> Result<Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>, KafkaError> {
-        let (name, timeout) = (topic.clone(), left(until));
+        let (name, timeout, known) = (topic.clone(), left(until), Arc::clone(&self.known));
         self.blocking(move |consumer| {
             let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
             let Some(found) = metadata.topics().first() else {
@@ -98,11 +115,12 @@ impl KafkaSource {
             if let Some(error) = found.error() {
                 return Ok(Err(Some(RDKafkaErrorCode::from(error))));
             }
-            Ok(Ok(found
-                .partitions()
-                .iter()
-                .map(|p| (p.id(), p.leader()))
-                .collect::<BTreeMap<_, _>>()))
+            let partitions: BTreeMap<_, _> = found.partitions().iter().map(|p| (p.id(), p.leader())).collect();
+            if !partitions.is_empty() {
+                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert(name, partitions.clone());
+            }
+            Ok(Ok(partitions))
         })
         .await
     }
@@ -274,26 +292,40 @@ impl KafkaSource {
                 LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
             };
             for partition in &partitions {
-                list.add_partition_offset(&partition.topic, partition.partition, wanted)?;
+                list.add_partition(&partition.topic, partition.partition);
             }
+            // Not one by one: each would be looked for in the whole list.
+            list.set_all_offsets(wanted)?;
             let answer = consumer.offsets_for_times(list, timeout)?;
-            Ok(partitions
-                .iter()
-                .map(|partition| read_offset(&answer, partition, what))
-                .collect())
+            Ok(read_offsets(&answer, &partitions, what))
         })
         .await
     }
 }
 
-fn read_offset(
+/// The answers in the order of `partitions`, which is the list's own as long as nothing is wrong.
+fn read_offsets(
     answer: &TopicPartitionList,
-    partition: &TopicPartition,
+    partitions: &[TopicPartition],
     what: LookUp,
-) -> (Looked, Option<RDKafkaErrorCode>) {
-    let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
-        return (Err(Unavailable("the broker did not answer for it".into())), None);
+) -> Vec<(Looked, Option<RDKafkaErrorCode>)> {
+    let elements = answer.elements();
+    let is_of = |element: &TopicPartitionListElem<'_>, partition: &TopicPartition| {
+        element.partition() == partition.partition && element.topic() == &*partition.topic
     };
+    let missing = || (Err(Unavailable("the broker did not answer for it".into())), None);
+    partitions
+        .iter()
+        .enumerate()
+        .map(|(i, partition)| {
+            let here = elements.get(i).filter(|element| is_of(element, partition));
+            let element = here.or_else(|| elements.iter().find(|element| is_of(element, partition)));
+            element.map_or_else(missing, |element| read_offset(element, what))
+        })
+        .collect()
+}
+
+fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, Option<RDKafkaErrorCode>) {
     // The error first: a leaderless partition shows an end as if all were well.
     if let Err(error) = element.error() {
         let code = error.rdkafka_error_code();

@@ -1,0 +1,211 @@
+//! The limit: what librdkafka and the SDK can do when nothing is checked, claimed, reported or
+//! kept for a retry. Written as fast as they let it be; no program to use.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use lambda_runtime::{LambdaEvent, service_fn};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// How this program is told to be the bare one, and what of it.
+pub(crate) const VARIABLE: &str = "BENCH_BARE";
+/// As a Lambda function.
+pub(crate) const FUNCTION: &str = "function";
+/// One cold run that reads this many records, in [`RECORDS`].
+pub(crate) const ONCE: &str = "once";
+pub(crate) const RECORDS: &str = "BENCH_RECORDS";
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What it is asked to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// One consistent Query.
+    Query,
+    /// The end offsets of all partitions, in one request to each leader.
+    Ends,
+    /// Both, side by side.
+    Idle,
+    /// Reads so many records from where the last one stopped, checks their JSON, writes the cursors.
+    Read {
+        records: u64,
+        /// From the beginning instead.
+        again: bool,
+    },
+}
+
+pub(crate) type Failure = lambda_runtime::Error;
+
+pub(crate) fn main(what: &str) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let bare = Arc::new(Bare::new().await?);
+        if what == ONCE {
+            let records = variable(RECORDS)?.parse()?;
+            bare.read(records, true).await?;
+            // As the product does: closing a client takes 100 ms.
+            std::process::exit(0);
+        }
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| {
+            let bare = Arc::clone(&bare);
+            async move { bare.answer(event.payload).await }
+        }))
+        .await
+    })
+}
+
+struct Bare {
+    consumer: Arc<BaseConsumer>,
+    client: Client,
+    table: String,
+    consumer_id: String,
+    topic: String,
+    group: String,
+    /// Where the next read begins, by partition.
+    next: std::sync::Mutex<Vec<i64>>,
+}
+
+impl Bare {
+    async fn new() -> Result<Self, Failure> {
+        let (topic, group) = (variable("KAFKA_TOPIC")?, variable("KAFKA_GROUP_ID")?);
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", variable("KAFKA_BOOTSTRAP_SERVERS")?)
+            .set("group.id", &group)
+            .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", "1")
+            .set("fetch.queue.backoff.ms", "0")
+            .create()?;
+        let consumer = Arc::new(consumer);
+        let (asking, name) = (Arc::clone(&consumer), topic.clone());
+        // Connects beside the SDK's start.
+        let asked = tokio::task::spawn_blocking(move || {
+            asking
+                .fetch_metadata(Some(&name), LIMIT)
+                .map(|found| found.topics().first().map_or(0, |topic| topic.partitions().len()))
+        });
+        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        Ok(Self {
+            client: Client::new(&config),
+            table: variable("DYNAMODB_TABLE")?,
+            consumer_id: format!("{group}_{topic}"),
+            next: std::sync::Mutex::new(vec![0; asked.await??]),
+            consumer,
+            topic,
+            group,
+        })
+    }
+
+    /// Does it, and tells how many microseconds it took.
+    async fn answer(&self, event: Event) -> Result<u64, Failure> {
+        let started = now();
+        match event {
+            Event::Query => self.query().await?,
+            Event::Ends => self.ends().await?,
+            Event::Idle => {
+                futures::future::try_join(self.query(), self.ends()).await?;
+            }
+            Event::Read { records, again } => self.read(records, again).await?,
+        }
+        Ok(u64::try_from(started.elapsed().as_micros())?)
+    }
+
+    async fn query(&self) -> Result<(), Failure> {
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("consumer_id = :key")
+                .expression_attribute_values(":key", AttributeValue::S(self.consumer_id.clone()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ends(&self) -> Result<(), Failure> {
+        let (consumer, list) = (Arc::clone(&self.consumer), self.list(|_, _| Offset::End)?);
+        tokio::task::spawn_blocking(move || consumer.offsets_for_times(list, LIMIT)).await??;
+        Ok(())
+    }
+
+    fn list(&self, offset: impl Fn(usize, i64) -> Offset) -> Result<TopicPartitionList, Failure> {
+        let next = self.next.lock().map_err(|_| "a panic before")?;
+        let mut list = TopicPartitionList::with_capacity(next.len());
+        for (partition, next) in next.iter().enumerate() {
+            list.add_partition_offset(&self.topic, i32::try_from(partition)?, offset(partition, *next))?;
+        }
+        Ok(list)
+    }
+
+    async fn read(&self, records: u64, again: bool) -> Result<(), Failure> {
+        if again {
+            self.next.lock().map_err(|_| "a panic before")?.fill(0);
+        }
+        let (consumer, list) = (Arc::clone(&self.consumer), self.list(|_, next| Offset::Offset(next))?);
+        let partitions = list.count();
+        let read = tokio::task::spawn_blocking(move || {
+            consumer.assign(&list)?;
+            let read = poll(&consumer, partitions, records)?;
+            consumer.assign(&TopicPartitionList::new())?;
+            Ok::<_, Failure>(read)
+        });
+        let found = read.await??;
+        let moved = found
+            .iter()
+            .enumerate()
+            .filter_map(|(partition, last)| Some((partition, (*last)?)));
+        let writes = moved.clone().map(|(partition, last)| self.write(partition, last));
+        futures::future::try_join_all(writes).await?;
+        let mut next = self.next.lock().map_err(|_| "a panic before")?;
+        moved.for_each(|(partition, last)| next[partition] = last + 1);
+        Ok(())
+    }
+
+    async fn write(&self, partition: usize, offset: i64) -> Result<(), Failure> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .item("consumer_id", AttributeValue::S(self.consumer_id.clone()))
+            .item("partition", AttributeValue::N(partition.to_string()))
+            .item("offset", AttributeValue::N(offset.to_string()))
+            .item("topic", AttributeValue::S(self.topic.clone()))
+            .item("group_id", AttributeValue::S(self.group.clone()))
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+/// Reads so many records, and answers with the last offset of each partition.
+fn poll(consumer: &BaseConsumer, partitions: usize, records: u64) -> Result<Vec<Option<i64>>, Failure> {
+    let mut last = vec![None; partitions];
+    let mut left = records;
+    while left > 0 {
+        let message = consumer.poll(LIMIT).ok_or("nothing came")??;
+        serde_json::from_slice::<&RawValue>(message.payload().ok_or("no value")?)?;
+        last[usize::try_from(message.partition())?] = Some(message.offset());
+        left -= 1;
+    }
+    Ok(last)
+}
+
+fn variable(name: &str) -> Result<String, Failure> {
+    std::env::var(name).map_err(|_| format!("{name} is not set").into())
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
