@@ -96,7 +96,10 @@ impl History {
     ];
 
     pub(super) async fn make<B: Bench>(self, bench: &B, consumer: &Consumer, partition: i32) {
-        use History::*;
+        use History::{
+            FiveAttributes, Nothing, Others, OthersExpired, OursThenBlocked, OursThenDeleted, OursThenFinished,
+            OursThenFlushed, OursThenMoved, OursThenPut, OursThenReleased, OursThenTakenOver,
+        };
         let apply = async |write: &CursorWrite| {
             let written = bench.store().write(consumer, partition, write).await;
             assert_eq!(written, Ok(Written::Applied), "{self:?}");
