@@ -4,7 +4,7 @@
 use kafka_consumer_lambda::lambda;
 use kafka_consumer_lambda::processor::Configured;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     lambda::run(Configured::new).await
 }
