@@ -43,7 +43,7 @@ where
         }
     };
     // What goes wrong here may be mended by the first run, and is reported by it if not.
-    if let Err(error) = parts.source.connect().await {
+    if let Err(error) = parts.source.ask_ahead(&parts.config.topics).await {
         tracing::debug!(%error, "not connected at start");
     }
     let parts = Arc::new(parts);

@@ -293,6 +293,14 @@ impl Ledger {
         self.polled >= self.to || self.share == 0
     }
 
+    /// Whether nothing more would be to be fetched once `records` are
+    /// [`polled`](Self::polled).
+    #[must_use]
+    pub fn completed_by(&self, records: &[Record]) -> bool {
+        let up_to = records.last().and_then(|last| NextOffset::after(last.offset));
+        up_to.is_some_and(|next| next >= self.to) || records.len() as u64 >= self.share
+    }
+
     /// How many records could still be read here.
     #[must_use]
     pub fn wish(&self) -> u64 {

@@ -147,14 +147,20 @@ impl Lane {
     /// Works until there is nothing more to do here, and stores where it came
     /// to. A lane that used its share keeps its claim: more may come.
     pub(super) async fn work<D: Seams>(mut self, run: &Run<'_, D>) -> Self {
-        if !self.claimed && !self.claim(run).await {
+        let came = if self.claimed { None } else { self.claim(run).await };
+        if !self.claimed {
             run.source.finish(std::slice::from_ref(&self.partition));
             self.outcome.stop = Some(Stop::Failed);
             return self;
         }
         self.judge_crashes(run);
+        if let Some(polled) = came
+            && !matches!(self.step(run), Step::Stop(_))
+        {
+            self.come(run, polled).await;
+        }
         let stop = loop {
-            match self.ledger.step(run.must_stop(self.expected()), run.now_ms()) {
+            match self.step(run) {
                 Step::Poll(records) => self.poll(run, records).await,
                 Step::Process(count) => {
                     self.process(run, count).await;
@@ -171,6 +177,10 @@ impl Lane {
             self.close(run).await;
         }
         self
+    }
+
+    fn step<D: Seams>(&self, run: &Run<'_, D>) -> Step {
+        self.ledger.step(run.must_stop(self.expected()), run.now_ms())
     }
 
     /// How long the next record will take, once something is settled: a record

@@ -47,7 +47,8 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
 
 /// Every partition that the topics or the table have, with its cursor and its end.
 pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
-    let (cursors, brokers) = futures::join!(cursors(run), ends_and_news(run));
+    // The brokers first: their question is on its way while the table's is still being signed.
+    let (brokers, cursors) = futures::join!(ends_and_news(run), cursors(run));
     // A table that cannot be read never means "start from the beginning".
     let cursors = cursors?;
     let (ends, earliest) = brokers?;

@@ -33,9 +33,10 @@ use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
 use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
 pub(crate) use connection::close;
-use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome};
+use connection::{Asked, Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
+use offsets::TopicAnswer;
 #[cfg(feature = "cli")]
 pub(crate) use trouble::is_about_certificate;
 
@@ -46,19 +47,21 @@ pub struct KafkaSource {
     poll_timeout: Duration,
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
     known: Arc<Mutex<Topics>>,
-    told: Mutex<Told>,
+    /// Questions for partitions that were sent before anybody needed the answer.
+    asked_ahead: Mutex<BTreeMap<Arc<str>, Asked<TopicAnswer>>>,
+    told: Mutex<Ends>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
 }
 
 /// The ends that were told last.
 #[derive(Default)]
-struct Told {
+struct Ends {
     ends: Vec<(TopicPartition, Looked)>,
     news: Vec<TopicPartition>,
 }
 
-impl Told {
+impl Ends {
     fn hear(&mut self, ends: &[(TopicPartition, Looked)]) {
         let same_places = self.ends.len() == ends.len();
         self.news = ends
@@ -99,6 +102,7 @@ impl KafkaSource {
             poll_timeout: config.poll_timeout,
             lanes: Mutex::default(),
             known: Arc::default(),
+            asked_ahead: Mutex::default(),
             told: Mutex::default(),
             unanswered: AtomicBool::new(false),
         }
@@ -113,6 +117,25 @@ impl KafkaSource {
         self.connection.open(START_PATIENCE).await.map(|_| ())
     }
 
+    /// Connects, and asks for the partitions of `topics`, beside other work.
+    /// Waits for neither: the first question of a run does.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn ask_ahead(&self, topics: &[Arc<str>]) -> Result<(), Error> {
+        self.connect().await?;
+        for topic in topics {
+            if let Some(asked) = self.ask_metadata(topic, self.poll_timeout) {
+                self.asked_ahead().insert(Arc::clone(topic), asked);
+            }
+        }
+        Ok(())
+    }
+
+    fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Asked<TopicAnswer>>> {
+        self.asked_ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +144,7 @@ impl KafkaSource {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, Ends> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,10 +7,13 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
 use crate::plan::Why;
+use crate::source::Polled;
 use crate::store::{self, Store, Written};
 
 impl Lane {
-    pub(super) async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> bool {
+    /// Claims the partition, while its first records come: they are returned,
+    /// unseen, if they came before the claim.
+    pub(super) async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> Option<Polled> {
         let claim = Claim {
             run: run.id.clone(),
             until_ms: run.claim_until_ms(),
@@ -21,7 +24,17 @@ impl Lane {
         let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
             claim::judge_claim(&self.seen, &claim, item)
         });
-        let judged = run.in_time(run.stop.at, written).await;
+        let mut came = None;
+        let judged = tokio::select! {
+            biased;
+            judged = run.in_time(run.stop.at, written) => judged,
+            never = self.fetch_meanwhile(run, &mut came) => match never {},
+        };
+        self.claim_judged(run, &claim, judged).await;
+        came
+    }
+
+    async fn claim_judged<D: Seams>(&mut self, run: &Run<'_, D>, claim: &Claim, judged: Result<Verdict, Error>) {
         match judged {
             Ok(Verdict::Applied) => {
                 self.claimed = true;
@@ -38,7 +51,6 @@ impl Lane {
             }
             Err(error) => self.fail(error),
         }
-        self.claimed
     }
 
     fn note_jump(&mut self) {

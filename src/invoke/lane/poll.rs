@@ -1,24 +1,48 @@
 //! What is fetched of a partition, and what it means that nothing more comes.
 
+use std::convert::Infallible;
+
 use super::{Lane, Unread};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
+use crate::ledger::Step;
 use crate::record::Record;
 use crate::source::{Limit, LookUp, Polled, Source};
 
 impl Lane {
     pub(super) async fn poll<D: Seams>(&mut self, run: &Run<'_, D>, records: usize) {
-        let limit = Limit {
-            records,
-            bytes: run.sizes.chunk_bytes,
-        };
         let wake = run.wake_at(self.ledger.due_at_ms());
         let polled = tokio::select! {
             biased;
-            polled = run.source.poll(&self.partition, limit) => polled,
+            polled = run.source.poll(&self.partition, limit(run, records)) => polled,
             () = tokio::time::sleep_until(wake.into()) => return,
             () = run.halted(Interrupt::Finish) => return,
         };
+        self.come(run, polled).await;
+    }
+
+    /// Takes what comes first while something else is waited for: it goes to
+    /// `came`, and is not looked at. Never ends by itself.
+    ///
+    /// Where a run has died nothing is fetched before it is known how carefully.
+    pub(super) async fn fetch_meanwhile<D: Seams>(&self, run: &Run<'_, D>, came: &mut Option<Polled>) -> Infallible {
+        if let Step::Poll(records) = self.step(run)
+            && self.legacy.care.is_none()
+        {
+            let polled = run.source.poll(&self.partition, limit(run, records)).await;
+            if let Polled::Records(records) = &polled
+                && self.ledger.completed_by(records)
+            {
+                // Else the end of the log would be asked for again and again.
+                run.source.finish(std::slice::from_ref(&self.partition));
+            }
+            *came = Some(polled);
+        }
+        std::future::pending().await
+    }
+
+    /// What a poll brought.
+    pub(super) async fn come<D: Seams>(&mut self, run: &Run<'_, D>, polled: Polled) {
         match polled {
             Polled::Records(records) => self.take(run, records),
             Polled::End => self.check_end(run).await,
@@ -88,5 +112,12 @@ impl Lane {
             Ok(None) => self.ledger.fail(),
             Err(error) => self.fail(error),
         }
+    }
+}
+
+fn limit<D: Seams>(run: &Run<'_, D>, records: usize) -> Limit {
+    Limit {
+        records,
+        bytes: run.sizes.chunk_bytes,
     }
 }

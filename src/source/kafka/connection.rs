@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::task::JoinHandle;
 
 use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
 use super::fetch::FetchSizes;
@@ -37,6 +38,13 @@ struct Open {
     proven: bool,
     /// Whether a refusal may be cured by what [`Security`] reads anew.
     renewable: bool,
+}
+
+/// A blocking call of the client that is on its way.
+pub(super) struct Asked<T> {
+    context: Arc<Context>,
+    at: Instant,
+    answer: JoinHandle<Result<T, KafkaError>>,
 }
 
 impl Connection {
@@ -150,23 +158,38 @@ impl Connection {
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
+        serve_events: impl FnMut(),
+    ) -> Result<T, KafkaError> {
+        let asked = self.ask(call).ok_or(KafkaError::Canceled)?;
+        self.answer(asked, serve_events).await
+    }
+
+    /// Begins a blocking call of the client; `None` if there is no client.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Option<Asked<T>> {
+        let consumer = self.consumer()?;
+        Some(Asked {
+            context: Arc::clone(consumer.context()),
+            at: now(),
+            answer: tokio::task::spawn_blocking(move || call(&consumer)),
+        })
+    }
+
+    /// Waits for the answer, and serves the client's events meanwhile.
+    pub(super) async fn answer<T>(
+        &self,
+        mut asked: Asked<T>,
         mut serve_events: impl FnMut(),
     ) -> Result<T, KafkaError> {
-        let Some(Open {
-            consumer, renewable, ..
-        }) = self.current().clone()
-        else {
-            return Err(KafkaError::Canceled);
-        };
-        let context = Arc::clone(consumer.context());
-        let asked = now();
-        let mut answer = tokio::task::spawn_blocking(move || call(&consumer));
+        let renewable = self.current().as_ref().is_some_and(|open| open.renewable);
         loop {
-            let answered = tokio::time::timeout(LOOK_EVERY, &mut answer).await;
+            let answered = tokio::time::timeout(LOOK_EVERY, &mut asked.answer).await;
             serve_events();
             match answered {
                 Ok(answer) => return answer.unwrap_or(Err(KafkaError::Canceled)),
-                Err(_) if is_hopeless(&context, asked, renewable, now()) => {
+                Err(_) if is_hopeless(&asked.context, asked.at, renewable, now()) => {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
                 Err(_) => {}
@@ -214,6 +237,9 @@ fn client_config(config: &Config, properties: &Properties) -> ClientConfig {
         .set("client.id", &*config.group_id)
         .set("ssl.ca.location", "probe")
         .set("topic.metadata.refresh.interval.ms", "60000")
+        // librdkafka leaves its bootstrap broker as soon as it has heard of the others, and waits
+        // half of this before it connects to one of them: the default costs 50 ms of a cold start.
+        .set("reconnect.backoff.ms", "20")
         .set(
             "statistics.interval.ms",
             context::statistics_interval_ms(config.poll_timeout).to_string(),

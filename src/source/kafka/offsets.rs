@@ -13,6 +13,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
+use super::connection::Asked;
 use super::{KafkaSource, Leader, NO_LEADER, left, now};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
@@ -28,6 +29,9 @@ const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 /// The share of the time that one request to all brokers may take, before each
 /// broker is asked by itself: one that is silent must not hide the others.
 const ALL_AT_ONCE_SHARE: u32 = 2;
+
+/// A topic's partitions and their leaders, or why they are not told.
+pub(super) type TopicAnswer = Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>;
 
 impl KafkaSource {
     pub(super) async fn all_ends(
@@ -99,15 +103,28 @@ impl KafkaSource {
         }
     }
 
-    /// The topic's partitions and their leaders, or the broker's refusal. They
-    /// are remembered even if nobody waits for them any more.
-    async fn metadata(
-        &self,
-        topic: &Arc<str>,
-        until: Instant,
-    ) -> Result<Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>, KafkaError> {
-        let (name, timeout, known) = (topic.clone(), left(until), Arc::clone(&self.known));
-        self.blocking(move |consumer| {
+    /// The topic's partitions and their leaders, or the broker's refusal.
+    async fn metadata(&self, topic: &Arc<str>, until: Instant) -> Result<TopicAnswer, KafkaError> {
+        let ahead = self.asked_ahead().remove(topic);
+        if let Some(asked) = ahead
+            && let Ok(answer) = tokio::time::timeout(left(until), self.answer(asked)).await
+            && !answer.as_ref().is_err_and(is_too_late)
+        {
+            return answer;
+        }
+        let asked = self.ask_metadata(topic, left(until)).ok_or(KafkaError::Canceled)?;
+        self.answer(asked).await
+    }
+
+    async fn answer<T>(&self, asked: Asked<T>) -> Result<T, KafkaError> {
+        self.connection.answer(asked, || self.serve_events()).await
+    }
+
+    /// Begins to ask for the topic's partitions. They are remembered even if
+    /// nobody waits for them any more.
+    pub(super) fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<Asked<TopicAnswer>> {
+        let (name, known) = (Arc::clone(topic), Arc::clone(&self.known));
+        self.connection.ask(move |consumer| {
             let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
             let Some(found) = metadata.topics().first() else {
                 return Ok(Err(None));
@@ -122,7 +139,6 @@ impl KafkaSource {
             }
             Ok(Ok(partitions))
         })
-        .await
     }
 
     /// Partitions of all topics: at once from memory where they are known.
@@ -344,6 +360,12 @@ fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, O
 
 fn is_transport(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
+}
+
+/// A question that was sent ahead has a time of its own, which a process may
+/// have spent asleep.
+fn is_too_late(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
 }
 
 fn is_refusal(code: RDKafkaErrorCode) -> bool {
