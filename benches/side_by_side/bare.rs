@@ -79,6 +79,8 @@ impl Bare {
             .set("group.id", &group)
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "1")
+            // Else it waits 50 ms between its bootstrap broker and the next.
+            .set("reconnect.backoff.ms", "20")
             .set("fetch.queue.backoff.ms", "0")
             .create()?;
         let consumer = Arc::new(consumer);

@@ -128,8 +128,22 @@ impl KafkaSource {
             if let Some(asked) = self.ask_metadata(topic, self.poll_timeout) {
                 self.asked_ahead().insert(Arc::clone(topic), asked);
             }
+            self.connect_to_leader(topic);
         }
         Ok(())
+    }
+
+    /// librdkafka gives up its bootstrap broker, and every question that it was
+    /// sent, with the first answer: that of a question of its own. It waits
+    /// before it asks another broker, unless something is meant for that one
+    /// alone, as the end of a partition is. Nobody waits for this answer.
+    fn connect_to_leader(&self, topic: &Arc<str>) {
+        let (topic, timeout) = (Arc::clone(topic), self.poll_timeout);
+        let _ = self.connection.ask(move |consumer| {
+            let mut first = TopicPartitionList::new();
+            first.add_partition_offset(&topic, 0, Offset::End)?;
+            consumer.offsets_for_times(first, timeout)
+        });
     }
 
     fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Asked<TopicAnswer>>> {
