@@ -20,6 +20,18 @@ pub(crate) const FUNCTION: &str = "function";
 pub(crate) const ONCE: &str = "once";
 pub(crate) const RECORDS: &str = "BENCH_RECORDS";
 
+/// What a claim needs at the least, and what the cursor that ends it does: update and condition.
+const CLAIM: (&str, &str) = (
+    "SET claim_until = :new, run = :run",
+    "#offset = :seen AND attribute_not_exists(claim_until)",
+);
+const CURSOR: (&str, &str) = (
+    "SET #offset = :new REMOVE claim_until",
+    "run = :run AND #offset = :seen AND attribute_exists(claim_until)",
+);
+/// Any time: nobody else comes.
+const CLAIM_UNTIL: i64 = 4_102_444_800_000;
+
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// What it is asked to do.
@@ -38,6 +50,9 @@ pub(crate) enum Event {
         /// From the beginning instead.
         again: bool,
     },
+    /// The same with the product's requests: the idle questions first, a claim of each partition
+    /// beside the fetch, cursors that are conditional on it.
+    Claim { records: u64 },
 }
 
 pub(crate) type Failure = lambda_runtime::Error;
@@ -113,6 +128,7 @@ impl Bare {
                 futures::future::try_join(self.query(), self.ends()).await?;
             }
             Event::Read { records, again } => self.read(records, again).await?,
+            Event::Claim { records } => self.claim(records).await?,
         }
         Ok(u64::try_from(started.elapsed().as_micros())?)
     }
@@ -156,6 +172,29 @@ impl Bare {
         if again {
             self.next.lock().map_err(|_| "a panic before")?.fill(0);
         }
+        let moved = self.fetch(records).await?;
+        let writes = moved.iter().map(|(partition, last)| self.write(*partition, *last));
+        futures::future::try_join_all(writes).await?;
+        self.on_to(&moved)
+    }
+
+    async fn claim(&self, records: u64) -> Result<(), Failure> {
+        futures::future::try_join(self.query(), self.ends()).await?;
+        let from = self.next.lock().map_err(|_| "a panic before")?.clone();
+        let claims = from
+            .iter()
+            .enumerate()
+            .map(|(partition, next)| self.update(partition, CLAIM, next - 1, CLAIM_UNTIL));
+        let (moved, _) = futures::future::try_join(self.fetch(records), futures::future::try_join_all(claims)).await?;
+        let writes = moved
+            .iter()
+            .map(|(partition, last)| self.update(*partition, CURSOR, from[*partition] - 1, *last));
+        futures::future::try_join_all(writes).await?;
+        self.on_to(&moved)
+    }
+
+    /// The last offset of each partition that had something.
+    async fn fetch(&self, records: u64) -> Result<Vec<(usize, i64)>, Failure> {
         let (consumer, list) = (Arc::clone(&self.consumer), self.list(|_, next| Offset::Offset(next))?);
         let partitions = list.count();
         let read = tokio::task::spawn_blocking(move || {
@@ -164,15 +203,38 @@ impl Bare {
             consumer.assign(&TopicPartitionList::new())?;
             Ok::<_, Failure>(read)
         });
-        let found = read.await??;
-        let moved = found
-            .iter()
-            .enumerate()
-            .filter_map(|(partition, last)| Some((partition, (*last)?)));
-        let writes = moved.clone().map(|(partition, last)| self.write(partition, last));
-        futures::future::try_join_all(writes).await?;
+        let found = read.await??.into_iter().enumerate();
+        Ok(found.filter_map(|(partition, last)| Some((partition, last?))).collect())
+    }
+
+    fn on_to(&self, moved: &[(usize, i64)]) -> Result<(), Failure> {
         let mut next = self.next.lock().map_err(|_| "a panic before")?;
-        moved.for_each(|(partition, last)| next[partition] = last + 1);
+        for (partition, last) in moved {
+            next[*partition] = last + 1;
+        }
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        partition: usize,
+        (update, condition): (&str, &str),
+        seen: i64,
+        new: i64,
+    ) -> Result<(), Failure> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("consumer_id", AttributeValue::S(self.consumer_id.clone()))
+            .key("partition", AttributeValue::N(partition.to_string()))
+            .update_expression(update)
+            .condition_expression(condition)
+            .expression_attribute_names("#offset", "offset")
+            .expression_attribute_values(":run", AttributeValue::S(self.group.clone()))
+            .expression_attribute_values(":seen", AttributeValue::N(seen.to_string()))
+            .expression_attribute_values(":new", AttributeValue::N(new.to_string()))
+            .send()
+            .await?;
         Ok(())
     }
 

@@ -21,7 +21,6 @@ use crate::support::world::World;
 
 const PARTITIONS: i32 = 4;
 const RECORDS: u64 = 1_000;
-const IDLE: Event = Event::Idle;
 
 /// What all measurements share.
 pub(crate) struct Bench {
@@ -67,12 +66,12 @@ impl Bench {
     fn warm(&self) -> Vec<Row> {
         let world = self.world("warm", PARTITIONS);
         let mut python = self.python.as_deref().map(|python| Poller::start(python, &world));
-        let (mut product, mut bare) = warmed_up(&world, python.as_mut());
+        let mut players = Players::warmed_up(&world, python.as_mut());
 
         let (mut idle, mut bare_idle) = (Sample::default(), BareIdle::default());
-        for _ in 0..self.rounds(200) {
-            idle.add(run(&mut product, 0));
-            bare_idle.round(&mut bare);
+        for _ in 0..self.rounds(500) {
+            idle.add(run(&mut players.product, 0));
+            bare_idle.round(&mut players.bare);
         }
         let mut poller_idle = Sample::default();
         if let Some(python) = &mut python {
@@ -83,29 +82,20 @@ impl Bench {
             .at_most_times(1.3)
             .beside("the usual poller", poller_idle);
 
-        let [mut reads, mut bare_reads, mut outside, mut poller] = [const { Sample(vec![]) }; 4];
-        for round in 0..self.rounds(60) {
+        let (mut reads, mut poller) = (Reads::default(), Sample::default());
+        for round in 0..self.rounds(300) {
             produce(&world, RECORDS);
-            let mut bare_turn = || {
-                let took = bare.ask(&read(RECORDS));
-                bare_reads.add(took.inside);
-                outside.add(took.outside);
-            };
-            if round % 2 == 0 {
-                bare_turn();
-            }
-            reads.add(run(&mut product, RECORDS));
-            if round % 2 == 1 {
-                bare_turn();
-            }
-            if let Some(python) = &mut python {
+            reads.round(&mut players, round);
+            // It takes a second.
+            if let Some(python) = &mut python
+                && round < self.rounds(20)
+            {
                 poller.add(python.run(RECORDS));
             }
         }
-        let reads = Row::new("warm run, 1,000 records", "ms", reads)
-            .beside("bare", bare_reads)
+        let reads = reads
+            .row("warm run, 1,000 records")
             .at_most_times(1.5)
-            .beside("bare, behind the Runtime API", outside)
             .beside("the usual poller", poller);
         vec![idle, reads]
     }
@@ -147,7 +137,7 @@ impl Bench {
         let kafka = self.runtime.block_on(secured().proxy());
         let dynamodb = Proxy::start(port(&world.endpoint));
         world.endpoint = format!("http://127.0.0.1:{}", dynamodb.port);
-        let (mut product, mut bare) = warmed_up(&world, None);
+        let mut players = Players::warmed_up(&world, None);
         let mut rows = vec![];
         for round_trip_ms in [1, 5] {
             let one_way = Duration::from_millis(round_trip_ms) / 2;
@@ -155,21 +145,19 @@ impl Bench {
             delay(one_way);
             let (mut idle, mut bare_idle) = (Sample::default(), BareIdle::default());
             for _ in 0..self.rounds(60) {
-                idle.add(run(&mut product, 0));
-                bare_idle.round(&mut bare);
+                idle.add(run(&mut players.product, 0));
+                bare_idle.round(&mut players.bare);
             }
             let what = format!("warm idle run, {round_trip_ms} ms round trip");
             rows.push(bare_idle.beside(Row::new(what, "ms", idle)));
-            let (mut reads, mut bare_reads) = (Sample::default(), Sample::default());
-            for _ in 0..self.rounds(20) {
+            let mut reads = Reads::default();
+            for round in 0..self.rounds(40) {
                 delay(Duration::ZERO);
                 produce(&world, RECORDS);
                 delay(one_way);
-                reads.add(run(&mut product, RECORDS));
-                bare_reads.add(bare.ask(&read(RECORDS)).inside);
+                reads.round(&mut players, round);
             }
-            let what = format!("warm run, 1,000 records, {round_trip_ms} ms round trip");
-            rows.push(Row::new(what, "ms", reads).beside("bare", bare_reads));
+            rows.push(reads.row(&format!("warm run, 1,000 records, {round_trip_ms} ms round trip")));
         }
         rows
     }
@@ -409,16 +397,16 @@ struct BareIdle {
     query: Sample,
     ends: Sample,
     both: Sample,
-    outside: Sample,
+    inside: Sample,
 }
 
 impl BareIdle {
     fn round(&mut self, bare: &mut Bare) {
-        self.query.add(bare.ask(&Event::Query).inside);
-        self.ends.add(bare.ask(&Event::Ends).inside);
-        let both = bare.ask(&IDLE);
-        self.both.add(both.inside);
-        self.outside.add(both.outside);
+        let query = bare.ask(&Event::Query);
+        self.query.add(query.outside);
+        self.inside.add(query.inside);
+        self.ends.add(bare.ask(&Event::Ends).outside);
+        self.both.add(bare.ask(&Event::Idle).outside);
     }
 
     /// The slower of the two questions comes first.
@@ -432,25 +420,75 @@ impl BareIdle {
         row.beside(slower.0, slower.1)
             .beside(other.0, other.1)
             .beside("bare: both side by side", self.both)
-            .beside("the same, behind the Runtime API", self.outside)
+            .beside("bare: one Query, by its own clock", self.inside)
     }
 }
 
-/// The product and the bare program after their first runs, all caught up.
-fn warmed_up(world: &World, python: Option<&mut Poller>) -> (Function, Bare) {
-    let (mut product, mut bare) = (players::product(world), Bare::start(world));
-    let rounds = 5;
-    produce(world, rounds * RECORDS);
-    for _ in 0..rounds {
-        run(&mut product, RECORDS);
-        bare.ask(&read(RECORDS));
-    }
-    if let Some(python) = python {
+/// Those that read the same records.
+struct Players {
+    product: Function,
+    bare: Bare,
+    claiming: Bare,
+}
+
+impl Players {
+    /// After their first runs, all caught up.
+    fn warmed_up(world: &World, python: Option<&mut Poller>) -> Self {
+        let mut players = Self {
+            product: players::product(world),
+            bare: Bare::start(world),
+            claiming: Bare::start(world),
+        };
+        let rounds = 5;
+        produce(world, rounds * RECORDS);
         for _ in 0..rounds {
-            python.run(RECORDS);
+            run(&mut players.product, RECORDS);
+            players.bare.ask(&read(RECORDS));
+            players.claiming.ask(&read(RECORDS));
+        }
+        if let Some(python) = python {
+            for _ in 0..rounds {
+                python.run(RECORDS);
+            }
+        }
+        players
+    }
+}
+
+/// What they took for the same records.
+#[derive(Default)]
+struct Reads {
+    product: Sample,
+    bare: Sample,
+    inside: Sample,
+    claiming: Sample,
+}
+
+impl Reads {
+    /// Who begins finds the brokers' memory cold: each in its turn.
+    fn round(&mut self, players: &mut Players, round: u32) {
+        for turn in 0..3 {
+            match (round + turn) % 3 {
+                0 => self.product.add(run(&mut players.product, RECORDS)),
+                1 => {
+                    let took = players.bare.ask(&read(RECORDS));
+                    self.bare.add(took.outside);
+                    self.inside.add(took.inside);
+                }
+                _ => {
+                    let claim = Event::Claim { records: RECORDS };
+                    self.claiming.add(players.claiming.ask(&claim).outside);
+                }
+            }
         }
     }
-    (product, bare)
+
+    fn row(self, what: &str) -> Row {
+        Row::new(what, "ms", self.product)
+            .beside("bare", self.bare)
+            .beside("bare, with the questions, claims and conditions", self.claiming)
+            .beside("bare, by its own clock", self.inside)
+    }
 }
 
 fn read(records: u64) -> Event {

@@ -14,6 +14,7 @@ pub mod group;
 mod lane;
 pub(crate) mod linked;
 mod offsets;
+mod topics;
 pub(crate) mod trouble;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub(crate) use connection::close;
 use connection::{Asked, Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
 use lane::Lane;
-use offsets::TopicAnswer;
+use topics::{TopicAnswer, Topics};
 #[cfg(feature = "cli")]
 pub(crate) use trouble::is_about_certificate;
 
@@ -74,18 +75,9 @@ impl Ends {
     }
 }
 
-/// The partitions of each topic, as they were told last.
-type Topics = BTreeMap<Arc<str>, BTreeMap<i32, Leader>>;
-
-/// The broker that leads a partition.
-type Leader = i32;
-
 /// How long secrets may take to be read while a process starts: Lambda gives
 /// it 10 seconds.
 const START_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How Kafka's metadata says that nobody leads.
-const NO_LEADER: Leader = -1;
 
 impl KafkaSource {
     /// The brokers of `config`. Nothing is connected, and no secret is read,
@@ -115,39 +107,6 @@ impl KafkaSource {
     /// refuses a property. The first question tries again.
     pub async fn connect(&self) -> Result<(), Error> {
         self.connection.open(START_PATIENCE).await.map(|_| ())
-    }
-
-    /// Connects, and asks for the partitions of `topics`, beside other work.
-    /// Waits for neither: the first question of a run does.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub async fn ask_ahead(&self, topics: &[Arc<str>]) -> Result<(), Error> {
-        self.connect().await?;
-        for topic in topics {
-            if let Some(asked) = self.ask_metadata(topic, self.poll_timeout) {
-                self.asked_ahead().insert(Arc::clone(topic), asked);
-            }
-            self.connect_to_leader(topic);
-        }
-        Ok(())
-    }
-
-    /// librdkafka gives up its bootstrap broker, and every question that it was
-    /// sent, with the first answer: that of a question of its own. It waits
-    /// before it asks another broker, unless something is meant for that one
-    /// alone, as the end of a partition is. Nobody waits for this answer.
-    fn connect_to_leader(&self, topic: &Arc<str>) {
-        let (topic, timeout) = (Arc::clone(topic), self.poll_timeout);
-        let _ = self.connection.ask(move |consumer| {
-            let mut first = TopicPartitionList::new();
-            first.add_partition_offset(&topic, 0, Offset::End)?;
-            consumer.offsets_for_times(first, timeout)
-        });
-    }
-
-    fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Asked<TopicAnswer>>> {
-        self.asked_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Arc<Lane>>> {

@@ -1,6 +1,7 @@
 //! Whole runs over the embedded Kafka and the memory store: what handlers and
 //! a hostile world do to them.
 
+mod ahead;
 mod backfill;
 mod brokers;
 mod crash;

@@ -178,11 +178,7 @@ impl Connection {
     }
 
     /// Waits for the answer, and serves the client's events meanwhile.
-    pub(super) async fn answer<T>(
-        &self,
-        mut asked: Asked<T>,
-        mut serve_events: impl FnMut(),
-    ) -> Result<T, KafkaError> {
+    pub(super) async fn answer<T>(&self, mut asked: Asked<T>, mut serve_events: impl FnMut()) -> Result<T, KafkaError> {
         let renewable = self.current().as_ref().is_some_and(|open| open.renewable);
         loop {
             let answered = tokio::time::timeout(LOOK_EVERY, &mut asked.answer).await;

@@ -1,9 +1,9 @@
-//! Which partitions there are, and where their logs begin and end.
+//! Where the logs of partitions begin and end.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -13,9 +13,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
-use super::connection::Asked;
-use super::{KafkaSource, Leader, NO_LEADER, left, now};
-use crate::error::{Error, ErrorType};
+use super::topics::{ELECTION_PAUSE, Leader, NO_LEADER, is_refusal, topic_error};
+use super::{KafkaSource, left, now};
+use crate::error::Error;
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{LookUp, Looked, Unavailable};
 
@@ -23,15 +23,9 @@ use crate::source::{LookUp, Looked, Unavailable};
 /// unavailable: a new topic or an election settles in some 10 milliseconds.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pause between two such questions.
-const ELECTION_PAUSE: Duration = Duration::from_millis(50);
-
 /// The share of the time that one request to all brokers may take, before each
 /// broker is asked by itself: one that is silent must not hide the others.
 const ALL_AT_ONCE_SHARE: u32 = 2;
-
-/// A topic's partitions and their leaders, or why they are not told.
-pub(super) type TopicAnswer = Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>;
 
 impl KafkaSource {
     pub(super) async fn all_ends(
@@ -82,91 +76,6 @@ impl KafkaSource {
         until: Instant,
     ) -> Result<Vec<Looked>, Error> {
         self.look_up_patiently(partitions, what, until).await
-    }
-
-    /// Asks for the topic's partitions and their leaders, and remembers them.
-    async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
-        let asked = loop {
-            match self.metadata(topic, until).await {
-                // One broker closed the connection: another may answer.
-                Err(error) if is_transport(&error) && now() + ELECTION_PAUSE < until => {
-                    tokio::time::sleep(ELECTION_PAUSE).await;
-                }
-                asked => break asked,
-            }
-        };
-        match asked {
-            Ok(Ok(partitions)) if !partitions.is_empty() => Ok(partitions),
-            Ok(Ok(_)) => Err(unknown_topic(topic)),
-            Ok(Err(code)) => Err(topic_error(topic, code)),
-            Err(error) => Err(self.unreachable(&error).await),
-        }
-    }
-
-    /// The topic's partitions and their leaders, or the broker's refusal.
-    async fn metadata(&self, topic: &Arc<str>, until: Instant) -> Result<TopicAnswer, KafkaError> {
-        let ahead = self.asked_ahead().remove(topic);
-        if let Some(asked) = ahead
-            && let Ok(answer) = tokio::time::timeout(left(until), self.answer(asked)).await
-            && !answer.as_ref().is_err_and(is_too_late)
-        {
-            return answer;
-        }
-        let asked = self.ask_metadata(topic, left(until)).ok_or(KafkaError::Canceled)?;
-        self.answer(asked).await
-    }
-
-    async fn answer<T>(&self, asked: Asked<T>) -> Result<T, KafkaError> {
-        self.connection.answer(asked, || self.serve_events()).await
-    }
-
-    /// Begins to ask for the topic's partitions. They are remembered even if
-    /// nobody waits for them any more.
-    pub(super) fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<Asked<TopicAnswer>> {
-        let (name, known) = (Arc::clone(topic), Arc::clone(&self.known));
-        self.connection.ask(move |consumer| {
-            let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
-            let Some(found) = metadata.topics().first() else {
-                return Ok(Err(None));
-            };
-            if let Some(error) = found.error() {
-                return Ok(Err(Some(RDKafkaErrorCode::from(error))));
-            }
-            let partitions: BTreeMap<_, _> = found.partitions().iter().map(|p| (p.id(), p.leader())).collect();
-            if !partitions.is_empty() {
-                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(name, partitions.clone());
-            }
-            Ok(Ok(partitions))
-        })
-    }
-
-    /// Partitions of all topics: at once from memory where they are known.
-    async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<TopicPartition>, Error> {
-        let asked = futures::future::join_all(topics.iter().map(|topic| self.refresh(topic, until))).await;
-        let mut all = Vec::new();
-        for (topic, partitions) in topics.iter().zip(asked) {
-            all.extend(
-                partitions?
-                    .into_keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), partition)),
-            );
-        }
-        Ok(all)
-    }
-
-    fn remembered(&self, topics: &[Arc<str>]) -> Option<Vec<TopicPartition>> {
-        let known = self.known();
-        let mut all = Vec::new();
-        for topic in topics {
-            let partitions = known.get(topic)?;
-            all.extend(
-                partitions
-                    .keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), *partition)),
-            );
-        }
-        Some(all)
     }
 
     /// One request to each leader; asked again for those whose leader is just
@@ -356,48 +265,4 @@ fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, O
         other => Err(Unavailable(format!("the broker answered {other:?}"))),
     };
     (looked, None)
-}
-
-fn is_transport(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
-}
-
-/// A question that was sent ahead has a time of its own, which a process may
-/// have spent asleep.
-fn is_too_late(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
-}
-
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
-    )
-}
-
-fn unknown_topic(topic: &str) -> Error {
-    Error::new(
-        ErrorType::UnknownTopic,
-        format!(
-            "the topic {topic} does not exist on this cluster, or this user may not see it. \
-             Correct KAFKA_TOPIC, create the topic, or allow Describe on it"
-        ),
-    )
-}
-
-fn topic_error(topic: &str, code: Option<RDKafkaErrorCode>) -> Error {
-    match code {
-        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => unknown_topic(topic),
-        Some(code) if is_refusal(code) => Error::new(
-            ErrorType::NotAuthorized,
-            format!(
-                "the broker does not let this user see the topic {topic}, or there is no such topic. Allow Read and \
-                 Describe on it, or correct KAFKA_TOPIC"
-            ),
-        ),
-        Some(code) => Error::new(
-            ErrorType::BrokerUnreachable,
-            format!("the brokers cannot tell the partitions of the topic {topic}: {code}. The next run asks again"),
-        ),
-    }
 }

@@ -165,7 +165,9 @@ impl World {
         }
         let wanted = coming.iter().filter(|record| record.offset < self.to.get()).count();
         let last = coming[coming.len() - 1].offset;
+        let completed = self.ledger.completed_by(coming);
         assert_eq!(self.ledger.polled(coming), wanted);
+        assert_eq!(self.ledger.has_all(), completed);
         self.delivered += wanted;
         self.share -= wanted as u64;
         self.all_delivered |= last + 1 >= self.to.get();

@@ -1,0 +1,195 @@
+//! Which partitions a topic has, and who leads them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+
+use super::connection::Asked;
+use super::{KafkaSource, left, now};
+use crate::error::{Error, ErrorType};
+use crate::record::TopicPartition;
+
+/// The pause before a question that one broker did not answer is asked again.
+pub(super) const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// The partitions of each topic, as they were told last.
+pub(super) type Topics = BTreeMap<Arc<str>, BTreeMap<i32, Leader>>;
+
+/// The broker that leads a partition.
+pub(super) type Leader = i32;
+
+/// How Kafka's metadata says that nobody leads.
+pub(super) const NO_LEADER: Leader = -1;
+
+/// A topic's partitions and their leaders, or why they are not told.
+pub(super) type TopicAnswer = Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>;
+
+impl KafkaSource {
+    /// Connects, and asks for the partitions of `topics`, beside other work.
+    /// Waits for neither: the first question of a run does.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn ask_ahead(&self, topics: &[Arc<str>]) -> Result<(), Error> {
+        self.connect().await?;
+        for topic in topics {
+            if let Some(asked) = self.ask_metadata(topic, self.poll_timeout) {
+                self.asked_ahead().insert(Arc::clone(topic), asked);
+            }
+            self.connect_to_leader(topic);
+        }
+        Ok(())
+    }
+
+    /// librdkafka gives up its bootstrap broker, and every question that it was
+    /// sent, with the first answer: that of a question of its own. It waits
+    /// before it asks another broker, unless something is meant for that one
+    /// alone, as the end of a partition is. Nobody waits for this answer: it is
+    /// the question that connects.
+    fn connect_to_leader(&self, topic: &Arc<str>) {
+        let (topic, timeout) = (Arc::clone(topic), self.poll_timeout / 4);
+        let _ = self.connection.ask(move |consumer| {
+            let mut first = TopicPartitionList::new();
+            first.add_partition_offset(&topic, 0, Offset::End)?;
+            consumer.offsets_for_times(first, timeout)
+        });
+    }
+
+    fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Asked<TopicAnswer>>> {
+        self.asked_ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the topic's partitions and their leaders, and remembers them.
+    async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
+        let asked = loop {
+            match self.metadata(topic, until).await {
+                // One broker closed the connection: another may answer.
+                Err(error) if is_transport(&error) && now() + ELECTION_PAUSE < until => {
+                    tokio::time::sleep(ELECTION_PAUSE).await;
+                }
+                asked => break asked,
+            }
+        };
+        match asked {
+            Ok(Ok(partitions)) if !partitions.is_empty() => Ok(partitions),
+            Ok(Ok(_)) => Err(unknown_topic(topic)),
+            Ok(Err(code)) => Err(topic_error(topic, code)),
+            Err(error) => Err(self.unreachable(&error).await),
+        }
+    }
+
+    /// The topic's partitions and their leaders, or the broker's refusal.
+    async fn metadata(&self, topic: &Arc<str>, until: Instant) -> Result<TopicAnswer, KafkaError> {
+        let ahead = self.asked_ahead().remove(topic);
+        if let Some(asked) = ahead
+            && let Ok(answer) = tokio::time::timeout(left(until), self.answer(asked)).await
+            && !answer.as_ref().is_err_and(is_too_late)
+        {
+            return answer;
+        }
+        let asked = self.ask_metadata(topic, left(until)).ok_or(KafkaError::Canceled)?;
+        self.answer(asked).await
+    }
+
+    async fn answer<T>(&self, asked: Asked<T>) -> Result<T, KafkaError> {
+        self.connection.answer(asked, || self.serve_events()).await
+    }
+
+    /// Begins to ask for the topic's partitions. They are remembered even if
+    /// nobody waits for them any more.
+    fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<Asked<TopicAnswer>> {
+        let (name, known) = (Arc::clone(topic), Arc::clone(&self.known));
+        self.connection.ask(move |consumer| {
+            let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
+            let Some(found) = metadata.topics().first() else {
+                return Ok(Err(None));
+            };
+            if let Some(error) = found.error() {
+                return Ok(Err(Some(RDKafkaErrorCode::from(error))));
+            }
+            let partitions: BTreeMap<_, _> = found.partitions().iter().map(|p| (p.id(), p.leader())).collect();
+            if !partitions.is_empty() {
+                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert(name, partitions.clone());
+            }
+            Ok(Ok(partitions))
+        })
+    }
+
+    /// Partitions of all topics: at once from memory where they are known.
+    pub(super) async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<TopicPartition>, Error> {
+        let asked = futures::future::join_all(topics.iter().map(|topic| self.refresh(topic, until))).await;
+        let mut all = Vec::new();
+        for (topic, partitions) in topics.iter().zip(asked) {
+            all.extend(
+                partitions?
+                    .into_keys()
+                    .map(|partition| TopicPartition::new(topic.clone(), partition)),
+            );
+        }
+        Ok(all)
+    }
+
+    pub(super) fn remembered(&self, topics: &[Arc<str>]) -> Option<Vec<TopicPartition>> {
+        let known = self.known();
+        let mut all = Vec::new();
+        for topic in topics {
+            let partitions = known.get(topic)?;
+            all.extend(
+                partitions
+                    .keys()
+                    .map(|partition| TopicPartition::new(topic.clone(), *partition)),
+            );
+        }
+        Some(all)
+    }
+}
+
+fn is_transport(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
+}
+
+/// A question that was sent ahead has a time of its own, which a process may
+/// have spent asleep.
+fn is_too_late(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+}
+
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
+}
+
+fn unknown_topic(topic: &str) -> Error {
+    Error::new(
+        ErrorType::UnknownTopic,
+        format!(
+            "the topic {topic} does not exist on this cluster, or this user may not see it. \
+             Correct KAFKA_TOPIC, create the topic, or allow Describe on it"
+        ),
+    )
+}
+
+pub(super) fn topic_error(topic: &str, code: Option<RDKafkaErrorCode>) -> Error {
+    match code {
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => unknown_topic(topic),
+        Some(code) if is_refusal(code) => Error::new(
+            ErrorType::NotAuthorized,
+            format!(
+                "the broker does not let this user see the topic {topic}, or there is no such topic. Allow Read and \
+                 Describe on it, or correct KAFKA_TOPIC"
+            ),
+        ),
+        Some(code) => Error::new(
+            ErrorType::BrokerUnreachable,
+            format!("the brokers cannot tell the partitions of the topic {topic}: {code}. The next run asks again"),
+        ),
+    }
+}
