@@ -68,17 +68,16 @@ impl Bench {
         let mut python = self.python.as_deref().map(|python| Poller::start(python, &world));
         let mut players = Players::warmed_up(&world, python.as_mut());
 
-        let (mut idle, mut bare_idle) = (Sample::default(), BareIdle::default());
-        for _ in 0..self.rounds(500) {
-            idle.add(run(&mut players.product, 0));
-            bare_idle.round(&mut players.bare);
+        let mut idle = Idle::default();
+        for _ in 0..self.rounds(300) {
+            idle.round(&mut players.product, &mut players.bare);
         }
         let mut poller_idle = Sample::default();
         if let Some(python) = &mut python {
             (0..self.rounds(3)).for_each(|_| poller_idle.add(python.run(0)));
         }
-        let idle = bare_idle
-            .beside(Row::new("warm idle run", "ms", idle))
+        let idle = idle
+            .row("warm idle run".to_owned())
             .at_most_times(1.3)
             .beside("the usual poller", poller_idle);
 
@@ -143,13 +142,11 @@ impl Bench {
             let one_way = Duration::from_millis(round_trip_ms) / 2;
             let delay = |delay| [&*kafka, &dynamodb].map(|proxy| proxy.delay(delay));
             delay(one_way);
-            let (mut idle, mut bare_idle) = (Sample::default(), BareIdle::default());
-            for _ in 0..self.rounds(60) {
-                idle.add(run(&mut players.product, 0));
-                bare_idle.round(&mut players.bare);
+            let mut idle = Idle::default();
+            for _ in 0..self.rounds(40) {
+                idle.round(&mut players.product, &mut players.bare);
             }
-            let what = format!("warm idle run, {round_trip_ms} ms round trip");
-            rows.push(bare_idle.beside(Row::new(what, "ms", idle)));
+            rows.push(idle.row(format!("warm idle run, {round_trip_ms} ms round trip")));
             let mut reads = Reads::default();
             for round in 0..self.rounds(40) {
                 delay(Duration::ZERO);
@@ -263,14 +260,13 @@ impl Bench {
             });
         }
         let mut product = players::product(&world);
-        let (mut idle, mut bare_idle) = (Sample::default(), BareIdle::default());
+        let mut idle = Idle::default();
         run(&mut product, 0);
-        for _ in 0..self.rounds(50) {
-            idle.add(run(&mut product, 0));
-            bare_idle.round(&mut bare);
+        for _ in 0..self.rounds(40) {
+            idle.round(&mut product, &mut bare);
         }
         let count = if of == GROWTH[0] { partitions } else { cursors };
-        bare_idle.beside(Row::new(format!("{of}: {count}"), "ms", idle))
+        idle.row(format!("{of}: {count}"))
     }
 
     fn memory(&self) -> Vec<Row> {
@@ -391,33 +387,39 @@ pub(crate) const GROWTH: [&str; 2] = [
     "idle run, 1,000 partitions, stored cursors",
 ];
 
-/// The bare program's answers to the questions of an idle run.
+/// An idle run, and the bare program's answers to its questions.
 #[derive(Default)]
-struct BareIdle {
+struct Idle {
+    product: Sample,
     query: Sample,
     ends: Sample,
     both: Sample,
     inside: Sample,
 }
 
-impl BareIdle {
-    fn round(&mut self, bare: &mut Bare) {
+impl Idle {
+    /// By turns: who runs twice in a row finds its code in the processor's caches.
+    fn round(&mut self, product: &mut Function, bare: &mut Bare) {
+        self.product.add(run(product, 0));
         let query = bare.ask(&Event::Query);
         self.query.add(query.outside);
         self.inside.add(query.inside);
+        self.product.add(run(product, 0));
         self.ends.add(bare.ask(&Event::Ends).outside);
+        self.product.add(run(product, 0));
         self.both.add(bare.ask(&Event::Idle).outside);
     }
 
     /// The slower of the two questions comes first.
-    fn beside(self, row: Row) -> Row {
+    fn row(self, what: String) -> Row {
         let (query, ends) = (("bare: one Query", self.query), ("bare: the end offsets", self.ends));
         let (slower, other) = if query.1.median() > ends.1.median() {
             (query, ends)
         } else {
             (ends, query)
         };
-        row.beside(slower.0, slower.1)
+        Row::new(what, "ms", self.product)
+            .beside(slower.0, slower.1)
             .beside(other.0, other.1)
             .beside("bare: both side by side", self.both)
             .beside("bare: one Query, by its own clock", self.inside)
