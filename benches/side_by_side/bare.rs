@@ -50,15 +50,15 @@ pub(crate) enum Event {
         /// From the beginning instead.
         again: bool,
     },
-    /// The same with the product's requests: the idle questions first, a claim of each partition
-    /// beside the fetch, cursors that are conditional on it.
+    /// The same with what the product's promises cost at the least: the idle questions first, a claim
+    /// of each partition beside the fetch, cursors that are conditional on it.
     Claim { records: u64 },
 }
 
 pub(crate) type Failure = lambda_runtime::Error;
 
 pub(crate) fn main(what: &str) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let bare = Arc::new(Bare::new().await?);
         if what == ONCE {
@@ -99,6 +99,13 @@ impl Bare {
             .set("fetch.queue.backoff.ms", "0")
             .create()?;
         let consumer = Arc::new(consumer);
+        // As the product does: else librdkafka waits before its second broker.
+        let (connecting, name) = (Arc::clone(&consumer), topic.clone());
+        drop(tokio::task::spawn_blocking(move || {
+            let mut first = TopicPartitionList::new();
+            first.add_partition_offset(&name, 0, Offset::End)?;
+            connecting.offsets_for_times(first, LIMIT)
+        }));
         let (asking, name) = (Arc::clone(&consumer), topic.clone());
         // Connects beside the SDK's start.
         let asked = tokio::task::spawn_blocking(move || {

@@ -52,8 +52,10 @@ pub(super) async fn run<P: Processor + 'static>(
 ) -> Result<Exit, Error> {
     let interrupt = signals::interrupts()?;
     let parts = parts_with(config, make).await?;
-    // What goes wrong here is told by the run.
-    let _ = parts.source.ask_ahead(&parts.config.topics).await;
+    // What must be read first, or goes wrong, is the run's.
+    if !parts.source.reads_secrets() {
+        let _ = parts.source.ask_ahead(&parts.config.topics).await;
+    }
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {

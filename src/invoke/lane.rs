@@ -154,12 +154,24 @@ impl Lane {
             return self;
         }
         self.judge_crashes(run);
-        if let Some(polled) = came
-            && !matches!(self.step(run), Step::Stop(_))
-        {
-            self.come(run, polled).await;
+        let stop = match (self.step(run), came) {
+            (Step::Stop(stop), _) => stop,
+            (_, Some(polled)) => {
+                self.come(run, polled).await;
+                self.go_on(run).await
+            }
+            (_, None) => self.go_on(run).await,
+        };
+        self.outcome.stop = Some(stop);
+        run.source.finish(std::slice::from_ref(&self.partition));
+        if stop != Stop::ShareUsed {
+            self.close(run).await;
         }
-        let stop = loop {
+        self
+    }
+
+    async fn go_on<D: Seams>(&mut self, run: &Run<'_, D>) -> Stop {
+        loop {
             match self.step(run) {
                 Step::Poll(records) => self.poll(run, records).await,
                 Step::Process(count) => {
@@ -168,15 +180,9 @@ impl Lane {
                     tokio::task::yield_now().await;
                 }
                 Step::Flush => self.flush(run, &Ending::Interim).await,
-                Step::Stop(stop) => break stop,
+                Step::Stop(stop) => return stop,
             }
-        };
-        self.outcome.stop = Some(stop);
-        run.source.finish(std::slice::from_ref(&self.partition));
-        if stop != Stop::ShareUsed {
-            self.close(run).await;
         }
-        self
     }
 
     fn step<D: Seams>(&self, run: &Run<'_, D>) -> Step {

@@ -54,7 +54,9 @@ pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<F
     let (ends, earliest) = brokers?;
     let mut facts = facts(cursors, ends);
     for (partition, looked) in earliest {
-        if let Ok(i) = facts.binary_search_by(|fact| fact.partition.cmp(&partition)) {
+        if let Ok(i) = facts.binary_search_by(|fact| fact.partition.cmp(&partition))
+            && is_of_one_log(&looked, facts[i].end.as_ref())
+        {
             facts[i].earliest = Some(looked);
         }
     }
@@ -84,15 +86,19 @@ async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(Offsets, Offsets),
     Ok((ends, earliest))
 }
 
+/// The two were not told at the same moment: between them the topic may have been made again.
+fn is_of_one_log(earliest: &Looked, end: Option<&Looked>) -> bool {
+    matches!((earliest, end), (Ok(earliest), Some(Ok(end))) if earliest <= end)
+}
+
 /// What could not be told here is asked again where it decides something.
 async fn likely_earliest<D: Seams>(run: &Run<'_, D>, partitions: &[TopicPartition]) -> Offsets {
     if partitions.is_empty() {
         return vec![];
     }
     let until = run.ask_until().min(run.clock.now() + HINT_PATIENCE);
-    let looked = run.source.look_up(partitions, LookUp::Earliest, until).await;
-    let looked = partitions.iter().cloned().zip(looked.unwrap_or_default());
-    looked.filter(|(_, looked)| looked.is_ok()).collect()
+    let looked = run.source.glimpse(partitions, until).await;
+    partitions.iter().cloned().zip(looked).collect()
 }
 
 /// The partitions without a cursor where `START_POSITION` must be looked up:
@@ -117,6 +123,8 @@ pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -
     let ends = run.source.look_up(&partitions, LookUp::End, run.ask_until()).await?;
     for (i, end) in doubtful.into_iter().zip(ends) {
         facts[i].end = Some(end);
+        // It may be of a log that is gone.
+        facts[i].earliest = None;
     }
     Ok(())
 }

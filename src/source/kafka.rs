@@ -230,6 +230,13 @@ impl Source for KafkaSource {
         self.told().news.clone()
     }
 
+    /// Whatever comes of it says nothing about the brokers to [`ends`](Self::ends).
+    async fn glimpse(&self, partitions: &[TopicPartition], until: Instant) -> Vec<Looked> {
+        let asked = self.offsets(partitions.to_vec(), LookUp::Earliest, until).await;
+        let found = asked.unwrap_or_default().into_iter();
+        found.map(|(looked, _)| looked).collect()
+    }
+
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
         self.connection.open(left(until)).await?;
         self.offsets_of(partitions, what, until).await

@@ -8,6 +8,8 @@ use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::security::Security;
+use kafka_consumer_lambda::source::Source as _;
+use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::source::kafka::group::KafkaGroup;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -114,4 +116,49 @@ async fn brokers_that_are_gone_are_an_answer_within_seconds() {
     let error = group.committed(&[partition()]).await.expect_err("nobody answers");
     assert_refused(&error, ErrorType::BrokerUnreachable, &["KAFKA_BOOTSTRAP_SERVERS"]);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+/// As [`Source::ends`] says, whatever the order in `KAFKA_TOPIC`: what a run knows is found by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_every_time() {
+    let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
+    for topic in ["b", "a"] {
+        kafka.create_topic(topic, 2).await.expect("a topic");
+    }
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
+        ("KAFKA_TOPIC", "b,a"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_lookup(settings).expect("these are settings");
+    let source = KafkaSource::new(&config, Arc::new(Security::new(&config)));
+    for _ in 0..3 {
+        let until = Instant::now() + Duration::from_secs(10);
+        let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
+        let names: Vec<String> = ends.iter().map(|(partition, _)| partition.to_string()).collect();
+        assert_eq!(names, ["a-0", "a-1", "b-0", "b-1"]);
+    }
+}
+
+/// A process may have been started long before it is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_run() {
+    let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
+        ("KAFKA_TOPIC", "t"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_lookup(settings).expect("these are settings");
+    let source = KafkaSource::new(&config, Arc::new(Security::new(&config)));
+    let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20];
+    let cluster = kafka.cluster().expect("it runs");
+    kafka.create_topic("t", 1).await.expect("a topic");
+    cluster.request_errors(RDKafkaApiKey::Metadata, &refused);
+    source.ask_ahead(&config.topics).await.expect("it is sent");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.clear_request_errors(RDKafkaApiKey::Metadata);
+    let until = Instant::now() + Duration::from_secs(10);
+    let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
+    assert_eq!(ends.len(), 1);
 }

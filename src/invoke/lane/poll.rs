@@ -24,7 +24,7 @@ impl Lane {
     /// Takes what comes first while something else is waited for: it goes to
     /// `came`, and is not looked at. Never ends by itself.
     ///
-    /// Where a run has died nothing is fetched before it is known how carefully.
+    /// Where a run has died nothing is taken before it is known how carefully.
     pub(super) async fn fetch_meanwhile<D: Seams>(&self, run: &Run<'_, D>, came: &mut Option<Polled>) -> Infallible {
         if let Step::Poll(records) = self.step(run)
             && self.legacy.care.is_none()

@@ -23,6 +23,10 @@ impl Lane {
             return self.give_up(run, why).await;
         }
         let (decodable, undecodable) = self.decodable(run, count).await;
+        // The check may have waited for others'.
+        if run.must_stop(self.expected()) {
+            return self.take_back(decodable);
+        }
         let Some(chunk) = Chunk::new(decodable) else {
             if let Some(error) = undecodable {
                 self.undecodable(run, error.to_string()).await;

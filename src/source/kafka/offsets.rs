@@ -33,7 +33,7 @@ impl KafkaSource {
         topics: &[Arc<str>],
         until: Instant,
     ) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        let mut partitions = match self.remembered(topics) {
+        let partitions = match self.remembered(topics) {
             // Known already: what is new of the topic is asked side by side.
             Some(remembered) => {
                 let (found, refreshed) = self.ends_and_partitions(&remembered, topics, until).await;
@@ -44,14 +44,13 @@ impl KafkaSource {
             }
             None => self.refresh_all(topics, until).await?,
         };
-        partitions.sort();
         let found = self.look_up_patiently(&partitions, LookUp::End, until).await?;
         Ok(partitions.into_iter().zip(found).collect())
     }
 
     /// The ends of `remembered`, and the partitions as they are now: waited for
     /// only where an end is missing, for then it matters why. Else the answer
-    /// is remembered whenever it comes, and counts in the next run at the latest.
+    /// is remembered whenever it comes: it counts in this run or in a later one.
     async fn ends_and_partitions(
         &self,
         remembered: &[TopicPartition],
@@ -202,7 +201,7 @@ impl KafkaSource {
     }
 
     /// The offsets in one round trip, in the order of `partitions`.
-    async fn offsets(
+    pub(super) async fn offsets(
         &self,
         partitions: Vec<TopicPartition>,
         what: LookUp,

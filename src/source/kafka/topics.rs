@@ -30,8 +30,14 @@ pub(super) const NO_LEADER: Leader = -1;
 pub(super) type TopicAnswer = Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>;
 
 impl KafkaSource {
+    /// Whether secrets or tokens are needed before anybody can be asked.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reads_secrets(&self) -> bool {
+        self.connection.may_change()
+    }
+
     /// Connects, and asks for the partitions of `topics`, beside other work.
-    /// Waits for neither: the first question of a run does.
+    /// Waits for secrets at most: the first question of a run waits for the brokers.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -86,7 +92,8 @@ impl KafkaSource {
     /// The topic's partitions and their leaders, or the broker's refusal.
     async fn metadata(&self, topic: &Arc<str>, until: Instant) -> Result<TopicAnswer, KafkaError> {
         let ahead = self.asked_ahead().remove(topic);
-        if let Some(asked) = ahead
+        // What is answered already may be long ago: Lambda may start a process before it is needed.
+        if let Some(asked) = ahead.filter(|asked| !asked.is_answered())
             && let Ok(answer) = tokio::time::timeout(left(until), self.answer(asked)).await
             && !answer.as_ref().is_err_and(is_too_late)
         {
@@ -105,7 +112,9 @@ impl KafkaSource {
     fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<Asked<TopicAnswer>> {
         let (name, known) = (Arc::clone(topic), Arc::clone(&self.known));
         self.connection.ask(move |consumer| {
-            let metadata = consumer.fetch_metadata(Some(&name), timeout)?;
+            let metadata = consumer
+                .fetch_metadata(Some(&name), timeout)
+                .inspect_err(|error| tracing::debug!(topic = %name, %error, "its partitions were not told"))?;
             let Some(found) = metadata.topics().first() else {
                 return Ok(Err(None));
             };
@@ -132,6 +141,7 @@ impl KafkaSource {
                     .map(|partition| TopicPartition::new(topic.clone(), partition)),
             );
         }
+        all.sort();
         Ok(all)
     }
 
@@ -146,6 +156,7 @@ impl KafkaSource {
                     .map(|partition| TopicPartition::new(topic.clone(), *partition)),
             );
         }
+        all.sort();
         Some(all)
     }
 }

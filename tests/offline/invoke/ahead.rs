@@ -14,7 +14,7 @@ use super::{Seen, World, security};
 use kafka_consumer_lambda::claim::{Cursor, RunId};
 
 /// Long enough for any fetch from the embedded Kafka.
-const SLOW_WRITE: Duration = Duration::from_secs(1);
+const SLOW_WRITE: Duration = Duration::from_secs(2);
 
 /// What happened, in its order.
 #[derive(Clone, Default)]

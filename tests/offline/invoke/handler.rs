@@ -148,3 +148,27 @@ async fn a_record_that_was_never_handed_over_takes_no_blame() {
         (&json!("DestinationFailed"), &json!([]))
     );
 }
+
+/// P1, P5: so many records are checked together, on a thread of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_among_thousands_that_cannot_be_decoded_is_the_only_one_that_is_not_handled() {
+    let bad = 2_700;
+    for (on_failure, stands_at) in [("skip", 5_000), ("halt", bad)] {
+        let world = World::new(1, 1, 0).await;
+        let values = (0..5_000).map(|n| if n == bad { "{".to_owned() } else { n.to_string() });
+        world.kafka.produce("t", 0, values).await.expect("records");
+        let seen = Seen::default();
+        let noted = seen.clone();
+        let handler = each(move |record: Record| {
+            noted.note(record.offset);
+            async { Ok(()) }
+        });
+        let settings = [("ON_FAILURE", on_failure), ("MAX_MESSAGES", "unlimited")];
+        let (report, _) = world.run(&settings, handler, 30).await;
+        let expected: Vec<i64> = (0..stands_at).filter(|n| *n != bad).collect();
+        assert_eq!(seen.offsets(), expected);
+        assert_eq!(world.cursor(0).next.get(), stands_at, "{report}");
+        let skipped = report["skipped"].to_string();
+        assert_eq!(skipped.contains("2700"), on_failure == "skip", "{report}");
+    }
+}
