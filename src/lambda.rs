@@ -42,10 +42,6 @@ where
             return Err(error.into());
         }
     };
-    // What goes wrong here may be mended by the first run, and is reported by it if not.
-    if let Err(error) = parts.source.ask_ahead(&parts.config.topics).await {
-        tracing::debug!(%error, "not connected at start");
-    }
     let parts = Arc::new(parts);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let parts = parts.clone();
@@ -55,7 +51,7 @@ where
 }
 
 async fn parts<P>(make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    live::parts(live::settings([])?, make).await
+    live::parts_for_a_run(live::settings([])?, make).await
 }
 
 async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {

@@ -45,6 +45,27 @@ pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result
     Ok(parts_on(config, &security, client, make))
 }
 
+/// The same for a run: brokers are [asked ahead](KafkaSource::ask_ahead) while
+/// the client of `DynamoDB` is made. That takes most of a start, for it reads
+/// every certificate that the machine trusts.
+///
+/// What goes wrong with the brokers is left to the run: it may be mended by then.
+///
+/// # Errors
+/// As [`parts`].
+pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+    let security = Arc::new(Security::new(&config));
+    let source = KafkaSource::new(&config, Arc::clone(&security));
+    let (asked, client) = futures::join!(
+        source.ask_ahead(&config.topics),
+        dynamodb::client(dynamodb::Patience::default())
+    );
+    if let Err(error) = asked {
+        tracing::debug!(%error, "not asked ahead");
+    }
+    Ok(assemble(config, &security, source, client?, make))
+}
+
 /// The same, with credentials and a `DynamoDB` client of your own.
 pub fn parts_on<P>(
     config: Config,
@@ -52,9 +73,20 @@ pub fn parts_on<P>(
     client: dynamodb::Client,
     make: impl FnOnce(&Config) -> P,
 ) -> LiveParts<P> {
+    let source = KafkaSource::new(&config, Arc::clone(security));
+    assemble(config, security, source, client, make)
+}
+
+fn assemble<P>(
+    config: Config,
+    security: &Arc<Security>,
+    source: KafkaSource,
+    client: dynamodb::Client,
+    make: impl FnOnce(&Config) -> P,
+) -> LiveParts<P> {
     Parts {
         store: DynamoStore::new(client, &config.table),
-        source: KafkaSource::new(&config, Arc::clone(security)),
+        source,
         processor: make(&config),
         dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,

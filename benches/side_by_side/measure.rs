@@ -300,13 +300,14 @@ impl Bench {
                 resident.add(mebibytes(product.pid(), "VmRSS"));
             }
         }
-        let grown = resident.0.last().copied().unwrap_or(f64::NAN) - resident.0.first().copied().unwrap_or(f64::NAN);
+        let (earlier, later) = resident.0.split_at(resident.0.len() / 2);
+        let grown = Sample(later.to_vec()).median() - Sample(earlier.to_vec()).median();
         let flat = Row::new(
             format!("memory over {runs} warm runs, from a tenth of them on"),
             "MiB",
             resident,
         )
-        .bar(Bar::at_most(grown, 1.0, "MiB more at the end"));
+        .bar(Bar::at_most(grown, 1.0, "MiB more in the later half"));
         vec![peak, flat]
     }
 

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::live::{self, LiveParts};
 use crate::processor::Configured;
+use crate::security::Security;
 
 /// The parts of a command that hands no record to anybody.
 pub(super) type CliParts = LiveParts<Configured>;
@@ -20,4 +21,16 @@ pub(super) async fn parts_with<P: 'static>(
     make: impl FnOnce(&Config) -> P,
 ) -> Result<&'static LiveParts<P>, Error> {
     Ok(Box::leak(Box::new(live::parts(config, make).await?)))
+}
+
+/// The same for a run, until the process ends.
+pub(super) async fn parts_for_a_run<P: 'static>(
+    config: Config,
+    make: impl FnOnce(&Config) -> P,
+) -> Result<&'static LiveParts<P>, Error> {
+    // A secret that cannot be had takes its time, and the run's is the one that counts.
+    if Security::new(&config).may_change() {
+        return parts_with(config, make).await;
+    }
+    Ok(Box::leak(Box::new(live::parts_for_a_run(config, make).await?)))
 }

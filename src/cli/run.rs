@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::output::{self, Out};
-use super::parts::{parts, parts_with};
+use super::parts::{parts, parts_for_a_run};
 use super::selection::Selection;
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
@@ -51,11 +51,7 @@ pub(super) async fn run<P: Processor + 'static>(
     out: Out,
 ) -> Result<Exit, Error> {
     let interrupt = signals::interrupts()?;
-    let parts = parts_with(config, make).await?;
-    // What must be read first, or goes wrong, is the run's.
-    if !parts.source.reads_secrets() {
-        let _ = parts.source.ask_ahead(&parts.config.topics).await;
-    }
+    let parts = parts_for_a_run(config, make).await?;
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {

@@ -30,12 +30,6 @@ pub(super) const NO_LEADER: Leader = -1;
 pub(super) type TopicAnswer = Result<BTreeMap<i32, Leader>, Option<RDKafkaErrorCode>>;
 
 impl KafkaSource {
-    /// Whether secrets or tokens are needed before anybody can be asked.
-    #[cfg(feature = "cli")]
-    pub(crate) fn reads_secrets(&self) -> bool {
-        self.connection.may_change()
-    }
-
     /// Connects, and asks for the partitions of `topics`, beside other work.
     /// Waits for secrets at most: the first question of a run waits for the brokers.
     ///
