@@ -118,6 +118,17 @@ async fn brokers_that_are_gone_are_an_answer_within_seconds() {
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
+fn source(kafka: &EmbeddedKafka, topics: &str) -> (Config, KafkaSource) {
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
+        ("KAFKA_TOPIC", topics),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_lookup(settings).expect("these are settings");
+    let source = KafkaSource::new(&config, Arc::new(Security::new(&config)));
+    (config, source)
+}
+
 /// As [`Source::ends`] says, whatever the order in `KAFKA_TOPIC`: what a run knows is found by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_every_time() {
@@ -125,13 +136,7 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
     for topic in ["b", "a"] {
         kafka.create_topic(topic, 2).await.expect("a topic");
     }
-    let settings = [
-        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
-        ("KAFKA_TOPIC", "b,a"),
-    ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let config = Config::from_lookup(settings).expect("these are settings");
-    let source = KafkaSource::new(&config, Arc::new(Security::new(&config)));
+    let (config, source) = source(&kafka, "b,a");
     for _ in 0..3 {
         let until = Instant::now() + Duration::from_secs(10);
         let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
@@ -144,13 +149,7 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_run() {
     let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
-    let settings = [
-        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
-        ("KAFKA_TOPIC", "t"),
-    ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let config = Config::from_lookup(settings).expect("these are settings");
-    let source = KafkaSource::new(&config, Arc::new(Security::new(&config)));
+    let (config, source) = source(&kafka, "t");
     let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20];
     let cluster = kafka.cluster().expect("it runs");
     kafka.create_topic("t", 1).await.expect("a topic");

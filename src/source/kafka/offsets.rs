@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use futures::future::{Either, select};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
@@ -22,6 +21,11 @@ use crate::source::{LookUp, Looked, Unavailable};
 /// How long a partition without a leader is asked again before it counts as
 /// unavailable: a new topic or an election settles in some 10 milliseconds.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much later than the ends the partitions are waited for. The table
+/// mostly takes longer than both; and a question that is on its way when Lambda
+/// freezes the process is too old when it wakes up, which costs its connection.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// The share of the time that one request to all brokers may take, before each
 /// broker is asked by itself: one that is silent must not hide the others.
@@ -49,8 +53,9 @@ impl KafkaSource {
     }
 
     /// The ends of `remembered`, and the partitions as they are now: waited for
-    /// only where an end is missing, for then it matters why. Else the answer
-    /// is remembered whenever it comes: it counts in this run or in a later one.
+    /// where an end is missing, for then it matters why. Else it gets little more
+    /// time than the ends, and is remembered whenever it comes: it counts in this
+    /// run or in a later one.
     async fn ends_and_partitions(
         &self,
         remembered: &[TopicPartition],
@@ -61,7 +66,7 @@ impl KafkaSource {
         let refreshing = pin!(self.refresh_all(topics, until));
         match select(ends, refreshing).await {
             Either::Left((Ok(found), refreshing)) if found.iter().all(Result::is_ok) => {
-                (Ok(found), refreshing.now_or_never())
+                (Ok(found), tokio::time::timeout(TOGETHER, refreshing).await.ok())
             }
             Either::Left((found, refreshing)) => (found, Some(refreshing.await)),
             Either::Right((refreshed, ends)) => (ends.await, Some(refreshed)),
