@@ -154,13 +154,13 @@ impl Lane {
             return self;
         }
         self.judge_crashes(run);
-        let stop = match (self.step(run), came) {
-            (Step::Stop(stop), _) => stop,
-            (_, Some(polled)) => {
+        let stop = if let Step::Stop(stop) = self.step(run) {
+            stop
+        } else {
+            if let Some(polled) = came {
                 self.come(run, polled).await;
-                self.go_on(run).await
             }
-            (_, None) => self.go_on(run).await,
+            self.go_on(run).await
         };
         self.outcome.stop = Some(stop);
         run.source.finish(std::slice::from_ref(&self.partition));

@@ -239,7 +239,7 @@ impl Source for KafkaSource {
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
         self.connection.open(left(until)).await?;
-        self.offsets_of(partitions, what, until).await
+        self.look_up_patiently(partitions, what, until).await
     }
 
     fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {

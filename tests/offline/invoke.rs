@@ -9,6 +9,7 @@ mod dead_letters;
 mod handler;
 mod hostile;
 mod killer;
+mod source;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

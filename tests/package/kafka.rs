@@ -22,10 +22,8 @@ pub(crate) async fn with_secrets(name: &str) -> (World, Secrets) {
     secrets.put(&arn("ca"), json!({"certificate": Authority::ours().pem()}));
     world
         .connect(Listener::ScramSsl)
-        .set("KAFKA_SSL_CA_PEM", "")
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("AmazonMSK_user"))
-        .set("KAFKA_CA_SECRET_ARN", arn("ca"))
+        .log_in_with_secret("AmazonMSK_user")
+        .trust_secret("ca")
         .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint);
     (world, secrets)
 }
@@ -53,13 +51,7 @@ async fn each_way_to_connect_works() {
     }
     let certificate = Authority::ours().client("alice");
     reads(Listener::Mtls, |world| _ = world.show(&certificate)).await;
-    reads(Listener::Oauth, |world| {
-        world
-            .set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
-            .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
-            .set("KAFKA_SASL_OAUTHBEARER_CONFIG", "principal=alice");
-    })
-    .await;
+    reads(Listener::Oauth, |world| _ = world.show_token("principal=alice")).await;
     for package in BOTH {
         let (world, _secrets) = with_secrets("package").await;
         let invocation = package.start(&world).invoke(&json!({}));

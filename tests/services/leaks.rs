@@ -143,8 +143,7 @@ async fn what_a_secret_holds_is_not_printed_whatever_its_shape() {
         secrets.put(&arn("user"), &text);
         world
             .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
-            .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-            .set("KAFKA_SECRET_ARN", arn("user"));
+            .log_in_with_secret("user");
         is_clean("a secret", &world, &[]);
     }
 }
@@ -199,11 +198,7 @@ async fn records_and_dead_letters_are_not_printed() {
 #[tokio::test]
 async fn a_token_that_is_taken_is_not_printed() {
     let mut world = world(Listener::Oauth).await;
-    world
-        .set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
-        .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
-        .set("KAFKA_SASL_OAUTHBEARER_CONFIG", "principal=alice")
-        .set("ON_FAILURE", "skip");
+    world.show_token("principal=alice").set("ON_FAILURE", "skip");
     // Every token that nobody signed begins with this.
     let start = BASE64_URL_SAFE_NO_PAD.encode("{\"alg\":\"none\"}");
     is_clean("a token", &world, &[start]);

@@ -30,11 +30,7 @@ async fn a_user_and_the_authority_are_read_from_secrets_once() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     secrets.put(&arn("AmazonMSK_user"), password(ALICE));
     secrets.put(&arn("ca"), Authority::ours().pem());
-    world
-        .set("KAFKA_SSL_CA_PEM", "")
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("AmazonMSK_user"))
-        .set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    world.log_in_with_secret("AmazonMSK_user").trust_secret("ca");
     assert_eq!(world.run().success()["messages_processed"], 3);
     assert_eq!(secrets.asked(), 2);
 }
@@ -50,10 +46,7 @@ async fn a_client_certificate_with_an_encrypted_key_and_the_authority_as_json_ar
     });
     secrets.put(&arn("client"), certificate);
     secrets.put(&arn("ca"), json!({"certificate": Authority::ours().pem()}));
-    world
-        .set("KAFKA_SSL_CA_PEM", "")
-        .set("KAFKA_SECRET_ARN", arn("client"))
-        .set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    world.trust_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
     assert_eq!(world.run().success()["messages_processed"], 3);
 }
 
@@ -109,8 +102,7 @@ async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
     for (what, endpoint) in [("closed", "http://127.0.0.1:1"), ("silent", "http://10.255.255.1:9")] {
         let (mut world, _) = world(Listener::Scram).await;
         world
-            .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-            .set("KAFKA_SECRET_ARN", arn("user"))
+            .log_in_with_secret("user")
             .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint)
             .set("POLL_TIMEOUT", "3");
         let ran = world.run();
@@ -129,9 +121,7 @@ async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
 #[tokio::test]
 async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
     let (mut world, secrets) = world(Listener::Scram).await;
-    world
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"));
+    world.log_in_with_secret("user");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("InvalidConfiguration").to_owned();
     assert!(message.contains("does not exist"), "{message}");
@@ -150,9 +140,7 @@ async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start(
     };
     change("first-password");
     secured().allow(&user, &["Read", "Describe"], &world.topic);
-    world
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"));
+    world.log_in_with_secret("user");
     let mut function = bootstrap::start(&world);
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
     let (pid, asked) = (function.pid(), secrets.asked());
@@ -181,9 +169,7 @@ async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start(
 async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
     let (mut world, secrets) = world(Listener::Scram).await;
     secrets.put(&arn("user"), password(("alice", "wrong-password")));
-    world
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"));
+    world.log_in_with_secret("user");
     let ran = world.run();
     ran.failure("AuthenticationFailed", 1);
     assert_eq!(secrets.asked(), 2, "it was read again once");
@@ -209,7 +195,7 @@ async fn a_secret_that_makes_no_client_is_read_again_by_the_next_run() {
 async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_start() {
     let (mut world, secrets) = world(Listener::Tls).await;
     secrets.put(&arn("ca"), Authority::foreign().pem());
-    world.set("KAFKA_SSL_CA_PEM", "").set("KAFKA_CA_SECRET_ARN", arn("ca"));
+    world.trust_secret("ca");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
     assert!(message.contains("not trusted"), "{message}");
@@ -227,10 +213,7 @@ async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_star
 async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     secrets.put(&arn("ca"), Authority::foreign().pem());
-    world
-        .set("KAFKA_SSL_CA_PEM", "")
-        .set("KAFKA_CA_SECRET_ARN", arn("ca"))
-        .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
+    world.trust_secret("ca").set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
     assert!(message.contains("not trusted"), "{message}");
@@ -244,9 +227,7 @@ async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
 async fn a_refusal_is_told_beside_a_secret_that_cannot_be_read_again() {
     let (mut world, secrets) = world(Listener::Scram).await;
     secrets.put(&arn("user"), password(("alice", "wrong-password")));
-    world
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"));
+    world.log_in_with_secret("user");
     let mut function = bootstrap::start(&world);
     secrets.refuse(&arn("user"), "AccessDeniedException", "not authorized");
     let invocation = function.invoke(&json!({}));
@@ -271,8 +252,7 @@ async fn dead_letters_follow_a_changed_password_too() {
     secured().allow(&user, &["Read", "Describe"], &world.topic);
     secured().allow(&user, &["Write", "Describe"], &dead);
     world
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"))
+        .log_in_with_secret("user")
         .set("ON_FAILURE", format!("kafka://{dead}"));
     let no_json = [Message::value("{")];
     world.produce_these(0, &no_json);

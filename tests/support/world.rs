@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::certificates::{Authority, Pair};
 use super::kafka::{self, Message, unique, values};
 use super::listeners::{ALLOWED, Listener, secured};
+use super::secrets::arn;
 use super::services::services;
 use super::table::{Item, Table, five_attributes, number};
 
@@ -97,6 +98,24 @@ impl World {
     pub(crate) fn show(&mut self, certificate: &Pair) -> &mut Self {
         self.set("KAFKA_SSL_CERTIFICATE_PEM", certificate.certificate_pem())
             .set("KAFKA_SSL_KEY_PEM", certificate.key_pem())
+    }
+
+    /// The commands log in with the user that this secret holds.
+    pub(crate) fn log_in_with_secret(&mut self, name: &str) -> &mut Self {
+        self.set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+            .set("KAFKA_SECRET_ARN", arn(name))
+    }
+
+    /// The commands trust the authority that this secret holds, and no other.
+    pub(crate) fn trust_secret(&mut self, name: &str) -> &mut Self {
+        self.set("KAFKA_SSL_CA_PEM", "").set("KAFKA_CA_SECRET_ARN", arn(name))
+    }
+
+    /// The commands show a token that nobody signed.
+    pub(crate) fn show_token(&mut self, config: &str) -> &mut Self {
+        self.set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
+            .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
+            .set("KAFKA_SASL_OAUTHBEARER_CONFIG", config)
     }
 
     /// A setting for all commands from here on.

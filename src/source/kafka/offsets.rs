@@ -73,18 +73,9 @@ impl KafkaSource {
         }
     }
 
-    pub(super) async fn offsets_of(
-        &self,
-        partitions: &[TopicPartition],
-        what: LookUp,
-        until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
-        self.look_up_patiently(partitions, what, until).await
-    }
-
     /// One request to each leader; asked again for those whose leader is just
     /// being elected.
-    async fn look_up_patiently(
+    pub(super) async fn look_up_patiently(
         &self,
         partitions: &[TopicPartition],
         what: LookUp,

@@ -124,35 +124,32 @@ impl KafkaSource {
         })
     }
 
-    /// Partitions of all topics: at once from memory where they are known.
+    /// Asks for the partitions of all topics, and remembers them.
     pub(super) async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<TopicPartition>, Error> {
-        let asked = futures::future::join_all(topics.iter().map(|topic| self.refresh(topic, until))).await;
-        let mut all = Vec::new();
-        for (topic, partitions) in topics.iter().zip(asked) {
-            all.extend(
-                partitions?
-                    .into_keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), partition)),
-            );
-        }
-        all.sort();
-        Ok(all)
+        let asked = topics.iter().map(|topic| self.refresh(topic, until));
+        let told: Result<Vec<_>, Error> = futures::future::join_all(asked).await.into_iter().collect();
+        Ok(in_order(topics, &told?.iter().collect::<Vec<_>>()))
     }
 
+    /// The partitions of all topics, if each was told before.
     pub(super) fn remembered(&self, topics: &[Arc<str>]) -> Option<Vec<TopicPartition>> {
         let known = self.known();
-        let mut all = Vec::new();
-        for topic in topics {
-            let partitions = known.get(topic)?;
-            all.extend(
-                partitions
-                    .keys()
-                    .map(|partition| TopicPartition::new(topic.clone(), *partition)),
-            );
-        }
-        all.sort();
-        Some(all)
+        let told: Option<Vec<_>> = topics.iter().map(|topic| known.get(topic)).collect();
+        Some(in_order(topics, &told?))
     }
+}
+
+/// The partitions of `topics`, whose own are `told` in the same order.
+fn in_order(topics: &[Arc<str>], told: &[&BTreeMap<i32, Leader>]) -> Vec<TopicPartition> {
+    let of_topic = |(topic, partitions): (&Arc<str>, &&BTreeMap<i32, Leader>)| {
+        let named = partitions
+            .keys()
+            .map(|partition| TopicPartition::new(Arc::clone(topic), *partition));
+        named.collect::<Vec<_>>()
+    };
+    let mut all: Vec<TopicPartition> = topics.iter().zip(told).flat_map(of_topic).collect();
+    all.sort();
+    all
 }
 
 fn is_transport(error: &KafkaError) -> bool {

@@ -1,17 +1,16 @@
 //! What is fetched before a run may touch it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kafka_consumer_lambda::error::Error;
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::kafka::KafkaSource;
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source};
+use kafka_consumer_lambda::claim::{Cursor, RunId};
+use kafka_consumer_lambda::processor::Processor;
+use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::{Record, each};
 use serde_json::json;
 
-use super::{Seen, World, security};
-use kafka_consumer_lambda::claim::{Cursor, RunId};
+use super::source::Brokers;
+use super::{Seen, World, consumer};
 
 /// Long enough for any fetch from the embedded Kafka.
 const SLOW_WRITE: Duration = Duration::from_secs(2);
@@ -33,36 +32,6 @@ impl Story {
     }
 }
 
-/// Brokers whose records are noted when they come, and when no more are wanted.
-struct Noted(KafkaSource, Story);
-
-impl Source for Noted {
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        self.0.ends(topics, until).await
-    }
-
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        self.0.look_up(partitions, what, until).await
-    }
-
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
-        self.0.start(positions)
-    }
-
-    async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
-        let polled = self.0.poll(partition, limit).await;
-        if matches!(polled, Polled::Records(_)) {
-            self.1.tell("records came");
-        }
-        polled
-    }
-
-    fn finish(&self, partitions: &[TopicPartition]) {
-        self.1.tell("fetching ended");
-        self.0.finish(partitions);
-    }
-}
-
 /// A world with a slow table that tells when it is written.
 async fn slow_world(story: &Story, records: usize) -> World {
     let mut world = World::new(1, 1, records).await;
@@ -72,7 +41,7 @@ async fn slow_world(story: &Story, records: usize) -> World {
     world
 }
 
-fn noting(story: &Story, seen: &Seen) -> impl kafka_consumer_lambda::processor::Processor + use<> {
+fn noting(story: &Story, seen: &Seen) -> impl Processor + use<> {
     let (story, seen) = (story.clone(), seen.clone());
     each(move |record: Record| {
         story.tell("a record was handled");
@@ -86,7 +55,8 @@ async fn records_come_while_the_claim_is_written_and_are_handled_after_it() {
     let (story, seen) = (Story::default(), Seen::default());
     let world = slow_world(&story, 1).await;
     let config = world.config(&[]);
-    let source = Noted(KafkaSource::new(&config, security(&config)), story.clone());
+    let told = story.clone();
+    let source = Brokers::new(&config).that_tell(move |what| told.tell(what));
     let (report, _) = world.run_with(config, source, noting(&story, &seen), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 0}), "{report}");
     let claimed_and_stored = [
@@ -112,10 +82,11 @@ async fn records_that_came_before_a_claim_that_is_refused_are_handled_by_nobody(
             claim_until_ms: Some(i64::MAX / 2),
             ..Cursor::at(NextOffset::ZERO)
         };
-        table.put(&super::consumer(), partition, taken);
+        table.put(&consumer(), partition, taken);
     }));
     let config = world.config(&[]);
-    let source = Noted(KafkaSource::new(&config, security(&config)), story.clone());
+    let told = story.clone();
+    let source = Brokers::new(&config).that_tell(move |what| told.tell(what));
     let (report, _) = world.run_with(config, source, noting(&story, &seen), 20).await;
     assert_eq!(report["messages_processed"], 0, "{report}");
     assert_eq!(seen.offsets(), [0_i64; 0]);

@@ -1,51 +1,21 @@
 //! Brokers, tables and operators at their worst.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kafka_consumer_lambda::claim::{Cursor, RunId};
-use kafka_consumer_lambda::error::Error;
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::kafka::KafkaSource;
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source};
+use kafka_consumer_lambda::record::NextOffset;
+use kafka_consumer_lambda::source::Polled;
 use kafka_consumer_lambda::{Record, each};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 
-use super::{Seen, World, consumer, security};
+use super::source::Brokers;
+use super::{Seen, World, consumer};
 
 fn cursor_at(next: i64) -> Cursor {
     Cursor::at(NextOffset::new(next).expect("an offset"))
-}
-
-/// Brokers that answer the first poll in their own way.
-struct AnswersFirst(KafkaSource, Mutex<Option<Polled>>);
-
-impl Source for AnswersFirst {
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        self.0.ends(topics, until).await
-    }
-
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        self.0.look_up(partitions, what, until).await
-    }
-
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
-        self.0.start(positions)
-    }
-
-    async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
-        let first = self.1.lock().expect("nobody panicked").take();
-        match first {
-            Some(answer) => answer,
-            None => self.0.poll(partition, limit).await,
-        }
-    }
-
-    fn finish(&self, partitions: &[TopicPartition]) {
-        self.0.finish(partitions);
-    }
 }
 
 /// P5: nothing is passed over silently.
@@ -60,10 +30,7 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     });
     let config = world.config(&[]);
     // A broker that lags behind.
-    let source = AnswersFirst(
-        KafkaSource::new(&config, security(&config)),
-        Mutex::new(Some(Polled::End)),
-    );
+    let source = Brokers::new(&config).that_first_answer(Polled::End);
     let (report, _) = world.run_with(config, source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}));
     assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
@@ -75,10 +42,7 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
     let world = World::new(1, 1, 10).await;
     world.table.inner.put(&consumer(), 0, cursor_at(3));
     let config = world.config(&[]);
-    let source = AnswersFirst(
-        KafkaSource::new(&config, security(&config)),
-        Mutex::new(Some(Polled::OutOfRange)),
-    );
+    let source = Brokers::new(&config).that_first_answer(Polled::OutOfRange);
     let (report, _) = world
         .run_with(config, source, each(|_: Record| async { Ok(()) }), 20)
         .await;
@@ -96,37 +60,6 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
     assert_eq!((cursor.next, cursor.claim_until_ms), (cursor_at(3).next, None));
 }
 
-/// Brokers whose first answer is older than the table's: another run was at
-/// work between the two.
-struct OldEnds(KafkaSource);
-
-impl Source for OldEnds {
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        let ends = self.0.ends(topics, until).await?;
-        let old = |_| Ok(NextOffset::new(4).expect("an offset"));
-        Ok(ends
-            .into_iter()
-            .map(|(partition, end)| (partition, end.and_then(old)))
-            .collect())
-    }
-
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        self.0.look_up(partitions, what, until).await
-    }
-
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
-        self.0.start(positions)
-    }
-
-    async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
-        self.0.poll(partition, limit).await
-    }
-
-    fn finish(&self, partitions: &[TopicPartition]) {
-        self.0.finish(partitions);
-    }
-}
-
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation() {
@@ -139,7 +72,8 @@ async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation()
         async { Ok(()) }
     });
     let config = world.config(&[("ON_TRUNCATION", "earliest")]);
-    let source = OldEnds(KafkaSource::new(&config, security(&config)));
+    // The table is read after another run has read on.
+    let source = Brokers::new(&config).that_tell_an_old_end(4);
     let (report, _) = world.run_with(config, source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
     assert_eq!(seen.offsets(), [8, 9]);

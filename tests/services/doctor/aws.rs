@@ -15,10 +15,8 @@ async fn world() -> (World, Secrets) {
     let secrets = Secrets::start();
     world
         .connect(Listener::ScramSsl)
-        .set("KAFKA_SSL_CA_PEM", "")
-        .set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        .set("KAFKA_SECRET_ARN", arn("user"))
-        .set("KAFKA_CA_SECRET_ARN", arn("ca"))
+        .log_in_with_secret("user")
+        .trust_secret("ca")
         .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
         .set("POLL_TIMEOUT", "3");
     secrets.put(&arn("user"), json!({"username": ALICE.0, "password": ALICE.1}));

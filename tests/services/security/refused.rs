@@ -30,13 +30,6 @@ async fn a_wrong_password_and_an_unknown_user_are_refused_logins() {
     refusals.fail_with("AuthenticationFailed");
 }
 
-fn unsecured_token(world: &mut World, config: &str) {
-    world
-        .set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
-        .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
-        .set("KAFKA_SASL_OAUTHBEARER_CONFIG", config);
-}
-
 #[tokio::test]
 async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_login() {
     Refusals::new("mechanism")
@@ -48,10 +41,11 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
             },
         )
         .add(&["does not offer OAUTHBEARER, but ", "SCRAM-SHA-512"], |it| {
-            unsecured_token(it.connect(Listener::Scram), "principal=alice");
+            it.connect(Listener::Scram).show_token("principal=alice");
         })
         .add(&["refused the token", "invalid_token"], |it| {
-            unsecured_token(it.connect(Listener::Oauth), "principal=alice principalClaimName=other");
+            it.connect(Listener::Oauth)
+                .show_token("principal=alice principalClaimName=other");
         })
         .add(
             &[
@@ -59,7 +53,7 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
                 "Unrecognized sasl.oauthbearer.config. Check",
             ],
             |it| {
-                unsecured_token(it.connect(Listener::Oauth), "planted=alice");
+                it.connect(Listener::Oauth).show_token("planted=alice");
             },
         )
         .add(
