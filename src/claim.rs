@@ -10,11 +10,12 @@
 //! |---|---|---|
 //! | [`pin`] | the start, topic, group | no item |
 //! | [`pin_bounds`], a backfill's | the same, and its bounds | no item |
-//! | [`claim`], item there | `run`, `claim_until`, `claim_to`; `claim_chunk` and `crashes` after a run that died | `offset` and `claim_until` exactly as read |
+//! | [`claim`], item there | `run`, `claim_until`, `claim_to`; `claim_chunk` and `crashes` after a run that died; removes `handed_over` | `offset` and `claim_until` exactly as read, not `paused` |
 //! | [`claim`], no item | the same, and the start, topic, group | no item |
-//! | [`flush`], interim | `offset` | `run` is ours, `offset` and `updated_at` as we left them, `claim_until` there |
+//! | [`flush`], interim | `offset`, `handed_over`, `unreported` | `run` is ours, `offset` and `updated_at` as we left them, `claim_until` there |
 //! | [`flush`], final | the same; removes the claim and what no longer applies | the same |
 //! | [`release`] | removes the claim | `run` is ours |
+//! | [`acknowledge`] | removes `unreported` | `updated_at` as read or as we left it |
 //! | [`move_to`], an operator's | `offset`, `previous_offset`; removes all that runs left | `offset` and `claim_until` exactly as read |
 //! | [`pause`], [`resume`], an operator's | sets or removes `paused` | an item |
 //!
@@ -27,15 +28,30 @@
 //!
 //! # A record that kills the process
 //!
-//! It never gets to count itself: the claim does. A run that dies leaves its
-//! claim behind, and the run that takes it over is careful up to the end that
-//! the dead one had planned ([`Cursor::legacy`]): first with small chunks, and
-//! after another death record by record, each written before the next is
-//! touched. So the next death happens at the record itself, and is counted
-//! there. A careful partition is worked on alone, after all others.
+//! It never gets to count itself: the item does. A run that dies leaves its
+//! claim behind. That alone counts against no record: the run may have died
+//! before it fetched anything. It only makes the next run careful, up to the
+//! end that the dead one had planned ([`Cursor::legacy`]): first with small
+//! chunks, then record by record. Before each careful hand-over the run writes
+//! a mark, `handed_over`, which names the offset at which the handler begins.
+//! Only a claim that expires with a mark at its own cursor shows that the
+//! process died while the handler had these records: it makes the chunks
+//! smaller, and where it was one record, it counts as a crash of that record.
+//! An operator who moves the cursor leaves the mark behind, and nothing counts.
+//!
+//! A process that dies between the mark and the hand-over cannot be told from
+//! one that died in the handler, and counts alike.
+//!
+//! # What was passed over, and not reported yet
+//!
+//! A flush may move the cursor past records that were skipped or lost, long
+//! before the run's report is written. They are noted on the item
+//! (`unreported`) by the same write. The run removes the note once its report
+//! is written; the next run reports the note of a run that died before.
 
 mod cursor;
 mod operator;
+mod unreported;
 mod verdict;
 mod write;
 
@@ -44,6 +60,7 @@ use std::sync::Arc;
 
 pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
 pub use operator::{judge_move, judge_pause, judge_resume, move_to, pause, resume};
+pub use unreported::{PassedOver, Unreported};
 pub use verdict::{Verdict, judge_claim, judge_flush};
 pub use write::{Attribute, Clause, CursorWrite, Set};
 
@@ -53,9 +70,10 @@ use crate::record::NextOffset;
 /// arrive, and for two clocks to differ.
 pub const MARGIN_MS: i64 = 10_000;
 
-/// A claim that ends later than this from now is not believed. Lambda ends
-/// every run after 15 minutes; one more is for clocks that differ.
-pub const LONGEST_BELIEVED_MS: i64 = 16 * 60 * 1000;
+/// A claim that ends later than this from now is not believed. A function runs
+/// for 30 minutes at most, and for 90 on managed instances; two more are for
+/// clocks that differ.
+pub const LONGEST_BELIEVED_MS: i64 = 92 * 60 * 1000;
 
 /// The name of one run, unique for each invocation and each try of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,6 +164,7 @@ pub fn pin_bounds(bounds: &Arc<Bounds>, now_ms: i64) -> CursorWrite {
 
 /// Claims a partition for a run, and notes what it takes over from a run that
 /// died: the care that is due, and a crash if it died with one record alone.
+/// An operator's pause that was stored since the item was read refuses it.
 #[must_use]
 pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
     let legacy = seen.legacy(claim.now_ms);
@@ -175,9 +194,17 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
                 }));
             }
             CursorWrite {
-                conditions: vec![Clause::NextIs(cursor.next), Clause::ClaimUntilIs(cursor.claim_until_ms)],
+                conditions: vec![
+                    Clause::NextIs(cursor.next),
+                    Clause::ClaimUntilIs(cursor.claim_until_ms),
+                    Clause::NotPaused,
+                ],
                 sets,
-                removes: unless(legacy.care.is_some(), &[Attribute::ClaimChunk]),
+                removes: [
+                    vec![Attribute::HandedOver],
+                    unless(legacy.care.is_some(), &[Attribute::ClaimChunk]),
+                ]
+                .concat(),
             }
         }
     }
@@ -216,6 +243,14 @@ pub struct Flush {
     pub next: NextOffset,
     /// The care that is still due from there on.
     pub care: Option<Care>,
+    /// Whether records are handed to the handler from there on, with care,
+    /// once the write is acknowledged.
+    pub hands_over: bool,
+    /// What this run passed over in this partition and has not reported yet.
+    pub unreported: Option<Arc<Unreported>>,
+    /// Where a flush of this run, made before, would have left the item, if it
+    /// is unknown whether it was applied.
+    pub unknown: Option<Left>,
     /// Whether the claim ends.
     pub ending: Ending,
     /// The wall clock, in milliseconds since the epoch.
@@ -228,6 +263,15 @@ impl Flush {
     pub fn stamp_ms(&self) -> i64 {
         self.now_ms.max(self.left.updated_at_ms.saturating_add(1))
     }
+
+    /// Where this write leaves the item.
+    #[must_use]
+    pub fn leaves(&self) -> Left {
+        Left {
+            next: self.next,
+            updated_at_ms: self.stamp_ms(),
+        }
+    }
 }
 
 /// Moves the cursor.
@@ -238,7 +282,10 @@ impl Flush {
 pub fn flush(flush: &Flush) -> CursorWrite {
     let mut sets = vec![Set::Next(flush.next), Set::UpdatedAt(flush.stamp_ms())];
     let mut removes = unless(flush.care.is_some(), &[Attribute::ClaimChunk]);
+    removes.extend(unless(flush.hands_over, &[Attribute::HandedOver]));
+    sets.extend(flush.hands_over.then_some(Set::HandedOver(flush.next)));
     sets.extend(flush.care.map(|care| Set::ClaimChunk(care.pace)));
+    sets.extend(flush.unreported.clone().map(Set::Unreported));
     if let Ending::Final(failures) = &flush.ending {
         removes.push(Attribute::ClaimUntil);
         removes.extend(unless(flush.care.is_some(), &[Attribute::ClaimTo]));
@@ -261,7 +308,7 @@ pub fn flush(flush: &Flush) -> CursorWrite {
 /// Ends a claim without moving the cursor. The care that is due stays due.
 #[must_use]
 pub fn release(run: &RunId, care: Option<Care>) -> CursorWrite {
-    let mut removes = vec![Attribute::ClaimUntil];
+    let mut removes = vec![Attribute::ClaimUntil, Attribute::HandedOver];
     removes.extend(unless(care.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
     CursorWrite {
         conditions: vec![Clause::RunIs(run.clone())],
@@ -269,5 +316,17 @@ pub fn release(run: &RunId, care: Option<Care>) -> CursorWrite {
             vec![Set::ClaimTo(care.until), Set::ClaimChunk(care.pace)]
         }),
         removes,
+    }
+}
+
+/// Removes the note of what was not reported yet, once it is: from the item as
+/// it was read, or as this run's last write left it. A run that has written the
+/// item since has read the note, and reports it once more.
+#[must_use]
+pub fn acknowledge(updated_at_ms: i64) -> CursorWrite {
+    CursorWrite {
+        conditions: vec![Clause::UpdatedAtIs(updated_at_ms)],
+        sets: vec![],
+        removes: vec![Attribute::Unreported],
     }
 }

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use futures::StreamExt;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::claim::RunId;
+use crate::claim::{self, RunId};
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
@@ -129,16 +130,10 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
                 metrics: vec![],
             })
         }
-        Request::Run(request) => {
-            let invoked = run.make(request, interrupt).await;
-            summary::log(&invoked);
-            Ok(invoked)
-        }
+        Request::Run(request) => Ok(run.make(request, interrupt).await),
         Request::Backfill(request) => {
             let run: Run<'_, Parts<S, K, P, C, L>> = Run::of_backfill(parts, request, deadline)?;
-            let invoked = run.fill(request, interrupt).await;
-            summary::log(&invoked);
-            Ok(invoked)
+            Ok(run.fill(request, interrupt).await)
         }
     }
 }
@@ -223,6 +218,8 @@ struct Run<'a, D: Seams> {
     stop: Deadline,
     /// No work begins from here on: the stop, or less where others need the rest.
     begin_until: Instant,
+    /// Handlers are cut off here: at the stop, or at the end of a slice.
+    cut_at: Instant,
     halt: Arc<watch::Sender<Interrupt>>,
 }
 
@@ -247,13 +244,17 @@ impl<'a, D: Seams> Run<'a, D> {
             deadline,
             stop,
             begin_until: stop.at,
+            cut_at: stop.at,
             halt: Arc::new(watch::Sender::new(Interrupt::No)),
         }
     }
 
     /// Makes the run and reports it, whatever happens.
     async fn make(&self, request: &RunRequest, interrupt: watch::Receiver<Interrupt>) -> Invoked {
-        let surveyed = survey::survey(self, survey::Pins::Store).await;
+        let surveyed = match self.too_short() {
+            Some(error) => Err(error),
+            None => survey::survey(self, survey::Pins::Store).await,
+        };
         let (facts, failed) = match surveyed {
             Ok(facts) => (facts, None),
             Err(error) => (vec![], Some(error)),
@@ -266,12 +267,16 @@ impl<'a, D: Seams> Run<'a, D> {
             .collect();
         let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
         self.work(&mut work, &interrupt).await;
-        summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
+        self.report(&facts, &decisions, &chosen, &work, failed).await
     }
 
     /// Goes on with a backfill, and reports it.
     async fn fill(&self, request: &BackfillRequest, interrupt: watch::Receiver<Interrupt>) -> Invoked {
-        let (facts, failed) = match backfill::survey(self, request).await {
+        let surveyed = match self.too_short() {
+            Some(error) => Err(error),
+            None => backfill::survey(self, request).await,
+        };
+        let (facts, failed) = match surveyed {
             Ok(facts) => (facts, None),
             Err(error) => (vec![], Some(error)),
         };
@@ -280,7 +285,36 @@ impl<'a, D: Seams> Run<'a, D> {
         let chosen: Vec<usize> = (0..facts.len()).collect();
         let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
         self.work(&mut work, &interrupt).await;
-        summary::summarize(self, &facts, &decisions, &chosen, &work, failed)
+        self.report(&facts, &decisions, &chosen, &work, failed).await
+    }
+
+    /// Writes the report to the log, and then removes the notes that it names
+    /// from their items. If that is not done in time, the next run reports
+    /// them once more.
+    async fn report(
+        &self,
+        facts: &[Facts],
+        decisions: &[Decision],
+        chosen: &[usize],
+        work: &Lanes,
+        failed: Option<Error>,
+    ) -> Invoked {
+        let invoked = summary::summarize(self, facts, decisions, chosen, work, failed);
+        summary::log(&invoked);
+        let removals = summary::reported_notes(facts, decisions, chosen, work).into_iter();
+        let removed = removals.map(|(partition, updated_at_ms)| async move {
+            let consumer = self.consumer(&partition.topic);
+            let write = claim::acknowledge(updated_at_ms);
+            let written = self.store.write(&consumer, partition.partition, &write);
+            if let Err(error) = self.in_time(self.last_write_at(), written).await {
+                tracing::warn!(%partition, %error, "what was passed over will be reported once more");
+            }
+        });
+        let () = futures::stream::iter(removed)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .collect()
+            .await;
+        invoked
     }
 
     fn policy(&self) -> plan::Policy {
@@ -324,7 +358,7 @@ impl<'a, D: Seams> Run<'a, D> {
             limited: budget.is_some(),
             ..Lanes::default()
         };
-        for ((i, reading, wish), share) in wanted.into_iter().zip(shares) {
+        for ((i, reading, _), share) in wanted.into_iter().zip(shares) {
             let partition = facts[i].partition.clone();
             let consumer = self.consumer(&partition.topic);
             let lane = Lane::new(
@@ -334,7 +368,7 @@ impl<'a, D: Seams> Run<'a, D> {
                 share,
                 (self.now_ms(), self.started_wall_ms),
             );
-            lanes.add(lane, share, wish.records);
+            lanes.add(lane);
         }
         lanes
     }

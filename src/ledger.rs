@@ -10,7 +10,8 @@
 //! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
 //! | the run must stop | [`Stop`](Step::Stop): `OutOfTime` |
 //! | settled records, not written for 5 s (or at all, where care is due) | [`Flush`](Step::Flush) |
-//! | records in hand | [`Process`](Step::Process) |
+//! | buffered records, care is due, and no mark is written at the first one | [`Flush`](Step::Flush) |
+//! | buffered records | [`Process`](Step::Process) |
 //! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
@@ -31,6 +32,10 @@ pub const FIRST_CHUNK: usize = 16;
 
 /// The largest chunk, in records.
 pub const LARGEST_CHUNK: usize = 4_096;
+
+/// Care ends after this many small chunks that the process survived: as many
+/// records as the largest chunk holds, where the handler is fast.
+pub const CLEAN_CHUNKS: usize = LARGEST_CHUNK / SMALL_CHUNK;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +76,12 @@ pub struct Ledger {
     care: Option<Care>,
     /// The care that the item speaks of: what a crash would be judged by.
     stored_care: Option<Care>,
+    /// Where the item says that records are handed over.
+    marked: Option<NextOffset>,
     /// Records still to be handed over one by one.
     singles: usize,
+    /// Small chunks still to be settled before care ends.
+    smalls: usize,
     flushed_at_ms: u64,
     failed: bool,
 }
@@ -100,7 +109,9 @@ impl Ledger {
             chunk: FIRST_CHUNK,
             care: care.filter(|care| from < care.until),
             stored_care: care,
+            marked: None,
             singles: SMALL_CHUNK,
+            smalls: CLEAN_CHUNKS,
             flushed_at_ms: now_ms,
             failed: false,
         }
@@ -121,13 +132,24 @@ impl Ledger {
         if self.flush_due(now_ms) {
             return Step::Flush;
         }
+        if self.in_hand > 0 && self.hands_over() && self.marked != Some(self.settled) {
+            return Step::Flush;
+        }
         if self.in_hand > 0 {
             return Step::Process(self.in_hand.min(self.chunk_now()));
         }
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
-        Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(LARGEST_CHUNK))
+        let most = self.care.map_or(LARGEST_CHUNK, |_| self.chunk_now());
+        Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
+    }
+
+    /// Whether the next flush says that records are handed over from
+    /// [`settled_at`](Self::settled_at) on: care is due, and they are buffered.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.care.is_some() && self.in_hand > 0
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {
@@ -196,16 +218,24 @@ impl Ledger {
         self.relax(count);
     }
 
-    /// Care ends where the dead run had planned to end. After as many single
-    /// records as a small chunk holds, the one that killed it is behind.
+    /// Care ends where the dead run had planned to end, or after
+    /// [`CLEAN_CHUNKS`] small chunks. After as many single records as a small
+    /// chunk holds, the one that killed the run is behind, and chunks are small.
     fn relax(&mut self, settled: usize) {
         self.care = self.care.filter(|care| self.settled < care.until);
-        if let Some(care) = &mut self.care
-            && care.pace == Pace::Single
-        {
-            self.singles = self.singles.saturating_sub(settled);
-            if self.singles == 0 {
-                care.pace = Pace::Small;
+        let Some(care) = &mut self.care else { return };
+        match care.pace {
+            Pace::Single => {
+                self.singles = self.singles.saturating_sub(settled);
+                if self.singles == 0 {
+                    care.pace = Pace::Small;
+                }
+            }
+            Pace::Small => {
+                self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
+                if self.smalls == 0 {
+                    self.care = None;
+                }
             }
         }
     }
@@ -217,6 +247,7 @@ impl Ledger {
         let pace = if self.care.is_some() { Pace::Single } else { Pace::Small };
         self.care = Some(Care { until, pace }).filter(|care| self.settled < care.until);
         self.singles = SMALL_CHUNK;
+        self.smalls = CLEAN_CHUNKS;
     }
 
     /// The care that is due from [`settled_at`](Self::settled_at) on.
@@ -244,6 +275,7 @@ impl Ledger {
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
         self.stored_care = self.care;
+        self.marked = self.hands_over().then_some(self.settled);
         self.flushed_at_ms = now_ms;
     }
 
@@ -287,10 +319,16 @@ impl Ledger {
     }
 
     /// Whether nothing more is to be fetched for now: all up to the end is
-    /// polled, or the share is used.
+    /// polled, the share is used, or care is due, where nothing is fetched while
+    /// the handler works.
     #[must_use]
     pub fn has_all(&self) -> bool {
-        self.polled >= self.to || self.share == 0
+        self.polled >= self.to || self.share == 0 || self.care.is_some()
+    }
+
+    /// A write that was not known to be applied was: the cursor stands there.
+    pub fn found_at(&mut self, stored: NextOffset) {
+        self.stored = stored;
     }
 
     /// Whether nothing more would be to be fetched once `records` are

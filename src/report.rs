@@ -221,6 +221,10 @@ pub struct PartitionReport {
     pub end_offset: Option<i64>,
     /// End minus next; null where it could not be looked at.
     pub lag: Option<u64>,
+    /// `small_chunks` or `single_records`, where an earlier run died with
+    /// records of this partition, so that it is read with care.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<&'static str>,
 }
 
 /// What a run would do: the answer to `plan`.

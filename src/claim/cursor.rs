@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{LONGEST_BELIEVED_MS, RunId};
+use crate::claim::{LONGEST_BELIEVED_MS, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// What an item of the table says, once read and checked.
@@ -18,6 +18,9 @@ pub struct Cursor {
     pub claim_to: Option<NextOffset>,
     /// How many records the claim's run handed over at once, where it was careful.
     pub claim_chunk: Option<Pace>,
+    /// The offset at which a careful run handed records over: it counts only
+    /// while that is the next offset.
+    pub handed_over: Option<NextOffset>,
     /// What failed at `fail_offset`; counts only while that is the next offset.
     pub failure: Option<Failures>,
     /// Whether runs must leave this partition alone.
@@ -28,6 +31,8 @@ pub struct Cursor {
     pub previous: Option<NextOffset>,
     /// The bounds of the backfill that the cursor belongs to, if it belongs to one.
     pub backfill: Option<Arc<Bounds>>,
+    /// What a run passed over and did not report before it died.
+    pub unreported: Option<Arc<Unreported>>,
 }
 
 /// What a backfill reads of one partition, fixed when it is started.
@@ -65,8 +70,8 @@ impl Failures {
     }
 }
 
-/// How many records a careful run hands over at once; it writes the cursor
-/// after each time.
+/// How many records a careful run hands over at once; it writes the cursor and
+/// a mark before each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pace {
     /// Up to [`SMALL_CHUNK`]: how much it must be repeated is bounded.
@@ -150,7 +155,7 @@ impl Cursor {
     /// | `claim_until` | standing |
     /// |---|---|
     /// | none | free |
-    /// | more than 16 minutes ahead | free: no run lasts that long |
+    /// | more than 92 minutes ahead | free: no run lasts that long |
     /// | ahead | held |
     /// | now or before | expired: its run died, or was frozen |
     #[must_use]
@@ -175,26 +180,30 @@ impl Cursor {
 
     /// What a run that claims the partition at `now_ms` takes over.
     ///
-    /// | the claim | its chunk | care until `claim_to` | crashes at the cursor |
-    /// |---|---|---|---|
-    /// | none | any | as its chunk says | as counted |
-    /// | expired | any size | small | as counted |
-    /// | expired | small | single | as counted |
-    /// | expired | single | single | one more |
+    /// | the claim | its chunk | `handed_over` | care until `claim_to` | crashes at the cursor |
+    /// |---|---|---|---|---|
+    /// | none | any | any | as its chunk says | as counted |
+    /// | expired | any size | any | small | as counted |
+    /// | expired | small | not the next offset | small | as counted |
+    /// | expired | small | the next offset | single | as counted |
+    /// | expired | single | not the next offset | single | as counted |
+    /// | expired | single | the next offset | single | one more |
     ///
-    /// A single record is in the run's hands only once the cursor stands at
-    /// it: so the crash is that record's, and no other's.
+    /// Without a mark at the cursor the handler had no record of this
+    /// partition: the run died, or stopped without an answer, before it handed
+    /// one over.
     #[must_use]
     pub fn legacy(&self, now_ms: i64) -> Legacy {
         let died = self.standing(now_ms) == Standing::Expired;
+        let in_handler = died && self.handed_over == Some(self.next);
         let pace = match (died, self.claim_chunk) {
-            (false, pace) => pace,
             (true, None) => Some(Pace::Small),
-            (true, Some(_)) => Some(Pace::Single),
+            (true, Some(_)) if in_handler => Some(Pace::Single),
+            (_, pace) => pace,
         };
         let until = self.claim_to.filter(|until| *until > self.next);
         let counted = self.failures().map_or(0, |failure| failure.crashes);
-        let just_died = died && self.claim_chunk == Some(Pace::Single);
+        let just_died = in_handler && self.claim_chunk == Some(Pace::Single);
         Legacy {
             care: until.zip(pace).map(|(until, pace)| Care { until, pace }),
             crashes: counted.saturating_add(u32::from(just_died)),

@@ -38,6 +38,7 @@ pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
                 Attribute::ClaimUntil,
                 Attribute::ClaimTo,
                 Attribute::ClaimChunk,
+                Attribute::HandedOver,
                 Attribute::Failures,
             ],
         },

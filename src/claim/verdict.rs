@@ -1,6 +1,6 @@
 //! What a refused or unanswered write means, by the item that is there.
 
-use crate::claim::{Claim, Cursor, Ending, Flush, RunId, Seen};
+use crate::claim::{Claim, Cursor, Ending, Flush, Left, RunId, Seen};
 
 /// What became of a write, seen from the item that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,11 @@ pub enum Verdict {
         /// Until when another run holds it, in milliseconds since the epoch.
         until_ms: Option<i64>,
     },
+    /// An operator paused the partition.
+    Paused,
+    /// The item is as a write of this run left it that was made before, and
+    /// was not known to be applied. The write can be made again, from there.
+    AppliedBefore(Left),
     /// Another run took the claim over.
     TakenOver {
         /// The other run.
@@ -26,6 +31,7 @@ pub enum Verdict {
 /// | item | verdict |
 /// |---|---|
 /// | our run and our `claim_until` | applied |
+/// | paused | paused |
 /// | exactly as it was seen | not applied |
 /// | anything else | edited: a lost race, or an operator's change |
 #[must_use]
@@ -33,6 +39,8 @@ pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict 
     let is_ours = |item: &Cursor| item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms);
     if now.is_some_and(is_ours) {
         Verdict::Applied
+    } else if now.is_some_and(|item| item.paused) {
+        Verdict::Paused
     } else {
         unless_changed(seen, now)
     }
@@ -61,6 +69,7 @@ pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
 /// | another run | taken over |
 /// | our run, with the offset, the time and the claim that the flush writes | applied |
 /// | our run, as it was left, the claim still there | not applied |
+/// | our run, as an earlier flush left it of which that was unknown, the claim still there | applied before |
 /// | anything else | edited |
 #[must_use]
 pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
@@ -81,6 +90,11 @@ pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
         Verdict::Applied
     } else if stands_at(flush.left.next, flush.left.updated_at_ms) && is_claimed {
         Verdict::NotApplied
+    } else if let Some(left) = flush.unknown
+        && stands_at(left.next, left.updated_at_ms)
+        && is_claimed
+    {
+        Verdict::AppliedBefore(left)
     } else {
         Verdict::Edited { until_ms: None }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{Bounds, Failures, Pace, RunId};
+use crate::claim::{Bounds, Failures, Pace, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: all clauses hold, or nothing changes.
@@ -33,6 +33,8 @@ pub enum Clause {
     ClaimExists,
     /// The item's last write by a run bears this time.
     UpdatedAtIs(i64),
+    /// Runs may work on the partition.
+    NotPaused,
 }
 
 /// One attribute with its new value.
@@ -50,6 +52,8 @@ pub enum Set {
     ClaimTo(NextOffset),
     /// How many records are handed over at once.
     ClaimChunk(Pace),
+    /// The offset from which records are handed over next, with care.
+    HandedOver(NextOffset),
     /// What failed, where and how often.
     Failures(Failures),
     /// When this was written, in milliseconds since the epoch.
@@ -60,6 +64,8 @@ pub enum Set {
     Previous(NextOffset),
     /// The bounds of the backfill that the cursor belongs to.
     Backfill(Arc<Bounds>),
+    /// What was passed over, and not reported yet.
+    Unreported(Arc<Unreported>),
 }
 
 /// What can be removed from an item.
@@ -73,8 +79,12 @@ pub enum Attribute {
     ClaimTo,
     /// The size of chunks: no care is due.
     ClaimChunk,
+    /// The mark of a hand-over.
+    HandedOver,
     /// All that is remembered of failures.
     Failures,
     /// That runs leave the partition alone.
     Paused,
+    /// What was passed over: it is reported.
+    Unreported,
 }

@@ -1,7 +1,5 @@
 //! The lanes of a run at work: which at once, which after which, and what is
-//! left of the budget to those that can use it.
-
-use std::time::Duration;
+//! left of the limit to those that can use it.
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt};
@@ -9,45 +7,47 @@ use tokio::sync::watch;
 
 use super::lane::Lane;
 use super::lanes::Lanes;
-use super::{Interrupt, Run, Seams, WRITES_AT_ONCE};
+use super::{Interrupt, Run, Seams};
 use crate::source::Source;
 
 impl<D: Seams> Run<'_, D> {
-    /// Works through all lanes. Those where a run has died come last, each
-    /// alone: if one kills this run too, everything else is stored, and it is
-    /// known whose record it was.
+    /// Works through all lanes. Those where a run has died come last: if one
+    /// kills this run too, everything else is stored.
+    ///
+    /// | lanes | how many at once | time |
+    /// |---|---|---|
+    /// | where no run has died | as memory allows | half of it while others wait, else all |
+    /// | quarantined, with small chunks | as memory allows | half of what is left while others wait, else all |
+    /// | quarantined, with single records | one, the longest waiting first | a [slice](Run::slice) |
     pub(super) async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
-        let in_time_for = |suspects: bool| {
-            if suspects {
-                self.until_half_time()
-            } else {
-                self.until(self.stop.at)
-            }
-        };
-        in_time_for(!lanes.suspects.is_empty())
+        let quarantined = lanes.small_chunks.len() + lanes.single_records.len();
+        self.first_half_if(quarantined > 0)
             .drain(lanes, interrupt.clone())
             .await;
-        while lanes.next_suspect() {
-            in_time_for(!lanes.suspects.is_empty())
+        if lanes.begin_small_chunks() {
+            self.first_half_if(!lanes.single_records.is_empty())
                 .drain(lanes, interrupt.clone())
                 .await;
+        }
+        let mut is_first = true;
+        while lanes.begin_single_records() {
+            let others = u32::try_from(lanes.single_records.len()).unwrap_or(u32::MAX - 1);
+            self.slice(is_first, others).drain(lanes, interrupt.clone()).await;
+            is_first = false;
         }
     }
 
     /// Works through the lanes that wait, some at a time, and hands what one
-    /// could not use of the budget to those that can.
+    /// could not use of the limit to those that can.
     pub(super) async fn drain(&self, lanes: &mut Lanes, mut interrupt: watch::Receiver<Interrupt>) {
         let mut running = FuturesUnordered::new();
         let mut interruptible = true;
         lanes.interrupted |= self.interrupted(*interrupt.borrow_and_update());
         loop {
-            if self.must_stop(Duration::ZERO) {
+            if !self.may_claim() {
                 lanes.out_of_time();
             }
-            if running.is_empty()
-                && lanes.waiting.is_empty()
-                && (self.must_stop(Duration::ZERO) || !lanes.share_leftover())
-            {
+            if running.is_empty() && lanes.waiting.is_empty() && (!self.may_claim() || !lanes.share_leftover(self)) {
                 break;
             }
             let free = self
@@ -56,20 +56,14 @@ impl<D: Seams> Run<'_, D> {
                 .saturating_sub(running.len())
                 .min(lanes.waiting.len());
             let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
-            let positions: Vec<_> = starting.iter().filter_map(Lane::position).collect();
-            if let Err(error) = if positions.is_empty() {
-                Ok(())
-            } else {
-                self.source.start(&positions)
-            } {
-                lanes.refused(starting, &error);
-                self.abort();
-                continue;
+            match self.assign(starting) {
+                Ok(assigned) => running.extend(assigned.into_iter().map(|lane| lane.work(self).boxed())),
+                Err((refused, error)) => {
+                    lanes.refused(refused, &error);
+                    self.abort();
+                    continue;
+                }
             }
-            running.extend(starting.into_iter().map(|lane| lane.work(self).boxed()));
-            // Lanes that wait for a share write what is settled, beside those at work.
-            running.extend(lanes.take_due(self.now_ms()).map(|lane| lane.keep(self).boxed()));
-            let due = lanes.next_due_ms().filter(|_| !self.must_stop(Duration::ZERO));
             tokio::select! {
                 // First: no lane begins anything once it is known.
                 biased;
@@ -79,21 +73,26 @@ impl<D: Seams> Run<'_, D> {
                     lanes.interrupted |= self.interrupted(*interrupt.borrow());
                 }
                 Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
-                () = tokio::time::sleep_until(self.wake_at(due).into()), if due.is_some() => {}
             }
         }
-        let parked = std::mem::take(&mut lanes.parked);
-        lanes.done.extend(
-            futures::stream::iter(parked)
-                .map(|mut lane| async move {
-                    if lane.is_claimed() {
-                        lane.close(self).await;
-                    }
-                    lane
-                })
-                .buffer_unordered(WRITES_AT_ONCE)
-                .collect::<Vec<_>>()
-                .await,
-        );
+        lanes.done.append(&mut lanes.parked);
+    }
+
+    /// Fetches the partitions of these lanes from now on, with one call.
+    fn assign(&self, mut lanes: Vec<Lane>) -> Result<Vec<Lane>, (Vec<Lane>, crate::error::Error)> {
+        let mut positions = vec![];
+        for lane in &mut lanes {
+            if let Some(position) = lane.position() {
+                lane.is_assigned();
+                positions.push(position);
+            }
+        }
+        if positions.is_empty() {
+            return Ok(lanes);
+        }
+        match self.source.start(&positions) {
+            Ok(()) => Ok(lanes),
+            Err(error) => Err((lanes, error)),
+        }
     }
 }

@@ -4,22 +4,31 @@
 mod crash;
 mod cursor;
 mod dead_letter;
+mod end;
 mod failed;
 mod poll;
 mod process;
+mod unreported;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+
 use super::{Run, Seams};
-use crate::claim::{Ending, Failures, Legacy, Pace, Seen};
+use crate::claim::{Ending, Left, Legacy, Pace, Seen, Unreported};
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::ledger::{Ledger, Step, Stop};
+use crate::ledger::{Ledger, Step};
 use crate::plan::{Reading, Why, Wish};
+use crate::processor::panic_words;
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::Skips;
 use crate::source::Source;
 use crate::store::Consumer;
+pub(super) use end::{End, Stored, Unread};
 
 /// One partition at work.
 pub(super) struct Lane {
@@ -31,27 +40,62 @@ pub(super) struct Lane {
     why: Why,
     from: NextOffset,
     in_hand: VecDeque<Record>,
-    claimed: bool,
-    /// What runs that died have left.
-    legacy: Legacy,
+    claim: ClaimState,
     /// The time that this run's last write of the item bears.
     stamp_ms: i64,
-    /// What the last write is to remember of failures at the cursor.
-    remember: Option<Failures>,
+    /// Where a flush would have left the item of which it is not known whether
+    /// it was applied.
+    unknown: Option<Left>,
+    /// What runs that died have left.
+    legacy: Legacy,
+    /// What an earlier run passed over and did not report.
+    earlier: Option<Arc<Unreported>>,
     /// The record at the cursor has killed too many runs: it is not handed over again.
     condemned: bool,
-    tries: u32,
+    /// This run's tries of the record at the cursor.
+    tries: Tries,
     record_ms: u64,
+    is_fetching: bool,
     /// The end was looked up after the last record, and the partition is read
     /// again since: the next end that is reached counts.
     end_is_known: bool,
 }
 
-/// What became of one partition.
+/// Whether the partition's claim is this run's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClaimState {
+    /// Not written yet.
+    NotMade,
+    /// Written.
+    Ours,
+    /// Ended by the last write, or lost.
+    Ended,
+}
+
+/// A run's tries of one record.
+#[derive(Debug, Default)]
+struct Tries {
+    /// How many failed.
+    failed: u32,
+    /// What was wrong with the last of them.
+    last_error: Option<String>,
+    /// Whether the time ended while the handler had the record alone, and had
+    /// had it for long: it counts as a crash.
+    ran_out_of_time: bool,
+}
+
+impl Tries {
+    /// Whether the item must remember them.
+    fn count(&self) -> bool {
+        self.failed > 0 || self.ran_out_of_time
+    }
+}
+
+/// What a run did with one partition.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) first_offset: Option<i64>,
-    pub(super) stored: Option<NextOffset>,
+    pub(super) stored: Stored,
     pub(super) messages: u64,
     pub(super) bytes: u64,
     pub(super) polled: u64,
@@ -59,13 +103,18 @@ pub(super) struct Outcome {
     pub(super) skipped: Skips,
     pub(super) dead_lettered: u64,
     pub(super) lost: Option<(i64, i64, &'static str)>,
-    pub(super) held: Option<Elsewhere>,
-    /// Nobody knows whether the last write was made.
-    pub(super) in_doubt: bool,
-    pub(super) blocked: Option<Failures>,
-    pub(super) unread: Option<Unread>,
-    pub(super) error: Option<Error>,
-    pub(super) stop: Option<Stop>,
+    pub(super) end: Option<End>,
+    /// Why the last write is not known to be made, or came too late.
+    pub(super) write_error: Option<Error>,
+}
+
+impl Outcome {
+    /// What the run fails with because of this partition, beside what its
+    /// report's entries say.
+    pub(super) fn errors(&self) -> impl Iterator<Item = &Error> {
+        let of_the_end = self.end.as_ref().and_then(End::error);
+        of_the_end.into_iter().chain(&self.write_error)
+    }
 }
 
 impl Lane {
@@ -78,7 +127,12 @@ impl Lane {
     ) -> Self {
         let Reading { from, to, why, seen } = reading;
         let legacy = seen.legacy(run_ms.1);
+        let earlier = match &seen {
+            Seen::Item(cursor) => cursor.unreported.clone(),
+            Seen::Nothing { .. } => None,
+        };
         Self {
+            earlier,
             ledger: Ledger::new(seen.stored(), (from, to), share, legacy.care, run_ms.0),
             outcome: Outcome::default(),
             consumer,
@@ -87,91 +141,90 @@ impl Lane {
             why,
             from,
             in_hand: VecDeque::new(),
-            claimed: false,
-            legacy,
+            claim: ClaimState::NotMade,
             stamp_ms: run_ms.1,
-            remember: None,
+            unknown: None,
+            legacy,
             condemned: false,
-            tries: 0,
+            tries: Tries::default(),
             record_ms: 0,
+            is_fetching: false,
             end_is_known: false,
         }
     }
 
-    pub(super) fn is_claimed(&self) -> bool {
-        self.claimed
+    /// Whether this run has claimed the partition, now or before.
+    pub(super) fn was_claimed(&self) -> bool {
+        self.claim != ClaimState::NotMade
     }
 
-    /// Whether a run has died here: then this one works on it alone, after all
-    /// others. `None` where nobody has; else what comes first is the least suspect.
-    pub(super) fn suspicion(&self) -> Option<(bool, u32)> {
-        let care = self.legacy.care?;
-        Some((care.pace == Pace::Single, self.legacy.crashes))
+    /// How carefully the partition is worked on, because a run has died here.
+    pub(super) fn quarantine(&self) -> Option<Pace> {
+        Some(self.legacy.care?.pace)
     }
 
     /// What this lane could still use of the budget.
     pub(super) fn wish(&self) -> Wish {
-        let Seen::Item(cursor) = &self.seen else {
-            return Wish {
-                records: self.ledger.wish(),
-                updated_at_ms: None,
-            };
+        let updated_at_ms = match &self.seen {
+            Seen::Item(cursor) => cursor.updated_at_ms,
+            Seen::Nothing { .. } => None,
         };
         Wish {
             records: self.ledger.wish(),
-            updated_at_ms: cursor.updated_at_ms,
+            updated_at_ms,
         }
     }
 
-    /// Where to fetch from; `None` where there is nothing to fetch.
+    /// Where to fetch from at once; `None` where there is nothing to fetch, or
+    /// where nothing may be before it is claimed.
     pub(super) fn position(&self) -> Option<(TopicPartition, NextOffset)> {
-        let next = if self.claimed {
-            self.ledger.settled_at()
-        } else {
-            self.from
-        };
-        (self.ledger.wish() > 0).then(|| (self.partition.clone(), next))
+        let fetches = self.ledger.wish() > 0 && self.ledger.care().is_none();
+        fetches.then(|| (self.partition.clone(), self.from))
     }
 
-    /// Whether its settled records wait for a write, at `now_ms`.
-    pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        self.claimed && self.ledger.due_at_ms().is_some_and(|due| due <= now_ms)
-    }
-
-    /// Writes what is settled, and waits on for a share.
-    pub(super) async fn keep<D: Seams>(mut self, run: &Run<'_, D>) -> Self {
-        self.flush(run, &Ending::Interim).await;
-        self
+    /// The client fetches the partition from its [`position`](Self::position).
+    pub(super) fn is_assigned(&mut self) {
+        self.is_fetching = true;
     }
 
     /// Works until there is nothing more to do here, and stores where it came
-    /// to. A lane that used its share keeps its claim: more may come.
+    /// to. Whatever happens, nothing of the partition is fetched afterwards.
+    ///
+    /// A panic in the handler is a failed try of its record. One anywhere else
+    /// ends the work on this partition, and counts against no record.
     pub(super) async fn work<D: Seams>(mut self, run: &Run<'_, D>) -> Self {
-        let came = if self.claimed { None } else { self.claim(run).await };
-        if !self.claimed {
-            run.source.finish(std::slice::from_ref(&self.partition));
-            self.outcome.stop = Some(Stop::Failed);
-            return self;
+        let fetching = Fetching(run.source, self.partition.clone());
+        let worked = AssertUnwindSafe(self.claim_and_work(run)).catch_unwind().await;
+        if let Err(panic) = worked {
+            let what = panic_words(&*panic);
+            let offset = self.ledger.settled_at();
+            tracing::error!(partition = %self.partition, offset = offset.get(), panic = what, "panic outside the handler");
+            let unread = Unread::Defect(offset, failed::cut(what.to_owned()));
+            self.outcome.end = Some(End::Unread(unread));
         }
-        self.judge_crashes(run);
-        let stop = if let Step::Stop(stop) = self.step(run) {
-            stop
-        } else {
-            if let Some(polled) = came {
-                self.come(run, polled).await;
-            }
-            self.go_on(run).await
-        };
-        self.outcome.stop = Some(stop);
-        run.source.finish(std::slice::from_ref(&self.partition));
-        if stop != Stop::ShareUsed {
-            self.close(run).await;
+        drop(fetching);
+        self.is_fetching = false;
+        let closed = AssertUnwindSafe(self.close(run)).catch_unwind().await;
+        if let Err(panic) = closed {
+            tracing::error!(partition = %self.partition, panic = panic_words(&*panic), "panic at the last write");
+            self.outcome.stored = Stored::Unknown;
         }
         self
     }
 
-    async fn go_on<D: Seams>(&mut self, run: &Run<'_, D>) -> Stop {
-        loop {
+    async fn claim_and_work<D: Seams>(&mut self, run: &Run<'_, D>) {
+        let came = self.claim(run).await;
+        if self.claim != ClaimState::Ours || self.outcome.end.is_some() {
+            return;
+        }
+        self.judge_crashes(run);
+        if let Some(polled) = came
+            && !matches!(self.step(run), Step::Stop(_))
+        {
+            let polled = polled.unwrap_or_else(|panic| resume_unwind(panic));
+            self.come(run, polled).await;
+        }
+        let stop = loop {
             match self.step(run) {
                 Step::Poll(records) => self.poll(run, records).await,
                 Step::Process(count) => {
@@ -180,9 +233,10 @@ impl Lane {
                     tokio::task::yield_now().await;
                 }
                 Step::Flush => self.flush(run, &Ending::Interim).await,
-                Step::Stop(stop) => return stop,
+                Step::Stop(stop) => break stop,
             }
-        }
+        };
+        self.outcome.end.get_or_insert_with(|| End::of(stop));
     }
 
     fn step<D: Seams>(&self, run: &Run<'_, D>) -> Step {
@@ -199,25 +253,30 @@ impl Lane {
         }
     }
 
-    fn fail(&mut self, error: Error) {
-        self.outcome.error = Some(error);
+    /// Ends the work here. The first reason counts.
+    fn end(&mut self, end: End) {
+        self.outcome.end.get_or_insert(end);
         self.ledger.fail();
+    }
+
+    /// Makes the lane ready to be worked on again, from where its last write
+    /// left the item.
+    pub(super) fn reopen<D: Seams>(&mut self, run: &Run<'_, D>, share: u64) {
+        self.outcome.end = None;
+        self.claim = ClaimState::NotMade;
+        self.why = Why::Resumed;
+        self.from = self.ledger.settled_at();
+        self.legacy = self.seen.legacy(run.clock.wall_ms());
+        self.ledger.grant(share);
     }
 }
 
-/// Why a partition could not be read on. It is no record's fault.
-#[derive(Debug, Clone)]
-pub(super) enum Unread {
-    /// No broker answered for it: what was tried and came back.
-    NoAnswer(String),
-    /// Its log does not have this offset any more: it was cut while it was read.
-    Gone(NextOffset),
-    /// Its records came out of order.
-    OutOfOrder,
-}
+/// A partition that the client fetches: no longer once this is dropped, also
+/// by a panic, or by a run that is given up.
+struct Fetching<'a, K: Source>(&'a K, TopicPartition);
 
-/// The partition is in other hands: another run's, or an operator's.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Elsewhere {
-    pub(super) until_ms: Option<i64>,
+impl<K: Source> Drop for Fetching<'_, K> {
+    fn drop(&mut self) {
+        self.0.finish(std::slice::from_ref(&self.1));
+    }
 }

@@ -1,20 +1,24 @@
 //! The lanes of a run: which are waiting, parked and done, and what is left of
-//! the budget.
+//! the limit.
 
 use std::collections::VecDeque;
 
-use super::lane::Lane;
+use super::lane::{End, Lane};
+use super::{Run, Seams};
+use crate::claim::Pace;
 use crate::error::Error;
-use crate::ledger::Stop;
 use crate::plan::{self, Wish};
 
-/// The lanes of a run, by what they are at.
+/// The lanes of a run, by what they are at. None of them has a claim: a lane
+/// claims its partition when it begins, and ends its claim before it comes back.
 #[derive(Default)]
 pub(super) struct Lanes {
     /// To be started.
     pub(super) waiting: VecDeque<Lane>,
-    /// Runs have died there: each is worked on alone, after all others.
-    pub(super) suspects: VecDeque<Lane>,
+    /// Quarantined: a run has died there. Worked on after all others, with small chunks.
+    pub(super) small_chunks: Vec<Lane>,
+    /// Quarantined more strictly: worked on one after the other, record by record.
+    pub(super) single_records: Vec<Lane>,
     /// Without a share, or with all of it used.
     pub(super) parked: Vec<Lane>,
     /// Ended for good.
@@ -27,42 +31,51 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Sorts a new lane in. Without a share a partition is not even claimed; a
-    /// jump needs none.
-    pub(super) fn add(&mut self, lane: Lane, share: u64, wish: u64) {
-        if lane.suspicion().is_some() {
-            self.suspects.push_back(lane);
-        } else if share == 0 && wish > 0 {
+    /// Sorts a new lane in.
+    pub(super) fn add(&mut self, lane: Lane) {
+        match lane.quarantine() {
+            None => self.begin(lane),
+            Some(Pace::Small) => self.small_chunks.push(lane),
+            Some(Pace::Single) => self.single_records.push(lane),
+        }
+    }
+
+    /// Without a share a partition is not even claimed; a jump needs none.
+    fn begin(&mut self, lane: Lane) {
+        if lane.ledger.share() == 0 && lane.wish().records > 0 {
             self.parked.push(lane);
         } else {
             self.waiting.push_back(lane);
         }
     }
 
-    /// The least suspect of the suspects, with what is left of the budget: so
-    /// that one that kills the run again does so when all others are stored.
-    pub(super) fn next_suspect(&mut self) -> bool {
-        self.suspects.make_contiguous().sort_by_key(Lane::suspicion);
-        let Some(mut lane) = self.suspects.pop_front() else {
+    /// All quarantined lanes with small chunks begin; false if there is none.
+    pub(super) fn begin_small_chunks(&mut self) -> bool {
+        let lanes = std::mem::take(&mut self.small_chunks);
+        let any = !lanes.is_empty();
+        for lane in lanes {
+            self.begin(lane);
+        }
+        any
+    }
+
+    /// The lane that has waited the longest of those with single records
+    /// begins, with what is left of the limit; false if there is none.
+    pub(super) fn begin_single_records(&mut self) -> bool {
+        let longest = (0..self.single_records.len()).min_by_key(|&i| self.single_records[i].wish().updated_at_ms);
+        let Some(mut lane) = longest.map(|i| self.single_records.remove(i)) else {
             return false;
         };
-        let share = lane
-            .wish()
-            .records
-            .saturating_sub(lane.ledger.share())
-            .min(self.leftover);
+        let wanted = lane.wish().records.saturating_sub(lane.ledger.share());
+        let share = wanted.min(self.leftover);
         self.leftover -= share;
         lane.ledger.grant(share);
-        if lane.ledger.share() == 0 && lane.wish().records > 0 {
-            self.done.push(lane);
-        } else {
-            self.waiting.push_back(lane);
-        }
+        self.begin(lane);
         true
     }
 
     pub(super) fn ended(&mut self, mut lane: Lane) {
-        if lane.outcome.stop == Some(Stop::ShareUsed) {
+        if matches!(lane.outcome.end, Some(End::ShareUsed)) && lane.outcome.write_error.is_none() {
             self.parked.push(lane);
         } else {
             self.leftover = self.leftover.saturating_add(lane.ledger.give_back());
@@ -70,45 +83,24 @@ impl Lanes {
         }
     }
 
-    /// The time is over: what was not begun is not begun any more, nor
-    /// claimed. What was begun waits for its last write.
+    /// The time is over: what was not begun is not begun any more, nor claimed.
     pub(super) fn out_of_time(&mut self) {
         for mut lane in self.waiting.drain(..) {
-            lane.outcome.stop = Some(Stop::OutOfTime);
-            if lane.is_claimed() {
-                self.parked.push(lane);
-            } else {
-                self.done.push(lane);
-            }
+            lane.outcome.end = Some(End::OutOfTime);
+            self.done.push(lane);
         }
-    }
-
-    /// The lanes whose settled records have waited long enough for a write.
-    pub(super) fn take_due(&mut self, now_ms: u64) -> impl Iterator<Item = Lane> + use<> {
-        let (due, parked): (Vec<Lane>, Vec<Lane>) = std::mem::take(&mut self.parked)
-            .into_iter()
-            .partition(|lane| lane.is_due(now_ms));
-        self.parked = parked;
-        due.into_iter()
-    }
-
-    pub(super) fn next_due_ms(&self) -> Option<u64> {
-        self.parked.iter().filter_map(|lane| lane.ledger.due_at_ms()).min()
     }
 
     pub(super) fn refused(&mut self, starting: Vec<Lane>, error: &Error) {
         for mut lane in starting {
-            lane.outcome.error = Some(error.clone());
-            if lane.is_claimed() {
-                self.parked.push(lane);
-            } else {
-                self.done.push(lane);
-            }
+            lane.outcome.end = Some(End::Failed(error.clone()));
+            self.done.push(lane);
         }
     }
 
-    /// Gives the leftover to those that can use it; false if there is none, or nobody can.
-    pub(super) fn share_leftover(&mut self) -> bool {
+    /// Gives the leftover to those that can use it; false if there is none, or
+    /// none can.
+    pub(super) fn share_leftover<D: Seams>(&mut self, run: &Run<'_, D>) -> bool {
         if !self.limited || self.leftover == 0 {
             return false;
         }
@@ -118,7 +110,7 @@ impl Lanes {
         for (mut lane, share) in parked.into_iter().zip(shares) {
             if share > 0 {
                 self.leftover -= share;
-                lane.ledger.grant(share);
+                lane.reopen(run, share);
                 self.waiting.push_back(lane);
             } else {
                 self.parked.push(lane);

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::lane::{Elsewhere, Lane, Outcome, Unread};
+use super::lane::{End, Lane, Outcome, Stored, Unread};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
-use crate::claim::Failures;
+use crate::claim::{Failures, Pace, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
-use crate::ledger::Stop;
 use crate::plan::{self, Decision, Facts, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
@@ -92,11 +91,14 @@ impl Books {
     fn partition(&mut self, facts: &Facts, decision: &Decision, lane: Option<&Lane>) {
         let place = Place::from(&facts.partition);
         self.decision(&place, facts, decision);
+        if let Some(note) = note_to_report(facts, decision, lane) {
+            self.note(&place, &facts.partition, note);
+        }
         if let Some(lane) = lane {
             self.outcome(&place, &facts.partition, &lane.outcome);
         }
         let next = match lane {
-            Some(lane) if lane.is_claimed() => Some(lane.ledger.stored_at()),
+            Some(lane) if lane.was_claimed() => Some(lane.ledger.stored_at()),
             _ => plan::standing_at(facts, decision),
         };
         let end = facts.end.clone().and_then(Result::ok);
@@ -108,7 +110,7 @@ impl Books {
                 *sum = Some(sum.unwrap_or(0).saturating_add(lag));
             }
         }
-        let stored = lane.and_then(|lane| lane.outcome.stored);
+        let stored = lane.and_then(|lane| lane.outcome.stored.at());
         let messages = lane.map_or(0, |lane| lane.outcome.messages);
         if messages > 0 || stored.is_some() || lag != Some(0) {
             self.report.partitions.push(PartitionReport {
@@ -118,6 +120,7 @@ impl Books {
                 messages,
                 end_offset: end.map(NextOffset::get),
                 lag,
+                quarantine: lane.and_then(Lane::quarantine).map(quarantine),
             });
         }
     }
@@ -199,8 +202,16 @@ impl Books {
                      reads on from there"
                 ),
             ),
+            Unread::Defect(offset, panic) => (
+                format!("this program failed at offset {offset}: {panic}"),
+                format!(
+                    "this program failed while it read {partition} from offset {offset} on, outside the handler: \
+                     {panic}. No record counts as failed; what was processed before is stored, and the next run tries \
+                     again. Report this, with the log of the run; to go on meanwhile, move the cursor past the record"
+                ),
+            ),
         };
-        self.errors.push(Error::new(ErrorType::BrokerUnreachable, message));
+        self.errors.push(Error::new(why.error_type(), message));
         self.report.unavailable.push(Unanswered {
             place: place.clone(),
             error,
@@ -217,7 +228,7 @@ impl Books {
         self.report.dead_lettered += outcome.dead_lettered;
         self.report.messages_processed += outcome.messages;
         self.report.bytes += outcome.bytes;
-        if let Some(stored) = outcome.stored {
+        if let Some(stored) = outcome.stored.at() {
             self.report
                 .last_offsets
                 .entries
@@ -226,7 +237,7 @@ impl Books {
         // A jump that was not stored comes again, and is reported then. In
         // doubt it is reported twice, rather than never.
         if let Some((first, last, reason)) = outcome.lost
-            && (outcome.stored.is_some() || outcome.in_doubt)
+            && outcome.stored != Stored::Nothing
         {
             let range = OffsetRange {
                 place: place.clone(),
@@ -238,19 +249,81 @@ impl Books {
             self.report.lost.push(range);
         }
         self.report.skipped.extend(outcome.skipped.ranges(place));
-        if let Some(Elsewhere { until_ms }) = outcome.held {
-            self.report.held.push(Held {
+        self.errors.extend(outcome.errors().cloned());
+        match &outcome.end {
+            Some(End::Held { until_ms }) => self.report.held.push(Held {
                 place: place.clone(),
-                until: until_ms,
-            });
+                until: *until_ms,
+            }),
+            Some(End::Paused) => self.report.paused.push(place.clone()),
+            Some(End::Blocked(failures)) => self.blocked(place, partition, failures),
+            Some(End::Unread(why)) => self.unread(place, partition, why),
+            Some(
+                End::CaughtUp
+                | End::ShareUsed
+                | End::OutOfTime
+                | End::Failed(_)
+                | End::NotClaimed(_)
+                | End::ClaimLost(_),
+            )
+            | None => {}
         }
-        if let Some(failures) = &outcome.blocked {
-            self.blocked(place, partition, failures);
-        }
-        self.errors.extend(outcome.error.clone());
-        if let Some(why) = &outcome.unread {
-            self.unread(place, partition, why);
-        }
+    }
+
+    /// What a run passed over that died before its report.
+    fn note(&mut self, place: &Place, partition: &TopicPartition, note: &Unreported) {
+        let range = |passed: &PassedOver| OffsetRange {
+            place: place.clone(),
+            first_offset: passed.first,
+            last_offset: passed.last,
+            reason: format!("{} (by an earlier run, which ended before its report)", passed.reason),
+        };
+        self.report.skipped.extend(note.skipped.iter().map(range));
+        let lost: Vec<OffsetRange> = note.lost.iter().map(range).collect();
+        let counts = self.counts.entry(partition.topic.clone()).or_default();
+        counts.dropped += note.skipped_records;
+        counts.lost += lost.iter().map(OffsetRange::count).sum::<u64>();
+        self.report.lost.extend(lost);
+    }
+}
+
+/// The note that this run reports: that of an item that no live run has, and
+/// that no other run was faster to claim.
+fn note_to_report<'a>(facts: &'a Facts, decision: &Decision, lane: Option<&Lane>) -> Option<&'a Unreported> {
+    let is_elsewhere = |lane: &Lane| matches!(lane.outcome.end, Some(End::Held { .. } | End::NotClaimed(_)));
+    if matches!(decision, Decision::Held(_)) || lane.is_some_and(is_elsewhere) {
+        return None;
+    }
+    facts.cursor.as_ref()?.as_ref().ok()?.unreported.as_deref()
+}
+
+/// When the items were written whose notes the report names: they are removed
+/// now. By place in `facts`.
+pub(super) fn reported_notes(
+    facts: &[Facts],
+    decisions: &[Decision],
+    chosen: &[usize],
+    lanes: &Lanes,
+) -> Vec<(TopicPartition, i64)> {
+    let done: BTreeMap<&TopicPartition, &Lane> = lanes.done.iter().map(|lane| (&lane.partition, lane)).collect();
+    let noted_at = |&i: &usize| {
+        let (facts, decision) = (&facts[i], &decisions[i]);
+        let lane = done.get(&facts.partition).copied();
+        let at_ms = match lane {
+            Some(lane) if lane.was_claimed() => lane.noted_at_ms(),
+            _ => {
+                note_to_report(facts, decision, lane).and_then(|_| facts.cursor.as_ref()?.as_ref().ok()?.updated_at_ms)
+            }
+        };
+        Some((facts.partition.clone(), at_ms?))
+    };
+    chosen.iter().filter_map(noted_at).collect()
+}
+
+fn quarantine(pace: Pace) -> &'static str {
+    match pace {
+        Pace::Small => "small_chunks",
+        Pace::Single => "single_records",
     }
 }
 
@@ -284,18 +357,15 @@ fn worst(mut errors: Vec<Error>) -> Option<Error> {
 }
 
 fn stop_reason(report: &RunReport, lanes: &Lanes) -> StopReason {
-    let any = |stop: Stop| lanes.done.iter().any(|lane| lane.outcome.stop == Some(stop));
-    let unshared = lanes
-        .done
-        .iter()
-        .any(|lane| !lane.is_claimed() && lane.outcome.stop.is_none());
+    let any = |is: fn(&End) -> bool| lanes.done.iter().filter_map(|lane| lane.outcome.end.as_ref()).any(is);
+    let unshared = lanes.done.iter().any(|lane| lane.outcome.end.is_none());
     if report.lag == Some(0) {
         StopReason::CaughtUp
     } else if lanes.interrupted {
         StopReason::Interrupted
-    } else if any(Stop::OutOfTime) {
+    } else if any(|end| matches!(end, End::OutOfTime)) {
         StopReason::Deadline
-    } else if any(Stop::ShareUsed) || unshared {
+    } else if unshared || any(|end| matches!(end, End::ShareUsed)) {
         StopReason::MaxMessages
     } else if !report.held.is_empty() {
         StopReason::Held

@@ -84,6 +84,7 @@ pub fn holds(clause: &Clause, item: Option<&Cursor>) -> bool {
         Clause::ClaimUntilIs(until) => item.and_then(|item| item.claim_until_ms) == *until,
         Clause::RunIs(run) => item.is_some_and(|item| item.run.as_ref() == Some(run)),
         Clause::UpdatedAtIs(at) => item.is_some_and(|item| item.updated_at_ms == Some(*at)),
+        Clause::NotPaused => !item.is_some_and(|item| item.paused),
         Clause::ClaimExists => item.is_some_and(|item| item.claim_until_ms.is_some()),
     }
 }
@@ -97,6 +98,8 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::ClaimUntil(until) => item.claim_until_ms = Some(*until),
         Set::ClaimTo(to) => item.claim_to = Some(*to),
         Set::ClaimChunk(pace) => item.claim_chunk = Some(*pace),
+        Set::HandedOver(at) => item.handed_over = Some(*at),
+        Set::Unreported(unreported) => item.unreported = Some(unreported.clone()),
         Set::Failures(failures) => item.failure = Some(failures.clone()),
         Set::UpdatedAt(now) => item.updated_at_ms = Some(*now),
         Set::Paused => item.paused = true,
@@ -111,6 +114,8 @@ fn remove(item: &mut Cursor, attribute: Attribute) {
         Attribute::ClaimUntil => item.claim_until_ms = None,
         Attribute::ClaimTo => item.claim_to = None,
         Attribute::ClaimChunk => item.claim_chunk = None,
+        Attribute::HandedOver => item.handed_over = None,
+        Attribute::Unreported => item.unreported = None,
         Attribute::Failures => item.failure = None,
         Attribute::Paused => item.paused = false,
     }

@@ -7,7 +7,7 @@ mod verdict;
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
     Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS, Left, Legacy, Pace, RunId, Seen,
-    Set, Standing, claim, flush, pin, release,
+    Set, Standing, Verdict, claim, flush, judge_claim, judge_flush, pin, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -65,6 +65,9 @@ fn crashed(at: i64, crashes: u32) -> Failures {
 /// A run's first flush of an item that it has claimed.
 fn flushed(item: &Cursor, to: i64, care: Option<Care>, ending: Ending) -> Flush {
     Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         run: RunId::new("me"),
         left: Left {
             next: item.next,
@@ -85,8 +88,13 @@ fn care(until: i64, pace: Pace) -> Option<Care> {
     })
 }
 
+/// So many records at once, and the handler had them.
 fn with_chunk(cursor: Cursor, claim_chunk: Option<Pace>) -> Cursor {
-    Cursor { claim_chunk, ..cursor }
+    Cursor {
+        claim_chunk,
+        handed_over: claim_chunk.map(|_| cursor.next),
+        ..cursor
+    }
 }
 
 fn with_failure(cursor: Cursor, failure: Failures) -> Cursor {
@@ -107,11 +115,11 @@ fn taken_over(item: &Cursor, to: i64) -> Cursor {
     written(item.clone(), &claim(&Seen::Item(item.clone()), &ours))
 }
 
-/// In numbers: Lambda's 15 minutes, and one more for clocks that differ.
+/// In numbers: the 90 minutes of a managed instance, and two more for clocks that differ.
 #[test]
-fn a_claim_is_believed_for_sixteen_minutes_and_no_longer() {
+fn a_claim_is_believed_for_ninety_two_minutes_and_no_longer() {
     let standing = |until_ms| left(Some(until_ms)).standing(NOW_MS);
-    let until_ms = NOW_MS + 960_000;
+    let until_ms = NOW_MS + 5_520_000;
     assert_eq!(standing(until_ms), Standing::Held { until_ms });
     assert_eq!(standing(until_ms + 1), Standing::Free);
 }
@@ -198,6 +206,92 @@ fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
     assert_eq!(often.legacy(NOW_MS).crashes, u32::MAX);
 }
 
+/// P14: a claim that is left behind counts against no record.
+#[test]
+fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_death_and_makes_no_chunk_smaller() {
+    for handed_over in [None, Some(next(4)), Some(next(6))] {
+        for pace in [Pace::Small, Pace::Single] {
+            let item = Cursor {
+                handed_over,
+                ..with_chunk(left(EXPIRED), Some(pace))
+            };
+            let legacy = item.legacy(NOW_MS);
+            assert_eq!(
+                (legacy.care, legacy.crashes, legacy.just_died),
+                (care(9, pace), 0, false)
+            );
+            let claimed = taken_over(&item, 9);
+            assert_eq!((claimed.failure, claimed.handed_over), (None, None));
+        }
+    }
+}
+
+#[test]
+fn a_death_is_counted_once_however_often_the_partition_is_claimed_after_it() {
+    let mut item = with_chunk(left(EXPIRED), Some(Pace::Single));
+    for _ in 0..3 {
+        item = taken_over(&item, 9);
+        item.claim_until_ms = EXPIRED;
+    }
+    assert_eq!(item.failure, Some(crashed(5, 1)));
+}
+
+/// P4: the operator wins.
+#[test]
+fn an_offset_that_is_edited_after_a_death_leaves_the_death_behind() {
+    let item = Cursor {
+        next: next(6),
+        ..with_chunk(left(EXPIRED), Some(Pace::Single))
+    };
+    let edited = taken_over(&item, 9);
+    assert_eq!((edited.failure, edited.handed_over), (None, None));
+}
+
+/// P4: the operator wins.
+#[test]
+fn a_partition_that_was_paused_since_it_was_read_is_not_claimed() {
+    let seen = Seen::Item(left(None));
+    let ours = Claim {
+        run: RunId::new("me"),
+        until_ms: NOW_MS + 70_000,
+        to: next(9),
+        now_ms: NOW_MS,
+    };
+    let paused = Cursor {
+        paused: true,
+        ..left(None)
+    };
+    let (made, item) = write(Some(paused.clone()), &claim(&seen, &ours));
+    assert_eq!(
+        (&made, &item),
+        (&Written::Refused(Some(Ok(paused.clone()))), &Some(paused))
+    );
+    assert_eq!(judge_claim(&seen, &ours, item.as_ref()), Verdict::Paused);
+}
+
+#[test]
+fn a_flush_is_known_by_what_an_earlier_one_of_unknown_fate_left() {
+    let item = taken_over(&left(None), 9);
+    let first = flushed(&item, 6, None, Ending::Interim);
+    let applied = written(item.clone(), &flush(&first));
+    let second = Flush {
+        unknown: Some(first.leaves()),
+        ..flushed(&item, 7, None, Ending::Final(None))
+    };
+    let (made, after) = write(Some(applied), &flush(&second));
+    assert!(matches!(made, Written::Refused(_)));
+    assert_eq!(
+        judge_flush(&second, after.as_ref()),
+        Verdict::AppliedBefore(first.leaves())
+    );
+    // An operator's edit is not taken for it.
+    let edited = after.map(|item| Cursor { next: next(2), ..item });
+    assert_eq!(
+        judge_flush(&second, edited.as_ref()),
+        Verdict::Edited { until_ms: None }
+    );
+}
+
 #[test]
 fn a_partition_without_an_item_has_no_past() {
     assert_eq!(Seen::Nothing { start: next(5) }.legacy(NOW_MS), Legacy::default());
@@ -276,6 +370,8 @@ fn a_record_that_kills_every_run_is_counted_from_the_third_on() {
             now_ms,
         };
         item = written(item, &claim(&seen, &ours));
+        // It dies with the record in the handler.
+        item.handed_over = Some(item.next);
     }
     let (small, single) = (Some(Pace::Small), Some(Pace::Single));
     assert_eq!(
@@ -333,6 +429,9 @@ fn no_two_writes_of_a_run_bear_the_same_time_whatever_the_clock_says() {
     let item = taken_over(&left(EXPIRED), 9);
     for now_ms in [NOW_MS - 1_000, NOW_MS, NOW_MS + 1, i64::MIN] {
         let flush = Flush {
+            hands_over: false,
+            unreported: None,
+            unknown: None,
             now_ms,
             ..flushed(&item, 6, None, Ending::Interim)
         };

@@ -9,6 +9,7 @@ mod dead_letters;
 mod handler;
 mod hostile;
 mod killer;
+mod left_claims;
 mod source;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,8 @@ struct Table {
     load_takes: Duration,
     write_takes: Duration,
     before_write: Option<Hook>,
+    /// The partition whose writes are never answered once it is claimed.
+    is_stuck: Option<i32>,
 }
 
 /// What happens just before a write of a partition.
@@ -66,6 +69,9 @@ impl Store for &Table {
         tokio::time::sleep(self.write_takes).await;
         if let Some(hook) = &self.before_write {
             hook(&self.inner, partition);
+        }
+        if self.is_stuck == Some(partition) && self.inner.get(consumer, partition).is_some() {
+            std::future::pending::<()>().await;
         }
         self.inner.write(consumer, partition, write).await
     }
@@ -126,7 +132,31 @@ impl World {
         clock: C,
         seconds: u64,
     ) -> (Value, Duration) {
-        let deadline = Deadline::after(Duration::from_secs(seconds), &clock);
+        let limit = Duration::from_secs(seconds);
+        let started = Instant::now();
+        let report = self.run_within(config, source, processor, clock, limit).await;
+        (report, started.elapsed())
+    }
+
+    async fn run_for<K: Source, P: Processor>(
+        &self,
+        config: Config,
+        source: K,
+        processor: P,
+        limit: Duration,
+    ) -> Value {
+        self.run_within(config, source, processor, SystemClock, limit).await
+    }
+
+    async fn run_within<K: Source, P: Processor, C: Clock>(
+        &self,
+        config: Config,
+        source: K,
+        processor: P,
+        clock: C,
+        limit: Duration,
+    ) -> Value {
+        let deadline = Deadline::after(limit, &clock);
         let parts = Parts {
             dead_letters: DeadLetters::new(&config, &security(&config)),
             config: Arc::new(config),
@@ -136,11 +166,10 @@ impl World {
             clock,
         };
         let (_sender, interrupt) = watch::channel(Interrupt::No);
-        let started = Instant::now();
         let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt)
             .await
             .expect("a run always has a report");
-        (serde_json::to_value(&invoked.answer).expect("JSON"), started.elapsed())
+        serde_json::to_value(&invoked.answer).expect("JSON")
     }
 
     fn cursor(&self, partition: i32) -> Cursor {

@@ -40,6 +40,10 @@ fn busy() -> Ledger {
 fn with_care(care: Option<Care>) -> Ledger {
     let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, care, 0);
     ledger.polled(&records(0..20_000));
+    if care.is_some() {
+        // The mark of the first hand-over.
+        ledger.flushed(0);
+    }
     ledger
 }
 

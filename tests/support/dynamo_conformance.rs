@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Bounds, Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim, flush, pin,
-    release,
+    Bounds, Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Unreported, claim,
+    flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -128,6 +128,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         claim_until_ms: Some(20),
         claim_to: Some(next(9)),
         claim_chunk: Some(Pace::Small),
+        handed_over: Some(next(5)),
         failure: Some(failure),
         paused: true,
         updated_at_ms: Some(10),
@@ -137,6 +138,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
             to: next(7),
             asked: "all".to_owned(),
         })),
+        unreported: Some(Arc::new(Unreported::default())),
     };
     assert_eq!(
         bench.store.write(&consumer, 3, &raw(&cursor)).await,
@@ -148,6 +150,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
             ("claim_until", 20),
             ("claim_to", 9),
             ("claim_chunk", 128),
+            ("handed_over", 5),
             ("fail_offset", 5),
             ("attempts", 2),
             ("crashes", 1),
@@ -160,6 +163,8 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
     expected.insert("run".to_owned(), AttributeValue::S("run-1".to_owned()));
     expected.insert("error".to_owned(), AttributeValue::S("no JSON".to_owned()));
     expected.insert("backfill".to_owned(), AttributeValue::S("all".to_owned()));
+    let note = r#"{"skipped":[],"skipped_records":0,"lost":[]}"#;
+    expected.insert("unreported".to_owned(), AttributeValue::S(note.to_owned()));
     expected.insert("paused".to_owned(), AttributeValue::Bool(true));
     assert_eq!(bench.table.get_item(&consumer.to_string(), 3).await, Some(expected));
 }
@@ -180,6 +185,9 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         now_ms: 100,
     };
     let interim = Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         run: run.clone(),
         left: Left {
             next: next(5),
@@ -194,6 +202,9 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         now_ms: 101,
     };
     let blocked = Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         left: Left {
             next: next(6),
             updated_at_ms: 101,

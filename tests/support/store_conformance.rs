@@ -41,7 +41,7 @@ macro_rules! conformance_tests {
             a_flush_made_before_is_recognised
             a_claim_that_another_run_won_is_refused_with_its_end
             new_failures_replace_all_of_the_old_ones
-            a_pause_survives_every_write
+            a_pause_refuses_a_claim_and_survives_every_other_write
             two_runs_claim_every_partition_once
             items_of_more_than_one_page_are_loaded_in_order
             only_the_consumers_own_items_are_loaded
@@ -227,6 +227,9 @@ pub(crate) async fn a_flush_made_before_is_recognised<B: Bench>(bench: &B) {
         flushed(Ending::Final(None)),
         flushed(Ending::Final(Some(failures(8)))),
         Flush {
+            hands_over: false,
+            unreported: None,
+            unknown: None,
             next: next(5),
             ..flushed(Ending::Final(None))
         },
@@ -291,17 +294,22 @@ pub(crate) async fn new_failures_replace_all_of_the_old_ones<B: Bench>(bench: &B
     assert_eq!(item.failure, Some(new));
 }
 
-pub(crate) async fn a_pause_survives_every_write<B: Bench>(bench: &B) {
+pub(crate) async fn a_pause_refuses_a_claim_and_survives_every_other_write<B: Bench>(bench: &B) {
     let (consumer, store) = (consumer(), bench.store());
     bench.put(&consumer, 0, next(5)).await;
-    bench.pause(&consumer, 0).await;
     let item = store.load_one(&consumer, 0).await.unwrap().unwrap();
-    assert!(item.paused);
-    let writes = [
-        claim(&Seen::Item(item), &our_claim()),
-        flush(&flushed(Ending::Final(None))),
-        release(&me(), None),
-    ];
+    bench.pause(&consumer, 0).await;
+    let ours = claim(&Seen::Item(item.clone()), &our_claim());
+    let refused = store.write(&consumer, 0, &ours).await.unwrap();
+    assert!(
+        matches!(refused, Written::Refused(Some(Ok(Cursor { paused: true, .. })))),
+        "{refused:?}"
+    );
+    let resumed = store.write(&consumer, 0, &resume()).await;
+    assert_eq!(resumed, Ok(Written::Applied));
+    assert_eq!(store.write(&consumer, 0, &ours).await, Ok(Written::Applied));
+    bench.pause(&consumer, 0).await;
+    let writes = [flush(&flushed(Ending::Final(None))), release(&me(), None)];
     for write in writes {
         assert_eq!(store.write(&consumer, 0, &write).await, Ok(Written::Applied));
         assert!(store.load_one(&consumer, 0).await.unwrap().unwrap().paused, "{write:?}");

@@ -172,6 +172,8 @@ pub(crate) fn raw(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.claim_until_ms.map(Set::ClaimUntil));
     sets.extend(cursor.claim_to.map(Set::ClaimTo));
     sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
+    sets.extend(cursor.handed_over.map(Set::HandedOver));
+    sets.extend(cursor.unreported.clone().map(Set::Unreported));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
     sets.extend(cursor.paused.then_some(Set::Paused));
@@ -229,6 +231,9 @@ pub(super) fn ended(offset: i64) -> Cursor {
 /// Our flush from 5 to 8.
 pub(super) fn flushed(ending: Ending) -> Flush {
     Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         run: me(),
         left: Left {
             next: next(5),
@@ -244,6 +249,9 @@ pub(super) fn flushed(ending: Ending) -> Flush {
 /// Our last write with a record that failed at 5, where the cursor is.
 pub(super) fn blocked_at_5() -> Flush {
     Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         next: next(5),
         ..flushed(Ending::Final(Some(failures(5))))
     }

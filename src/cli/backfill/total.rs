@@ -83,6 +83,7 @@ mod tests {
             messages,
             end_offset: Some(9),
             lag: Some(lag),
+            quarantine: None,
         }
     }
 

@@ -274,7 +274,7 @@ async fn carry_out_one(parts: &CliParts, position: &Position, next: NextOffset, 
                 None => "changed meanwhile: look again".into(),
             };
         }
-        Ok(Verdict::NotApplied | Verdict::TakenOver { .. }) => {
+        Ok(Verdict::NotApplied | Verdict::Paused | Verdict::AppliedBefore(_) | Verdict::TakenOver { .. }) => {
             row.outcome = Outcome::Changed;
             row.note = "changed meanwhile: look again".into();
         }

@@ -130,6 +130,7 @@ mod tests {
             messages,
             end_offset: Some(5_000),
             lag: Some(lag),
+            quarantine: None,
         };
         let silent = |partition| Unanswered {
             place: place(partition),

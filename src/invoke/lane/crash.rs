@@ -1,6 +1,6 @@
 //! Records that kill the process, or that take all of its time.
 //!
-//! | the record at the cursor, after MAX_ATTEMPTS deaths with it alone | what is done |
+//! | the record at the cursor, after MAX_ATTEMPTS crashes with it alone in the handler | what is done |
 //! |---|---|
 //! | `ON_FAILURE=halt`, its run has just died | blocked, and tried again alone after the back-off |
 //! | `ON_FAILURE=halt`, the back-off is over | tried again alone |
@@ -9,9 +9,9 @@
 
 use std::time::Duration;
 
-use super::Lane;
 use super::failed::GivenUp;
-use crate::claim::{Failures, Pace};
+use super::{End, Lane};
+use crate::claim::Pace;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
@@ -68,21 +68,18 @@ impl Lane {
             if run.config.on_failure == OnFailure::Halt && crashes >= run.config.max_attempts.get() {
                 return self.block(run, died(crashes));
             }
-            self.remember = Some(Failures {
-                crashes,
-                ..self.failures_so_far()
-            });
+            self.tries.ran_out_of_time = true;
         }
         let records = chunk.records();
         let (first, last) = (records[0].offset, records[records.len() - 1].offset);
-        self.fail(Error::new(
+        self.end(End::Failed(Error::new(
             ErrorType::Timeout,
             format!(
                 "the handler was not finished at the deadline with offsets {first} to {last} of {}. What was settled \
                  before is stored, and these come again. Give the function more time, or make the handler faster",
                 self.partition
             ),
-        ));
+        )));
     }
 }
 

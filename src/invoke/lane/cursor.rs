@@ -1,8 +1,10 @@
 //! A partition's writes: the claim at the start, the cursor on the way, and
 //! the end of the claim.
 
-use super::{Elsewhere, Lane};
-use crate::claim::{self, Care, Claim, Ending, Flush, Left, Verdict};
+use std::time::Instant;
+
+use super::{ClaimState, End, Lane, Stored};
+use crate::claim::{self, Care, Claim, Cursor, Ending, Failures, Flush, Left, Seen, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
@@ -12,8 +14,8 @@ use crate::store::{self, Store, Written};
 
 impl Lane {
     /// Claims the partition, while its first records come: they are returned,
-    /// unseen, if they came before the claim.
-    pub(super) async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> Option<Polled> {
+    /// unseen, if they came before the claim; or the panic of the client.
+    pub(super) async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> Option<std::thread::Result<Polled>> {
         let claim = Claim {
             run: run.id.clone(),
             until_ms: run.claim_until_ms(),
@@ -27,7 +29,7 @@ impl Lane {
         let mut came = None;
         let judged = tokio::select! {
             biased;
-            judged = run.in_time(run.stop.at, written) => judged,
+            judged = run.in_time(run.claim_answer_until(), written) => judged,
             never = self.fetch_meanwhile(run, &mut came) => match never {},
         };
         self.claim_judged(run, &claim, judged).await;
@@ -37,7 +39,7 @@ impl Lane {
     async fn claim_judged<D: Seams>(&mut self, run: &Run<'_, D>, claim: &Claim, judged: Result<Verdict, Error>) {
         match judged {
             Ok(Verdict::Applied) => {
-                self.claimed = true;
+                self.claim = ClaimState::Ours;
                 self.stamp_ms = claim.now_ms;
                 self.note_jump();
                 if self.from != self.seen.stored() && self.ledger.wish() > 0 {
@@ -45,16 +47,17 @@ impl Lane {
                     self.flush(run, &Ending::Interim).await;
                 }
             }
-            Ok(Verdict::Edited { until_ms }) => self.outcome.held = Some(Elsewhere { until_ms }),
-            Ok(Verdict::TakenOver { .. } | Verdict::NotApplied) => {
-                self.outcome.held = Some(Elsewhere { until_ms: None });
+            Ok(Verdict::Paused) => self.end(End::Paused),
+            Ok(Verdict::Edited { until_ms }) => self.end(End::Held { until_ms }),
+            Ok(Verdict::TakenOver { .. } | Verdict::NotApplied | Verdict::AppliedBefore(_)) => {
+                self.end(End::Held { until_ms: None });
             }
-            Err(error) => self.fail(error),
+            Err(error) => self.end(End::NotClaimed(error)),
         }
     }
 
     fn note_jump(&mut self) {
-        self.outcome.lost = match self.why {
+        let lost = match self.why {
             Why::Lost(range) => Some((range.first, range.last, "deleted by retention before it was read")),
             Why::Truncated { stored, passed_over } => {
                 tracing::warn!(partition = %self.partition, stored = stored.get(), next = self.from.get(), "truncated");
@@ -62,14 +65,50 @@ impl Lane {
             }
             Why::Resumed | Why::StartPosition | Why::AppearedLater => None,
         };
-        if let Some((first, last, reason)) = self.outcome.lost {
+        if let Some((first, last, reason)) = lost {
             tracing::warn!(partition = %self.partition, first, last, next = self.from.get(), reason, "offsets lost");
         }
+        self.outcome.lost = self.outcome.lost.or(lost);
     }
 
     /// Moves the stored cursor to what is settled.
     pub(in crate::invoke) async fn flush<D: Seams>(&mut self, run: &Run<'_, D>, ending: &Ending) {
-        let flush = Flush {
+        let mut flush = self.next_flush(run, ending);
+        let mut judged = self.write_flush(run, &flush).await;
+        if let Ok(Verdict::AppliedBefore(left)) = judged {
+            // Its answer was lost. What follows it is conditional on it.
+            self.ledger.found_at(left.next);
+            self.stamp_ms = left.updated_at_ms;
+            self.unknown = None;
+            flush = self.next_flush(run, ending);
+            judged = self.write_flush(run, &flush).await;
+        }
+        match judged {
+            Ok(Verdict::Applied) => self.flushed(run, &flush),
+            Ok(Verdict::TakenOver { by }) => {
+                self.claim = ClaimState::Ended;
+                self.ledger.fail();
+                self.outcome.end = Some(End::ClaimLost(self.claim_lost(&by)));
+            }
+            Ok(Verdict::Edited { .. } | Verdict::NotApplied | Verdict::Paused | Verdict::AppliedBefore(_)) => {
+                tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
+                self.ledger.fail();
+                self.outcome.end = Some(End::Held { until_ms: None });
+                self.release(run, None).await;
+            }
+            Err(error) => {
+                self.unknown = Some(flush.leaves());
+                self.outcome.stored = Stored::Unknown;
+                match ending {
+                    Ending::Interim => self.end(End::Failed(error)),
+                    Ending::Final(_) => self.outcome.write_error = Some(error),
+                }
+            }
+        }
+    }
+
+    fn next_flush<D: Seams>(&self, run: &Run<'_, D>, ending: &Ending) -> Flush {
+        Flush {
             run: run.id.clone(),
             left: Left {
                 next: self.ledger.stored_at(),
@@ -77,31 +116,41 @@ impl Lane {
             },
             next: self.ledger.settled_at(),
             care: self.ledger.care(),
+            hands_over: *ending == Ending::Interim && self.ledger.hands_over(),
+            unreported: self.to_note(),
+            unknown: self.unknown,
             ending: ending.clone(),
             now_ms: run.clock.wall_ms(),
+        }
+    }
+
+    async fn write_flush<D: Seams>(&self, run: &Run<'_, D>, flush: &Flush) -> Result<Verdict, Error> {
+        let write = claim::flush(flush);
+        let partition = self.partition.partition;
+        let judge = |item: Option<&Cursor>| claim::judge_flush(flush, item);
+        let written = store::write_and_judge(run.store, &self.consumer, partition, &write, judge);
+        let error = match run.in_time(run.flush_answer_until(), written).await {
+            Err(error) => error,
+            judged => return judged,
         };
-        let write = claim::flush(&flush);
-        let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
-            claim::judge_flush(&flush, item)
-        });
-        let judged = run.in_time(run.last_write_at(), written).await;
-        match judged {
-            Ok(Verdict::Applied) => {
-                self.stamp_ms = flush.stamp_ms();
-                self.ledger.flushed(run.now_ms());
-                self.outcome.stored = Some(flush.next);
-            }
-            Ok(Verdict::TakenOver { by }) => self.fail(self.claim_lost(&by)),
-            Ok(Verdict::Edited { .. } | Verdict::NotApplied) => {
-                tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
-                self.outcome.held = Some(Elsewhere { until_ms: None });
-                self.ledger.fail();
-                self.release(run, None).await;
-            }
-            Err(error) => {
-                self.outcome.in_doubt = true;
-                self.fail(error);
-            }
+        // One read more, in the time that is kept for it: the report must not
+        // name another offset than the table.
+        let item = run.store.load_one(&self.consumer, partition);
+        let item = run.in_time(run.last_write_at(), item).await;
+        match item.map(|item| judge(item.as_ref())) {
+            Ok(Verdict::NotApplied) | Err(_) => Err(error),
+            judged => judged,
+        }
+    }
+
+    fn flushed<D: Seams>(&mut self, run: &Run<'_, D>, flush: &Flush) {
+        self.stamp_ms = flush.stamp_ms();
+        self.unknown = None;
+        self.ledger.flushed(run.now_ms());
+        self.outcome.stored = Stored::At(flush.next);
+        if let Ending::Final(failures) = &flush.ending {
+            self.claim = ClaimState::Ended;
+            self.seen = Seen::Item(left_by(flush, failures.clone(), &self.seen));
         }
     }
 
@@ -117,37 +166,66 @@ impl Lane {
         )
     }
 
+    /// Ends the claim, if it is this run's. Without an answer it is tried once
+    /// more: a claim that stays behind makes the next run wait, and careful.
     async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<Care>) {
+        self.claim = ClaimState::Ended;
         let write = claim::release(&run.id, care);
-        let written = run.store.write(&self.consumer, self.partition.partition, &write);
-        let trouble = match run.in_time(run.last_write_at(), written).await {
-            Ok(Written::Applied | Written::Refused(_)) => return,
-            Ok(Written::Unanswered(trouble)) => trouble,
-            Err(error) => error.to_string(),
-        };
-        // The claim ends by itself; nothing depends on this write.
-        tracing::warn!(partition = %self.partition, error = trouble, "the claim could not be released");
+        let mut problem = String::new();
+        for until in [run.half_way_to(run.last_write_at()), run.last_write_at()] {
+            match self.write_release(run, &write, until).await {
+                Ok(()) => return,
+                Err(error) => problem = error,
+            }
+        }
+        tracing::warn!(
+            partition = %self.partition,
+            error = problem,
+            until_ms = run.claim_until_ms(),
+            "the claim could not be released: it ends by itself"
+        );
+    }
+
+    async fn write_release<D: Seams>(
+        &self,
+        run: &Run<'_, D>,
+        write: &claim::CursorWrite,
+        until: Instant,
+    ) -> Result<(), String> {
+        let written = run.store.write(&self.consumer, self.partition.partition, write);
+        match run.in_time(until, written).await {
+            Ok(Written::Applied | Written::Refused(_)) => Ok(()),
+            Ok(Written::Unanswered(problem)) => Err(problem),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The last write: the cursor without its claim, or the claim alone.
-    pub(in crate::invoke) async fn close<D: Seams>(&mut self, run: &Run<'_, D>) {
-        let lost = self
-            .outcome
-            .error
-            .as_ref()
-            .is_some_and(|error| error.error_type == ErrorType::ClaimLost);
-        if lost || self.outcome.held.is_some() {
+    pub(super) async fn close<D: Seams>(&mut self, run: &Run<'_, D>) {
+        let may_write = self.outcome.end.as_ref().is_none_or(End::writes);
+        if self.claim == ClaimState::Ended || !may_write {
             return;
         }
-        let failures = self.remember.take();
-        let moved = self.ledger.settled_at() != self.ledger.stored_at() || self.outcome.stored.is_some();
-        if moved || failures.is_some() {
+        let failures = self.failures_to_keep();
+        let is_moved = self.ledger.settled_at() != self.ledger.stored_at() || self.outcome.stored != Stored::Nothing;
+        if self.claim == ClaimState::Ours && (is_moved || failures.is_some()) {
             self.flush(run, &Ending::Final(failures)).await;
         } else {
             self.release(run, self.ledger.care()).await;
         }
-        if run.clock.wall_ms() >= run.claim_until_ms() && self.outcome.error.is_none() {
-            self.fail(self.claim_expired());
+        let is_expired = run.clock.wall_ms() >= run.claim_until_ms();
+        if is_expired && self.outcome.errors().next().is_none() {
+            self.outcome.write_error = Some(self.claim_expired());
+        }
+    }
+
+    /// What the last write remembers of the record at the cursor: each failed
+    /// try counts, however the run ended.
+    fn failures_to_keep(&self) -> Option<Failures> {
+        match &self.outcome.end {
+            Some(End::Blocked(failures)) => Some(failures.clone()),
+            _ if self.tries.count() => Some(self.failures_so_far()),
+            _ => None,
         }
     }
 
@@ -161,5 +239,25 @@ impl Lane {
                 self.ledger.stored_at()
             ),
         )
+    }
+}
+
+/// The item as a last write of this run left it.
+fn left_by(flush: &Flush, failure: Option<Failures>, seen: &Seen) -> Cursor {
+    let before = match seen {
+        Seen::Item(cursor) => cursor.clone(),
+        Seen::Nothing { .. } => Cursor::default(),
+    };
+    Cursor {
+        next: flush.next,
+        run: Some(flush.run.clone()),
+        claim_until_ms: None,
+        claim_to: flush.care.map(|care| care.until),
+        claim_chunk: flush.care.map(|care| care.pace),
+        handed_over: None,
+        failure,
+        updated_at_ms: Some(flush.stamp_ms()),
+        unreported: flush.unreported.clone().or(before.unreported.clone()),
+        ..before
     }
 }

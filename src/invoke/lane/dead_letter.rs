@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-use super::Lane;
 use super::failed::GivenUp;
+use super::{End, Lane};
 use crate::dead_letter::{self, Reason};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, MOST_DEAD_LETTERS, Run, Seams};
@@ -37,14 +37,14 @@ impl Lane {
             return;
         };
         let context = RunContext {
-            stop_at: run.stop.at,
+            stop_at: run.begin_until,
             attempt: self.attempts(),
         };
         let sending = AssertUnwindSafe(run.dead_letters.process(&chunk, &context)).catch_unwind();
         let sent = tokio::select! {
             biased;
             sent = sending => sent,
-            () = tokio::time::sleep_until(run.stop.at.into()) => return self.unburied(run, &record),
+            () = tokio::time::sleep_until(run.cut_at.into()) => return self.unburied(run, &record),
             () = run.halted(Interrupt::Now) => return self.ledger.fail(),
         };
         match sent {
@@ -79,13 +79,13 @@ impl Lane {
 
     /// It may have been written: a second one is legal, a lost one is not.
     fn unburied<D: Seams>(&mut self, run: &Run<'_, D>, record: &Record) {
-        self.fail(Error::new(
+        self.end(End::Failed(Error::new(
             ErrorType::Timeout,
             format!(
                 "the dead letter of offset {} of {} was not acknowledged by {} before the deadline. The record comes \
                  again. Look at the target, or give the function more time",
                 record.offset, self.partition, run.config.on_failure
             ),
-        ));
+        )));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Lane;
+use super::{End, Lane};
 use crate::claim::{Failures, Seen};
 use crate::clock::Clock;
 use crate::config::OnFailure;
@@ -60,16 +60,27 @@ impl Lane {
         let attempts = stored.map_or(0, |failure| failure.attempts);
         Failures {
             offset: here,
-            attempts: attempts.saturating_add(self.tries),
+            attempts: attempts.saturating_add(self.tries.failed),
             crashes: self.crashes(),
-            ..stored.cloned().unwrap_or_default()
+            error: self
+                .tries
+                .last_error
+                .clone()
+                .or_else(|| stored.and_then(|failure| failure.error.clone())),
+            next_try_at_ms: stored.and_then(|failure| failure.next_try_at_ms),
         }
+    }
+
+    /// One more failed try of the record at the cursor. It counts however the run ends.
+    fn count_try(&mut self, text: &str) {
+        self.tries.failed += 1;
+        self.outcome.failed_tries += 1;
+        self.tries.last_error = Some(cut(text.to_owned()));
     }
 
     /// The first record in hand is not what `MESSAGE_FORMAT` says, and never will be.
     pub(super) async fn undecodable<D: Seams>(&mut self, run: &Run<'_, D>, text: String) {
-        self.tries += 1;
-        self.outcome.failed_tries += 1;
+        self.count_try(&text);
         let why = GivenUp {
             stage: Stage::Decode,
             text,
@@ -80,20 +91,19 @@ impl Lane {
 
     /// The first record in hand failed: try again, pass it over, or stop here.
     pub(super) async fn failed<D: Seams>(&mut self, run: &Run<'_, D>, failure: Failure) {
-        self.tries += 1;
-        self.outcome.failed_tries += 1;
+        self.count_try(&failure.to_string());
         let offset = self.ledger.settled_at();
         let exhausted = self.attempts() >= run.config.max_attempts.get();
         match failure {
             Failure::Fatal(text) => {
                 let error = format!("the handler gave up at offset {offset} of {}: {text}", self.partition);
                 run.abort();
-                self.fail(Error::new(ErrorType::DestinationFailed, error));
+                self.end(End::Failed(Error::new(ErrorType::DestinationFailed, error)));
             }
             Failure::Retry(text) => {
-                if self.tries < TRIES_IN_A_RUN && !exhausted {
-                    tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries, error = text, "trying again");
-                    run.pause(FIRST_PAUSE * 4_u32.pow(self.tries - 1)).await;
+                if self.tries.failed < TRIES_IN_A_RUN && !exhausted {
+                    tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries.failed, error = text, "trying again");
+                    run.pause(FIRST_PAUSE * 4_u32.pow(self.tries.failed - 1)).await;
                 } else {
                     self.give_up(run, GivenUp::handler(text, exhausted)).await;
                 }
@@ -114,8 +124,7 @@ impl Lane {
     /// What comes next cannot even be fetched. Where it ends is unknown, so no
     /// policy can pass over it: that is for an operator, who moves the cursor.
     pub(super) fn unreadable<D: Seams>(&mut self, run: &Run<'_, D>, what: String) {
-        self.tries += 1;
-        self.outcome.failed_tries += 1;
+        self.count_try(&what);
         self.block(run, what);
     }
 
@@ -136,9 +145,7 @@ impl Lane {
             error: Some(cut(text)),
             ..self.failures_so_far()
         };
-        self.remember = Some(failures.clone());
-        self.outcome.blocked = Some(failures);
-        self.ledger.fail();
+        self.end(End::Blocked(failures));
     }
 
     fn back_off_ms<D: Seams>(&self, run: &Run<'_, D>) -> i64 {
@@ -173,7 +180,7 @@ fn next_back_off_ms(next_try_at_ms: Option<i64>, written_at_ms: Option<i64>) -> 
     })
 }
 
-fn cut(mut text: String) -> String {
+pub(super) fn cut(mut text: String) -> String {
     if text.len() > LONGEST_ERROR {
         let end = (0..=LONGEST_ERROR)
             .rev()

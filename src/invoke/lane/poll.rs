@@ -1,8 +1,11 @@
 //! What is fetched of a partition, and what it means that nothing more comes.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 
-use super::{Lane, Unread};
+use futures::FutureExt;
+
+use super::{End, Lane, Unread};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
 use crate::ledger::Step;
@@ -11,6 +14,13 @@ use crate::source::{Limit, LookUp, Polled, Source};
 
 impl Lane {
     pub(super) async fn poll<D: Seams>(&mut self, run: &Run<'_, D>, records: usize) {
+        if !self.is_fetching {
+            let here = (self.partition.clone(), self.ledger.settled_at());
+            if let Err(error) = run.source.start(&[here]) {
+                return self.end(End::Failed(error));
+            }
+            self.is_fetching = true;
+        }
         let wake = run.wake_at(self.ledger.due_at_ms());
         let polled = tokio::select! {
             biased;
@@ -25,12 +35,18 @@ impl Lane {
     /// `came`, and is not looked at. Never ends by itself.
     ///
     /// Where a run has died nothing is taken before it is known how carefully.
-    pub(super) async fn fetch_meanwhile<D: Seams>(&self, run: &Run<'_, D>, came: &mut Option<Polled>) -> Infallible {
+    pub(super) async fn fetch_meanwhile<D: Seams>(
+        &self,
+        run: &Run<'_, D>,
+        came: &mut Option<std::thread::Result<Polled>>,
+    ) -> Infallible {
         if let Step::Poll(records) = self.step(run)
             && self.legacy.care.is_none()
         {
-            let polled = run.source.poll(&self.partition, limit(run, records)).await;
-            if let Polled::Records(records) = &polled
+            let polling = run.source.poll(&self.partition, limit(run, records));
+            // A panic must not drop a claim that is on its way.
+            let polled = AssertUnwindSafe(polling).catch_unwind().await;
+            if let Ok(Polled::Records(records)) = &polled
                 && self.ledger.completed_by(records)
             {
                 // Else the end of the log would be asked for again and again.
@@ -49,7 +65,7 @@ impl Lane {
             Polled::OutOfRange => self.unread(Unread::Gone(self.ledger.settled_at())),
             Polled::Unavailable(unavailable) => self.unread(Unread::NoAnswer(unavailable.0)),
             Polled::Unreadable(what) => self.unreadable(run, what),
-            Polled::Failed(error) => self.fail(error),
+            Polled::Failed(error) => self.end(End::Failed(error)),
         }
     }
 
@@ -66,14 +82,19 @@ impl Lane {
         self.outcome.polled += taken as u64;
         self.in_hand.extend(records);
         if self.ledger.has_all() {
-            // What would be fetched from here on belongs to a later run.
-            run.source.finish(std::slice::from_ref(&self.partition));
+            // What would be fetched from here on belongs to a later run; or, where a run
+            // has died here, could kill this one while the handler has another record.
+            self.stop_fetching(run);
         }
     }
 
+    fn stop_fetching<D: Seams>(&mut self, run: &Run<'_, D>) {
+        run.source.finish(std::slice::from_ref(&self.partition));
+        self.is_fetching = false;
+    }
+
     fn unread(&mut self, why: Unread) {
-        self.outcome.unread = Some(why);
-        self.ledger.fail();
+        self.end(End::Unread(why));
     }
 
     /// The end came before the end seen at the start: only control records lie
@@ -93,13 +114,9 @@ impl Lane {
         match asked.map(|mut ends| ends.pop()) {
             Ok(Some(Ok(end))) if end >= self.ledger.to() => {
                 self.end_is_known = true;
-                let here = (self.partition.clone(), self.ledger.settled_at());
-                run.source.finish(std::slice::from_ref(&self.partition));
-                if let Err(error) = run.source.start(&[here]) {
-                    self.fail(error);
-                }
+                self.stop_fetching(run);
             }
-            Ok(Some(Ok(end))) => self.fail(Error::new(
+            Ok(Some(Ok(end))) => self.end(End::Failed(Error::new(
                 ErrorType::Truncated,
                 format!(
                     "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
@@ -107,10 +124,10 @@ impl Lane {
                     self.partition,
                     self.ledger.to()
                 ),
-            )),
+            ))),
             Ok(Some(Err(unavailable))) => self.unread(Unread::NoAnswer(unavailable.0)),
-            Ok(None) => self.ledger.fail(),
-            Err(error) => self.fail(error),
+            Ok(None) => self.unread(Unread::NoAnswer("its end was not returned".to_owned())),
+            Err(error) => self.end(End::Failed(error)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
-use super::Lane;
+use super::{End, Lane, Tries};
 use crate::clock::Clock;
 use crate::decode::{self, DecodeError};
 use crate::error::{Error, ErrorType};
@@ -34,7 +34,7 @@ impl Lane {
             return;
         };
         let context = RunContext {
-            stop_at: run.stop.at,
+            stop_at: run.begin_until,
             attempt: self.attempts() + 1,
         };
         let started = run.clock.now();
@@ -42,7 +42,7 @@ impl Lane {
         let ended = tokio::select! {
             biased;
             ended = work => ended,
-            () = tokio::time::sleep_until(run.stop.at.into()) => {
+            () = tokio::time::sleep_until(run.cut_at.into()) => {
                 let took = run.clock.now().saturating_duration_since(started);
                 self.unfinished(run, &chunk, took);
                 return self.take_back(chunk.into_records());
@@ -83,7 +83,7 @@ impl Lane {
                 let partition = &self.partition;
                 let words =
                     format!("the handler settled a whole chunk of {partition} and failed all the same: {failure}");
-                self.fail(Error::new(ErrorType::DestinationFailed, words));
+                self.end(End::Failed(Error::new(ErrorType::DestinationFailed, words)));
             }
             Some(failure) => self.failed(run, failure).await,
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
@@ -158,7 +158,7 @@ impl Lane {
 
     /// The first record in hand is settled or passed over.
     pub(super) fn on_to_the_next(&mut self) {
-        self.tries = 0;
+        self.tries = Tries::default();
         if let Some(first) = self.in_hand.front() {
             self.ledger.stand_at(first);
         }

@@ -53,6 +53,8 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::ClaimUntil(until_ms) => vec![(name::CLAIM_UNTIL, Some(number(*until_ms)))],
         Set::ClaimTo(end) => vec![(name::CLAIM_TO, Some(number(end.get())))],
         Set::ClaimChunk(pace) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(pace.records().to_string())))],
+        Set::HandedOver(at) => vec![(name::HANDED_OVER, Some(number(at.get())))],
+        Set::Unreported(unreported) => vec![(name::UNREPORTED, Some(text(&unreported.to_text())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
         Set::Paused => vec![(name::PAUSED, Some(AttributeValue::Bool(true)))],
         Set::Previous(next) => vec![(name::PREVIOUS_OFFSET, Some(number(next.last_processed())))],
@@ -85,6 +87,8 @@ fn removed(attribute: Attribute) -> &'static [&'static str] {
         Attribute::ClaimUntil => &[name::CLAIM_UNTIL],
         Attribute::ClaimTo => &[name::CLAIM_TO],
         Attribute::ClaimChunk => &[name::CLAIM_CHUNK],
+        Attribute::HandedOver => &[name::HANDED_OVER],
+        Attribute::Unreported => &[name::UNREPORTED],
         Attribute::Failures => &[
             name::FAIL_OFFSET,
             name::ATTEMPTS,
@@ -138,6 +142,11 @@ impl Parts {
             Clause::ClaimUntilIs(until_ms) => self.equals(name::CLAIM_UNTIL, until_ms.map(number)),
             Clause::RunIs(run) => self.equals(name::RUN, Some(text(run.as_str()))),
             Clause::UpdatedAtIs(at_ms) => self.equals(name::UPDATED_AT, Some(number(*at_ms))),
+            Clause::NotPaused => format!(
+                "(attribute_not_exists({}) OR {})",
+                self.path(name::PAUSED),
+                self.equals(name::PAUSED, Some(AttributeValue::Bool(false)))
+            ),
             Clause::ClaimExists => format!("attribute_exists({})", self.path(name::CLAIM_UNTIL)),
         }
     }

@@ -31,6 +31,9 @@ fn n(number: &str) -> AttributeValue {
 #[test]
 fn a_flush_compares_and_sets_the_last_processed_offset() {
     let write = claim::flush(&Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         run: RunId::new("me"),
         left: Left {
             next: next(5),
@@ -50,7 +53,7 @@ fn a_flush_compares_and_sets_the_last_processed_offset() {
     assert_eq!(
         update.unwrap(),
         "SET #offset = :offset, #updated_at = :updated_at REMOVE #attempts, #claim_chunk, #claim_to, \
-         #claim_until, #crashes, #error, #fail_offset, #next_try_at"
+         #claim_until, #crashes, #error, #fail_offset, #handed_over, #next_try_at"
     );
     assert_eq!(
         condition.unwrap(),
@@ -184,6 +187,9 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
     let flushes =
         (any_run(), any_next(), any_next(), any_care(), ending).prop_map(|(run, left, next, care, ending)| {
             claim::flush(&Flush {
+                hands_over: false,
+                unreported: None,
+                unknown: None,
                 run,
                 left: Left {
                     next: left,

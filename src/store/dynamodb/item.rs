@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{Bounds, Cursor, Failures, Pace, RunId};
+use crate::claim::{Bounds, Cursor, Failures, Pace, RunId, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -36,11 +36,13 @@ pub(super) mod name {
     pub(in super::super) const CLAIM_TO: &str = "claim_to";
     /// N: how many records are handed over at once, where care is due.
     pub(in super::super) const CLAIM_CHUNK: &str = "claim_chunk";
+    /// N: the offset from which a careful run handed records over.
+    pub(in super::super) const HANDED_OVER: &str = "handed_over";
     /// N: the failing record's own offset.
     pub(in super::super) const FAIL_OFFSET: &str = "fail_offset";
     /// N: how often that record was tried.
     pub(in super::super) const ATTEMPTS: &str = "attempts";
-    /// N: how many runs died with that record alone in their hands.
+    /// N: how many runs died while the handler had that record alone.
     pub(in super::super) const CRASHES: &str = "crashes";
     /// N: not before, in milliseconds since the epoch.
     pub(in super::super) const NEXT_TRY_AT: &str = "next_try_at";
@@ -58,6 +60,8 @@ pub(super) mod name {
     pub(in super::super) const BACKFILL_FROM: &str = "backfill_from";
     /// N: a backfill's end, exclusive.
     pub(in super::super) const BACKFILL_TO: &str = "backfill_to";
+    /// S: what a run passed over and did not report yet, as JSON.
+    pub(in super::super) const UNREPORTED: &str = "unreported";
 }
 
 /// Which item is being read.
@@ -94,11 +98,12 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
 /// | `offset` | refused | not a whole number, below -1, the last of the number range |
 /// | `topic`, `group_id` | no matter | not a string, or another than the consumer's |
 /// | `run`, `error` | none | not a string |
-/// | `claim_until`, `claim_to`, `claim_chunk`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
+/// | `claim_until`, `claim_to`, `claim_chunk`, `handed_over`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
 /// | `attempts`, `crashes` | 0 | the same, and above `u32` |
 /// | `paused` | no | not a BOOL |
 /// | `previous_offset` | none | as `offset` |
 /// | `backfill`, `backfill_from`, `backfill_to` | no backfill | one of them without the others, not a string, no offset |
+/// | `unreported` | none | a text that no run writes |
 /// | `updated_at` | none | nothing: other programs write a text there, and it is only a hint |
 ///
 /// # Errors
@@ -115,6 +120,7 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
         claim_chunk: fields.number(name::CLAIM_CHUNK, COUNT, |records| {
             u64::try_from(records).ok().map(Pace::of)
         })?,
+        handed_over: fields.number(name::HANDED_OVER, OFFSET, NextOffset::new)?,
         failure: fields.failures()?,
         paused: fields.flag(name::PAUSED)?,
         updated_at_ms: match item.get(name::UPDATED_AT) {
@@ -123,6 +129,11 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
         },
         previous: fields.number(name::PREVIOUS_OFFSET, LAST_PROCESSED, NextOffset::after)?,
         backfill: fields.bounds()?,
+        unreported: fields
+            .optional(name::UNREPORTED, NOTE, |value| {
+                Unreported::from_text(value.as_s().ok()?)
+            })?
+            .map(Arc::new),
     })
 }
 
@@ -131,6 +142,7 @@ const OFFSET: &str = "an offset (N), 0 or more,";
 const LAST_PROCESSED: &str = "the last processed offset (N), -1 or more,";
 const COUNT: &str = "a count (N), 0 or more,";
 const TEXT: &str = "a text (S)";
+const NOTE: &str = "what a run wrote (S)";
 const BOUNDS_ADVICE: &str = "Correct it, or start a backfill of another name";
 
 fn not_negative(number: i64) -> Option<i64> {

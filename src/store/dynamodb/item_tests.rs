@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::super::expression;
 use super::{Item, Place, partition, read};
-use crate::claim::{Attribute, Bounds, Cursor, CursorWrite, Failures, Pace, RunId, Set};
+use crate::claim::{Attribute, Bounds, Cursor, CursorWrite, Failures, Pace, PassedOver, RunId, Set, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -219,6 +219,21 @@ fn any_failures() -> impl Strategy<Value = Failures> {
         })
 }
 
+fn any_unreported() -> impl Strategy<Value = Unreported> {
+    let ranges = || proptest::collection::vec((any::<i64>(), any::<i64>(), ".{0,20}"), 0..3);
+    (ranges(), any::<u64>(), ranges()).prop_map(|(skipped, skipped_records, lost)| {
+        let passed = |ranges: Vec<(i64, i64, String)>| {
+            let passed = |(first, last, reason)| PassedOver { first, last, reason };
+            ranges.into_iter().map(passed).collect()
+        };
+        Unreported {
+            skipped: passed(skipped),
+            skipped_records,
+            lost: passed(lost),
+        }
+    })
+}
+
 fn any_bounds() -> impl Strategy<Value = Arc<Bounds>> {
     (any_next(), any_next(), ".*").prop_map(|(from, to, asked)| Arc::new(Bounds { from, to, asked }))
 }
@@ -233,11 +248,14 @@ proptest! {
         claim_chunk in proptest::option::of(prop_oneof![Just(Pace::Small), Just(Pace::Single)]),
         failure in proptest::option::of(any_failures()),
         updated_at_ms in proptest::option::of(any::<i64>()),
+        handed_over in proptest::option::of(any_next()),
+        unreported in proptest::option::of(any_unreported()),
         (paused, previous, backfill) in (any::<bool>(), proptest::option::of(any_next()), proptest::option::of(any_bounds())),
     ) {
         let run = run.map(RunId::new);
         let cursor = Cursor {
-            next, run, claim_until_ms, claim_to, claim_chunk, failure, paused, updated_at_ms, previous, backfill,
+            next, run, claim_until_ms, claim_to, claim_chunk, handed_over, failure, paused, updated_at_ms, previous, backfill,
+            unreported: unreported.map(Arc::new),
         };
         let written = expression::of(&write_all(&cursor), &consumer());
         let item: Item = written.values.into_iter().map(|(name, value)| (name[1..].to_owned(), value)).collect();
@@ -251,6 +269,8 @@ fn write_all(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.claim_until_ms.map(Set::ClaimUntil));
     sets.extend(cursor.claim_to.map(Set::ClaimTo));
     sets.extend(cursor.claim_chunk.map(Set::ClaimChunk));
+    sets.extend(cursor.handed_over.map(Set::HandedOver));
+    sets.extend(cursor.unreported.clone().map(Set::Unreported));
     sets.extend(cursor.failure.clone().map(Set::Failures));
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
     sets.extend(cursor.paused.then_some(Set::Paused));

@@ -2,8 +2,9 @@
 //! functions, and every fate of each write.
 //!
 //! A write is answered, or it is not and stays in flight: it then arrives at
-//! once, later, or never. A run may stop for good at any step, since nothing
-//! makes it take the next one. A claim lasts for one tick of the clock, and no
+//! once, later, or never; and the read that would tell may get no answer too. A
+//! run may stop for good at any step, since nothing makes it take the next one:
+//! before it fetches, between a mark and the hand-over, before its release. A claim lasts for one tick of the clock, and no
 //! run looks at it again: each may be frozen for as long as the other works.
 
 mod partition;
@@ -13,7 +14,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kafka_consumer_lambda::claim::Cursor;
+use kafka_consumer_lambda::claim::{Cursor, Pace, RunId};
 
 use self::partition::Partition;
 use self::run::Kind;
@@ -30,6 +31,12 @@ struct Size {
     end: i64,
     /// How often the operator edits each item.
     edits: usize,
+    /// Whether the operator may pause it, too.
+    pauses: bool,
+    /// Whether the read after a write without an answer may get none either.
+    unread: bool,
+    /// Whether the world begins behind a run that died with single records.
+    left_behind: bool,
     /// How many writes can be without an answer at the same time.
     in_flight: usize,
     /// A clause that conditions lack, by the kind of write.
@@ -40,6 +47,9 @@ const SMALL: Size = Size {
     partitions: 1,
     end: 1,
     edits: 0,
+    pauses: false,
+    unread: false,
+    left_behind: false,
     in_flight: 0,
     without: None,
 };
@@ -85,7 +95,11 @@ impl World {
 fn explore(size: Size) -> usize {
     let hasher = RandomState::new();
     let mut known = HashSet::new();
-    let items = [None, Some(Cursor::at(next(1)))];
+    let items = if size.left_behind {
+        [Some(left_behind(None)), Some(left_behind(Some(0)))]
+    } else {
+        [None, Some(Cursor::at(next(1)))]
+    };
     let mut worlds: Vec<World> = items
         .map(|item| World {
             now_ms: 0,
@@ -102,6 +116,20 @@ fn explore(size: Size) -> usize {
         }
     }
     known.len()
+}
+
+/// An item that a run left which had handed over single records: with its
+/// claim expired, and a mark at this offset.
+fn left_behind(handed_over: Option<i64>) -> Cursor {
+    Cursor {
+        run: Some(RunId::new("dead")),
+        claim_until_ms: Some(0),
+        claim_to: Some(next(4)),
+        claim_chunk: Some(Pace::Single),
+        handed_over: handed_over.map(next),
+        updated_at_ms: Some(-1),
+        ..Cursor::at(next(0))
+    }
 }
 
 fn no_promise_is_broken(size: Size) {
@@ -139,6 +167,47 @@ fn two_runs_and_an_operator_break_no_promise_although_writes_are_not_answered() 
 }
 
 #[test]
+fn a_pause_that_is_stored_before_the_claim_is_obeyed() {
+    no_promise_is_broken(Size {
+        end: 2,
+        edits: 1,
+        pauses: true,
+        ..SMALL
+    });
+}
+
+#[test]
+fn a_run_that_cannot_find_out_whether_it_wrote_breaks_no_promise() {
+    no_promise_is_broken(Size {
+        end: 2,
+        in_flight: 1,
+        unread: true,
+        ..SMALL
+    });
+}
+
+/// P14: a record counts as deadly only if it was handed over alone.
+#[test]
+fn what_a_dead_run_left_behind_counts_against_no_record_that_was_not_handed_over_alone() {
+    no_promise_is_broken(Size {
+        end: 2,
+        in_flight: 1,
+        left_behind: true,
+        ..SMALL
+    });
+}
+
+#[test]
+fn an_edit_between_a_death_and_the_next_run_leaves_the_crash_behind() {
+    no_promise_is_broken(Size {
+        end: 2,
+        edits: 1,
+        left_behind: true,
+        ..SMALL
+    });
+}
+
+#[test]
 fn two_runs_break_no_promise_on_two_partitions() {
     no_promise_is_broken(Size {
         partitions: 2,
@@ -150,7 +219,7 @@ fn two_runs_break_no_promise_on_two_partitions() {
 #[test]
 fn without_any_clause_of_any_condition_a_promise_is_broken() {
     for (kind, clauses) in [
-        (Kind::ClaimItem, 2),
+        (Kind::ClaimItem, 3),
         (Kind::ClaimNothing, 1),
         (Kind::Flush, 4),
         (Kind::Release, 1),
@@ -161,6 +230,7 @@ fn without_any_clause_of_any_condition_a_promise_is_broken() {
                 edits: 1,
                 in_flight: 1,
                 without: Some((kind, clause)),
+                pauses: (kind, clause) == (Kind::ClaimItem, 2),
                 ..SMALL
             };
             let broken = catch_unwind(AssertUnwindSafe(|| explore(size))).is_err();

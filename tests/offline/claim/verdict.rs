@@ -61,6 +61,9 @@ fn flushes() -> Vec<Flush> {
         (EXPECTED, blocked()),
     ];
     let flush = |(to, ending)| Flush {
+        hands_over: false,
+        unreported: None,
+        unknown: None,
         run: us(),
         left: Left {
             next: next(EXPECTED),

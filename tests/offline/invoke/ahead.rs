@@ -57,7 +57,7 @@ async fn records_come_while_the_claim_is_written_and_are_handled_after_it() {
     let config = world.config(&[]);
     let told = story.clone();
     let source = Brokers::new(&config).that_tell(move |what| told.tell(what));
-    let (report, _) = world.run_with(config, source, noting(&story, &seen), 20).await;
+    let (report, _) = world.run_with(config, &source, noting(&story, &seen), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 0}), "{report}");
     let claimed_and_stored = [
         "records came",
@@ -87,7 +87,7 @@ async fn records_that_came_before_a_claim_that_is_refused_are_handled_by_nobody(
     let config = world.config(&[]);
     let told = story.clone();
     let source = Brokers::new(&config).that_tell(move |what| told.tell(what));
-    let (report, _) = world.run_with(config, source, noting(&story, &seen), 20).await;
+    let (report, _) = world.run_with(config, &source, noting(&story, &seen), 20).await;
     assert_eq!(report["messages_processed"], 0, "{report}");
     assert_eq!(seen.offsets(), [0_i64; 0]);
     assert_eq!(story.told()[0], "records came");

@@ -31,7 +31,7 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     let config = world.config(&[]);
     // A broker that lags behind.
     let source = Brokers::new(&config).that_first_answer(Polled::End);
-    let (report, _) = world.run_with(config, source, handler, 20).await;
+    let (report, _) = world.run_with(config, &source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}));
     assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
 }
@@ -44,7 +44,7 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
     let config = world.config(&[]);
     let source = Brokers::new(&config).that_first_answer(Polled::OutOfRange);
     let (report, _) = world
-        .run_with(config, source, each(|_: Record| async { Ok(()) }), 20)
+        .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
         .await;
     let message = report["error"]["message"].as_str().expect("an error");
     assert!(
@@ -74,7 +74,7 @@ async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation()
     let config = world.config(&[("ON_TRUNCATION", "earliest")]);
     // The table is read after another run has read on.
     let source = Brokers::new(&config).that_tell_an_old_end(4);
-    let (report, _) = world.run_with(config, source, handler, 20).await;
+    let (report, _) = world.run_with(config, &source, handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
     assert_eq!(seen.offsets(), [8, 9]);
 }
@@ -109,7 +109,7 @@ async fn a_broker_that_answers_and_brings_nothing_is_silent_after_poll_timeout()
 
 /// P4: an edit costs the run that partition and no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_edited_while_its_lane_waits_for_a_share_costs_a_few_writes_and_is_obeyed() {
+async fn a_cursor_edited_while_its_partition_waits_for_a_share_costs_a_few_writes_and_is_obeyed() {
     let world = Arc::new(World::new(1, 2, 10).await);
     let operator = world.clone();
     let handler = each(move |record: Record| {
@@ -127,9 +127,10 @@ async fn a_cursor_edited_while_its_lane_waits_for_a_share_costs_a_few_writes_and
     let writes = world.table.writes.load(Ordering::SeqCst);
     assert!(writes < 12, "{writes} writes");
     assert_eq!(world.cursor(0), cursor_at(7), "left as the operator wrote it");
+    // The run had ended its claim there, with its share used.
     assert_eq!(
-        (&report["held"][0]["partition"], &report["last_offsets"]),
-        (&json!(0), &json!({"1": 1}))
+        (&report["held"], &report["last_offsets"]),
+        (&json!([]), &json!({"0": 1, "1": 1}))
     );
 }
 
@@ -195,4 +196,65 @@ async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
     let (report, took) = writes.run(&[], each(|_: Record| async { Ok(()) }), 3).await;
     assert_eq!(report["error"]["type"], "TableUnreachable");
     assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+/// P9: a panic outside the handler costs its partition alone, and counts
+/// against no record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_outside_the_handler_costs_its_partition_alone_and_counts_against_no_record() {
+    let world = World::new(1, 3, 3).await;
+    let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
+    for _ in 0..3 {
+        let config = world.config(&settings);
+        let source = Brokers::new(&config).that_panic_at(1);
+        let (report, _) = world
+            .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
+            .await;
+        assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
+        let message = report["error"]["message"].as_str().expect("a message");
+        assert!(
+            message.contains("t-1 from offset 0") && message.contains("a defect of the client"),
+            "{message}"
+        );
+        assert_eq!(
+            (&report["skipped"], &report["unavailable"][0]["partition"]),
+            (&json!([]), &json!(1))
+        );
+    }
+    assert_eq!((world.cursor(0).next.get(), world.cursor(2).next.get()), (3, 3));
+    let cursor = world.cursor(1);
+    assert_eq!(
+        (cursor.next.get(), cursor.claim_until_ms, cursor.failure),
+        (0, None, None)
+    );
+    let (report, _) = world.run(&settings, each(|_: Record| async { Ok(()) }), 20).await;
+    assert_eq!(
+        (&report["messages_processed"], &report["error"]),
+        (&json!(3), &json!(null)),
+        "{report}"
+    );
+}
+
+/// P9, in one process: the client is not left with the partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one() {
+    let world = World::new(1, 2, 3).await;
+    let config = world.config(&[]);
+    let panics = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (told, source) = (Arc::clone(&panics), Brokers::new(&config));
+    let source = source.that_tell(move |what| {
+        assert!(!(what == "records came" && told.swap(false, Ordering::SeqCst)), "once");
+    });
+    let (first, _) = world
+        .run_with(config.clone(), &source, each(|_: Record| async { Ok(()) }), 20)
+        .await;
+    assert_eq!(first["error"]["type"], "PartitionBlocked", "{first}");
+    let (second, _) = world
+        .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
+        .await;
+    assert_eq!(
+        (&second["lag"], &second["error"]),
+        (&json!(0), &json!(null)),
+        "{second}"
+    );
 }

@@ -16,6 +16,7 @@ pub(super) struct Brokers {
     first: Mutex<Option<Polled>>,
     old_end: Option<NextOffset>,
     tell: Box<dyn Fn(&'static str) + Send + Sync>,
+    panics_at: Option<i32>,
 }
 
 impl Brokers {
@@ -25,6 +26,7 @@ impl Brokers {
             first: Mutex::default(),
             old_end: None,
             tell: Box::new(|_| ()),
+            panics_at: None,
         }
     }
 
@@ -44,6 +46,14 @@ impl Brokers {
         }
     }
 
+    /// The client panics where records of this partition are read.
+    pub(super) fn that_panic_at(self, partition: i32) -> Self {
+        Self {
+            panics_at: Some(partition),
+            ..self
+        }
+    }
+
     /// Tell when records come, and when no more are wanted.
     pub(super) fn that_tell(self, tell: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         Self {
@@ -53,7 +63,7 @@ impl Brokers {
     }
 }
 
-impl Source for Brokers {
+impl Source for &Brokers {
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
         let mut ends = self.source.ends(topics, until).await?;
         if let Some(old) = self.old_end {
@@ -73,6 +83,7 @@ impl Source for Brokers {
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
+        assert!(self.panics_at != Some(partition.partition), "a defect of the client");
         let first = self.first.lock().expect("nobody panicked").take();
         let polled = match first {
             Some(answer) => answer,

@@ -129,3 +129,39 @@ fn no_care_is_asked_for_where_all_is_settled() {
     ledger.take_more_care();
     assert_eq!(ledger.care(), None);
 }
+
+#[test]
+fn where_care_is_due_a_mark_is_written_before_each_hand_over_and_nothing_is_fetched_ahead() {
+    for (pace, at_once) in [(Pace::Small, FIRST_CHUNK), (Pace::Single, 1)] {
+        let mut ledger = Ledger::new(next(0), (next(0), next(100)), 100, care(100, pace), 0);
+        assert_eq!(ledger.step(false, 0), Step::Poll(at_once));
+        assert!(!ledger.hands_over());
+        ledger.polled(&records(0..i64::try_from(at_once).expect("small")));
+        assert!(ledger.hands_over() && ledger.has_all());
+        assert_eq!(ledger.step(false, 0), Step::Flush);
+        ledger.flushed(0);
+        assert_eq!(ledger.step(false, 0), Step::Process(at_once));
+    }
+}
+
+#[test]
+fn the_mark_of_a_settled_record_is_gone_before_the_next_is_fetched() {
+    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(10, Pace::Single), 0);
+    ledger.polled(&records([0]));
+    ledger.flushed(0);
+    ledger.settled(1, &record(0));
+    assert_eq!((ledger.step(false, 0), ledger.hands_over()), (Step::Flush, false));
+    ledger.flushed(0);
+    assert_eq!(ledger.step(false, 0), Step::Poll(1));
+}
+
+#[test]
+fn care_ends_after_as_many_small_chunks_as_make_a_largest_one() {
+    let mut ledger = careful(20_000, Pace::Small);
+    for chunk in 0..32 {
+        assert_eq!(ledger.care(), care(20_000, Pace::Small), "chunk {chunk}");
+        settle(&mut ledger, chunk * 10..(chunk + 1) * 10);
+        ledger.flushed(0);
+    }
+    assert_eq!(ledger.care(), None);
+}

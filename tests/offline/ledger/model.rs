@@ -35,6 +35,10 @@ struct World {
     /// Whether the item as it is stored speaks of care.
     stored_care: bool,
     singles: usize,
+    /// Small chunks that were settled.
+    smalls: usize,
+    /// Where the item says that records are handed over.
+    marked: Option<NextOffset>,
     delivered: usize,
     settled: usize,
     /// Nothing more will be delivered.
@@ -67,7 +71,9 @@ impl World {
     }
 
     fn careful(&self) -> Option<Pace> {
-        let care = self.care.filter(|care| self.may_stand_at() < care.until)?;
+        let care = self
+            .care
+            .filter(|care| self.may_stand_at() < care.until && self.smalls < 32)?;
         let is_single = care.pace == Pace::Single && self.singles < 128;
         Some(if is_single { Pace::Single } else { Pace::Small })
     }
@@ -87,12 +93,19 @@ impl World {
         // What has failed once is not tried again and again.
         let due = (settled_at != self.stored && !self.failed).then_some(self.flushed_at_ms + FLUSH_EVERY_MS);
         assert_eq!(self.ledger.due_at_ms(), due);
-        assert_eq!(self.ledger.has_all(), self.all_delivered || self.share == 0);
+        let has_all = self.all_delivered || self.share == 0 || self.careful().is_some();
+        assert_eq!(self.ledger.has_all(), has_all);
+        assert_eq!(self.ledger.hands_over(), self.hands_over());
+    }
+
+    fn hands_over(&self) -> bool {
+        self.careful().is_some() && self.in_hand() > 0
     }
 
     fn check_step(&self, stop: bool, settled_at: NextOffset) {
         let unwritten = settled_at != self.stored;
         let flush_due = unwritten && (self.stored_care || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
+        let mark_due = self.hands_over() && self.marked != Some(settled_at);
         let next = self.ledger.step(stop, self.now_ms);
         let fits = match next {
             Step::Stop(Stop::Failed) => self.failed,
@@ -101,12 +114,12 @@ impl World {
             _ if settled_at >= self.to => false,
             Step::Stop(Stop::OutOfTime) => stop,
             _ if stop => false,
-            Step::Flush => flush_due,
-            _ if flush_due => false,
+            Step::Flush => flush_due || mark_due,
+            _ if flush_due || mark_due => false,
             Step::Process(count) => (1..=self.in_hand().min(self.largest_chunk())).contains(&count),
             _ if self.in_hand() > 0 => false,
             Step::Stop(Stop::ShareUsed) => self.share == 0,
-            Step::Poll(count) => (1..=self.share).contains(&(count as u64)) && count <= LARGEST_CHUNK,
+            Step::Poll(count) => (1..=self.share).contains(&(count as u64)) && count <= self.largest_chunk(),
         };
         assert!(fits, "{next:?}, stop: {stop}");
     }
@@ -141,10 +154,12 @@ impl World {
         match step {
             Step::Poll(most) => self.poll(count.clamp(1, most)),
             Step::Process(most) => {
+                let pace = self.careful();
                 self.settled += count.clamp(1, most);
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
                 self.singles += count.clamp(1, most);
+                self.smalls += usize::from(pace == Some(Pace::Small));
                 if self.in_hand() > 0 {
                     self.ledger.stand_at(&self.log[self.settled]);
                 }
@@ -166,8 +181,9 @@ impl World {
         let wanted = coming.iter().filter(|record| record.offset < self.to.get()).count();
         let last = coming[coming.len() - 1].offset;
         let completed = self.ledger.completed_by(coming);
+        let careful = self.careful().is_some();
         assert_eq!(self.ledger.polled(coming), wanted);
-        assert_eq!(self.ledger.has_all(), completed);
+        assert!(careful || self.ledger.has_all() == completed);
         self.delivered += wanted;
         self.share -= wanted as u64;
         self.all_delivered |= last + 1 >= self.to.get();
@@ -176,6 +192,7 @@ impl World {
     fn flush(&mut self) {
         self.ledger.flushed(self.now_ms);
         self.stored = self.may_stand_at();
+        self.marked = self.hands_over().then_some(self.stored);
         self.stored_care = self.careful().is_some();
         self.flushed_at_ms = self.now_ms;
     }
@@ -214,7 +231,7 @@ prop_compose! {
         World {
             ledger: Ledger::new(stored, (from, to), share, care, 0),
             log: offsets.map(record).collect(),
-            from, to, care, share, stored, stored_care: care.is_some(), singles: 0,
+            from, to, care, share, stored, stored_care: care.is_some(), singles: 0, smalls: 0, marked: None,
             delivered: 0, settled: 0, all_delivered: from >= to,
             flushed_at_ms: 0, now_ms: 0, failed: false, seen_settled: from,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kafka_consumer_lambda::claim::{Bounds, Cursor, Failures, RunId};
+use kafka_consumer_lambda::claim::{Bounds, Cursor, Failures, RunId, Unreported};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor};
@@ -75,7 +75,7 @@ fn any_attribute() -> impl Strategy<Value = Value> {
 fn any_item() -> impl Strategy<Value = Item> {
     let name = prop_oneof![
         9 => proptest::sample::select(vec![
-            "offset", "topic", "group_id", "run", "claim_until", "claim_to", "fail_offset", "attempts", "crashes",
+            "offset", "topic", "group_id", "run", "claim_until", "claim_to", "handed_over", "unreported", "fail_offset", "attempts", "crashes",
             "next_try_at", "error", "updated_at", "paused", "previous_offset", "backfill", "backfill_from", "backfill_to",
         ])
         .prop_map(str::to_owned),
@@ -163,6 +163,7 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         claim_until_ms: model.number("claim_until", not_negative),
         claim_to: model.number("claim_to", NextOffset::new),
         claim_chunk: None,
+        handed_over: model.number("handed_over", NextOffset::new),
         failure: model.failures(),
         paused: model
             .optional("paused", |value| value.get("BOOL")?.as_bool())
@@ -171,6 +172,9 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         updated_at_ms: Model { item, bad: vec![] }.number("updated_at", Some),
         previous: model.number("previous_offset", last_processed),
         backfill: model.bounds(),
+        unreported: model
+            .optional("unreported", |value| Unreported::from_text(value.get("S")?.as_str()?))
+            .map(Arc::new),
     };
     if model.bad.is_empty() {
         Ok(cursor)

@@ -5,7 +5,7 @@ use std::iter::successors;
 use std::mem;
 
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Standing, Verdict, claim, flush, judge_claim,
+    Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, Standing, Verdict, claim, flush, judge_claim,
     judge_flush, release,
 };
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
@@ -30,6 +30,8 @@ pub(super) struct Partition {
     edit_is_open: bool,
     /// What is settled, or passed over by the operator.
     done: Offsets,
+    /// How often a mark was written that hands each record over alone.
+    handed_over_alone: Vec<u32>,
 }
 
 impl Partition {
@@ -38,6 +40,7 @@ impl Partition {
             end: size.end,
             without: size.without,
             done: below(item.as_ref().map_or(0, |item| item.next.get())),
+            handed_over_alone: (0..size.end).map(|offset| marks_at(item.as_ref(), offset)).collect(),
             item,
             runs: [Run::new("a"), Run::new("b")],
             in_flight: vec![],
@@ -73,7 +76,7 @@ impl Partition {
             })
             .collect();
         if self.edits < size.edits {
-            found.extend(self.edited());
+            found.extend(self.edited(size));
         }
         for r in 0..self.runs.len() {
             match &self.runs[r].doing {
@@ -85,7 +88,10 @@ impl Partition {
                         found.push(self.after(|here| here.unanswered(r, attempt)));
                     }
                 }
-                Doing::Doubt(attempt) => found.push(self.after(|here| here.judged(r, attempt, now_ms))),
+                Doing::Doubt(attempt) => {
+                    found.push(self.after(|here| here.judged(r, attempt, now_ms)));
+                    found.extend(self.unread(size, r, attempt, now_ms));
+                }
                 Doing::Work => found.extend(self.worked(r, now_ms)),
                 Doing::Ended => {}
             }
@@ -94,7 +100,7 @@ impl Partition {
     }
 
     /// What an operator may do: replace the item, move the cursor, end the claim, delete the item.
-    fn edited(&self) -> Vec<Self> {
+    fn edited(&self, size: Size) -> Vec<Self> {
         let mut found = vec![];
         for at in [0, self.end - 1] {
             found.push(self.after(|here| here.edit(at, Some(Cursor::at(next(at))))));
@@ -116,8 +122,33 @@ impl Partition {
                 here.runs.iter_mut().for_each(|run| run.lost = true);
             }));
         }
+        if let Some(item) = &self.item
+            && size.pauses
+            && !item.paused
+        {
+            let paused = Cursor {
+                paused: true,
+                ..item.clone()
+            };
+            found.push(self.after(|here| {
+                here.item = Some(paused);
+                here.edits += 1;
+            }));
+        }
         found.push(self.after(|here| here.edit(0, None)));
         found
+    }
+
+    /// The read that would tell whether an interim flush was applied gets no
+    /// answer either: the run ends with its last write, knowing that it may have been.
+    fn unread(&self, size: Size, r: usize, attempt: &Attempt, now_ms: i64) -> Option<Self> {
+        let What::Flush(flush) = &attempt.what else { return None };
+        (size.unread && flush.ending == Ending::Interim).then(|| {
+            self.after(|here| {
+                here.runs[r].unknown = Some(flush.leaves());
+                here.close(r, now_ms);
+            })
+        })
     }
 
     fn edit(&mut self, at: i64, item: Option<Cursor>) {
@@ -141,7 +172,8 @@ impl Partition {
             if ledger.settled_at() == ledger.stored_at() {
                 // With a cursor that moves it is like any other last write.
                 found.push(at_work.after(|here| here.block(r, now_ms)));
-            } else {
+            }
+            if ledger.settled_at() != ledger.stored_at() || ledger.step(false, 0) == Step::Flush {
                 found.push(at_work.after(|here| here.flush(r, Ending::Interim, now_ms)));
             }
         }
@@ -206,6 +238,9 @@ impl Partition {
             },
             next: run.ledger.settled_at(),
             care: run.ledger.care(),
+            hands_over: ending == Ending::Interim && run.ledger.hands_over(),
+            unreported: None,
+            unknown: run.unknown,
             ending,
             now_ms,
         };
@@ -223,8 +258,13 @@ impl Partition {
     }
 
     fn close(&mut self, r: usize, now_ms: i64) {
-        let Run { ledger, flushed, .. } = &self.runs[r];
-        if *flushed || ledger.settled_at() != ledger.stored_at() {
+        let Run {
+            ledger,
+            flushed,
+            unknown,
+            ..
+        } = &self.runs[r];
+        if *flushed || unknown.is_some() || ledger.settled_at() != ledger.stored_at() {
             self.flush(r, Ending::Final(None), now_ms);
         } else {
             self.release(r);
@@ -274,6 +314,7 @@ impl Partition {
             }
             (What::Flush(flush), Verdict::Applied) => {
                 run.ledger.flushed(0);
+                run.unknown = None;
                 run.stamp_ms = flush.stamp_ms();
                 run.flushed = true;
                 if flush.ending == Ending::Interim {
@@ -287,6 +328,12 @@ impl Partition {
                 });
             }
             (What::Flush(flush), Verdict::NotApplied) if flush.ending == Ending::Interim => self.close(r, now_ms),
+            (What::Flush(_), Verdict::AppliedBefore(left)) => {
+                run.ledger.found_at(left.next);
+                run.unknown = None;
+                run.stamp_ms = left.updated_at_ms;
+                self.close(r, now_ms);
+            }
             (What::Flush(_), Verdict::Edited { .. }) => self.release(r),
             _ => drop(doing),
         }
@@ -302,6 +349,10 @@ impl Partition {
         let (before, after) = (before.as_ref(), self.item.as_ref().expect("it was written"));
         match &attempt.what {
             What::Claim(seen, _) => {
+                assert!(
+                    !before.is_some_and(|item| item.paused),
+                    "P4: a paused partition was claimed"
+                );
                 let held = before.map(|item| item.standing(now_ms));
                 assert!(
                     !matches!(held, Some(Standing::Held { .. })),
@@ -324,6 +375,9 @@ impl Partition {
                 assert!(before <= flush.next, "P2: moved back");
                 assert!(!self.runs[r].lost, "P3: a run that lost its claim moved the cursor");
                 assert!(!self.edit_is_open, "P4: an edit was passed over");
+                if let (Some(at), Some(Pace::Single)) = (after.handed_over, after.claim_chunk) {
+                    self.handed_over_alone[usize::try_from(at.get()).expect("small")] += 1;
+                }
             }
             What::Release => {
                 let before = before.expect("P4: a deleted item was brought back");
@@ -338,12 +392,28 @@ impl Partition {
         written
     }
 
+    /// What the next run would take for crashes of the record at the cursor:
+    /// never more than how often it was handed over alone.
+    fn check_crashes(&self, now_ms: i64) {
+        let Some(item) = &self.item else { return };
+        let at = usize::try_from(item.next.get()).expect("small");
+        let crashes = item.legacy(now_ms + 1_000).crashes;
+        let handed_over = self.handed_over_alone.get(at).copied().unwrap_or_default();
+        assert!(
+            crashes <= handed_over,
+            "P14: {crashes} crashes, handed over alone {handed_over} times"
+        );
+    }
+
     /// Whatever has happened: nothing is lost, and one clean run finishes the work.
     pub(super) fn check(&self, now_ms: i64) {
         let stored = below(self.item.as_ref().map_or(0, |item| item.next.get()));
         assert_eq!(stored & !self.done, 0, "P1: a record was passed over");
+        self.check_crashes(now_ms);
         let now_ms = now_ms + 1_000;
         let mut here = self.clone();
+        // The operator resumes it.
+        here.item.iter_mut().for_each(|item| item.paused = false);
         here.runs[0] = Run::new("clean");
         loop {
             match here.runs[0].doing.clone() {
@@ -362,4 +432,10 @@ impl Partition {
         assert_eq!(finished, Some(next(self.end)), "the work is not finished");
         assert_eq!(here.done, below(self.end), "P1: a record is lost");
     }
+}
+
+/// How often the record at `offset` was handed over alone before: by the run that left this item.
+fn marks_at(item: Option<&Cursor>, offset: i64) -> u32 {
+    let marked = item.filter(|item| item.claim_chunk == Some(Pace::Single) && item.handed_over == Some(next(offset)));
+    u32::from(marked.is_some())
 }

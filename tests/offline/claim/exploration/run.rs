@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, RunId, Seen};
+use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, Left, RunId, Seen};
 use kafka_consumer_lambda::ledger::Ledger;
 use kafka_consumer_lambda::record::{Record, TopicPartition};
 
@@ -85,6 +85,8 @@ pub(super) struct Run {
     pub(super) ledger: Ledger,
     /// The time that its last write bears.
     pub(super) stamp_ms: i64,
+    /// Where a flush would have left the item of which it is not known whether it was applied.
+    pub(super) unknown: Option<Left>,
     pub(super) settled: Offsets,
     pub(super) flushed: bool,
     /// Another run has claimed the partition since, or the operator ended the claim.
@@ -98,6 +100,7 @@ impl Run {
             doing: Doing::Begin,
             ledger: Ledger::new(next(0), (next(0), next(0)), 0, None, 0),
             stamp_ms: 0,
+            unknown: None,
             settled: 0,
             flushed: false,
             lost: false,

@@ -45,8 +45,8 @@ struct Mine {
     lost: Vec<(i32, i64, i64)>,
     /// Writes without an answer that are still on their way.
     late: Vec<(i32, CursorWrite, Applied)>,
-    /// The next read of one item fails.
-    is_deaf: bool,
+    /// Reads of this item fail.
+    is_deaf: Option<i32>,
     /// Partitions of which the run cannot know what it stored.
     in_doubt: Vec<i32>,
 }
@@ -140,10 +140,25 @@ impl<'a> Process<'a> {
         let written = written.expect("a table in memory");
         if written == Written::Applied {
             let after = self.world.cursor(partition).expect("it was written");
+            self.note_acknowledged(partition, before.as_ref(), &after);
             self.note_claim(partition, before.as_ref(), &after);
             self.check_move(partition, before.as_ref(), &after);
         }
         written
+    }
+
+    /// A note is removed only once the report that names it is in the log: a
+    /// process that dies after that has no report to show here.
+    fn note_acknowledged(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
+        let noted = before.and_then(|before| before.unreported.as_ref());
+        let Some(note) = noted.filter(|_| after.unreported.is_none()) else {
+            return;
+        };
+        let mut books = self.world.books();
+        let lost = note.lost.iter().map(|range| (partition, range.first, range.last));
+        books.named_lost.extend(lost);
+        let skipped = note.skipped.iter().map(|range| (partition, range.first, range.last));
+        books.named_skipped.extend(skipped);
     }
 
     fn note_claim(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
@@ -184,10 +199,15 @@ impl<'a> Process<'a> {
             );
             if !self.world.is_handled(partition, offset) {
                 self.mine().skipped.push((partition, offset));
+                self.world.books().stored_skipped.push((partition, offset));
             }
         }
         if before < log.earliest && after >= log.earliest {
             self.mine().lost.push((partition, before, log.earliest - 1));
+            self.world
+                .books()
+                .stored_lost
+                .push((partition, before, log.earliest - 1));
         }
     }
 
@@ -238,11 +258,46 @@ impl<'a> Process<'a> {
         let named = lost_ranges(report);
         // In doubt it is named, and once more by the run that stores it.
         let is_certain = self.mine().in_doubt.is_empty();
+        // What an earlier run stored and did not report is named by a later one.
+        let earlier = self.world.books().stored_lost.clone();
+        let is_known = |range: &(i32, i64, i64)| lost.contains(range) || earlier.contains(range);
         assert!(
-            named == lost || !is_certain && lost.iter().all(|range| named.contains(range)),
-            "lost, as named: {named:?}; as stored: {lost:?}"
+            lost.iter().all(|range| named.contains(range)) && (!is_certain || named.iter().all(is_known)),
+            "lost, as named: {named:?}; as stored: {lost:?}, and before: {earlier:?}"
         );
-        self.world.books().named_lost.extend(named);
+        let mut books = self.world.books();
+        books.named_lost.extend(named);
+        books.named_skipped.extend(
+            report
+                .skipped
+                .iter()
+                .map(|range| (range.place.partition, range.first_offset, range.last_offset)),
+        );
+        drop(books);
+        self.check_last_offsets(report);
+    }
+
+    /// No report names another offset than the table has, but for what an
+    /// operator or a late write made of it.
+    fn check_last_offsets(&self, report: &RunReport) {
+        for (partition, last) in &report.last_offsets.entries {
+            let mine = self.mine();
+            let is_late = mine.late.iter().any(|(of, ..)| *of == partition.partition);
+            let is_edited = partition.partition == 0 && self.world.books().edit.is_some();
+            let stored = self
+                .world
+                .cursor(partition.partition)
+                .map(|cursor| cursor.next.last_processed());
+            assert!(
+                is_late || is_edited || stored.is_some_and(|stored| stored >= *last),
+                "{partition}: reported {last}, stored {stored:?}"
+            );
+        }
+    }
+
+    /// Whether the run could not find out what became of a write.
+    pub(super) fn was_in_doubt(&self) -> bool {
+        !self.mine().in_doubt.is_empty()
     }
 
     /// A run that comes to its end leaves no claim, unless an answer was lost.
@@ -287,7 +342,7 @@ impl Store for &Process<'_> {
     }
 
     async fn load_one(&self, consumer: &Consumer, partition: i32) -> Result<Option<Cursor>, Error> {
-        if std::mem::take(&mut self.mine().is_deaf) {
+        if self.mine().is_deaf == Some(partition) {
             self.mine().in_doubt.push(partition);
             return Err(Error::new(ErrorType::TableUnreachable, "the table does not answer"));
         }
@@ -310,7 +365,7 @@ impl Store for &Process<'_> {
             }
             when => self.mine().late.push((partition, write.clone(), when)),
         }
-        self.mine().is_deaf = !lost.can_be_read;
+        self.mine().is_deaf = (!lost.can_be_read).then_some(partition);
         Ok(Written::Unanswered("the answer was lost".into()))
     }
 }

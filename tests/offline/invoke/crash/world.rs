@@ -92,6 +92,11 @@ pub(super) struct Books {
     pub(super) edit: Option<(Edit, usize)>,
     /// The jumps that reports have named: partition, first and last offset.
     pub(super) named_lost: Vec<(i32, i64, i64)>,
+    /// The jumps that were stored.
+    pub(super) stored_lost: Vec<(i32, i64, i64)>,
+    /// The records that were passed over, and those that reports have named.
+    pub(super) stored_skipped: Vec<(i32, i64)>,
+    pub(super) named_skipped: Vec<(i32, i64, i64)>,
     pub(super) runs: u32,
     /// Whether there was an item when the new partition came.
     pub(super) grew_after_items: bool,
@@ -111,6 +116,8 @@ pub(super) struct Ended {
     /// `None`: the process died.
     pub(super) report: Option<RunReport>,
     writes: usize,
+    /// The run could not find out what became of a write.
+    pub(super) was_in_doubt: bool,
     /// Records have come since.
     has_grown: bool,
 }
@@ -230,6 +237,7 @@ impl World {
         Ended {
             report,
             has_grown,
+            was_in_doubt: process.was_in_doubt(),
             writes: process.fate.writes(),
         }
     }
@@ -370,9 +378,29 @@ impl World {
                 );
             }
         }
+        self.check_all_is_named();
         self.check_starts();
         self.check_backfill();
         self.check_edit_is_obeyed();
+    }
+
+    /// P5: whatever was passed over was named by the report of some run, also
+    /// where the run died that passed it over.
+    fn check_all_is_named(&self) {
+        let books = self.books();
+        let is_edited = |partition: i32| partition == 0 && books.edit.is_some();
+        for range in books.stored_lost.iter().filter(|range| !is_edited(range.0)) {
+            assert!(books.named_lost.contains(range), "{range:?} was lost, and never named");
+        }
+        for (partition, offset) in books
+            .stored_skipped
+            .iter()
+            .filter(|(partition, _)| !is_edited(*partition))
+        {
+            let names = |range: &&(i32, i64, i64)| range.0 == *partition && (range.1..=range.2).contains(offset);
+            let is_named = books.named_skipped.iter().any(|range| names(&range));
+            assert!(is_named, "{partition}-{offset} was skipped, and never named");
+        }
     }
 
     /// Nothing behind the end of a backfill is read, and nothing is known of it elsewhere.
