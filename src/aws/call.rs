@@ -8,6 +8,8 @@ use aws_sdk_dynamodb::config::interceptors::{BeforeTransmitInterceptorContextRef
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 
+use super::profile;
+
 /// The code of a failed call, if `service` answered with one, and its words:
 /// those of the service, or of what went wrong on the way to it.
 pub(crate) fn said<'a, E>(error: &'a SdkError<E>, service: &str) -> (Option<&'a str>, String)
@@ -44,6 +46,12 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
             | "ExpiredToken"
             | "InvalidClientTokenId"
     )
+}
+
+/// Why a request was never sent, and what to do next. Before that credentials are looked for.
+pub(crate) fn unsent(said: &str) -> String {
+    profile::missing()
+        .unwrap_or_else(|| format!("{said}. Check the AWS credentials: environment, profile (AWS_PROFILE) or role"))
 }
 
 /// An error with its causes on one line, each said once, without the SDK's

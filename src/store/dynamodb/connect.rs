@@ -28,11 +28,10 @@ impl Patience {
 /// most.
 pub async fn client(patience: Patience) -> Result<Client, Error> {
     let region = aws::region().await.ok_or_else(|| {
-        Error::new(
-            ErrorType::InvalidConfiguration,
-            "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as \
-             us-east-1, does for a local DynamoDB",
-        )
+        let missing = "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such \
+                       as us-east-1, does for a local DynamoDB";
+        let message = aws::profile::missing().unwrap_or_else(|| missing.to_owned());
+        Error::new(ErrorType::InvalidConfiguration, message)
     })?;
     Ok(Client::new(&aws::config(region, patience).await))
 }
