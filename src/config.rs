@@ -36,7 +36,9 @@ pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
+pub(crate) use target::is_host_label;
 pub use target::{QueueArn, TopicName};
+#[cfg(feature = "cli")]
 pub(crate) use time::{NoTime, TIME_ALLOWED, unix_ms};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 use vars::Vars;
@@ -61,8 +63,8 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// Everything that a run is told by its surroundings, validated. Built by [`Config::from_lookup`]
-/// alone.
+/// Everything that a run is told by its surroundings, validated. Built by
+/// [`Config::from_environment`] alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Brokers to ask first: `host:port`, comma-separated, without blanks.

@@ -35,7 +35,10 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "the SDK reads them itself, and does not tell")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the SDK reads them itself, and its errors do not say so"
+    )]
     let value = std::env::var(name);
     value.ok().filter(|value| !value.is_empty())
 }

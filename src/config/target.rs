@@ -149,7 +149,7 @@ pub(super) fn is_region(text: &str) -> bool {
 }
 
 /// What may stand between two dots of a host's name: the SDK makes one of the region.
-pub(super) fn is_host_label(text: &str) -> bool {
+pub(crate) fn is_host_label(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(valid) && !text.starts_with('-') && !text.ends_with('-')
 }

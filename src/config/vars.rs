@@ -14,8 +14,8 @@ pub(super) struct Vars {
 }
 
 impl Vars {
-    /// Of two values for the same variable the later counts. What is not UTF-8 is remembered where
-    /// it means something here; the rest of the environment is nobody's business.
+    /// Of two values for the same variable the later counts. What is not UTF-8 is kept where this
+    /// program reads it; the rest of the environment may hold anything.
     pub(super) fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let set: BTreeMap<OsString, OsString> = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let mut read = Self {

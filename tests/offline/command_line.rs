@@ -135,6 +135,14 @@ fn help_and_version_go_to_stdout_and_end_well() {
 }
 
 #[test]
+fn the_help_of_a_reset_tells_minutes_from_months() {
+    let assert = kafka_consumer().args(["offsets", "reset", "--help"]).assert().success();
+    let help = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("`2m` is two minutes, `2M` two months"), "{help}");
+}
+
+#[test]
 fn a_flag_wins_over_the_environment() {
     let assert = kafka_consumer()
         .args(["run", "--max-messages", "none"])
@@ -186,6 +194,35 @@ fn an_endpoint_without_its_scheme_is_said_in_one_sentence() {
         "InvalidConfiguration: AWS_ENDPOINT_URL_DYNAMODB=\"127.0.0.1:8000\": must be a URL with its scheme, such as \
          http://127.0.0.1:8000\n"
     );
+}
+
+#[test]
+fn a_profile_with_an_endpoint_or_a_region_that_is_none_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    let credentials = "aws_access_key_id = x\naws_secret_access_key = planted";
+    for (lines, exit, said) in [
+        (
+            "region = x\nendpoint_url = 127.0.0.1:8000",
+            1,
+            "the endpoint \"127.0.0.1:8000\" is no URL. Correct endpoint_url in the profile of ~/.aws/config",
+        ),
+        (
+            "region = eu central 1",
+            2,
+            "InvalidConfiguration: \"eu central 1\" cannot be the name of a region",
+        ),
+    ] {
+        std::fs::write(&config, format!("[default]\n{lines}\n{credentials}\n")).expect("a file");
+        let mut command = kafka_consumer();
+        command
+            .args(["table", "create"])
+            .env("AWS_CONFIG_FILE", &config)
+            .env("RUST_LOG", "error");
+        let assert = command.assert().code(exit);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(said) && stderr.len() < 400, "{stderr}");
+    }
 }
 
 #[test]

@@ -39,9 +39,11 @@ fn judge(config: &Config, region: &str) -> Check {
             format!("{what}; a certificate for any host is taken"),
             format!("Remove {}", variable_of("ssl.endpoint.identification.algorithm")),
         ),
-        _ if !config.warnings.is_empty() => {
-            Check::warning("settings", what, "Read what is said of single variables below")
-        }
+        _ if !config.warnings.is_empty() => Check::warning(
+            "settings",
+            what,
+            "Correct or remove the variables below, if they are not meant so",
+        ),
         _ => Check::ok("settings", what),
     };
     let protocol = properties.protocol().to_ascii_uppercase();

@@ -104,8 +104,8 @@ const NOT_ABOVE: [(&str, &str, u64); 3] = [
     ("reconnect.backoff.ms", "reconnect.backoff.max.ms", 0),
 ];
 
-/// Lowers what the program sets to what the user has set: nobody could make sense of a complaint
-/// about a property that they did not set.
+/// Lowers what the program sets to what the user has set. librdkafka's error would name a property
+/// that the user did not set.
 pub(super) fn give_way(client: &mut ClientConfig, user: &Properties) {
     for (lower, upper, less) in NOT_ABOVE {
         let number = |name: &str| client.get(name)?.parse::<u64>().ok();
