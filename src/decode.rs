@@ -84,11 +84,17 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let json = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    serde_json::from_slice(json).map_err(|error| beginning(bytes).unwrap_or_else(|| json_problem(&error, json)))
+    serde_json::from_slice(json).map_err(|error| {
+        let mark = if json.len() < bytes.len() {
+            ", behind a UTF-8 byte order mark"
+        } else {
+            ""
+        };
+        beginning(bytes).unwrap_or_else(|| json_problem(&error, json) + mark)
+    })
 }
 
-/// What a value that is no text is, by how it begins; `None` if that tells nothing. JSON and UTF-8
-/// never begin so.
+/// What a value is that is not of its format, by how it begins; `None` if that is nothing known.
 ///
 /// | bytes | |
 /// |---|---|
@@ -194,7 +200,7 @@ mod tests {
         let rows: [(&[u8], &str); 11] = [
             (b"", "it is empty"),
             (b" \n", "it is empty"),
-            (b"\xef\xbb\xbf", "it is empty"),
+            (b"\xef\xbb\xbf", "it is empty, behind a UTF-8 byte order mark"),
             (
                 b"\0\0\0\0\x07{\"a\":1}",
                 "it begins with the framing of a schema registry, schema id 7",
@@ -205,7 +211,10 @@ mod tests {
             (b"\x28\xb5\x2f\xfdplanted", "it begins as zstd does"),
             (b"Obj\x01planted", "it begins as an Avro file does"),
             (b"\0\0\0\0", "a syntax error at line 1, column 1"),
-            (b"\xef\xbb\xbfplanted", "a syntax error at line 1, column 1"),
+            (
+                b"\xef\xbb\xbfplanted",
+                "a syntax error at line 1, column 1, behind a UTF-8 byte order mark",
+            ),
         ];
         for (value, expected) in rows {
             let value: &'static [u8] = value.to_vec().leak();
