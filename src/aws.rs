@@ -2,6 +2,7 @@
 //! from, how long they wait, and words for what goes wrong.
 
 pub(crate) mod call;
+pub(crate) mod profile;
 
 use std::time::Duration;
 
@@ -130,13 +131,12 @@ pub(crate) async fn region() -> Option<Region> {
 pub(crate) async fn credentials(region: Region, patience: Patience) -> Result<Credentials, String> {
     let chain = chain(region).await;
     let found = tokio::time::timeout(patience.credentials, chain.provide_credentials()).await;
-    let advice = "Check the AWS credentials: environment, profile (AWS_PROFILE) or role";
     match found {
         Ok(Ok(credentials)) => Ok(credentials),
-        Ok(Err(error)) => Err(format!("{}. {advice}", call::chain(&error))),
-        Err(_) => Err(format!(
-            "no credentials came within {:?}. {advice}",
+        Ok(Err(error)) => Err(call::unsent(&call::chain(&error))),
+        Err(_) => Err(call::unsent(&format!(
+            "no credentials came within {:?}",
             patience.credentials
-        )),
+        ))),
     }
 }

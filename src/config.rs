@@ -6,27 +6,42 @@
 //! effect.
 
 mod access;
+mod aws;
+mod foreign;
 mod name;
+mod number;
+mod pem;
 mod problem;
 mod property;
 mod setting;
 mod suggest;
 mod target;
+mod time;
 mod value;
+mod vars;
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::report::dimension;
+
 pub use access::{Proof, SecretArn};
 pub(crate) use name::MAX_KEY_BYTES;
+pub(crate) use number::whole_number;
+pub(crate) use pem::{PemKind, normalised as normalised_pem};
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
+pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
+pub(crate) use target::is_host_label;
 pub use target::{QueueArn, TopicName};
+#[cfg(feature = "cli")]
+pub(crate) use time::{NoTime, TIME_ALLOWED, unix_ms};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
+use vars::Vars;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -34,8 +49,9 @@ const MIB: u64 = 1024 * 1024;
 /// Above 300 s a silent broker would take a third of the longest run there is.
 const POLL_TIMEOUT_SECONDS: RangeInclusive<f64> = 0.1..=300.0;
 
-/// 900 s is Lambda's own limit: the command line takes no longer than the function could.
-const TIME_LIMIT_SECONDS: RangeInclusive<f64> = 1.0..=900.0;
+/// 5,400 s is the limit of functions on managed instances, the longest of Lambda's: the command
+/// line takes no longer than a function could.
+const TIME_LIMIT_SECONDS: RangeInclusive<f64> = 1.0..=5400.0;
 
 /// AWS's own event source mappings stop at 10,000 too. To never give up there is `halt`.
 const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=10_000;
@@ -47,8 +63,8 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// Everything that a run is told by its surroundings, validated. Built by [`Config::from_lookup`]
-/// alone.
+/// Everything that a run is told by its surroundings, validated. Built by
+/// [`Config::from_environment`] alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Brokers to ask first: `host:port`, comma-separated, without blanks.
@@ -88,9 +104,21 @@ pub struct Config {
     /// librdkafka properties by name, checked one by one. They never hold `bootstrap.servers`,
     /// `group.id`, or a property that the program owns; `client.id` only if somebody set it.
     pub kafka_properties: Properties,
+    /// What is not wrong and will surprise, a line each: it begins with the variable. To be shown
+    /// once, at the start.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
+    /// As [`from_environment`](Self::from_environment), of text.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn from_lookup(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidSettings> {
+        Self::from_environment(vars.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
     /// Validates settings given as `(variable, value)`: the whole environment, or flags under the
     /// names of their variables. Of two values for the same variable the later counts, so flags
     /// come behind the environment. An empty value counts as unset. White space around a value is
@@ -99,28 +127,47 @@ impl Config {
     /// # Errors
     ///
     /// All settings that are wrong, each with its variable, its value unless that is a secret,
-    /// and what is allowed.
-    pub fn from_lookup(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidSettings> {
-        let vars: BTreeMap<String, String> = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    /// and what is allowed. A value that is not UTF-8 is wrong where this program reads it.
+    pub fn from_environment(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, InvalidSettings> {
+        let vars = Vars::new(vars);
         let mut property_problems = Vec::new();
-        let read = property::read(&vars, &mut property_problems);
+        let mut read = property::read(&vars, &mut property_problems);
         let mut settings = Settings {
             vars: &vars,
-            problems: Vec::new(),
+            problems: vars.problems(),
         };
+        aws::check(&vars, &mut settings.problems);
+        let warnings = std::mem::take(&mut read.warnings);
         let config = settings.read(read);
         let mut problems = settings.problems;
         problems.append(&mut property_problems);
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(mut config) if problems.is_empty() => {
+                config.warnings = warnings;
+                config.warnings.extend(unfit_dimension(&config.group_id));
+                Ok(config)
+            }
             _ => Err(InvalidSettings::new(problems)),
         }
     }
 }
 
+/// The warning of a group whose metrics bear another name.
+fn unfit_dimension(group_id: &str) -> Option<String> {
+    let variable = "KAFKA_GROUP_ID";
+    let value = dimension(group_id);
+    (value != group_id).then(|| {
+        format!(
+            "{variable}: CloudWatch takes up to 1,024 printable ASCII characters for a dimension; the metrics say \
+             ConsumerGroup={}",
+            problem::shown(variable, &value)
+        )
+    })
+}
+
 /// The variables that are set, and what was wrong with those read so far.
 struct Settings<'a> {
-    vars: &'a BTreeMap<String, String>,
+    vars: &'a Vars,
     problems: Vec<InvalidSetting>,
 }
 
@@ -154,7 +201,7 @@ impl Settings<'_> {
         let (properties, given) = (&read.properties, &read.given);
         let mut proof = Proof::default();
         let no_protocol = given.contains_key("security.protocol") && properties.get("security.protocol").is_none();
-        let no_secret = self.vars.contains_key("KAFKA_SECRET_ARN") && secret.is_none();
+        let no_secret = self.vars.is_set("KAFKA_SECRET_ARN") && secret.is_none();
         // What is wrong with these has been said, and more would follow from it.
         if !no_protocol && !no_secret {
             proof = access::proof(properties, given, read.msk_iam, secret, &mut self.problems);
@@ -185,14 +232,13 @@ impl Settings<'_> {
             proof,
             ca_secret,
             kafka_properties: read.properties,
+            warnings: Vec::new(),
         })
     }
 
     /// The ARN in a variable; `None` if it is not set, or wrong.
     fn secret(&mut self, variable: &str) -> Option<SecretArn> {
-        self.vars
-            .contains_key(variable)
-            .then(|| self.parse(variable, str::parse))?
+        self.vars.is_set(variable).then(|| self.parse(variable, str::parse))?
     }
 
     fn parse<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
@@ -202,12 +248,12 @@ impl Settings<'_> {
     /// The value of a variable, or of its default in [`SETTINGS`]; `None` if it is wrong.
     fn parse_raw<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
         let default = || SETTINGS.iter().find(|setting| setting.variable == variable)?.default;
-        let text = self
-            .vars
-            .get(variable)
-            .map(String::as_str)
-            .or_else(default)
-            .unwrap_or_default();
+        let text = match self.vars.get(variable) {
+            Some(text) => text,
+            // It is no text, and that is known by now.
+            None if self.vars.is_set(variable) => return None,
+            None => default().unwrap_or_default(),
+        };
         match parse(text) {
             Ok(value) => Some(value),
             Err(reason) => {
@@ -220,15 +266,17 @@ impl Settings<'_> {
 
     fn max_memory_bytes(&mut self) -> Option<u64> {
         let setting = "MAX_MEMORY_BYTES";
-        if self.vars.contains_key(setting) {
+        if self.vars.is_set(setting) {
             return self.parse(setting, memory_bytes);
         }
-        if !self.vars.contains_key(FUNCTION_MEMORY_VARIABLE) {
+        if !self.vars.is_set(FUNCTION_MEMORY_VARIABLE) {
             return Some(default_memory_bytes(None));
         }
         self.parse(FUNCTION_MEMORY_VARIABLE, |text| {
-            let allowed = |_| NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
-            text.parse().map(|mib| default_memory_bytes(Some(mib))).map_err(allowed)
+            let allowed = || NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
+            whole_number(text)
+                .map(|mib| default_memory_bytes(Some(mib)))
+                .ok_or_else(allowed)
         })
     }
 
@@ -289,8 +337,7 @@ fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
 }
 
 fn memory_bytes(text: &str) -> Result<u64, NotAllowed> {
-    text.parse()
-        .ok()
+    whole_number(text)
         .filter(|bytes| MAX_MEMORY_BYTES.contains(bytes))
         .ok_or_else(|| {
             NotAllowed::new(format!(
@@ -303,9 +350,9 @@ fn memory_bytes(text: &str) -> Result<u64, NotAllowed> {
 
 fn attempts(text: &str) -> Result<NonZeroU32, NotAllowed> {
     let (least, most) = (MAX_ATTEMPTS.start(), MAX_ATTEMPTS.end());
-    text.parse()
-        .ok()
-        .filter(|attempts: &NonZeroU32| MAX_ATTEMPTS.contains(&attempts.get()))
+    whole_number(text)
+        .filter(|attempts| MAX_ATTEMPTS.contains(attempts))
+        .and_then(NonZeroU32::new)
         .ok_or_else(|| NotAllowed::new(format!("must be a whole number, {least} to {most}")))
 }
 

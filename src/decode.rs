@@ -1,5 +1,6 @@
 //! Bytes -> value, by `MESSAGE_FORMAT`. Values are borrowed, never copied.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -36,18 +37,19 @@ pub struct DecodeError {
 ///
 /// # Errors
 /// When the bytes are not of that format. An empty value is text and bytes,
-/// but not JSON.
+/// but not JSON. A UTF-8 byte order mark before JSON is not part of it.
 pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, DecodeError> {
     let Some(bytes) = record.value.as_deref() else {
         return Ok(Value::Tombstone);
     };
     match format {
-        MessageFormat::Json => serde_json::from_slice(bytes)
+        MessageFormat::Json => parse(bytes)
             .map(Value::Json)
-            .map_err(|error| undecodable(record, "valid JSON", json_problem(&error))),
-        MessageFormat::Text => std::str::from_utf8(bytes)
-            .map(Value::Text)
-            .map_err(|error| undecodable(record, "valid UTF-8", error.to_string())),
+            .map_err(|problem| undecodable(record, "valid JSON", problem)),
+        MessageFormat::Text => std::str::from_utf8(bytes).map(Value::Text).map_err(|error| {
+            let problem = beginning(bytes).unwrap_or_else(|| error.to_string());
+            undecodable(record, "valid UTF-8", problem)
+        }),
         MessageFormat::Bytes => Ok(Value::Bytes(bytes)),
     }
 }
@@ -72,9 +74,50 @@ pub fn json<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, DecodeErr
     let Some(bytes) = record.value.as_deref() else {
         return Ok(None);
     };
-    serde_json::from_slice(bytes)
+    parse(bytes)
         .map(Some)
-        .map_err(|error| undecodable(record, "JSON of the expected shape", json_problem(&error)))
+        .map_err(|problem| undecodable(record, "JSON of the expected shape", problem))
+}
+
+/// What begins a text in UTF-8 that some editors and programs on Windows write.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    let json = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    serde_json::from_slice(json).map_err(|error| {
+        let mark = if json.len() < bytes.len() {
+            ", behind a UTF-8 byte order mark"
+        } else {
+            ""
+        };
+        beginning(bytes).unwrap_or_else(|| json_problem(&error, json) + mark)
+    })
+}
+
+/// What a value is that is not of its format, by how it begins; `None` if that is nothing known.
+///
+/// | bytes | |
+/// |---|---|
+/// | `FF FE`, `FE FF` | UTF-16 |
+/// | `00` and four bytes | a schema registry's framing: the id of the schema |
+/// | `1F 8B`; `28 B5 2F FD`; `04 22 4D 18` | gzip, zstd, LZ4: compressed by the application |
+/// | `Obj` `01` | a file of Avro's |
+fn beginning(bytes: &[u8]) -> Option<String> {
+    let what = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16",
+        [0, id @ ..] if id.len() >= 4 => {
+            let id = id.first_chunk().map(|id| u32::from_be_bytes(*id))?;
+            return Some(format!(
+                "it begins with the framing of a schema registry, schema id {id}"
+            ));
+        }
+        [0x1f, 0x8b, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
+        [0x04, 0x22, 0x4d, 0x18, ..] => "LZ4",
+        [b'O', b'b', b'j', 1, ..] => "an Avro file",
+        _ => return None,
+    };
+    Some(format!("it begins as {what} does"))
 }
 
 fn undecodable(record: &Record, expected: &'static str, problem: String) -> DecodeError {
@@ -86,10 +129,13 @@ fn undecodable(record: &Record, expected: &'static str, problem: String) -> Deco
     }
 }
 
-/// What is wrong and where, in words of our own: a message of serde's may
-/// quote the value.
-fn json_problem(error: &serde_json::Error) -> String {
+/// What is wrong with the text and where, in words of our own: a message of
+/// serde's may quote the value.
+fn json_problem(error: &serde_json::Error, json: &[u8]) -> String {
     use serde_json::error::Category;
+    if json.trim_ascii().is_empty() {
+        return "it is empty".to_owned();
+    }
     let what = match error.classify() {
         Category::Syntax => "a syntax error",
         Category::Eof => "it ends too early",
@@ -136,6 +182,52 @@ mod tests {
         for bad in [&b""[..], b"{", b"{\"a\":1} x", b"{'a':1}", b"\"\xff\"", b"nul"] {
             assert!(decode(MessageFormat::Json, &record(Some(bad))).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_json_is_not_part_of_it() {
+        let marked = record(Some(b"\xef\xbb\xbf {\"a\": 1}"));
+        let Ok(Value::Json(raw)) = decode(MessageFormat::Json, &marked) else {
+            panic!("it is JSON")
+        };
+        assert_eq!(raw.get(), "{\"a\": 1}");
+        assert_eq!(check(MessageFormat::Json, std::slice::from_ref(&marked)), (1, None));
+        assert_eq!(json::<u32>(&record(Some(b"\xef\xbb\xbf7"))), Ok(Some(7)));
+    }
+
+    #[test]
+    fn a_value_that_is_recognisably_no_json_is_named_by_what_it_is() {
+        let rows: [(&[u8], &str); 11] = [
+            (b"", "it is empty"),
+            (b" \n", "it is empty"),
+            (b"\xef\xbb\xbf", "it is empty, behind a UTF-8 byte order mark"),
+            (
+                b"\0\0\0\0\x07{\"a\":1}",
+                "it begins with the framing of a schema registry, schema id 7",
+            ),
+            (b"\xff\xfe{\0}\0", "it begins as UTF-16 does"),
+            (b"\xfe\xff\0{\0}", "it begins as UTF-16 does"),
+            (b"\x1f\x8bplanted", "it begins as gzip does"),
+            (b"\x28\xb5\x2f\xfdplanted", "it begins as zstd does"),
+            (b"Obj\x01planted", "it begins as an Avro file does"),
+            (b"\0\0\0\0", "a syntax error at line 1, column 1"),
+            (
+                b"\xef\xbb\xbfplanted",
+                "a syntax error at line 1, column 1, behind a UTF-8 byte order mark",
+            ),
+        ];
+        for (value, expected) in rows {
+            let value: &'static [u8] = value.to_vec().leak();
+            let error = decode(MessageFormat::Json, &record(Some(value))).expect_err(expected);
+            assert_eq!(
+                error.to_string(),
+                format!("the record at offset 41 of orders-2 is not valid JSON: {expected}")
+            );
+            let error = json::<u32>(&record(Some(value))).expect_err(expected).to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+        let utf_16 = decode(MessageFormat::Text, &record(Some(b"\xff\xfe{\0}\0"))).expect_err("no UTF-8");
+        assert!(utf_16.to_string().ends_with("it begins as UTF-16 does"), "{utf_16}");
     }
 
     #[test]

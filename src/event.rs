@@ -7,13 +7,14 @@
 
 mod backfill;
 mod invalid;
+mod json;
 mod shard;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::config::MessageLimit;
+use crate::config::{MessageLimit, whole_number};
 
 use self::shard::SHARD_ALLOWED;
 
@@ -80,7 +81,17 @@ impl RunRequest {
 }
 
 impl Request {
+    /// Reads the text of an invocation's payload.
+    ///
+    /// # Errors
+    ///
+    /// The text is not JSON, or a key stands twice in one object; else as [`from_event`](Self::from_event).
+    pub fn from_json(text: &[u8]) -> Result<Self, InvalidEvent> {
+        Self::from_event(&json::read(text, "the event")?)
+    }
+
     /// Reads an invocation's payload; null is the same as `{}`. A field that is null is not set.
+    /// Whole numbers are taken however they are written: `5`, `5.0`, `5e0`, `"5"`.
     ///
     /// # Errors
     ///
@@ -197,14 +208,12 @@ impl Field<'_> {
         self.value.as_str()
     }
 
-    /// A number, or what `MAX_MESSAGES` may be: templates often have text only.
     fn max_messages(&self) -> Result<MessageLimit, InvalidEvent> {
-        let text = match self.value {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text.clone(),
-            _ => String::new(),
+        let limit = match (whole::<u64>(self.value), self.text()) {
+            (Some(number), _) => number.to_string().parse().ok(),
+            (None, text) => text.and_then(|text| text.parse().ok()),
         };
-        text.parse().map_err(|_| self.invalid(MessageLimit::ALLOWED))
+        limit.ok_or_else(|| self.invalid(MessageLimit::ALLOWED))
     }
 
     fn partitions(&self) -> Result<Vec<i32>, InvalidEvent> {
@@ -215,9 +224,8 @@ impl Field<'_> {
             .iter()
             .enumerate()
             .map(|(index, value)| {
-                let partition = value.as_i64().and_then(|number| i32::try_from(number).ok());
-                partition
-                    .filter(|partition| *partition >= 0)
+                whole(value)
+                    .filter(|partition: &i32| *partition >= 0)
                     .ok_or_else(|| InvalidEvent::InvalidValue {
                         field: format!("{}[{index}]", cut(&self.path)),
                         value: shown(value),
@@ -246,6 +254,24 @@ impl Field<'_> {
     }
 }
 
+/// Above this the neighbours of a whole number are the same to a float.
+const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number, as a number or as text: templates often have text only. `None` if it is none,
+/// does not fit, or is not known exactly.
+fn whole<T: TryFrom<i128>>(value: &Value) -> Option<T> {
+    match value {
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => T::try_from(number.into()).ok(),
+            (None, Some(number), _) => T::try_from(number.into()).ok(),
+            (None, None, Some(float)) if float.abs() < LEAST_INEXACT => whole_number(&float.to_string()),
+            _ => None,
+        },
+        Value::String(text) => whole_number(text),
+        _ => None,
+    }
+}
+
 /// Every envelope has a `detail-type`. A `source` alone is one only if AWS's schedules are named:
 /// anything else is somebody's own field, and unknown.
 fn is_envelope(event: &Map<String, Value>) -> bool {
@@ -261,7 +287,7 @@ fn parse_detail(detail: Option<&Value>) -> Result<Map<String, Value>, InvalidEve
     let parsed = match detail {
         None => Value::Null,
         Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
-        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Bool(false)),
+        Some(Value::String(text)) => json::read(text.as_bytes(), "the text in `detail`")?,
         Some(other) => other.clone(),
     };
     match (parsed, detail) {

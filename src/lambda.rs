@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use http::Request as HttpRequest;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::util::MapRequestLayer;
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use lambda_runtime_api_client::Client as RuntimeApi;
-use serde_json::Value;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -15,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::clock::{Deadline, SystemClock};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
-use crate::event::Request;
+use crate::event::{InvalidEvent, Request};
 use crate::invoke::{self, Answer, Interrupt};
 use crate::live::{self, LiveParts};
 use crate::processor::Processor;
@@ -43,20 +44,38 @@ where
         }
     };
     let parts = Arc::new(parts);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+    let handler = service_fn(move |event: LambdaEvent<Payload>| {
         let parts = parts.clone();
         async move { handle(&parts, event).await }
-    }))
-    .await
+    });
+    Runtime::new(handler)
+        .layer(TracingLayer::new())
+        .layer(MapRequestLayer::new(quote))
+        .run()
+        .await
+}
+
+/// The event as it came; `None` if it is not UTF-8.
+type Payload = Option<String>;
+
+/// Makes a text of the event, for `lambda_runtime` to read: what JSON libraries refuse would end
+/// there, as an error with the name of a Rust type, and what stands behind the JSON unseen.
+fn quote(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    let payload: Payload = std::str::from_utf8(&invocation.body).ok().map(str::to_owned);
+    // Text is always JSON.
+    invocation.body = serde_json::to_vec(&payload).unwrap_or_default().into();
+    invocation
 }
 
 async fn parts<P>(make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
     live::parts_for_a_run(live::settings([])?, make).await
 }
 
-async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Value>) -> Result<Answer, Diagnostic> {
+async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>) -> Result<Answer, Diagnostic> {
     let (event, context) = event.into_parts();
-    let request = Request::from_event(&event)
+    let request = event
+        .ok_or(InvalidEvent::NotUtf8)
+        .and_then(|event| Request::from_json(event.as_bytes()))
         .map_err(|invalid| logged(Error::new(ErrorType::InvalidEvent, invalid.to_string())))?;
     let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     let deadline = Deadline::at_wall_ms(deadline_ms, &SystemClock);

@@ -1,6 +1,7 @@
 //! The real parts of a run: settings from the environment, Kafka, `DynamoDB`
 //! and the machine's clocks. Lambda and the command line make the same ones.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::clock::SystemClock;
@@ -15,23 +16,27 @@ use crate::store::dynamodb::{self, DynamoStore};
 /// Parts that talk to real services.
 pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock, DeadLetters>;
 
-/// The settings: the environment first, then `more`, which wins.
+/// The settings: the environment first, then `more`, which wins. What is not wrong and may surprise
+/// is logged as a warning.
 ///
 /// # Errors
 /// `InvalidConfiguration`, naming every wrong setting; or because librdkafka,
 /// which is asked about its properties, is not the one this program is made for.
-pub fn settings(more: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
+pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Config, Error> {
     // The command line ends while librdkafka's threads use OpenSSL, which would tear itself down
     // beneath them. Initialised so, and before librdkafka does it, it stays as it is.
     #[cfg(feature = "cli")]
     openssl::init();
     linked::check()?;
-    // Names and values that are no text cannot be ours.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment comes in")]
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::from_lookup(variables.chain(more))
-        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))
+    let variables = std::env::vars_os();
+    let more = more.into_iter().map(|(name, value)| (name.into(), value));
+    let config = Config::from_environment(variables.chain(more))
+        .map_err(|invalid| Error::new(ErrorType::InvalidConfiguration, invalid.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
 }
 
 /// The parts for these settings, with the processor that `make` builds.

@@ -1,12 +1,14 @@
 //! What a run says of itself: counts, lag, stop reason, and everything that
 //! was skipped, lost, held or blocked. The JSON shapes are public.
 
+mod dimension;
 mod skips;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+pub use dimension::dimension;
 pub use skips::Skips;
 
 use crate::error::Error;
@@ -314,8 +316,8 @@ pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_
                 "Metrics": metrics,
             }],
         },
-        "ConsumerGroup": group_id,
-        "Topic": topic,
+        "ConsumerGroup": dimension(group_id),
+        "Topic": dimension(topic),
     });
     for (name, _, value) in figures {
         line[name] = value.into();
@@ -356,6 +358,16 @@ mod tests {
             with_topic: true,
         };
         assert_eq!(serde_json::to_string(&several).expect("JSON"), r#"{"t-2":5,"t-10":-1}"#);
+    }
+
+    #[test]
+    fn names_that_cloudwatch_does_not_take_are_written_escaped() {
+        let line = metrics_line("café", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(
+            (&line["ConsumerGroup"], &line["Topic"]),
+            (&"caf%C3%A9".into(), &"t".into())
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ use aws_sdk_dynamodb::config::interceptors::{BeforeTransmitInterceptorContextRef
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 
+use super::profile;
+
 /// The code of a failed call, if `service` answered with one, and its words:
 /// those of the service, or of what went wrong on the way to it.
 pub(crate) fn said<'a, E>(error: &'a SdkError<E>, service: &str) -> (Option<&'a str>, String)
@@ -44,6 +46,24 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
             | "ExpiredToken"
             | "InvalidClientTokenId"
     )
+}
+
+/// Why a request was never sent, and what to do next. Before that credentials are looked for.
+pub(crate) fn unsent(said: &str) -> String {
+    let known = profile::missing().or_else(|| no_endpoint(said));
+    known.unwrap_or_else(|| format!("{said}. Check the AWS credentials: environment, profile (AWS_PROFILE) or role"))
+}
+
+/// An endpoint that no request can be sent to. The variables are checked before; a profile can have
+/// one too. The SDK's words hold the whole request.
+fn no_endpoint(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("failed to apply endpoint `")?;
+    let (endpoint, _) = rest.split_once('`')?;
+    Some(format!(
+        "the endpoint \"{}\" is no URL. Correct endpoint_url in the profile of ~/.aws/config, or AWS_ENDPOINT_URL: it \
+         begins with its scheme, as http://127.0.0.1:8000 does",
+        without_password(endpoint)
+    ))
 }
 
 /// An error with its causes on one line, each said once, without the SDK's
@@ -161,6 +181,19 @@ mod tests {
         for (uri, expected) in rows {
             assert_eq!(without_password(uri), expected);
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_url_is_said_without_the_request() {
+        let said = "failed to apply endpoint `u:planted@127.0.0.1:8000` to request `Request { body: planted }`: endpoint \
+                    must contain scheme";
+        let explained = no_endpoint(said).expect("it is about the endpoint");
+        assert!(
+            explained.starts_with("the endpoint \"127.0.0.1:8000\" is no URL. Correct endpoint_url"),
+            "{explained}"
+        );
+        assert!(!explained.contains("planted"), "{explained}");
+        assert_eq!(no_endpoint("no providers in chain provided credentials"), None);
     }
 
     #[test]

@@ -102,7 +102,7 @@ mod tests {
         ])
         .expect("these are arguments");
         let pairs: Vec<_> = cli.settings.pairs().collect();
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.into());
         assert_eq!(
             pairs,
             [

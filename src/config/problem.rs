@@ -99,7 +99,8 @@ impl InvalidSettings {
         Self { problems }
     }
 
-    /// The problems: those of the named settings first, then those of the `KAFKA_*` properties.
+    /// The problems: variables that are not UTF-8 first, then those of AWS, of the named settings,
+    /// and of the `KAFKA_*` properties.
     #[must_use]
     pub fn problems(&self) -> &[InvalidSetting] {
         &self.problems

@@ -12,8 +12,11 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::foreign::whose;
+use super::pem::{self, PemKind};
 use super::problem::{InvalidSetting, NotAllowed, is_secret, shown};
 use super::suggest::similar_names;
+use super::vars::Vars;
 
 /// What every variable of Kafka begins with.
 const PREFIX: &str = "KAFKA_";
@@ -119,44 +122,67 @@ pub(super) struct Read<'a> {
     pub(super) properties: Properties,
     /// The variable of each that is set, also of those that are wrong.
     pub(super) given: BTreeMap<String, &'a str>,
+    /// Variables that are set for other programs, a line each.
+    pub(super) warnings: Vec<String>,
     /// Whether the mechanism is [`MSK_IAM`], which librdkafka knows as OAUTHBEARER.
     pub(super) msk_iam: bool,
 }
 
 /// Reads all properties from the variables that are set, and adds what is wrong to `problems`.
-pub(super) fn read<'a>(vars: &'a BTreeMap<String, String>, problems: &mut Vec<InvalidSetting>) -> Read<'a> {
-    let mut properties = BTreeMap::new();
-    let mut given: BTreeMap<String, &str> = BTreeMap::new();
-    let mut msk_iam = false;
-    for (variable, value) in vars {
-        if NAMED.iter().any(|(named, _)| named == variable) {
-            continue;
-        }
-        let Some(property) = property_of(variable) else {
+pub(super) fn read<'a>(vars: &'a Vars, problems: &mut Vec<InvalidSetting>) -> Read<'a> {
+    let mut read = Read {
+        properties: Properties::default(),
+        given: BTreeMap::new(),
+        warnings: Vec::new(),
+        msk_iam: false,
+    };
+    for (variable, value) in vars.texts() {
+        let Some(property) = own_property(variable) else {
             continue;
         };
-        match given.entry(canonical(&property).to_owned()) {
+        if let Some(program) = whose(variable, value)
+            && !exists(&property)
+        {
+            read.warnings
+                .push(format!("{variable}: is {program}, and not read here"));
+            continue;
+        }
+        let read = read.take(variable, property, value);
+        problems.extend(read.err());
+    }
+    for variable in vars.not_text() {
+        let property = own_property(variable);
+        read.given
+            .extend(property.map(|property| (canonical(&property).to_owned(), variable)));
+    }
+    read
+}
+
+/// The property that a variable means; `None` for a named setting, and for what is not Kafka's.
+fn own_property(variable: &str) -> Option<String> {
+    let is_named = NAMED.iter().any(|(named, _)| *named == variable);
+    property_of(variable).filter(|_| !is_named)
+}
+
+impl<'a> Read<'a> {
+    fn take(&mut self, variable: &'a str, property: String, value: &str) -> Result<(), InvalidSetting> {
+        match self.given.entry(canonical(&property).to_owned()) {
             Entry::Vacant(entry) => _ = entry.insert(variable),
             Entry::Occupied(entry) => {
-                problems.push(InvalidSetting::name(
-                    variable,
-                    format!("means the same property as {}; set one of them only", entry.get()),
-                ));
-                continue;
+                let why = format!("means the same property as {}; set one of them only", entry.get());
+                return Err(InvalidSetting::name(variable, why));
             }
         }
         let signed = canonical(&property) == "sasl.mechanisms" && value == MSK_IAM;
-        msk_iam |= signed;
-        let value = if signed { "OAUTHBEARER" } else { value };
-        match check(variable, &property, value) {
-            Ok(()) => _ = properties.insert(property, value.to_owned()),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    Read {
-        properties: Properties(properties),
-        given,
-        msk_iam,
+        self.msk_iam |= signed;
+        let value = match PemKind::of(&property) {
+            _ if signed => "OAUTHBEARER".to_owned(),
+            Some(kind) => pem::normalised(value, kind).map_err(|why| InvalidSetting::name(variable, why))?,
+            None => value.to_owned(),
+        };
+        check(variable, &property, &value)?;
+        self.properties.0.insert(property, value);
+        Ok(())
     }
 }
 
@@ -197,6 +223,10 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
             Ok(read) if !is_secret(property) && is_misread(value, &read) => Err(not_allowed(format!(
                 "would be read as {read}; write a plain number, without a unit"
             ))),
+            _ if is_cut(value) && is_text(property) => Err(InvalidSetting::name(
+                variable,
+                "begins with white space, which the Kafka client library cuts off; remove it, or choose another value",
+            )),
             _ => Ok(()),
         },
         // The value is not shown: it may be the password of a misspelt sasl.password.
@@ -212,6 +242,19 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
         // librdkafka's own words repeat the value.
         Err(_) => Err(not_allowed(format!("is no value for librdkafka's `{property}`"))),
     }
+}
+
+/// Whether librdkafka would use less than the value: it cuts white space, as C's `isspace` knows
+/// it, from the front of every text.
+pub(crate) fn is_cut(value: &str) -> bool {
+    value.starts_with([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
+}
+
+/// Whether librdkafka takes any text for the property, and neither a number nor certain words.
+fn is_text(property: &str) -> bool {
+    let mut config = ClientConfig::new();
+    config.set(property, "\u{1}");
+    config.create_native_config().is_ok()
 }
 
 /// Why a property cannot be set, and what to do instead.

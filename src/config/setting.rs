@@ -65,13 +65,13 @@ pub const SETTINGS: &[Setting] = &[
         variable: "TIME_LIMIT",
         alias: None,
         default: Some("60"),
-        meaning: "Seconds a run may take on the command line, 1 to 900; in Lambda the function's deadline rules",
+        meaning: "Seconds a run may take on the command line, 1 to 5400; in Lambda the function's deadline rules",
     },
     Setting {
         variable: "START_POSITION",
         alias: None,
         default: Some("earliest"),
-        meaning: "Where a topic without cursors starts: earliest, latest or an RFC 3339 time",
+        meaning: "Where a topic without cursors starts: earliest, latest, an RFC 3339 time, or a date (midnight UTC)",
     },
     Setting {
         variable: "MESSAGE_FORMAT",

@@ -148,6 +148,12 @@ pub(super) fn is_region(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(valid)
 }
 
+/// What may stand between two dots of a host's name: the SDK makes one of the region.
+pub(crate) fn is_host_label(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(valid) && !text.starts_with('-') && !text.ends_with('-')
+}
+
 pub(super) fn is_account(text: &str) -> bool {
     text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }

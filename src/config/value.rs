@@ -6,8 +6,10 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::number::whole_number;
 use super::problem::NotAllowed;
 use super::target::{QueueArn, TopicName};
+use super::time::{self, NoTime, TIME_ALLOWED};
 
 /// `Display` and `FromStr` for an enum whose values are words. Upper and lower case are the same,
 /// as in librdkafka's own properties.
@@ -60,7 +62,10 @@ impl FromStr for MessageLimit {
         if text.eq_ignore_ascii_case("unlimited") {
             return Ok(Self::Unlimited);
         }
-        text.parse().map(Self::At).map_err(|_| NotAllowed::new(Self::ALLOWED))
+        whole_number(text)
+            .and_then(NonZeroU64::new)
+            .map(Self::At)
+            .ok_or_else(|| NotAllowed::new(Self::ALLOWED))
     }
 }
 
@@ -102,18 +107,10 @@ impl FromStr for StartPosition {
         if text.eq_ignore_ascii_case("latest") {
             return Ok(Self::Latest);
         }
-        let time: Timestamp = text.parse().map_err(|_| {
-            NotAllowed::new(
-                "must be `earliest`, `latest` or an RFC 3339 time with its offset, such as 2026-11-01T06:00:00Z",
-            )
+        let unix_ms = time::unix_ms(text).map_err(|no_time| match no_time {
+            NoTime::Unreadable => NotAllowed::new(format!("must be `earliest`, `latest` or {TIME_ALLOWED}")),
+            NoTime::Before1970 => NotAllowed::new("must not be before 1970; to read everything, use `earliest`"),
         })?;
-        // Rounded up: a record is in if its own time, in whole milliseconds, is not before.
-        let unix_ms = time.as_millisecond() + i64::from(time.subsec_nanosecond() % 1_000_000 > 0);
-        if unix_ms < 0 {
-            return Err(NotAllowed::new(
-                "must not be before 1970; to read everything, use `earliest`",
-            ));
-        }
         Ok(Self::At { unix_ms })
     }
 }

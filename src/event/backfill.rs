@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Fields, InvalidEvent, cut};
-use crate::config::{MessageLimit, NotAllowed, StartPosition};
+use super::{Field, Fields, InvalidEvent, cut, json, whole};
+use crate::config::{MessageLimit, NotAllowed, StartPosition, whole_number};
 use crate::record::NextOffset;
 
 /// The fields of a backfill, for messages.
 pub(super) const FIELDS: &str = "`action`, `name`, `from`, `to`, `topic`, `partitions` and `max_messages`";
 
 const NAME_ALLOWED: &str = "must be text of 1 to 64 letters, digits, `.`, `_` and `-`";
-const BOUND_ALLOWED: &str = "must be \"earliest\", \"latest\", an RFC 3339 time with its offset, such as \
-                             2026-11-01T06:00:00Z, or an object of partitions and next offsets, such as {\"0\": 100}";
+const BOUND_ALLOWED: &str = "must be \"earliest\", \"latest\", an RFC 3339 time such as 2026-11-01T06:00:00Z, a \
+                             date, or an object of partitions and next offsets, such as {\"0\": 100}";
 const OFFSETS_ALLOWED: &str = "must name at least one partition";
 const PARTITION_ALLOWED: &str = "must be a partition's number, 0 to 2147483647, as text";
 const OFFSET_ALLOWED: &str = "must be the next offset to read, 0 or more";
-const BOUND_TEXT_ALLOWED: &str = "must be `earliest`, `latest`, an RFC 3339 time with its offset, such as \
-                                  2026-11-01T06:00:00Z, or next offsets by partition, such as 0:100,1:200";
+const BOUND_TEXT_ALLOWED: &str = "must be `earliest`, `latest`, an RFC 3339 time such as 2026-11-01T06:00:00Z, a \
+                                  date, or next offsets by partition, such as 0:100,1:200";
 const LONGEST_NAME: usize = 64;
 
 /// A backfill's name, which becomes part of its cursors' key.
@@ -99,15 +99,21 @@ impl Bound {
         let mut offsets = BTreeMap::new();
         for (partition, next) in object {
             let number = whole_partition(partition).ok_or_else(|| field.invalid(PARTITION_ALLOWED))?;
-            let next = next
-                .as_i64()
+            let path = || format!("{}.{number}", cut(&field.path));
+            let next = whole(next)
                 .and_then(NextOffset::new)
                 .ok_or_else(|| InvalidEvent::InvalidValue {
-                    field: format!("{}.{number}", cut(&field.path)),
+                    field: path(),
                     value: super::shown(next),
                     allowed: OFFSET_ALLOWED,
                 })?;
-            offsets.insert(number, next);
+            if offsets.insert(number, next).is_some() {
+                return Err(InvalidEvent::InvalidValue {
+                    field: path(),
+                    value: super::shown(field.value),
+                    allowed: "must name each partition once",
+                });
+            }
         }
         Ok(Self::Offsets(offsets))
     }
@@ -130,10 +136,8 @@ impl From<StartPosition> for Bound {
     }
 }
 
-/// Digits alone, and as they are printed: two spellings of one partition could contradict each other.
 fn whole_partition(text: &str) -> Option<i32> {
-    let number: i32 = text.parse().ok()?;
-    (number >= 0 && number.to_string() == text).then_some(number)
+    whole_number(text).filter(|number: &i32| *number >= 0)
 }
 
 impl fmt::Display for Bound {
@@ -163,15 +167,16 @@ impl FromStr for Bound {
             return Ok(position.into());
         }
         if text.trim_start().starts_with('{') {
-            let value: Value = serde_json::from_str(text).map_err(|_| not_allowed())?;
-            let path = String::new();
-            return Self::from_field(&Field { path, value: &value }).map_err(|_| not_allowed());
+            let refused = |why: InvalidEvent| NotAllowed::new(format!("{BOUND_TEXT_ALLOWED}; {why}"));
+            let value = json::read(text.as_bytes(), "the text").map_err(refused)?;
+            let path = "offsets".to_owned();
+            return Self::from_field(&Field { path, value: &value }).map_err(refused);
         }
         let mut offsets = BTreeMap::new();
         for pair in text.split(',') {
             let (partition, next) = pair.split_once(':').ok_or_else(not_allowed)?;
             let partition = whole_partition(partition.trim()).ok_or_else(not_allowed)?;
-            let next = next.trim().parse().ok().and_then(NextOffset::new);
+            let next = whole_number(next.trim()).and_then(NextOffset::new);
             if offsets.insert(partition, next.ok_or_else(not_allowed)?).is_some() {
                 return Err(not_allowed());
             }

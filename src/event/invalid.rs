@@ -6,6 +6,27 @@ use super::Shard;
 /// fields are left out, as they could be somebody's records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
+    /// The payload is no text at all.
+    #[error("the event is not UTF-8; it must be a JSON object, such as {{}}")]
+    NotUtf8,
+    /// The payload is not JSON, or JSON that cannot be read: a lone surrogate, nested too deep.
+    #[error("{place} cannot be read as JSON: {problem}; it must be a JSON object, such as {{}}")]
+    NotJson {
+        /// What the text is.
+        place: &'static str,
+        /// What is wrong, and the line and column.
+        problem: String,
+    },
+    /// A key stands twice in one object: readers of JSON differ in which of the two counts.
+    #[error("{place} holds the key `{key}` twice in one object, {at}; give it once")]
+    KeyTwice {
+        /// What the text is.
+        place: &'static str,
+        /// The key.
+        key: String,
+        /// Where it stands for the second time.
+        at: String,
+    },
     /// The payload is neither an object nor null.
     #[error("the event is {found}; it must be a JSON object, such as {{}}")]
     NotAnObject {

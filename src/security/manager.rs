@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::SecretString;
 
-use crate::aws::call::{Witness, is_about_credentials, said};
+use crate::aws::call::{Witness, is_about_credentials, said, unsent};
 use crate::aws::{self, Patience};
 use crate::config::SecretArn;
 
@@ -64,10 +64,7 @@ fn explain(error: &SdkError<GetSecretValueError>, witness: &Witness, region: &st
     let (code, said) = said(error, "Secrets Manager");
     match code {
         Some(code) => refused(code, &said, region),
-        None if !witness.sent() => format!(
-            "the question could not be sent: {said}. Check the AWS credentials: environment, profile (AWS_PROFILE) or \
-             role"
-        ),
+        None if !witness.sent() => format!("the question could not be sent: {}", unsent(&said)),
         None => format!(
             "no answer from {}: {said}. Check the network: a function in a VPC needs a Secrets Manager interface \
              endpoint whose security group admits the function's, or a NAT gateway; and \

@@ -14,6 +14,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::config::{PemKind, is_cut, normalised_pem};
+
 /// What a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -29,24 +31,24 @@ pub(super) type Found = Vec<(&'static str, SecretString)>;
 pub(super) fn read(text: &SecretString, shape: Shape) -> Result<Found, String> {
     let text = text.expose_secret().trim();
     if shape == Shape::Authority && !text.starts_with('{') {
-        return Ok(vec![("ssl.ca.pem", pem("it", text, "CERTIFICATE")?)]);
+        return Ok(vec![("ssl.ca.pem", pem("it", text, PemKind::Authority)?)]);
     }
     let fields = object(text, shape)?;
     let field = |name: &str| required(&fields, name, shape);
-    let pem_field = |name: &str, kind: &str| pem(&format!("its field `{name}`"), field(name)?, kind);
+    let pem_field = |name: &str, kind| pem(&format!("its field `{name}`"), field(name)?, kind);
     match shape {
         Shape::Password => Ok(vec![
-            ("sasl.username", field("username")?.into()),
-            ("sasl.password", field("password")?.into()),
+            ("sasl.username", whole("username", field("username")?)?),
+            ("sasl.password", whole("password", field("password")?)?),
         ]),
-        Shape::Authority => Ok(vec![("ssl.ca.pem", pem_field("certificate", "CERTIFICATE")?)]),
+        Shape::Authority => Ok(vec![("ssl.ca.pem", pem_field("certificate", PemKind::Authority)?)]),
         Shape::Certificate => {
             let mut found = vec![
-                ("ssl.certificate.pem", pem_field("certificate", "CERTIFICATE")?),
-                ("ssl.key.pem", pem_field("privateKey", "PRIVATE KEY")?),
+                ("ssl.certificate.pem", pem_field("certificate", PemKind::Certificate)?),
+                ("ssl.key.pem", pem_field("privateKey", PemKind::Key)?),
             ];
             if let Some(password) = optional(&fields, "privateKeyPassword")? {
-                found.push(("ssl.key.password", password.into()));
+                found.push(("ssl.key.password", whole("privateKeyPassword", password)?));
             }
             Ok(found)
         }
@@ -95,28 +97,20 @@ fn optional<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a
     }
 }
 
-/// The text if it is PEM of this kind. The console of Secrets Manager turns
-/// line breaks into blanks, and OpenSSL's words for that tell nobody.
-fn pem(what: &str, text: &str, kind: &str) -> Result<SecretString, String> {
-    let is_begin = |line: &str| {
-        let label = line
-            .trim()
-            .strip_prefix("-----BEGIN ")
-            .and_then(|rest| rest.strip_suffix("-----"));
-        label.is_some_and(|label| label.ends_with(kind) && !label.contains('-'))
-    };
-    if text.lines().any(is_begin) {
-        return Ok(text.into());
-    }
-    if text.contains("-----BEGIN ") && text.lines().count() <= 1 {
+/// The text, if librdkafka will use all of it.
+fn whole(name: &str, text: &str) -> Result<SecretString, String> {
+    if is_cut(text) {
         return Err(format!(
-            "{what} is PEM without line breaks. Store the secret as plain text, with \\n in JSON for each line break"
+            "its field `{name}` begins with white space, which the Kafka client library cuts off. Remove it from the \
+             secret, or choose another value"
         ));
     }
-    Err(format!(
-        "{what} is no PEM with a {}. It must hold a line -----BEGIN {kind}-----",
-        kind.to_lowercase()
-    ))
+    Ok(text.into())
+}
+
+fn pem(what: &str, text: &str, kind: PemKind) -> Result<SecretString, String> {
+    let pem = normalised_pem(text, kind).map_err(|why| format!("{what} {why}"))?;
+    Ok(pem.into())
 }
 
 #[cfg(test)]
@@ -142,11 +136,8 @@ mod tests {
 
     #[test]
     fn a_user_has_a_name_and_a_password_as_they_are() {
-        let text = r#" {"username":"u","password":" p\"ä ","engine":"kafka","port":9} "#;
-        let expected = [
-            ("sasl.username", "u".to_owned()),
-            ("sasl.password", " p\"ä ".to_owned()),
-        ];
+        let text = r#" {"username":"u","password":"p\"ä ","engine":"kafka","port":9} "#;
+        let expected = [("sasl.username", "u".to_owned()), ("sasl.password", "p\"ä ".to_owned())];
         assert_eq!(found(text, Shape::Password), expected);
     }
 
@@ -166,7 +157,15 @@ mod tests {
     #[test]
     fn an_authority_is_json_or_pem_with_any_number_of_certificates() {
         let pem = CERTIFICATE.replace("\\n", "\n").repeat(2);
-        assert_eq!(found(&pem, Shape::Authority), [("ssl.ca.pem", pem.trim().to_owned())]);
+        assert_eq!(found(&pem, Shape::Authority), [("ssl.ca.pem", pem.clone())]);
+        // As a console's form or a template leaves it.
+        for lost in [
+            pem.replace('\n', " "),
+            pem.replace('\n', "\\n"),
+            pem.replace('\n', "\r\n  "),
+        ] {
+            assert_eq!(found(&lost, Shape::Authority), [("ssl.ca.pem", pem.clone())]);
+        }
         let json = format!(r#"{{"certificate":"{CERTIFICATE}"}}"#);
         let expected = [("ssl.ca.pem", CERTIFICATE.replace("\\n", "\n"))];
         assert_eq!(found(&json, Shape::Authority), expected);
@@ -209,9 +208,19 @@ mod tests {
             ("planted", Shape::Authority, "it is no PEM with a certificate"),
             ("{}", Shape::Authority, "it has no field `certificate`"),
             (
-                "-----BEGIN CERTIFICATE----- planted -----END CERTIFICATE-----",
+                "-----BEGIN CERTIFICATE----- pl$nted",
                 Shape::Authority,
-                "without line breaks",
+                "it is damaged PEM: between BEGIN and END stands what is no base64",
+            ),
+            (
+                r#"{"username":"u","password":" planted"}"#,
+                Shape::Password,
+                "its field `password` begins with white space, which the Kafka client library cuts off",
+            ),
+            (
+                r#"{"username":"\nu","password":"planted"}"#,
+                Shape::Password,
+                "its field `username` begins with white space",
             ),
         ];
         for (text, shape, expected) in rows {

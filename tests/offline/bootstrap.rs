@@ -1,6 +1,8 @@
 //! The Lambda function's program, before it has anything to connect to.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -106,6 +108,77 @@ fn a_program_starts_without_a_service_that_answers() {
     let function = Function::start(BOOTSTRAP, closed.into_iter().chain(region), Duration::from_secs(3));
     let function = function.expect("connections are for invocations");
     assert!(function.init < Duration::from_secs(5), "{function:?}");
+}
+
+#[test]
+fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_goes_on() {
+    let closed = [
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("POLL_TIMEOUT", "0.1"),
+    ];
+    let mut function = Function::start(BOOTSTRAP, closed, Duration::from_secs(5)).expect("it starts");
+    let deep = format!("{{\"note\":{}{}}}", "[".repeat(130), "]".repeat(130));
+    for (event, named) in [
+        (r#"{"note":"\ud800"}"#, "the event cannot be read as JSON: "),
+        (&deep, "recursion limit exceeded"),
+        ("planted", "expected value at line 1 column 1"),
+        (r#"{"action":"plan"} {"#, "trailing characters"),
+        ("", "EOF while parsing a value"),
+        (r#"{"shard":"1/2","shard":"2/2"}"#, "holds the key `shard` twice"),
+    ] {
+        let invocation = function.invoke_text(event);
+        let message = invocation.failure("InvalidEvent");
+        assert!(message.contains(named) && !message.contains("planted"), "{message}");
+        assert!(
+            !invocation.stdout.iter().any(|line| line.contains("planted")),
+            "{invocation:?}"
+        );
+        let log: Value = serde_json::from_str(&invocation.stdout[0]).expect("JSON");
+        assert_eq!(log["error_type"], "InvalidEvent");
+    }
+    // A good one is read as ever.
+    function.invoke_text("{}").failure("TableUnreachable");
+}
+
+#[test]
+fn settings_that_are_not_utf_8_are_named_together_and_never_shown() {
+    let not_text = OsStr::from_bytes(b"planted\xe9");
+    let settings =
+        ["KAFKA_GROUP_ID", "ON_FAILURE", "KAFKA_SASL_PASSWORD", "DYNAMODB_TABLE"].map(|name| (name, not_text));
+    let error = Function::start(BOOTSTRAP, settings, Duration::from_secs(3)).expect_err("must be refused");
+    assert_eq!(error.error.error_type, "InvalidConfiguration");
+    let named = |name: &(&str, &OsStr)| error.error.message.contains(&format!("{}: is not UTF-8", name.0));
+    assert!(settings.iter().all(named), "{error:?}");
+    assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+}
+
+#[test]
+fn what_is_not_wrong_and_will_surprise_is_warned_of_once_at_the_start() {
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_REGION", "us-east-1"),
+        ("KAFKA_GROUP_ID", "café"),
+        ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
+        ("KAFKA_HEAP_OPTS", "-Xmx1G"),
+    ];
+    let function = Function::start(BOOTSTRAP, settings, Duration::from_secs(3)).expect("it starts");
+    let log = function.stdout();
+    for said in [
+        "ConsumerGroup=\\\"caf%C3%A9\\\"",
+        "KAFKA_PORT: is a service variable of Kubernetes",
+        "KAFKA_HEAP_OPTS: is a setting of Kafka's own scripts",
+    ] {
+        let lines = log
+            .iter()
+            .filter(|line| line.contains(said) && line.contains("WARN"))
+            .count();
+        assert_eq!(lines, 1, "{said} in {log:#?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The command line without any service: usage, settings, exit codes.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStringExt as _;
 
 use assert_cmd::Command;
 
@@ -133,6 +135,14 @@ fn help_and_version_go_to_stdout_and_end_well() {
 }
 
 #[test]
+fn the_help_of_a_reset_tells_minutes_from_months() {
+    let assert = kafka_consumer().args(["offsets", "reset", "--help"]).assert().success();
+    let help = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("`2m` is two minutes, `2M` two months"), "{help}");
+}
+
+#[test]
 fn a_flag_wins_over_the_environment() {
     let assert = kafka_consumer()
         .args(["run", "--max-messages", "none"])
@@ -141,6 +151,107 @@ fn a_flag_wins_over_the_environment() {
         .code(2);
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(stderr.contains("MAX_MESSAGES=\"none\""), "{stderr}");
+}
+
+#[test]
+fn what_is_not_utf_8_is_named_together_with_exit_code_2_and_never_shown() {
+    let not_text = |start: &str| OsString::from_vec([start.as_bytes(), b"planted\xe9"].concat());
+    let assert = kafka_consumer()
+        .args(["run", "--max-messages", "0", "--group-id"])
+        .arg(not_text(""))
+        .arg(not_text("--table="))
+        .arg("-X")
+        .arg(not_text("sasl.password="))
+        .env("ON_FAILURE", not_text(""))
+        .env("AWS_PROFILE", not_text(""))
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.starts_with("InvalidConfiguration: "), "{stderr}");
+    for name in [
+        "KAFKA_GROUP_ID",
+        "DYNAMODB_TABLE",
+        "KAFKA_SASL_PASSWORD",
+        "ON_FAILURE",
+        "AWS_PROFILE",
+    ] {
+        assert!(stderr.contains(&format!("{name}: is not UTF-8")), "{name}: {stderr}");
+    }
+    assert!(stderr.contains("MAX_MESSAGES=\"0\""), "{stderr}");
+    assert!(!stderr.contains("planted"), "{stderr}");
+}
+
+#[test]
+fn an_endpoint_without_its_scheme_is_said_in_one_sentence() {
+    let assert = kafka_consumer()
+        .arg("run")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", "127.0.0.1:8000")
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert_eq!(
+        stderr,
+        "InvalidConfiguration: AWS_ENDPOINT_URL_DYNAMODB=\"127.0.0.1:8000\": must be a URL with its scheme, such as \
+         http://127.0.0.1:8000\n"
+    );
+}
+
+#[test]
+fn a_profile_with_an_endpoint_or_a_region_that_is_none_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    let credentials = "aws_access_key_id = x\naws_secret_access_key = planted";
+    for (lines, exit, said) in [
+        (
+            "region = x\nendpoint_url = 127.0.0.1:8000",
+            1,
+            "the endpoint \"127.0.0.1:8000\" is no URL. Correct endpoint_url in the profile of ~/.aws/config",
+        ),
+        (
+            "region = eu central 1",
+            2,
+            "InvalidConfiguration: \"eu central 1\" cannot be the name of a region",
+        ),
+    ] {
+        std::fs::write(&config, format!("[default]\n{lines}\n{credentials}\n")).expect("a file");
+        let mut command = kafka_consumer();
+        command
+            .args(["table", "create"])
+            .env("AWS_CONFIG_FILE", &config)
+            .env("RUST_LOG", "error");
+        let assert = command.assert().code(exit);
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(said) && stderr.len() < 400, "{stderr}");
+    }
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_named_with_the_files_that_were_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    std::fs::write(&config, "[profile other]\nregion = eu-central-1\n").expect("a file");
+    let region_or_credentials = [None, Some("us-east-1")];
+    for region in region_or_credentials {
+        let mut command = kafka_consumer();
+        command
+            .args(["table", "create"])
+            .env("HOME", folder.path())
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_PROFILE", "nope")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(region.map(|region| ("AWS_REGION", region)));
+        let assert = command.assert().failure();
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        let credentials = folder.path().join(".aws/credentials");
+        let said = format!(
+            "AWS_PROFILE names the profile \"nope\", and neither {} nor {} (no such file) has it. Correct AWS_PROFILE, \
+             or add the profile\n",
+            config.display(),
+            credentials.display()
+        );
+        assert!(stderr.ends_with(&said), "{region:?}: {stderr}");
+        assert!(stderr.len() < 600, "{stderr}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod access;
 mod arbitrary;
 mod dead_letter;
+mod environment;
 mod property;
 mod rule;
 
@@ -61,6 +62,7 @@ fn without_any_variable_the_contract_s_defaults_apply() {
     assert_eq!(config.on_truncation, OnTruncation::Halt);
     assert_eq!(config.max_memory_bytes, 256 * 1024 * 1024);
     assert!(config.kafka_properties.iter().next().is_none());
+    assert!(config.warnings.is_empty());
 }
 
 #[test]

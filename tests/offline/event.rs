@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod backfill;
+mod json;
 mod refusal;
 
 use kafka_consumer_lambda::config::MessageLimit;
@@ -91,6 +92,14 @@ fn fields_are_read_alone_in_a_detail_and_in_a_detail_as_text() {
             json!({"partitions": [7, 0, 7, 2_147_483_647]}),
             Request::Run(RunRequest {
                 partitions: Some(vec![0, 7, 2_147_483_647]),
+                ..run()
+            }),
+        ),
+        (
+            json!({"partitions": ["7", 0.0, 7.0], "max_messages": 1e3}),
+            Request::Run(RunRequest {
+                partitions: Some(vec![0, 7]),
+                max_messages: Some(limit(1000)),
                 ..run()
             }),
         ),

@@ -50,6 +50,43 @@ async fn a_client_certificate_with_an_encrypted_key_and_the_authority_as_json_ar
     assert_eq!(world.run().success()["messages_processed"], 3);
 }
 
+#[tokio::test]
+async fn pem_connects_as_consoles_templates_and_yaml_leave_it_with_its_chain_in_any_order() {
+    let (mut world, secrets) = world(Listener::Mtls).await;
+    let pair = Authority::ours().client("alice");
+    let authority_first = Authority::ours().pem() + &pair.certificate_pem();
+    let certificate = json!({
+        "certificate": authority_first.replace('\n', " "),
+        "privateKey": pair.key_pem().replace('\n', "\\n"),
+    });
+    secrets.put(&arn("client"), certificate);
+    secrets.put(&arn("ca"), Authority::ours().pem().replace('\n', "\r\n    "));
+    world.trust_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
+    assert_eq!(world.run().success()["messages_processed"], 3);
+}
+
+#[tokio::test]
+async fn a_password_with_a_line_break_behind_it_is_hinted_at_where_it_is_refused() {
+    let (mut world, secrets) = world(Listener::Scram).await;
+    let (user, right) = ALICE;
+    secrets.put(&arn("user"), password((user, &format!("{right}\n"))));
+    world.log_in_with_secret("user");
+    let ran = world.run();
+    let report = ran.failure("AuthenticationFailed", 1);
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("the password ends with a line break"), "{message}");
+}
+
+#[tokio::test]
+async fn a_password_whose_front_the_library_would_cut_off_is_refused_by_name() {
+    let spaced = |secrets: &Secrets, arn: &str| secrets.put(arn, password(("alice", "\nplanted")));
+    refused(
+        spaced,
+        &["its field `password` begins with white space, which the Kafka client library cuts off"],
+    )
+    .await;
+}
+
 /// A run with this secret fails and says so; nothing of the secret is shown.
 async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran {
     let (mut world, secrets) = world(Listener::Scram).await;

@@ -92,6 +92,11 @@ impl Function {
     ///
     /// As at Lambda, an event is done when the program has answered and asks for the next one.
     pub(crate) fn invoke(&mut self, event: &Value) -> Invocation {
+        self.invoke_text(&event.to_string())
+    }
+
+    /// The same with an event that is any text.
+    pub(crate) fn invoke_text(&mut self, event: &str) -> Invocation {
         let request_id = uuid::Uuid::new_v4().to_string();
         let deadline = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970") + self.timeout;
         let seen = ["stdout", "stderr"].map(|stream| self.program.lines(stream).len());

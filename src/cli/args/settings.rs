@@ -1,5 +1,8 @@
 //! Every setting as a flag, made of the table of settings.
 
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
 use crate::config::{SETTINGS, variable_of};
@@ -7,11 +10,11 @@ use crate::config::{SETTINGS, variable_of};
 /// The settings given as flags, as the variables they stand for.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct Settings {
-    pairs: Vec<(String, String)>,
+    pairs: Vec<(String, OsString)>,
 }
 
 impl Settings {
-    pub(in crate::cli) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+    pub(in crate::cli) fn pairs(&self) -> impl Iterator<Item = (String, OsString)> + '_ {
         self.pairs.iter().cloned()
     }
 
@@ -33,6 +36,8 @@ impl Args for Settings {
             let arg = Arg::new(setting.variable)
                 .long(setting.flag())
                 .value_name("VALUE")
+                // What is not UTF-8 is reported by its name, beside all else that is wrong.
+                .value_parser(OsStringValueParser::new())
                 .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable))
                 .help_heading(HEADING)
                 .hide_short_help(setting.alias.is_none())
@@ -46,7 +51,7 @@ impl Args for Settings {
             .short('X')
             .long("property")
             .value_name("NAME=VALUE")
-            .value_parser(property)
+            .value_parser(OsStringValueParser::new().try_map(|text| property(&text)))
             .action(ArgAction::Append)
             .help("A librdkafka property, such as security.protocol=SASL_SSL; may be repeated [env: KAFKA_<NAME>]")
             .help_heading(HEADING)
@@ -68,11 +73,11 @@ impl FromArgMatches for Settings {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let named = SETTINGS.iter().filter_map(|setting| {
-            let value = matches.get_one::<String>(setting.variable)?;
+            let value = matches.get_one::<OsString>(setting.variable)?;
             Some((setting.variable.to_owned(), value.clone()))
         });
         let properties = matches
-            .get_many::<(String, String)>("property")
+            .get_many::<(String, OsString)>("property")
             .into_iter()
             .flatten()
             .cloned();
@@ -81,9 +86,13 @@ impl FromArgMatches for Settings {
     }
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((variable_of(name.trim()), value.to_owned())),
+/// A value that is not UTF-8 is not used, so that it may be the whole text.
+fn property(text: &OsStr) -> Result<(String, OsString), String> {
+    match (text.to_string_lossy().split_once('='), text.to_str()) {
+        (Some((name, value)), utf8) if !name.trim().is_empty() => {
+            let value = utf8.map_or_else(|| text.to_owned(), |_| value.into());
+            Ok((variable_of(name.trim()), value))
+        }
         _ => Err("allowed: NAME=VALUE, such as security.protocol=SASL_SSL".into()),
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn check(practice: &Practice) -> Check {
 /// |---|---|
 /// | PLAIN without TLS | warning: the password is sent in the clear |
 /// | TLS that verifies no host name | warning |
+/// | a warning of the settings | warning |
 /// | else | ok |
 fn judge(config: &Config, region: &str) -> Check {
     let properties = &config.kafka_properties;
@@ -38,6 +39,11 @@ fn judge(config: &Config, region: &str) -> Check {
             format!("{what}; a certificate for any host is taken"),
             format!("Remove {}", variable_of("ssl.endpoint.identification.algorithm")),
         ),
+        _ if !config.warnings.is_empty() => Check::warning(
+            "settings",
+            what,
+            "Correct or remove the variables below, if they are not meant so",
+        ),
         _ => Check::ok("settings", what),
     };
     let protocol = properties.protocol().to_ascii_uppercase();
@@ -47,6 +53,7 @@ fn judge(config: &Config, region: &str) -> Check {
             who(config),
         ])
         .with(whom(config))
+        .with(config.warnings.iter().cloned())
 }
 
 pub(super) fn verifies_host(properties: &Properties) -> bool {
@@ -118,6 +125,8 @@ mod tests {
 
     const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
 
+    const PEM: &str = "-----BEGIN CERTIFICATE-----planted/-----END CERTIFICATE-----";
+
     fn judged(settings: &[(&str, &str)]) -> Check {
         let pairs = settings
             .iter()
@@ -140,11 +149,7 @@ mod tests {
                 Some("brokers are trusted by the authorities of /ca.pem"),
             ),
             (
-                &[
-                    tls,
-                    ("KAFKA_SSL_CERTIFICATE_PEM", "planted"),
-                    ("KAFKA_SSL_CA_PEM", "planted"),
-                ],
+                &[tls, ("KAFKA_SSL_CERTIFICATE_PEM", PEM), ("KAFKA_SSL_CA_PEM", PEM)],
                 "proved by the client certificate of KAFKA_SSL_CERTIFICATE_PEM",
                 Some("brokers are trusted by the authority of KAFKA_SSL_CA_PEM"),
             ),
@@ -222,6 +227,22 @@ mod tests {
             ("KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "none"),
         ];
         assert!(judged(&any_host).what.ends_with("a certificate for any host is taken"));
+    }
+
+    #[test]
+    fn a_group_that_metrics_cannot_name_and_variables_of_other_programs_are_warned_of() {
+        for (variable, value, said) in [
+            ("KAFKA_GROUP_ID", "café", "ConsumerGroup=\"caf%C3%A9\""),
+            (
+                "KAFKA_PORT",
+                "tcp://10.0.0.1:9092",
+                "KAFKA_PORT: is a service variable of Kubernetes",
+            ),
+        ] {
+            let check = judged(&[(variable, value)]);
+            assert_eq!(check.status, Status::Warning, "{check:?}");
+            assert!(check.details.iter().any(|it| it.contains(said)), "{check:?}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ struct TargetArgs {
     #[arg(long)]
     to_latest: bool,
 
-    /// To the first record at or after this time: RFC 3339; UTC if it has no offset
+    /// To the first record at or after this time: RFC 3339, or a date; UTC if it has no offset
     #[arg(long, value_name = "TIME", value_parser = target::datetime)]
     to_datetime: Option<i64>,
 
@@ -46,7 +46,7 @@ struct TargetArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
 
-    /// To the first record of this long ago until now: `2h`, `1d 12h`, `PT2H`
+    /// To the first record of this long ago until now: `2h`, `1d 12h`, `PT2H`; `2m` is two minutes, `2M` two months
     #[arg(long, value_name = "DURATION", value_parser = target::duration)]
     by_duration: Option<i64>,
 }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
+use crate::config::{self, NoTime, TIME_ALLOWED};
 use crate::record::NextOffset;
 
 /// What a cursor is to be moved to, in one partition.
@@ -88,25 +87,16 @@ fn within(asked: i64, earliest: NextOffset, end: NextOffset) -> (NextOffset, Opt
     }
 }
 
-/// A point in time, in milliseconds since the epoch: RFC 3339, or without an
-/// offset, which kafka-consumer-groups takes for UTC.
+/// A point in time, in milliseconds since the epoch, as settings and events write it.
 pub(super) fn datetime(text: &str) -> Result<i64, String> {
-    let utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-    let time: Timestamp = text
-        .parse()
-        .ok()
-        .or_else(|| Some(utc()?.timestamp()))
-        .ok_or("allowed: an RFC 3339 time such as 2026-11-01T06:00:00Z; without an offset it is UTC")?;
-    // Rounded up: a record is in if its own time, in whole milliseconds, is not before.
-    let unix_ms = time.as_millisecond() + i64::from(time.subsec_nanosecond() % 1_000_000 > 0);
-    // Kafka gives -1 and -2 other meanings.
-    if unix_ms < 0 {
-        return Err("allowed: a time from 1970 on; for everything there is, --to-earliest".into());
-    }
-    Ok(unix_ms)
+    config::unix_ms(text).map_err(|no_time| match no_time {
+        NoTime::Unreadable => format!("allowed: {TIME_ALLOWED}; without an offset it is UTC"),
+        NoTime::Before1970 => "allowed: a time from 1970 on; for everything there is, --to-earliest".into(),
+    })
 }
 
-/// A length of time in milliseconds: `2h 30m`, or ISO 8601 as in kafka-consumer-groups.
+/// A length of time in milliseconds: `2h 30m`, or ISO 8601 as in kafka-consumer-groups. `m` is a
+/// minute, and `M` a month.
 pub(super) fn duration(text: &str) -> Result<i64, String> {
     let iso = || {
         let span: Span = text.parse().ok()?;
@@ -115,9 +105,9 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
     };
     let plain = || i64::try_from(humantime::parse_duration(text).ok()?.as_millis()).ok();
     let length = if text.starts_with(['P', 'p']) { iso() } else { plain() };
-    length
-        .filter(|ms| *ms >= 0)
-        .ok_or_else(|| "allowed: 90s, 2h, 1d 12h, or ISO 8601 such as PT2H and P1DT12H".into())
+    length.filter(|ms| *ms >= 0).ok_or_else(|| {
+        "allowed: 90s, 2m (minutes), 2h, 1d 12h, 2M (months), or ISO 8601 such as PT2H and P1DT12H".into()
+    })
 }
 
 #[cfg(test)]

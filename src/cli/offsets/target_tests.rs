@@ -115,6 +115,7 @@ fn times_are_read_as_rfc_3339_and_as_kafkas_own_tool_writes_them() {
         ("1970-01-01T01:00:00.5+01:00", 500),
         ("1970-01-01T00:00:01.234", 1_234),
         ("1970-01-01T00:00:01", 1_000),
+        ("1970-01-02", 86_400_000),
         // A record of millisecond 1 lies before this time.
         ("1970-01-01T00:00:00.0015Z", 2),
     ] {
@@ -138,6 +139,9 @@ fn lengths_of_time_are_read_in_words_and_as_iso_8601() {
         ("P1DT12H", 36 * HOUR),
         ("PT0.5S", 500),
         ("0s", 0),
+        // Minutes and months.
+        ("2m", HOUR / 30),
+        ("2M", 2 * 2_630_016_000),
     ] {
         assert_eq!(duration(text), Ok(ms), "{text}");
     }

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-use crate::aws::call::{Witness, is_about_credentials, said};
+use crate::aws::call::{Witness, is_about_credentials, said, unsent};
 use crate::config::QueueArn;
 
 /// Why a message was not taken.
@@ -65,10 +65,7 @@ impl Call {
                 format!("SQS throttles the queue ({code}): {said}. A FIFO queue takes more in high throughput mode")
             }
             Some(code) => format!("{code}: {said}. Try again"),
-            None if !self.witness.sent() => format!(
-                "the message could not be sent: {said}. Check the AWS credentials: environment, profile (AWS_PROFILE) \
-                 or role"
-            ),
+            None if !self.witness.sent() => format!("the message could not be sent: {}", unsent(said)),
             None => format!(
                 "no answer from {}: {said}. Check the network: a function in a VPC needs an SQS interface endpoint or a \
                  NAT gateway, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL, if set, must be right",

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::task::JoinHandle;
 
 use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
-use super::fetch::FetchSizes;
+use super::fetch::{self, FetchSizes};
 use super::{now, trouble};
 use crate::config::{Config, Properties};
 use crate::error::{Error, ErrorType};
@@ -250,6 +250,7 @@ fn client_config(config: &Config, properties: &Properties) -> ClientConfig {
     for (name, value) in properties.iter() {
         client.set(name, value);
     }
+    fetch::give_way(&mut client, properties);
     client
         .set("bootstrap.servers", &config.bootstrap_servers)
         .set("group.id", &*config.group_id)

@@ -2,7 +2,7 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::MessageLimit;
+use crate::config::{MessageLimit, Properties};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -96,9 +96,33 @@ impl FetchSizes {
     }
 }
 
+/// Properties of which the first must not be above the second less some bytes: librdkafka makes no
+/// client otherwise.
+const NOT_ABOVE: [(&str, &str, u64); 3] = [
+    ("fetch.max.bytes", "receive.message.max.bytes", 512),
+    ("message.max.bytes", "fetch.max.bytes", 0),
+    ("reconnect.backoff.ms", "reconnect.backoff.max.ms", 0),
+];
+
+/// Lowers what the program sets to what the user has set. librdkafka's error would name a property
+/// that the user did not set.
+pub(super) fn give_way(client: &mut ClientConfig, user: &Properties) {
+    for (lower, upper, less) in NOT_ABOVE {
+        let number = |name: &str| client.get(name)?.parse::<u64>().ok();
+        let (Some(ours), Some(theirs)) = (number(lower), number(upper)) else {
+            continue;
+        };
+        if user.get(lower).is_none() && ours > theirs.saturating_sub(less) {
+            client.set(lower, theirs.saturating_sub(less).to_string());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
+
+    use rdkafka::consumer::BaseConsumer;
 
     use super::*;
 
@@ -129,6 +153,26 @@ mod tests {
                 "{mib} MiB: {sizes:?}"
             );
             assert!(sizes.fetch_bytes <= mib * MIB);
+        }
+    }
+
+    #[test]
+    fn what_the_program_sets_gives_way_to_what_the_user_sets() {
+        for (name, value) in [
+            ("fetch.max.bytes", "100000"),
+            ("receive.message.max.bytes", "500000"),
+            ("reconnect.backoff.max.ms", "10"),
+        ] {
+            let mut user = Properties::default();
+            user.set(name, value);
+            let mut client = ClientConfig::new();
+            client.set("group.id", "g").set("reconnect.backoff.ms", "20");
+            FetchSizes::new(256 * MIB, MessageLimit::Unlimited).apply(&mut client);
+            client.set(name, value);
+            give_way(&mut client, &user);
+            assert_eq!(client.get(name), Some(value));
+            let made = client.create::<BaseConsumer>();
+            assert!(made.is_ok(), "{name}: {:?}", made.err());
         }
     }
 

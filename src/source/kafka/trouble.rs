@@ -100,6 +100,8 @@ pub(super) struct Manner {
     mechanism: String,
     shows_certificate: bool,
     pub(super) checks_host: bool,
+    /// Which of user and password ends with a line break, if one does.
+    line_break_behind: Option<&'static str>,
 }
 
 /// What is wrong with a certificate, in the order of precedence: where it is
@@ -139,6 +141,10 @@ impl Manner {
             mechanism: properties.get("sasl.mechanisms").unwrap_or_default().to_owned(),
             shows_certificate: pair || has(&["ssl.keystore.location"]),
             checks_host: properties.get("ssl.endpoint.identification.algorithm") != Some("none"),
+            line_break_behind: [("sasl.username", "user"), ("sasl.password", "password")]
+                .into_iter()
+                .find(|(name, _)| properties.get(name).is_some_and(|text| text.ends_with(['\n', '\r'])))
+                .map(|(_, what)| what),
         }
     }
 }

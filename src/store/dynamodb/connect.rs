@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 
 use crate::aws::{self, Patience};
+use crate::config::is_host_label;
 use crate::error::{Error, ErrorType};
 
 impl Patience {
@@ -24,15 +25,21 @@ impl Patience {
 /// Credentials are looked for by the first call, not here.
 ///
 /// # Errors
-/// `InvalidConfiguration` when no region is set anywhere; after one second at
-/// most.
+/// `InvalidConfiguration` when no region is set anywhere, after one second at
+/// most; or one that cannot be a region's name.
 pub async fn client(patience: Patience) -> Result<Client, Error> {
     let region = aws::region().await.ok_or_else(|| {
-        Error::new(
-            ErrorType::InvalidConfiguration,
-            "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as \
-             us-east-1, does for a local DynamoDB",
-        )
+        let missing = "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such \
+                       as us-east-1, does for a local DynamoDB";
+        let message = aws::profile::missing().unwrap_or_else(|| missing.to_owned());
+        Error::new(ErrorType::InvalidConfiguration, message)
     })?;
+    if !is_host_label(region.as_ref()) {
+        let message = format!(
+            "\"{region}\" cannot be the name of a region, such as eu-central-1. Correct region in the profile of \
+             ~/.aws/config, or AWS_REGION"
+        );
+        return Err(Error::new(ErrorType::InvalidConfiguration, message));
+    }
     Ok(Client::new(&aws::config(region, patience).await))
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::call::{Witness, is_about_credentials, said};
+use crate::aws::call::{Witness, is_about_credentials, said, unsent};
 use crate::error::{Error, ErrorType};
 
 /// One call: what was asked, and what its attempts came to.
@@ -95,10 +95,7 @@ impl Call {
             ),
             None if !self.witness.sent() => (
                 TableUnreachable,
-                format!(
-                    "{action} on {place} could not be sent: {said}. Check the AWS credentials: environment, profile \
-                     (AWS_PROFILE) or role"
-                ),
+                format!("{action} on {place} could not be sent: {}", unsent(said)),
             ),
             None => (
                 TableUnreachable,

@@ -11,7 +11,7 @@ fn kafka_variables_are_librdkafka_properties() {
         ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
         ("KAFKA_SASL_MECHANISM", "PLAIN"),
         ("KAFKA_SASL_USERNAME", "user"),
-        ("KAFKA_SASL_PASSWORD", " pass word "),
+        ("KAFKA_SASL_PASSWORD", "pass word "),
         ("KAFKA_ISOLATION_LEVEL", "read_uncommitted"),
         ("KAFKA_SOCKET_TIMEOUT_MS", "10000"),
         ("KAFKA_CLIENT_ID", "me"),
@@ -26,7 +26,7 @@ fn kafka_variables_are_librdkafka_properties() {
             ("client.id", "me"),
             ("isolation.level", "read_uncommitted"),
             ("sasl.mechanisms", "PLAIN"),
-            ("sasl.password", " pass word "),
+            ("sasl.password", "pass word "),
             ("sasl.username", "user"),
             ("security.protocol", "SASL_PLAINTEXT"),
             ("socket.timeout.ms", "10000"),
@@ -123,8 +123,8 @@ fn a_property_that_does_not_exist_is_named_with_what_may_be_meant() {
         ),
         ("KAFKA_ID_GROUP", "id.group", "did you mean KAFKA_GROUP_ID?"),
         (
-            "KAFKA_HEAP_OPTS",
-            "heap.opts",
+            "KAFKA_BROKER_ID",
+            "broker.id",
             "correct the name, or unset it if it is another program's",
         ),
         ("KAFKA_", "", "correct the name, or unset it if it is another program's"),
@@ -205,6 +205,89 @@ fn a_value_that_librdkafka_refuses_or_misreads_is_named() {
 }
 
 #[test]
+fn variables_of_other_programs_are_warned_of_by_name_and_ignored() {
+    let config = accepted(&[
+        ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
+        ("KAFKA_SERVICE_HOST", "10.0.0.1"),
+        ("KAFKA_UI_PORT_8080_TCP_PROTO", "tcp"),
+        ("KAFKA_OPTS", "-Dplanted"),
+        ("KAFKA_HEAP_OPTS", "-Xmx1G"),
+        // This one is a property.
+        ("KAFKA_DEBUG", "broker"),
+    ]);
+    assert_eq!(
+        config.kafka_properties.iter().collect::<Vec<_>>(),
+        [("debug", "broker")]
+    );
+    assert_eq!(
+        config.warnings,
+        [
+            "KAFKA_HEAP_OPTS: is a setting of Kafka's own scripts, and not read here",
+            "KAFKA_OPTS: is a setting of Kafka's own scripts, and not read here",
+            "KAFKA_PORT: is a service variable of Kubernetes, and not read here",
+            "KAFKA_SERVICE_HOST: is a service variable of Kubernetes, and not read here",
+            "KAFKA_UI_PORT_8080_TCP_PROTO: is a service variable of Kubernetes, and not read here",
+        ]
+    );
+}
+
+#[test]
+fn text_whose_front_librdkafka_would_cut_off_is_refused_by_name() {
+    for variable in [
+        "KAFKA_SASL_PASSWORD",
+        "KAFKA_SASL_USERNAME",
+        "KAFKA_SSL_KEY_PASSWORD",
+        "KAFKA_SSL_KEYSTORE_PASSWORD",
+        "KAFKA_CLIENT_ID",
+        "KAFKA_SSL_CA_LOCATION",
+    ] {
+        for space in [" ", "\n", "\t", "\u{b}", "\r\n"] {
+            let cut = ": begins with white space, which the Kafka client library cuts off; remove it, or choose another value";
+            assert_refused(variable, &format!("{space}hunter2"), cut);
+        }
+        // All of this arrives.
+        let whole = "\u{a0}hunter2 \n";
+        let config = accepted(&[(variable, whole)]);
+        assert_eq!(
+            config
+                .kafka_properties
+                .iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>(),
+            [whole]
+        );
+    }
+}
+
+#[test]
+fn pem_is_read_as_templates_and_yaml_leave_it_or_refused_by_name() {
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    for text in [
+        pem.replace('\n', "\\n"),
+        pem.replace('\n', "\r\n    "),
+        pem.replace('\n', " "),
+    ] {
+        for variable in ["KAFKA_SSL_CA_PEM", "KAFKA_SSL_CERTIFICATE_PEM"] {
+            let config = accepted(&[(variable, &text)]);
+            assert_eq!(
+                config
+                    .kafka_properties
+                    .iter()
+                    .map(|(_, value)| value)
+                    .collect::<Vec<_>>(),
+                [pem]
+            );
+        }
+    }
+    assert_refused(
+        "KAFKA_SSL_KEY_PEM",
+        "hunter2",
+        ": is no PEM with a private key. It must hold a line -----BEGIN PRIVATE KEY-----",
+    );
+    assert!(refused(&[("KAFKA_SSL_CA_PEM", &pem[..40])]).contains("KAFKA_SSL_CA_PEM: is damaged PEM"));
+}
+
+#[test]
 fn one_property_in_two_spellings_is_ambiguous() {
     let twice = "means the same property as";
     assert_eq!(
@@ -282,6 +365,7 @@ proptest! {
             Ok(config) => prop_assert!(
                 value.is_empty()
                     || ["TOPIC", "GROUP_ID", "BOOTSTRAP_SERVERS"].contains(&name.as_str())
+                    || !config.warnings.is_empty()
                     || config.kafka_properties.iter().any(|(_, held)| held == value)
             ),
             Err(problems) => {

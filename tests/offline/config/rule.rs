@@ -26,15 +26,15 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "MAX_MESSAGES",
-        "1|1000|unlimited|Unlimited| 5 |18446744073709551615",
-        "0|-1|1.5|1e3|1_000|none| |18446744073709551616",
+        "1|1000|unlimited|Unlimited| 5 |5.0|1e3|18446744073709551615",
+        "0|-1|1.5|1_000|+5|010|none| |18446744073709551616|1e20",
     ),
     ("POLL_TIMEOUT", "0.1|5|5.0|300|2.5", "0|0.09|300.1|-1|NaN|inf|5s|5,0| "),
-    ("TIME_LIMIT", "1|60|900|1.5", "0|0.9|901|60s|x"),
+    ("TIME_LIMIT", "1|60|900|1800|5400|1.5", "0|0.9|5401|60s|x"),
     (
         "START_POSITION",
-        "earliest|LATEST|2026-11-01T06:00:00Z|2026-11-01T06:00:00.5+02:00|1970-01-01T00:00:00Z",
-        "beginning|2026-11-01|2026-11-01T06:00:00|1969-12-31T23:59:59Z|1762000000000|-1| ",
+        "earliest|LATEST|2026-11-01T06:00:00Z|2026-11-01T06:00:00.5+02:00|1970-01-01T00:00:00Z|2026-11-01|2026-11-01T06:00:00",
+        "beginning|2026-11|2026-13-01|20261101|1969-12-31T23:59:59Z|1969-12-31|1762000000000|-1| ",
     ),
     ("MESSAGE_FORMAT", "json|text|bytes|JSON", "avro|utf8| "),
     (
@@ -55,7 +55,7 @@ const RULES: &[(&str, &str, &str)] = &[
          arn:aws-:sqs:eu:123456789012:a|arn:awsx:sqs:eu:123456789012:a|arn:x:sqs:eu:123456789012:a|\
          https://sqs.eu-central-1.amazonaws.com/123456789012/dead| ",
     ),
-    ("MAX_ATTEMPTS", "1|10000", "0|10001|-1|1.5|4294967296|unlimited"),
+    ("MAX_ATTEMPTS", "1|10000|1e4|3.0", "0|10001|-1|1.5|4294967296|unlimited"),
     ("ON_RETENTION_LOSS", "continue|halt", "skip|earliest"),
     ("ON_TRUNCATION", "halt|earliest|latest", "continue|2026-11-01T06:00:00Z"),
     (

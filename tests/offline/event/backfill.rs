@@ -89,7 +89,7 @@ fn what_is_missing_or_unknown_is_named() {
 #[test]
 fn values_that_are_not_allowed_are_named_with_their_field() {
     let name = "it must be text of 1 to 64 letters, digits, `.`, `_` and `-`";
-    let bound = "it must be \"earliest\", \"latest\", an RFC 3339 time with its offset, such as 2026-11-01T06:00:00Z, \
+    let bound = "it must be \"earliest\", \"latest\", an RFC 3339 time such as 2026-11-01T06:00:00Z, a date, \
                  or an object of partitions and next offsets, such as {\"0\": 100}";
     let next = "it must be the next offset to read, 0 or more";
     let partition = "it must be a partition's number, 0 to 2147483647, as text";
@@ -102,8 +102,8 @@ fn values_that_are_not_allowed_are_named_with_their_field() {
             format!("`from` is \"yesterday\"; {bound}"),
         ),
         (
-            json!({"from": "2026-11-01T06:00:00"}),
-            format!("`from` is \"2026-11-01T06:00:00\"; {bound}"),
+            json!({"from": "2026-11-01T25:00:00"}),
+            format!("`from` is \"2026-11-01T25:00:00\"; {bound}"),
         ),
         (json!({"to": 5}), format!("`to` is 5; {bound}")),
         (json!({"to": "0:100"}), format!("`to` is \"0:100\"; {bound}")),
@@ -112,7 +112,13 @@ fn values_that_are_not_allowed_are_named_with_their_field() {
             "`to` is {}; it must name at least one partition".to_owned(),
         ),
         (json!({"to": {"0": -1}}), format!("`to.0` is -1; {next}")),
-        (json!({"to": {"0": "1"}}), format!("`to.0` is \"1\"; {next}")),
+        (json!({"to": {"0": "x"}}), format!("`to.0` is \"x\"; {next}")),
+        (json!({"to": {"0": 1.5}}), format!("`to.0` is 1.5; {next}")),
+        (json!({"to": {"0": 1e16}}), format!("`to.0` is 1e+16; {next}")),
+        (
+            json!({"to": {"0": 1, "0.0": 1}}),
+            "`to.0` is {\"0\":1,\"0.0\":1}; it must name each partition once".to_owned(),
+        ),
         (json!({"to": {"00": 1}}), format!("`to` is {{\"00\":1}}; {partition}")),
         (json!({"to": {"-1": 1}}), format!("`to` is {{\"-1\":1}}; {partition}")),
         (json!({"to": {"all": 1}}), format!("`to` is {{\"all\":1}}; {partition}")),
@@ -171,11 +177,31 @@ fn bounds_can_be_typed_as_well() {
         ("0:100,1:200", offsets(&[(0, 100), (1, 200)])),
         (" 7 : 0 ", offsets(&[(7, 0)])),
         ("{\"0\": 100}", offsets(&[(0, 100)])),
+        ("{\"0\": 1e2, \"1\": \"200\"}", offsets(&[(0, 100), (1, 200)])),
+        ("0:1e2", offsets(&[(0, 100)])),
+        ("1970-01-02", Bound::At(86_400_000)),
     ] {
         assert_eq!(typed.parse().as_ref(), Ok(&expected), "{typed}");
     }
     for typed in [
-        "", ":", "0", "0:", ":1", "0:1,", "0:1,0:2", "-1:5", "0:-5", "0:1.5", "{", "{}", "[]", "tomorrow", "00:1",
+        "",
+        ":",
+        "0",
+        "0:",
+        ":1",
+        "0:1,",
+        "0:1,0:2",
+        "-1:5",
+        "0:-5",
+        "0:1.5",
+        "{",
+        "{}",
+        "[]",
+        "tomorrow",
+        "00:1",
+        "{\"0\":1,\"0\":2}",
+        "0:1,0.0:2",
+        "{\"0\":1} x",
     ] {
         let error = typed.parse::<Bound>().expect_err(typed).to_string();
         assert!(error.contains("0:100,1:200"), "{error}");

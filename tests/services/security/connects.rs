@@ -33,6 +33,12 @@ async fn tls_is_read_with_the_authority_as_pem() {
 }
 
 #[tokio::test]
+async fn tls_is_read_with_the_authority_as_pem_with_escaped_line_breaks() {
+    let escaped = Authority::ours().pem().replace('\n', "\\n");
+    reads(Listener::Tls, |world| _ = world.set("KAFKA_SSL_CA_PEM", escaped)).await;
+}
+
+#[tokio::test]
 async fn tls_is_read_with_the_authority_as_a_file() {
     reads(Listener::Tls, |world| {
         world.set("KAFKA_SSL_CA_PEM", "");

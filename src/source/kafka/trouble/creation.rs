@@ -29,7 +29,9 @@ pub(crate) fn cannot_be_made(said: &str) -> String {
             .to_owned();
     }
     if has("key values mismatch") {
-        return "the private key does not belong to the certificate. Take both from the same place".to_owned();
+        return "the private key does not belong to the certificate. Take both from the same place; in a file with a chain the \
+                client's own certificate comes first"
+            .to_owned();
     }
     if has("no certificate assigned") {
         return "there is a private key without its certificate. Set KAFKA_SSL_CERTIFICATE_PEM too, or put both into \
@@ -43,7 +45,8 @@ pub(crate) fn cannot_be_made(said: &str) -> String {
             variable_of(property)
         ),
         Some((property, what)) => format!(
-            "{} names no file that can be read and holds a {what} in PEM. Correct the path",
+            "{} names no file that can be read and holds a {what} in PEM. Correct the path, or the line breaks and the \
+             indentation in the file",
             variable_of(property)
         ),
         None => {

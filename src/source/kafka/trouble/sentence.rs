@@ -79,8 +79,11 @@ impl Trouble {
             ),
             Kind::Credentials => format!(
                 "{at} refused the user or the password ({}): {words}. Check {LOGIN}, and that the user was made for \
-                 this mechanism",
-                manner.mechanism
+                 this mechanism{}",
+                manner.mechanism,
+                manner.line_break_behind.map_or(String::new(), |what| format!(
+                    "; the {what} ends with a line break, which `echo` writes and `printf` does not: remove it"
+                ))
             ),
         }
     }

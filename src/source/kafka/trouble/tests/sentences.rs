@@ -7,7 +7,27 @@ fn manner(mechanism: &str, shows_certificate: bool) -> Manner {
         mechanism: mechanism.to_owned(),
         shows_certificate,
         checks_host: true,
+        line_break_behind: None,
     }
+}
+
+#[test]
+fn a_user_or_password_with_a_line_break_behind_it_is_hinted_at_where_it_is_refused() {
+    let refused =
+        "sasl_ssl://b:1/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)";
+    let refused = Trouble::heard(refused).expect("it is about a connection");
+    let told = |user: &str, password: &str| {
+        let mut properties = crate::config::Properties::default();
+        properties.set("sasl.username", user);
+        properties.set("sasl.password", password);
+        refused.sentence(&Manner::of(&properties), Hints::default())
+    };
+    for (user, password, what) in [("u", "planted\n", "the password"), ("planted\r\n", "p", "the user")] {
+        let told = told(user, password);
+        assert!(told.contains(&format!("{what} ends with a line break")), "{told}");
+        assert!(!told.contains("planted"), "{told}");
+    }
+    assert!(!told("u", " p ").contains("line break"));
 }
 
 #[test]
