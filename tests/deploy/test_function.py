@@ -128,10 +128,13 @@ def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
         assert made.properties(name)["KmsMasterKeyId"] == key
 
 
-def test_queues_are_encrypted_and_closed_to_plain_http():
-    made = stack("SCRAM in a VPC")
-    assert made.properties("DeadLetterQueue")["SqsManagedSseEnabled"] is True
-    statement, = made.properties("QueuePolicy")["PolicyDocument"]["Statement"]
+@pytest.mark.parametrize("queue, chosen", [("DeadLetterQueue", {"OnFailure": "queue"}), ("FailedInvocationsQueue", {"FailedInvocations": "queue"})])
+def test_queues_are_encrypted_and_closed_to_plain_http(queue, chosen):
+    made = stack(**chosen)
+    assert made.properties(queue)["SqsManagedSseEnabled"] is True
+    policy = made.properties(f"{queue}Policy")
+    statement, = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [f"made-up:{queue}"]
     assert statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 

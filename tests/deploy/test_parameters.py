@@ -1,10 +1,12 @@
 """What people fill in."""
 
+import json
 import re
 
 import pytest
 
-from stack import CA_SECRET, IAM, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, IAM, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
 TEXT = TEMPLATE.read_text()
@@ -102,6 +104,7 @@ DO_NOT_GO_TOGETHER = [
     ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
     (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
     ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
+    ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops", "AlarmEmail": "ops@example.com"}, "OneTopic"),
     ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
     ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
     (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
@@ -126,8 +129,48 @@ def test_each_condition_is_true_in_one_tried_stack_and_false_in_another():
         assert {each._holds(name) for each in stacks} == {True, False}, name
 
 
-def test_the_template_fits_into_one_request():
-    assert len(TEXT.encode()) <= 51_200
+def test_the_template_is_below_what_cloudformation_reads_from_a_bucket():
+    """1 MB; this is far below it, so that the template stays one that people read."""
+    assert len(TEXT.encode()) <= 100_000
+
+
+def longest(name):
+    """The longest values that the parameters of names take."""
+    return {
+        "AWS::StackName": "s" * 128,
+        "KafkaTopic": ",".join([letter * 249 for letter in "abcde"]),
+        "KafkaGroupId": "g" * 250,
+        "OnFailure": "kafka://" + "d" * 249,
+    }[name]
+
+
+# As AWS's own models and CloudFormation's reference have them.
+LIMITS = {
+    ("AWS::Lambda::Function", "Description"): 256,
+    ("AWS::Lambda::LayerVersion", "Description"): 256,
+    ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
+    ("AWS::CloudWatch::Alarm", "AlarmDescription"): 1024,
+    ("AWS::CloudWatch::Alarm", "Expression"): 2048,
+    ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+    ("AWS::EC2::SecurityGroup", "GroupDescription"): 255,
+}
+
+
+@pytest.mark.parametrize("choice", ["skip", "queue", longest("OnFailure")])
+def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
+    monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
+    made = stack(**IAM, **VPC, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
+    seen = set()
+    for name, resource in made.resources.items():
+        for key, value in leaves(resource["Properties"]):
+            limit = LIMITS.get((resource["Type"], key))
+            if limit:
+                seen.add(key)
+                assert len(value) <= limit, f"{name}: {key}"
+    assert {"Description", "AlarmName", "Expression"} <= seen
+    # IAM counts all inline policies of a role together, without white space.
+    policies = made.properties("FunctionRole")["Policies"] + [made.properties("NetworkInterfacesAreLambdas")]
+    assert sum(len(json.dumps(each["PolicyDocument"], separators=(",", ":"))) for each in policies) <= 10_240
 
 
 def test_the_template_needs_no_macro_and_no_other_stack():
