@@ -192,6 +192,8 @@ def deploy():
         finish(account, change_set)
     else:
         change_set.discard()
+    for remark in stacks.remarks(values):
+        print(remark)
     if is_set("PLAN"):
         print("Nothing was changed (PLAN).")
     else:

@@ -131,6 +131,13 @@ def warnings(before, after, changes):
     return found
 
 
+def remarks(values):
+    """What is allowed and seldom meant. Unlike a warning it holds nothing up."""
+    if values["KafkaSecurityProtocol"] == "SASL_PLAINTEXT" and values["KafkaSaslMechanism"] == "PLAIN":
+        return ["NOTE: SASL_PLAINTEXT with PLAIN sends the password over the network in the clear; SASL_SSL does not"]
+    return []
+
+
 def new_events(events, known):
     """The events, oldest first, that are later than the one with the id `known`. AWS lists the newest first."""
     ids = [event["EventId"] for event in events]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, IAM, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, IAM, KEY, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
 from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
@@ -105,6 +105,12 @@ DO_NOT_GO_TOGETHER = [
     (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
     ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
     ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops", "AlarmEmail": "ops@example.com"}, "OneTopic"),
+    ({"DeadLetterKeyArn": KEY}, "AKeyNeedsAQueue"),
+    ({"DeadLetterKeyArn": KEY, "OnFailure": "queue"}, "AKeyNeedsAQueue"),
+    ({"Shards": 2, "ReservedConcurrency": 1}, "ReservedForTwoShards"),
+    ({"Shards": 3, "ReservedConcurrency": 2}, "ReservedForThreeShards"),
+    ({"Shards": 4, "ReservedConcurrency": 1}, "ReservedForFourShards"),
+    ({"Shards": 4, "ReservedConcurrency": 3}, "ReservedForFourShards"),
     ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
     ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
     (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
@@ -117,6 +123,12 @@ DO_NOT_GO_TOGETHER = [
 def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wrong, rule):
     with pytest.raises(RefusedByRule, match=rule):
         stack(**wrong)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 4])
+def test_none_all_or_enough_concurrency_may_be_reserved(shards):
+    for reserved in (-1, 0, shards, shards + 1):
+        assert stack(Shards=shards, ReservedConcurrency=reserved)
 
 
 def test_each_rule_is_tried():
@@ -159,7 +171,7 @@ LIMITS = {
 @pytest.mark.parametrize("choice", ["skip", "queue", longest("OnFailure")])
 def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
     monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
-    made = stack(**IAM, **VPC, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
+    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
     seen = set()
     for name, resource in made.resources.items():
         for key, value in leaves(resource["Properties"]):
@@ -169,7 +181,7 @@ def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
                 assert len(value) <= limit, f"{name}: {key}"
     assert {"Description", "AlarmName", "Expression"} <= seen
     # IAM counts all inline policies of a role together, without white space.
-    policies = made.properties("FunctionRole")["Policies"] + [made.properties("NetworkInterfacesAreLambdas")]
+    policies = made.properties("FunctionRole")["Policies"] + [made.properties(name) for name in ("NetworkInterfacesAreLambdas", "KeyIsTheServices")]
     assert sum(len(json.dumps(each["PolicyDocument"], separators=(",", ":"))) for each in policies) <= 10_240
 
 

@@ -177,6 +177,14 @@ def test_what_was_removed_or_never_made_is_not_left():
     assert stacks.what_is_left(stacks.leftovers(resources), "aws") == []
 
 
+def test_a_password_in_the_clear_is_remarked_on():
+    def remarks(protocol, mechanism):
+        return stacks.remarks({"KafkaSecurityProtocol": protocol, "KafkaSaslMechanism": mechanism})
+
+    assert "sends the password" in remarks("SASL_PLAINTEXT", "PLAIN")[0]
+    assert remarks("SASL_SSL", "PLAIN") == remarks("SASL_PLAINTEXT", "SCRAM-SHA-512") == []
+
+
 @pytest.mark.parametrize(
     "chosen, said",
     [
