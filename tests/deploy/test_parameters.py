@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, IAM, KEY, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, EXTENSIONS, HANDLER_POLICIES, IAM, KEY, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
 from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
@@ -62,6 +62,11 @@ def test_only_what_nobody_can_guess_has_no_default():
         ("KafkaSecretArn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_billing"),
         ("SecretKeyArns", "arn:aws:kms:eu-central-1:123456789012:alias/msk"),
         ("MskClusterArn", "arn:aws:kafka:eu-central-1:123456789012:topic/shop/0a1b2c3d/orders"),
+        ("HandlerPolicyArns", "arn:aws:iam::123456789012:role/x"),
+        ("HandlerPolicyArns", "arn:aws:iam::aws:policy/a,"),
+        ("ExtensionLayerArns", EXTENSIONS[0].rsplit(":", 1)[0]),
+        ("ExtensionLayerArns", ",".join(EXTENSIONS * 3)),
+        ("HandlerSettings", "x" * 2049),
         ("OnFailure", "kafka://"),
         ("OnFailure", "drop"),
         ("StartPosition", "2026-01-31"),
@@ -79,6 +84,9 @@ def test_a_wrong_value_is_refused(name, wrong):
     [
         ("KafkaBootstrapServers", "b-1.shop.kafka.eu-central-1.amazonaws.com:9098,b-2:9098"),
         ("KafkaBootstrapServers", "[2001:db8::1]:9092"),
+        ("HandlerPolicyArns", ",".join(HANDLER_POLICIES)),
+        ("ExtensionLayerArns", ",".join(EXTENSIONS)),
+        ("HandlerSettings", '{"a":\n"=,"}'),
         ("KafkaTopic", "a,b.c,d_e"),
         ("SecretKeyArns", "arn:aws:kms:x:123456789012:key/a-1,arn:aws-us-gov:kms:x:123456789012:key/b-2"),
         ("OnFailure", "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"),
@@ -105,6 +113,9 @@ DO_NOT_GO_TOGETHER = [
     (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
     ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
     ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops", "AlarmEmail": "ops@example.com"}, "OneTopic"),
+    ({**VPC, "InterfaceEndpoints": "false", "EndpointSubnetIds": VPC["SubnetIds"]}, "EndpointSubnetsNeedEndpoints"),
+    ({**VPC, "FipsEndpoints": "true"}, "FipsNeedsAnotherWay"),
+    ({"DualStack": "true"}, "DualStackNeedsSubnets"),
     ({"DeadLetterKeyArn": KEY}, "AKeyNeedsAQueue"),
     ({"DeadLetterKeyArn": KEY, "OnFailure": "queue"}, "AKeyNeedsAQueue"),
     ({"Shards": 2, "ReservedConcurrency": 1}, "ReservedForTwoShards"),

@@ -20,6 +20,8 @@ NETWORK = {
     ("ec2:UnassignPrivateIpAddresses", "*"),
 }
 
+TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+
 
 def listed(value):
     return value if isinstance(value, list) else [value]
@@ -180,11 +182,15 @@ def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
     assert statement["Condition"] == {"StringLike": {"kms:ViaService": "sqs.xx-test-1.*"}}
 
 
-def test_no_right_is_on_everything_but_those_on_the_network(every_stack):
+def test_traces_are_sent_where_they_are_chosen():
+    assert rights(stack(Tracing="Active")) - ALWAYS == TRACES
+
+
+def test_no_right_is_on_everything_but_those_on_the_network_and_on_traces(every_stack):
     for role in ("FunctionRole", "ScheduleRole"):
         for action, resource in rights(every_stack, role):
             assert "*" not in action
-            assert "*" not in resource or (action, resource) in NETWORK
+            assert "*" not in resource or (action, resource) in NETWORK | TRACES
 
 
 def test_the_schedule_may_start_this_function_and_nothing_else():
