@@ -157,6 +157,7 @@ def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
 def test_queues_are_encrypted_and_closed_to_plain_http(queue, chosen):
     made = stack(**chosen)
     assert made.properties(queue)["SqsManagedSseEnabled"] is True
+    assert made.properties(queue)["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}, "it is no other queue's"
     policy = made.properties(f"{queue}Policy")
     statement, = policy["PolicyDocument"]["Statement"]
     assert policy["Queues"] == [f"made-up:{queue}"]

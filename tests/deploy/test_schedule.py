@@ -41,6 +41,12 @@ def test_every_tick_is_on_time_delivered_once_and_given_up_after_a_minute(every_
         assert schedule["GroupName"] == "made-up:ScheduleGroup"
 
 
+def test_no_tick_comes_before_the_rule_that_it_is_not_repeated():
+    for name, resource in template()["Resources"].items():
+        if resource["Type"] == "AWS::Scheduler::Schedule":
+            assert resource["DependsOn"] == "EventInvokeConfig", name
+
+
 def test_one_schedule_reads_everything():
     schedule, = schedules(stack())
     assert json.loads(schedule["Target"]["Input"]) == {"action": "run"}
