@@ -201,7 +201,11 @@ class ChangeSet:
 
     def execute(self):
         known = events_of(self.stack_id)[:1]
-        aws("cloudformation", "execute-change-set", "--change-set-name", self.arn)
+        try:
+            aws("cloudformation", "execute-change-set", "--change-set-name", self.arn)
+        except AwsError:
+            self.discard()
+            raise
         return follow(self.account, self.stack_id, known[0]["EventId"] if known else None)
 
     def discard(self):

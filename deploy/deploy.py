@@ -176,11 +176,12 @@ def deploy():
     change_set = ChangeSet(account, stack, f"https://{host}/{setting('BUCKET')}/{template_key}", values, deployment.tags)
     try:
         changes = change_set.wait()
-        show(stack, values, changes)
-        go_on = changes and not is_set("PLAN")
+        before = parameters_of(stack)
+        warnings = [] if change_set.is_new else stacks.warnings(before, values, changes)
+        show(before, values, changes, warnings)
+        go_on = bool(changes) and not is_set("PLAN")
         if go_on:
-            found = [] if change_set.is_new else stacks.warnings(parameters_of(stack), values, changes)
-            if found:
+            if warnings:
                 confirm(account, "The stack's name, to go on: ")
             upload(deployment.package, values["CodeKey"])
             if deployment.layer:
@@ -205,33 +206,30 @@ def parameters_of(stack):
     return by_key((stack or {}).get("Parameters"), "ParameterKey", "ParameterValue")
 
 
-def show(stack, values, changes):
+def show(before, values, changes, warnings):
     """What is going to change, before it does."""
-    before = parameters_of(stack)
-    if before:
-        changed = stacks.changed_parameters(before, values)
-        if changed:
-            print(stacks.table(changed, ["parameter", "the stack's", "the file's"]) + "\n")
+    changed = stacks.changed_parameters(before, values) if before else []
+    if changed:
+        print(stacks.table(changed, ["parameter", "the stack's", "the file's"]) + "\n")
     if not changes:
         print("Nothing changes: the stack is what the template and the file say.")
         return
     print(stacks.table(stacks.changed_resources(changes), ["change", "resource", "type", "because of"]))
-    if before:
-        for each in stacks.warnings(before, values, changes):
-            print(f"WARNING: {each}")
+    for each in warnings:
+        print(f"WARNING: {each}")
     sys.stdout.flush()
 
 
 def finish(account, change_set):
-    """Executes the change set. Where that fails: what failed, why, and what is left."""
+    """Executes the change set, and names what has left the stack and stays. Where it fails: what failed, and why."""
     status, events = change_set.execute()
-    if status in stacks.SUCCEEDED:
-        return
-    lines = [f"failed: {each}" for each in stacks.failures(events)]
-    lines.append(stacks.sentence(account.stack, status))
-    if change_set.is_new:
-        lines += stacks.what_is_left(stacks.leftovers(resources_of(change_set.stack_id)), account.partition)
-    raise Stop(1, *lines)
+    skipped = [event for event in events if event["ResourceStatus"] == "DELETE_SKIPPED"]
+    left = stacks.what_is_left(stacks.leftovers(skipped), account.partition)
+    if status not in stacks.SUCCEEDED:
+        failed = [f"failed: {each}" for each in stacks.failures(events)]
+        raise Stop(1, *failed, stacks.sentence(account.stack, status), *left)
+    if left:
+        print("\n".join(left))
 
 
 def show_outputs(account):

@@ -28,6 +28,8 @@ START = {
     "refuses": {},
     # In place of a change of the function, what an update changes.
     "changes": None,
+    # The folder or file of the buckets that nothing can be written to.
+    "unwritable": None,
     # How many looks at the events do not see the end of an operation.
     "slow": 0,
     "calls": [],
@@ -110,7 +112,8 @@ class Aws:
 
     def cp(self, source, target, options):
         bucket, key = target.replace("s3://", "").split("/", 1)
-        if self.state["buckets"][bucket].get("demands", options.get("--sse")) != options.get("--sse"):
+        encrypted = self.state["buckets"][bucket].get("demands", options.get("--sse")) == options.get("--sse")
+        if not encrypted or self.state["unwritable"] in key.split("/"):
             raise Refused(
                 f"upload failed: {source} to {target} An error occurred (AccessDenied) when calling the PutObject operation: Access Denied"
             )
@@ -237,11 +240,17 @@ class Aws:
         before = dict(stack["resources"])
         for each in found["changes"]:
             logical = each["LogicalResourceId"]
+            if each["Action"] == "Remove":
+                continue
             stack["resources"].setdefault(logical, resource(stack["name"], logical, each["ResourceType"]))
             failed = logical in fails
             self.event(arn, f"{verb}_{'FAILED' if failed else 'COMPLETE'}", fails.get(logical), logical)
         if not fails:
             stack["parameters"], stack["tags"] = found["parameters"], found["tags"] or stack["tags"]
+            for each in [each for each in found["changes"] if each["Action"] == "Remove"]:
+                self.event(arn, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+                self.remove(arn, each["LogicalResourceId"], found["resources"][each["LogicalResourceId"]])
+                del stack["resources"][each["LogicalResourceId"]]
             return self.event(arn, f"{verb}_COMPLETE")
         self.event(arn, f"{verb}_FAILED", "Resource creation cancelled", "ScheduleGroup")
         prefix = "" if new else "UPDATE_"

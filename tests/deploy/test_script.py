@@ -23,6 +23,8 @@ sys.path.insert(0, {str(ROOT / "tests/deploy")!r})
 import fake_aws
 sys.exit(fake_aws.main(sys.argv[1:]))
 """
+QUEUE_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders-DeadLetterQueue-1A2B"
+NEW_QUEUE = change("Add", "DeadLetterQueue", "AWS::SQS::Queue")
 TABLE = change("Modify", "Table", "AWS::DynamoDB::Table", Replacement="True", PhysicalResourceId="orders-Table-1A2B")
 
 
@@ -429,11 +431,41 @@ def test_an_update_that_fails_says_what_failed_and_why(deployed):
     assert "cancelled" not in answer.stderr and "(UPDATE_ROLLBACK_COMPLETE)" in answer.stderr
 
 
-def test_a_failed_upload_deploys_nothing_and_leaves_nothing(script):
-    script.account.arrange(refuses={"execute-change-set": ["never", "called"]})
-    script.account.arrange(buckets={"packages": {"region": "eu-central-1", "owner": "123456789012", "demands": "AES256"}})
+def test_a_queue_that_a_failed_update_has_made_is_named(deployed):
+    deployed.add("OnFailure=queue")
+    deployed.account.arrange(changes=[NEW_QUEUE, change("Modify", "Function", "AWS::Lambda::Function")], fails={"Function": "no"})
+    answer = deployed("deploy")
+    assert answer.returncode == 1 and f"aws sqs delete-queue --queue-url {QUEUE_URL}" in answer.stderr
+    assert "ExistingTable" not in answer.stderr, "the table is still the stack's"
+
+
+def test_a_queue_that_an_update_takes_out_of_the_stack_is_named(deployed):
+    deployed.add("OnFailure=queue")
+    deployed.account.arrange(changes=[NEW_QUEUE])
+    deployed("deploy")
+    deployed.add("OnFailure=skip")
+    deployed.account.arrange(changes=[{**NEW_QUEUE, "Action": "Remove", "PolicyAction": "Retain", "PhysicalResourceId": QUEUE_URL}])
+    answer = deployed("deploy", CONFIRM="orders")
+    assert answer.returncode == 0, answer.stderr
+    assert f"WARNING: the queue of dead letters {QUEUE_URL} stays" in answer.stdout
+    assert f"aws sqs delete-queue --queue-url {QUEUE_URL}" in answer.stdout
+
+
+def test_a_change_that_may_not_be_executed_leaves_nothing(script):
+    script.account.arrange(refuses={"execute-change-set": ["AccessDenied", "not authorized to perform: cloudformation:ExecuteChangeSet"]})
     answer = script("deploy")
-    assert answer.returncode == 1 and script.account.stack() is None
+    assert answer.returncode == 1 and "cloudformation:ExecuteChangeSet" in answer.stderr and script.account.stack() is None
+
+
+def test_a_package_that_cannot_be_uploaded_leaves_nothing(script):
+    plan = script("deploy", PLAN=1)
+    made, = script.account.calls("cloudformation", "create-change-set")
+    parameters = json.loads(made[made.index("--parameters") + 1])
+    key, = (each["ParameterValue"] for each in parameters if each["ParameterKey"] == "CodeKey")
+    script.account.arrange(unwritable=key.split("/")[1])
+    answer = script("deploy")
+    assert plan.returncode == 0 and answer.returncode == 1 and "function.zip could not be uploaded" in answer.stderr
+    assert script.account.stack() is None and script.account.calls("cloudformation", "execute-change-set") == []
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED", "DELETE_IN_PROGRESS"])
@@ -459,11 +491,10 @@ def test_a_stack_is_removed_by_its_name_said_again_and_what_is_kept_is_named(dep
 
 def test_a_queue_of_dead_letters_is_named_only_where_there_is_one(deployed):
     deployed.add("OnFailure=queue")
-    deployed.account.arrange(changes=[change("Add", "DeadLetterQueue", "AWS::SQS::Queue")])
+    deployed.account.arrange(changes=[NEW_QUEUE])
     deployed("deploy")
     answer = deployed("destroy", CONFIRM="orders")
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders-DeadLetterQueue-1A2B"
-    assert f"Kept: orders-Table-1A2B and {url}." in answer.stdout
+    assert f"Kept: orders-Table-1A2B and {QUEUE_URL}." in answer.stdout
     assert "OnFailure=arn:aws:sqs:eu-central-1:123456789012:orders-DeadLetterQueue-1A2B" in answer.stdout
 
 
