@@ -40,7 +40,7 @@ check-deploy: ## Check the template, build the packages and run them as Lambda w
 package: ## Build dist/function.zip and dist/layer.zip (LINKING=dynamic: also the function that needs the layer)
 	deploy/package.sh $(LINKING)
 
-deploy: ## Deploy dist/function.zip: make deploy STACK=... BUCKET=... PARAMETERS=file
+deploy: ## Deploy dist/function.zip: make deploy STACK=... BUCKET=... PARAMETERS=file; PLAN=1 only shows what would change
 	deploy/deploy.sh deploy
 
 destroy: ## Remove the stack and keep its table: make destroy STACK=...

@@ -5,7 +5,8 @@
 #   deploy/check.sh             also the packages, which it builds, and runs as Lambda would run them; needs
 #                               what the tests on real services need
 set -euo pipefail
-shopt -s inherit_errexit
+# Bash has it since 4.4; the one of Macs is 3.2.
+shopt -s inherit_errexit 2>/dev/null || true
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
@@ -16,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE=1
 requirements=.ci/deploy-requirements.txt
 
 # A venv that was left half made, or made for other versions, is made anew.
-if ! cmp --silent "$requirements" "$tools/installed.txt"; then
+if ! cmp -s "$requirements" "$tools/installed.txt"; then
     rm -rf "$tools"
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$requirements"
@@ -34,11 +35,7 @@ cp cloudformation.yaml "$tools/stacks"
 "$tools/bin/checkov" --directory "$tools/stacks" --framework cloudformation --skip-download --compact --quiet
 
 echo "shellcheck"
-if command -v shellcheck >/dev/null; then
-    shellcheck deploy/*.sh layer/*.sh
-else
-    echo "NOT CHECKED: shellcheck is not installed"
-fi
+"$tools/bin/shellcheck" deploy/*.sh layer/*.sh .ci/run
 
 test_with() {
     "$tools/bin/python" -m pytest -q -p no:cacheprovider "$@"

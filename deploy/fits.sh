@@ -4,7 +4,8 @@
 # They may need the libraries that are there, or one that the files before them are, and no symbol of a
 # later glibc than 2.34. Says what is wrong, and what to do.
 set -euo pipefail
-shopt -s inherit_errexit
+# Bash has it since 4.4; the one of Macs is 3.2.
+shopt -s inherit_errexit 2>/dev/null || true
 
 glibc=2.34
 there=" libc.so.6 libm.so.6 libgcc_s.so.1 libdl.so.2 libpthread.so.0 librt.so.1 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 "

@@ -8,7 +8,8 @@
 # The same sources and compilers give the same bytes, in whatever folder. rust-toolchain.toml names Rust's
 # compiler, layer/Dockerfile C's too.
 set -euo pipefail
-shopt -s inherit_errexit
+# Bash has it since 4.4; the one of Macs is 3.2.
+shopt -s inherit_errexit 2>/dev/null || true
 cd "$(dirname "$0")/.."
 
 if [[ ${1:-static} != static && ${1:-static} != dynamic ]]; then

@@ -11,7 +11,8 @@
 # In one library because Lambda looks into /lib64 before /opt/lib: a libssl of the layer's own could lose to
 # another one there.
 set -euo pipefail
-shopt -s inherit_errexit
+# Bash has it since 4.4; the one of Macs is 3.2.
+shopt -s inherit_errexit 2>/dev/null || true
 
 version=$1 folder=$2
 shift 2

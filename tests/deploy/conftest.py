@@ -1,6 +1,10 @@
+import sys
+
 import pytest
 
-from stack import STACKS, stack
+from stack import ROOT, STACKS, stack
+
+sys.path.append(str(ROOT / "deploy"))
 
 
 @pytest.fixture(params=STACKS, scope="session")

@@ -195,8 +195,14 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_bill
 CA_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:kafka/ca-d4e5f6"
 SECRET_KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/66666666-7777-8888-9999-000000000000"
+DEAD_LETTER_KEY = "arn:aws:kms:eu-central-1:123456789012:key/22222222-3333-4444-5555-666666666666"
 CLUSTER = "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-s1"
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:orders-dead"
+HANDLER_POLICIES = ["arn:aws:iam::123456789012:policy/customers", "arn:aws:iam::aws:policy/AmazonSNSFullAccess"]
+EXTENSIONS = [
+    "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-collector-amd64-ver-0-117-0:1",
+    "arn:aws:lambda:eu-central-1:580247275435:layer:LambdaInsightsExtension:53",
+]
 VPC = {
     "SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b",
     "SecurityGroupIds": "sg-0a1b2c3d,sg-4e5f6a7b",
@@ -234,12 +240,20 @@ STACKS = {
         "AlarmEmail": "ops@example.com",
         "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
     },
+    "a handler of one's own": {
+        "HandlerSettings": '{"table": "customers"}',
+        "HandlerPolicyArns": ",".join(HANDLER_POLICIES),
+        "ExtensionLayerArns": ",".join(EXTENSIONS),
+        "Tracing": "Active",
+        "FipsEndpoints": "true",
+    },
+    "endpoints in subnets of their own": {**SCRAM, **VPC, "EndpointSubnetIds": "subnet-0a1b2c3d", "DualStack": "true"},
     "a key and no queues": {"EncryptionKeyArn": KEY},
     "four shards": {"Shards": 4, "RateMinutes": 5, "ReservedConcurrency": 8, "FailedInvocations": "queue"},
     "two shards": {"Shards": 2, "MaxMessages": "unlimited", "MaxMemoryBytes": "268435456"},
     "three shards, stopped": {"Shards": 3, "ScheduleState": "DISABLED", "Monitoring": "alarms"},
     "a table from before": {"ExistingTable": "offsets", "Monitoring": "none", "AlarmEmail": "ops@example.com"},
-    "a layer": {"LayerKey": "layer-1.zip", "Architecture": "arm64", "CodeVersion": "abc", "OnFailure": QUEUE},
+    "a layer": {"LayerKey": "layer-1.zip", "Architecture": "arm64", "CodeVersion": "abc", "OnFailure": QUEUE, "DeadLetterKeyArn": DEAD_LETTER_KEY},
     "a shared layer": {
         "LayerArn": "arn:aws:lambda:eu-central-1:123456789012:layer:librdkafka:7",
         "CodeSigningConfigArn": "arn:aws:lambda:eu-central-1:123456789012:code-signing-config:csc-0123456789abcdef0",

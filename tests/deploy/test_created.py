@@ -12,7 +12,7 @@ import boto3
 import moto
 import pytest
 
-from stack import REQUIRED, STACKS, VPC, stack, template
+from stack import REQUIRED, STACKS, stack, template
 
 REGION = "eu-central-1"
 LEFT_OUT = {
@@ -61,6 +61,7 @@ def network():
     tables = [ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
     return {
         "SubnetIds": ",".join(subnets),
+        "EndpointSubnetIds": subnets[0],
         "SecurityGroupIds": ",".join(groups),
         "VpcId": vpc,
         "RouteTableIds": ",".join(tables),
@@ -83,7 +84,7 @@ def test_the_stack_is_made(account, name):
         parameters.pop(absent, None)
     if "SubnetIds" in parameters:
         made = network()
-        parameters.update({key: made[key] for key in VPC.keys() & parameters.keys() & made.keys()})
+        parameters.update({key: made[key] for key in parameters.keys() & made.keys()})
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
         StackName="orders",

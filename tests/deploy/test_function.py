@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, ROOT, SECRET, stack, template
+from stack import CA_SECRET, EXTENSIONS, HANDLER_POLICIES, ROOT, SECRET, STACKS, stack, template
 
 SETTINGS = dict(
     re.findall(
@@ -14,8 +14,13 @@ SETTINGS = dict(
 )
 # Settings of librdkafka, and secrets.
 OTHERS = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN", "KAFKA_CA_SECRET_ARN"}
+# Of a handler, and of AWS's own library.
+NOT_THE_PROGRAMS = {"HANDLER_SETTINGS", "AWS_USE_FIPS_ENDPOINT"}
 # The function's own deadline rules.
 NOT_IN_LAMBDA = {"TIME_LIMIT"}
+
+
+SHARED_LAYER = STACKS["a shared layer"]["LayerArn"]
 
 
 def variables(made):
@@ -25,7 +30,7 @@ def variables(made):
 def test_every_setting_of_the_program_is_set_by_the_template():
     every = template()["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
     assert len(SETTINGS) >= 16, "the table in setting.rs is read"
-    assert set(every) - OTHERS == SETTINGS.keys() - NOT_IN_LAMBDA - OTHERS
+    assert set(every) - OTHERS - NOT_THE_PROGRAMS == SETTINGS.keys() - NOT_IN_LAMBDA - OTHERS
 
 
 def test_the_parameters_are_called_like_the_variables():
@@ -42,7 +47,7 @@ def test_what_is_not_chosen_is_what_the_program_does_without_settings():
 
 def test_an_empty_parameter_sets_no_variable():
     assert OTHERS & variables(stack()).keys() == {"KAFKA_SECURITY_PROTOCOL"}
-    assert "MAX_MEMORY_BYTES" not in variables(stack())
+    assert not {"MAX_MEMORY_BYTES", *NOT_THE_PROGRAMS} & variables(stack()).keys()
 
 
 def test_secrets_are_named_and_never_held():
@@ -118,6 +123,26 @@ def test_the_layer_is_made_or_shared():
     assert shared.properties("Function")["Layers"] == [shared.parameters["LayerArn"]]
 
 
+@pytest.mark.parametrize("choice, own", [({}, []), ({"LayerKey": "layer.zip"}, ["arn:made-up:Layer"]), ({"LayerArn": SHARED_LAYER}, [SHARED_LAYER])])
+def test_layers_with_extensions_are_beside_the_functions_own(choice, own):
+    made = stack(**choice, ExtensionLayerArns=",".join(EXTENSIONS))
+    assert made.properties("Function")["Layers"] == [*own, *EXTENSIONS]
+
+
+def test_a_handler_of_ones_own_gets_its_settings_and_its_policies():
+    made = stack("a handler of one's own")
+    assert variables(made)["HANDLER_SETTINGS"] == '{"table": "customers"}'
+    assert made.properties("FunctionRole")["ManagedPolicyArns"] == HANDLER_POLICIES
+    assert "ManagedPolicyArns" not in stack().properties("FunctionRole")
+
+
+def test_fips_endpoints_and_traces_are_used_where_they_are_chosen():
+    made = stack("a handler of one's own")
+    assert variables(made)["AWS_USE_FIPS_ENDPOINT"] == "true"
+    assert made.properties("Function")["TracingConfig"] == {"Mode": "Active"}
+    assert stack().properties("Function")["TracingConfig"] == {"Mode": "PassThrough"}
+
+
 def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
     made = stack("a key of one's own")
     key = made.parameters["EncryptionKeyArn"]
@@ -128,10 +153,14 @@ def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
         assert made.properties(name)["KmsMasterKeyId"] == key
 
 
-def test_queues_are_encrypted_and_closed_to_plain_http():
-    made = stack("SCRAM in a VPC")
-    assert made.properties("DeadLetterQueue")["SqsManagedSseEnabled"] is True
-    statement, = made.properties("QueuePolicy")["PolicyDocument"]["Statement"]
+@pytest.mark.parametrize("queue, chosen", [("DeadLetterQueue", {"OnFailure": "queue"}), ("FailedInvocationsQueue", {"FailedInvocations": "queue"})])
+def test_queues_are_encrypted_and_closed_to_plain_http(queue, chosen):
+    made = stack(**chosen)
+    assert made.properties(queue)["SqsManagedSseEnabled"] is True
+    assert made.properties(queue)["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}, "it is no other queue's"
+    policy = made.properties(f"{queue}Policy")
+    statement, = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [f"made-up:{queue}"]
     assert statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -139,7 +168,16 @@ def test_the_function_is_in_the_vpc_with_subnets_and_security_groups():
     config = stack("SCRAM in a VPC").properties("Function")["VpcConfig"]
     assert config["SubnetIds"] == ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]
     assert config["SecurityGroupIds"] == ["sg-0a1b2c3d", "sg-4e5f6a7b"]
+    assert config["Ipv6AllowedForDualStack"] == "false"
+    assert stack("endpoints in subnets of their own").properties("Function")["VpcConfig"]["Ipv6AllowedForDualStack"] == "true"
     assert "VpcConfig" not in stack().properties("Function")
+
+
+@pytest.mark.parametrize(
+    "name, subnets", [("SCRAM in a VPC", ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]), ("endpoints in subnets of their own", ["subnet-0a1b2c3d"])]
+)
+def test_endpoints_are_in_subnets_of_their_own_or_the_functions(name, subnets):
+    assert stack(name).properties("SecretsEndpoint")["SubnetIds"] == subnets
 
 
 def test_endpoints_are_of_services_that_the_function_uses():

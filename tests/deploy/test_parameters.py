@@ -1,10 +1,12 @@
 """What people fill in."""
 
+import json
 import re
 
 import pytest
 
-from stack import CA_SECRET, IAM, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import CA_SECRET, EXTENSIONS, HANDLER_POLICIES, IAM, KEY, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
 TEXT = TEMPLATE.read_text()
@@ -60,6 +62,11 @@ def test_only_what_nobody_can_guess_has_no_default():
         ("KafkaSecretArn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_billing"),
         ("SecretKeyArns", "arn:aws:kms:eu-central-1:123456789012:alias/msk"),
         ("MskClusterArn", "arn:aws:kafka:eu-central-1:123456789012:topic/shop/0a1b2c3d/orders"),
+        ("HandlerPolicyArns", "arn:aws:iam::123456789012:role/x"),
+        ("HandlerPolicyArns", "arn:aws:iam::aws:policy/a,"),
+        ("ExtensionLayerArns", EXTENSIONS[0].rsplit(":", 1)[0]),
+        ("ExtensionLayerArns", ",".join(EXTENSIONS * 3)),
+        ("HandlerSettings", "x" * 2049),
         ("OnFailure", "kafka://"),
         ("OnFailure", "drop"),
         ("StartPosition", "2026-01-31"),
@@ -77,6 +84,9 @@ def test_a_wrong_value_is_refused(name, wrong):
     [
         ("KafkaBootstrapServers", "b-1.shop.kafka.eu-central-1.amazonaws.com:9098,b-2:9098"),
         ("KafkaBootstrapServers", "[2001:db8::1]:9092"),
+        ("HandlerPolicyArns", ",".join(HANDLER_POLICIES)),
+        ("ExtensionLayerArns", ",".join(EXTENSIONS)),
+        ("HandlerSettings", '{"a":\n"=,"}'),
         ("KafkaTopic", "a,b.c,d_e"),
         ("SecretKeyArns", "arn:aws:kms:x:123456789012:key/a-1,arn:aws-us-gov:kms:x:123456789012:key/b-2"),
         ("OnFailure", "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"),
@@ -102,6 +112,16 @@ DO_NOT_GO_TOGETHER = [
     ({**IAM, "KafkaSecurityProtocol": "SASL_PLAINTEXT"}, "IamNeedsTlsAndACluster"),
     (without(IAM, "MskClusterArn"), "IamNeedsTlsAndACluster"),
     ({**STACKS["a layer"], **STACKS["a shared layer"]}, "OneLayer"),
+    ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops", "AlarmEmail": "ops@example.com"}, "OneTopic"),
+    ({**VPC, "InterfaceEndpoints": "false", "EndpointSubnetIds": VPC["SubnetIds"]}, "EndpointSubnetsNeedEndpoints"),
+    ({**VPC, "FipsEndpoints": "true"}, "FipsNeedsAnotherWay"),
+    ({"DualStack": "true"}, "DualStackNeedsSubnets"),
+    ({"DeadLetterKeyArn": KEY}, "AKeyNeedsAQueue"),
+    ({"DeadLetterKeyArn": KEY, "OnFailure": "queue"}, "AKeyNeedsAQueue"),
+    ({"Shards": 2, "ReservedConcurrency": 1}, "ReservedForTwoShards"),
+    ({"Shards": 3, "ReservedConcurrency": 2}, "ReservedForThreeShards"),
+    ({"Shards": 4, "ReservedConcurrency": 1}, "ReservedForFourShards"),
+    ({"Shards": 4, "ReservedConcurrency": 3}, "ReservedForFourShards"),
     ({"SubnetIds": VPC["SubnetIds"]}, "SubnetsNeedSecurityGroups"),
     ({"SecurityGroupIds": VPC["SecurityGroupIds"]}, "SecurityGroupsNeedSubnets"),
     (without(VPC, "VpcId"), "EndpointsNeedAVpc"),
@@ -116,6 +136,12 @@ def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wron
         stack(**wrong)
 
 
+@pytest.mark.parametrize("shards", [1, 2, 3, 4])
+def test_none_all_or_enough_concurrency_may_be_reserved(shards):
+    for reserved in (-1, 0, shards, shards + 1):
+        assert stack(Shards=shards, ReservedConcurrency=reserved)
+
+
 def test_each_rule_is_tried():
     assert {rule for _, rule in DO_NOT_GO_TOGETHER} == set(template()["Rules"])
 
@@ -126,8 +152,48 @@ def test_each_condition_is_true_in_one_tried_stack_and_false_in_another():
         assert {each._holds(name) for each in stacks} == {True, False}, name
 
 
-def test_the_template_fits_into_one_request():
-    assert len(TEXT.encode()) <= 51_200
+def test_the_template_is_below_what_cloudformation_reads_from_a_bucket():
+    """1 MB; this is far below it, so that the template stays one that people read."""
+    assert len(TEXT.encode()) <= 100_000
+
+
+def longest(name):
+    """The longest values that the parameters of names take."""
+    return {
+        "AWS::StackName": "s" * 128,
+        "KafkaTopic": ",".join([letter * 249 for letter in "abcde"]),
+        "KafkaGroupId": "g" * 250,
+        "OnFailure": "kafka://" + "d" * 249,
+    }[name]
+
+
+# As AWS's own models and CloudFormation's reference have them.
+LIMITS = {
+    ("AWS::Lambda::Function", "Description"): 256,
+    ("AWS::Lambda::LayerVersion", "Description"): 256,
+    ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
+    ("AWS::CloudWatch::Alarm", "AlarmDescription"): 1024,
+    ("AWS::CloudWatch::Alarm", "Expression"): 2048,
+    ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+    ("AWS::EC2::SecurityGroup", "GroupDescription"): 255,
+}
+
+
+@pytest.mark.parametrize("choice", ["skip", "queue", longest("OnFailure")])
+def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
+    monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
+    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
+    seen = set()
+    for name, resource in made.resources.items():
+        for key, value in leaves(resource["Properties"]):
+            limit = LIMITS.get((resource["Type"], key))
+            if limit:
+                seen.add(key)
+                assert len(value) <= limit, f"{name}: {key}"
+    assert {"Description", "AlarmName", "Expression"} <= seen
+    # IAM counts all inline policies of a role together, without white space.
+    policies = made.properties("FunctionRole")["Policies"] + [made.properties(name) for name in ("NetworkInterfacesAreLambdas", "KeyIsTheServices")]
+    assert sum(len(json.dumps(each["PolicyDocument"], separators=(",", ":"))) for each in policies) <= 10_240
 
 
 def test_the_template_needs_no_macro_and_no_other_stack():

@@ -76,7 +76,7 @@ def test_everything_else_is_named_by_cloudformation():
 
 def test_what_holds_positions_or_records_outlives_the_stack(every_stack):
     for name, resource in every_stack.resources.items():
-        kept = name in ("Table", "DeadLetterQueue")
+        kept = name in ("Table", "DeadLetterQueue", "DeadLetterQueuePolicy")
         assert (resource["DeletionPolicy"] == "Retain") == kept, name
         assert (resource["UpdateReplacePolicy"] == "Retain") == kept, name
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack import CA_SECRET, CLUSTER, IAM, KEY, QUEUE, SCRAM, SECRET, SECRET_KEY, VPC, stack
+from stack import CA_SECRET, CLUSTER, DEAD_LETTER_KEY, IAM, KEY, QUEUE, SCRAM, SECRET, SECRET_KEY, VPC, stack
 
 ALWAYS = {
     ("logs:CreateLogStream", "arn:made-up:LogGroup"),
@@ -19,6 +19,8 @@ NETWORK = {
     ("ec2:AssignPrivateIpAddresses", "*"),
     ("ec2:UnassignPrivateIpAddresses", "*"),
 }
+
+TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
 def listed(value):
@@ -53,9 +55,16 @@ def test_an_existing_table_is_named_in_the_stacks_own_partition_region_and_accou
     assert tables == {"arn:aws-test:dynamodb:xx-test-1:123456789012:table/offsets"}
 
 
-def test_of_a_shared_table_only_the_groups_own_cursors_are_touched():
-    cursors, = (each for each in statements(stack("a table from before"), "FunctionRole") if "dynamodb:Query" in each["Action"])
-    assert cursors["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "billing_*"}}
+def test_of_a_shared_table_only_the_cursors_of_the_groups_topics_and_their_backfills_are_touched():
+    made = stack("a table from before", KafkaTopic="orders,refunds")
+    cursors, = (each for each in statements(made, "FunctionRole") if "dynamodb:Query" in each["Action"])
+    (operator, keys), = cursors["Condition"].items()
+    assert operator == "ForAllValues:StringLike" and set(keys["dynamodb:LeadingKeys"]) == {
+        "billing_orders",
+        "billing_orders#*",
+        "billing_refunds",
+        "billing_refunds#*",
+    }, "billing_* would be also those of a group billing_eu"
 
 
 def test_secrets_are_read_one_by_one_and_decrypted_by_their_key():
@@ -150,11 +159,38 @@ def test_a_key_of_ones_own_is_used_as_far_as_it_is_needed():
     assert both <= rights(made) and both <= rights(made, "ScheduleRole")
 
 
-def test_no_right_is_on_everything_but_those_on_the_network(every_stack):
+def test_the_code_has_a_key_of_ones_own_only_through_services():
+    made = stack("a key of one's own")
+    deny, = made.properties("KeyIsTheServices")["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "kms:*", KEY)
+    assert deny["Condition"] == {
+        "ArnEquals": {"lambda:SourceFunctionArn": "arn:made-up:Function"},
+        "Null": {"kms:ViaService": "true"},
+    }
+    assert "KeyIsTheServices" not in stack().resources
+
+
+@pytest.mark.parametrize("chosen, key", [({"EncryptionKeyArn": KEY}, KEY), ({"DeadLetterKeyArn": DEAD_LETTER_KEY}, DEAD_LETTER_KEY)])
+def test_an_existing_queue_of_dead_letters_is_written_with_its_key(chosen, key):
+    both = {("kms:Decrypt", key), ("kms:GenerateDataKey", key)}
+    assert rights(stack(OnFailure=QUEUE, **chosen)) - ALWAYS == {("sqs:SendMessage", QUEUE), *both}
+
+
+def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
+    made = stack(OnFailure=QUEUE, DeadLetterKeyArn=DEAD_LETTER_KEY)
+    statement, = (each for each in statements(made, "FunctionRole") if "kms:Decrypt" in each["Action"])
+    assert statement["Condition"] == {"StringLike": {"kms:ViaService": "sqs.xx-test-1.*"}}
+
+
+def test_traces_are_sent_where_they_are_chosen():
+    assert rights(stack(Tracing="Active")) - ALWAYS == TRACES
+
+
+def test_no_right_is_on_everything_but_those_on_the_network_and_on_traces(every_stack):
     for role in ("FunctionRole", "ScheduleRole"):
         for action, resource in rights(every_stack, role):
             assert "*" not in action
-            assert "*" not in resource or (action, resource) in NETWORK
+            assert "*" not in resource or (action, resource) in NETWORK | TRACES
 
 
 def test_the_schedule_may_start_this_function_and_nothing_else():

@@ -11,6 +11,7 @@ REPORT = (ROOT / "src/report.rs").read_text()
 OURS = set(re.findall(r'count\("(\w+)"', REPORT)) | {"RunDuration"}
 AWS = {
     "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
+    "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
     "AWS/DynamoDB": {
         "ConsumedReadCapacityUnits",
         "ConsumedWriteCapacityUnits",
@@ -62,11 +63,29 @@ def test_each_trouble_of_an_operator_has_its_alarm():
         assert "DeadLettersAlarm" in alarms(stack(OnFailure=target))
 
 
+@pytest.mark.parametrize(
+    "chosen, alarm, queue",
+    [
+        ({"OnFailure": "queue"}, "WaitingDeadLettersAlarm", "DeadLetterQueue"),
+        ({"FailedInvocations": "queue"}, "WaitingFailedInvocationsAlarm", "FailedInvocationsQueue"),
+    ],
+)
+def test_messages_that_wait_in_a_queue_of_the_stack_are_an_alarm_until_they_are_gone(chosen, alarm, queue):
+    made = alarms(stack(**chosen))[alarm]
+    assert made["Dimensions"] == [{"Name": "QueueName", "Value": f"made-up:{queue}"}]
+    assert (made["Statistic"], made["ComparisonOperator"], made["Threshold"]) == ("Maximum", "GreaterThanOrEqualToThreshold", 1)
+    assert "OKActions" in made and alarm not in alarms(stack())
+
+
 def test_alarms_look_at_figures_that_exist(every_stack):
     for name, alarm in alarms(every_stack).items():
         if "Namespace" in alarm:
             assert alarm["MetricName"] in AWS[alarm["Namespace"]], name
-            assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "made-up:Function"}], name
+            dimension, = alarm["Dimensions"]
+            if alarm["Namespace"] == "AWS/SQS":
+                assert dimension["Name"] == "QueueName" and dimension["Value"].removeprefix("made-up:") in every_stack.resources
+            else:
+                assert dimension == {"Name": "FunctionName", "Value": "made-up:Function"}, name
         else:
             query, = alarm["Metrics"]
             _, figure = QUERY.fullmatch(query["Expression"]).groups()
@@ -163,9 +182,10 @@ def table(made):
     return made.parameters["ExistingTable"] or "made-up:Table"
 
 
-@pytest.mark.parametrize("choice", ["halt", "skip", "queue"])
-def test_the_dashboard_shows_all_alarms(choice):
-    made = stack(OnFailure=choice)
+@pytest.mark.parametrize("choice", ["halt", "skip", "queue", "kafka://dead"])
+@pytest.mark.parametrize("failed", ["discard", "queue"])
+def test_the_dashboard_shows_all_alarms(choice, failed):
+    made = stack(OnFailure=choice, FailedInvocations=failed)
     shown, = (widget["properties"]["alarms"] for widget in dashboard(made)["widgets"] if widget["type"] == "alarm")
     assert sorted(shown) == sorted(f"arn:made-up:{name}" for name in alarms(made))
 
