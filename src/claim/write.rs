@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{Bounds, Failures, Pace, RunId};
+use crate::claim::{Bounds, CommandId, Failures, Pace, RunId};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: all clauses hold, or nothing changes.
@@ -33,6 +33,8 @@ pub enum Clause {
     ClaimExists,
     /// The item's last write by a run bears this time.
     UpdatedAtIs(i64),
+    /// The operator's command that moved the cursor last; `None`: none did.
+    CommandIs(Option<CommandId>),
 }
 
 /// One attribute with its new value.
@@ -58,6 +60,8 @@ pub enum Set {
     Paused,
     /// Where the cursor stood before an operator moved it.
     Previous(NextOffset),
+    /// The operator's command that moved it.
+    Command(CommandId),
     /// The bounds of the backfill that the cursor belongs to.
     Backfill(Arc<Bounds>),
 }

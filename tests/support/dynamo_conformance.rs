@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Bounds, Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim, flush, pin,
-    release,
+    Bounds, Care, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, claim,
+    flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -132,6 +132,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         paused: true,
         updated_at_ms: Some(10),
         previous: Some(next(3)),
+        command: Some(CommandId::new("command-1")),
         backfill: Some(Arc::new(Bounds {
             from: next(1),
             to: next(7),

@@ -73,12 +73,12 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<M
             });
         Ok(wanted.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, arguments.execute, wanted).await
+    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
 }
 
 pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<Moves, Error> {
     let group = group(&parts.config, &arguments.to_group);
-    let (positions, stuck) = positions(parts, &arguments.partitions, Pins::Leave).await?;
+    let (positions, stuck) = positions(parts, &arguments.partitions, &[], Pins::Leave).await?;
     let committed = group.committed(&names(&positions)).await?;
     let mut rows: Vec<Row> = positions
         .iter()

@@ -84,7 +84,7 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Mov
         });
         Ok(wanted.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, arguments.execute, wanted).await
+    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
 }
 
 /// The move of one cursor to a target.

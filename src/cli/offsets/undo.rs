@@ -18,7 +18,7 @@ pub(in crate::cli) struct UndoArgs {
 
 pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<Moves, Error> {
     let wanted = async |positions: &[Position]| Ok(positions.iter().map(back).collect());
-    moves::carry_out(parts, &arguments.partitions, arguments.execute, wanted).await
+    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
 }
 
 /// The move of one cursor to where it stood: exactly there, also where the log

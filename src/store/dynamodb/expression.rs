@@ -55,6 +55,7 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::ClaimChunk(pace) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(pace.records().to_string())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
         Set::Paused => vec![(name::PAUSED, Some(AttributeValue::Bool(true)))],
+        Set::Command(command) => vec![(name::COMMAND_ID, Some(text(command.as_str())))],
         Set::Previous(next) => vec![(name::PREVIOUS_OFFSET, Some(number(next.last_processed())))],
         Set::Backfill(bounds) => vec![
             (name::BACKFILL, Some(text(&bounds.asked))),
@@ -138,6 +139,9 @@ impl Parts {
             Clause::ClaimUntilIs(until_ms) => self.equals(name::CLAIM_UNTIL, until_ms.map(number)),
             Clause::RunIs(run) => self.equals(name::RUN, Some(text(run.as_str()))),
             Clause::UpdatedAtIs(at_ms) => self.equals(name::UPDATED_AT, Some(number(*at_ms))),
+            Clause::CommandIs(command) => {
+                self.equals(name::COMMAND_ID, command.as_ref().map(|command| text(command.as_str())))
+            }
             Clause::ClaimExists => format!("attribute_exists({})", self.path(name::CLAIM_UNTIL)),
         }
     }
