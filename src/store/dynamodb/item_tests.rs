@@ -178,7 +178,7 @@ fn a_missing_offset_is_refused() {
     );
     assert!(
         message.ends_with(
-            "Correct it, or delete the item to begin at the start position"
+            "Correct it, or delete it with `kafka-consumer offsets delete`, which says where a run begins then"
         ),
         "{message}"
     );

@@ -148,6 +148,7 @@ async fn a_move_of_which_nothing_is_known_is_called_unknown_and_not_to_be_repeat
     for (command, written) in [
         (&["reset", "--shift-by", "1", "--execute"][..], "UpdateItem"),
         (&["pause"], "UpdateItem"),
+        (&["delete", "--all", "--execute"], "TransactWriteItems"),
     ] {
         let mut world = World::new("unknownmove", 1).await;
         world.produce(0, 9);
