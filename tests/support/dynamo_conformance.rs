@@ -327,7 +327,9 @@ pub(crate) async fn a_table_with_other_keys_is_not_found(endpoint: &str) {
     for keys in OTHER_KEYS {
         let bench = DynamoBench::without_table(endpoint);
         create_with(&bench.table, keys).await;
-        for error in failures_of_every_call(&bench.store).await {
+        let failures = failures_of_every_call(&bench.store).await;
+        assert!(failures[2].message.contains("Its keys are "), "{}", failures[2]);
+        for error in failures {
             assert_eq!(error.error_type, ErrorType::TableNotFound, "{keys:?}: {error}");
             assert!(
                 error.message.contains("are not consumer_id (S) and partition (N)"),
