@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-mod item;
+pub(crate) mod item;
 
 mod memory {
     use kafka_consumer_lambda::store::memory::MemoryStore;
