@@ -57,14 +57,16 @@ fn back(position: &Position, copy: Option<&Copy>) -> Wanted {
         };
     }
     let deleted = copy.and_then(|(_, cursor)| Some(cursor.as_ref().ok()?.next));
-    let Some(next) = item.and_then(|item| item.previous.or(deleted)) else {
+    let previous = item.and_then(|item| item.previous);
+    let Some(next) = previous.or(deleted) else {
         return Wanted::Leave {
             outcome: Outcome::NothingToUndo,
             note: "nothing to undo: it was not moved".into(),
         };
     };
     let (earliest, end) = (position.log.earliest, position.log.end);
-    let note = if next > end {
+    let from_copy = previous.is_none().then(|| "where the deleted cursor stood".to_owned());
+    let outside = if next > end {
         Some(format!("past the end ({end}): ON_TRUNCATION decides in the next run"))
     } else if next < earliest {
         Some(format!(
@@ -73,5 +75,9 @@ fn back(position: &Position, copy: Option<&Copy>) -> Wanted {
     } else {
         None
     };
-    Wanted::Move { next, note }
+    let notes: Vec<String> = from_copy.into_iter().chain(outside).collect();
+    Wanted::Move {
+        next,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
 }

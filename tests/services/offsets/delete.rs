@@ -3,7 +3,6 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use crate::support::kafka;
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::number;
 use crate::support::world::World;
@@ -86,18 +85,30 @@ async fn a_deleted_cursor_comes_back_just_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_run_starts_over_after_a_delete_and_an_undo_goes_back_from_there() {
+async fn a_run_starts_over_after_a_delete_and_an_undo_goes_to_where_the_deleted_cursor_stood() {
     let world = read_to_the_end().await;
     world.offsets(&["delete", "--partition", "0", "--execute"]).row(0);
+    world.produce(0, 2);
     let next = world.run();
     next.success();
-    assert_eq!(next.logged_ranges(), [(0, 4)]);
-    kafka::delete_records(&world.bootstrap, &world.topic, 0, 1);
-    world
-        .offsets(&["reset", "--to-earliest", "--partition", "0", "--execute"])
-        .row(0);
+    assert_eq!(next.logged_ranges(), [(0, 6)]);
+    let undone = world.offsets(&["undo", "--partition", "0", "--execute"]);
+    assert_eq!(
+        (&undone.row(0)["outcome"], &undone.row(0)["note"]),
+        (&json!("moved"), &json!("where the deleted cursor stood"))
+    );
+    assert_eq!(world.offset(0).await, Some(4));
     world.offsets(&["undo", "--partition", "0", "--execute"]).row(0);
-    assert_eq!(world.offset(0).await, Some(4), "the last move is undone first");
+    assert_eq!(world.offset(0).await, Some(6), "what the undo had replaced");
+}
+
+#[tokio::test]
+async fn the_copy_of_a_deleted_cursor_is_no_backfill() {
+    let world = read_to_the_end().await;
+    world.offsets(&["delete", "--all", "--execute"]).row(0);
+    let listed = world.ran(&["backfill", "list", "--output", "json"]);
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    assert!(!listed.stdout.contains("deleted"), "{listed:?}");
 }
 
 /// A cursor of a partition that the topic does not have.
