@@ -2,6 +2,7 @@
 //! from, how long they wait, and words for what goes wrong.
 
 pub(crate) mod call;
+mod connections;
 pub(crate) mod profile;
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_dynamodb::config::SharedIdentityCache;
 
+use self::connections::Connections;
+
 /// How long a client waits, and how often it tries, before a call fails.
 ///
 /// The SDK's own defaults wait without end for an answer. These make a service
@@ -32,6 +35,7 @@ pub struct Patience {
     pub connect: Duration,
     /// From the request sent to the answer's first byte. `DynamoDB` and SQS take
     /// milliseconds; the longest stalls that pass by themselves last a second.
+    /// On a connection that was idle, half a second at most.
     pub answer: Duration,
     /// For finding credentials, which may ask another service or run a program.
     pub credentials: Duration,
@@ -105,6 +109,7 @@ pub(crate) async fn config(region: Region, patience: Patience) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(credentials)
+        .http_client(Connections::new(patience))
         .timeout_config(patience.timeouts())
         .retry_config(patience.retries())
         .identity_cache(patience.identities())

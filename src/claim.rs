@@ -16,7 +16,7 @@
 //! | [`flush`], final | the same; removes the claim and what no longer applies | the same |
 //! | [`release`] | removes the claim | `run` is ours |
 //! | [`acknowledge`] | removes `unreported` | `updated_at` as read or as we left it |
-//! | [`move_to`], an operator's | `offset`, `previous_offset`; removes all that runs left | `offset` and `claim_until` exactly as read |
+//! | [`move_to`], an operator's | `offset`, `previous_offset`, `command_id`; removes all that runs left | `offset`, `claim_until` and `command_id` exactly as read |
 //! | [`pause`], [`resume`], an operator's | sets or removes `paused` | an item |
 //!
 //! Each write of a run bears a time of its own (`updated_at`), and each flush
@@ -59,7 +59,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
-pub use operator::{judge_move, judge_pause, judge_resume, move_to, pause, resume};
+pub use operator::{CommandId, judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use unreported::{PassedOver, Unreported};
 pub use verdict::{Verdict, judge_claim, judge_flush};
 pub use write::{Attribute, Clause, CursorWrite, Set};

@@ -100,8 +100,9 @@ impl Witness {
     }
 
     /// Whether one of the attempts may have done its work without our knowing.
+    /// The call's own time-out drops an attempt that is open: that one counts.
     pub(crate) fn in_doubt(&self) -> bool {
-        self.0.in_doubt.load(Ordering::SeqCst)
+        self.0.in_doubt.load(Ordering::SeqCst) || self.0.sent.load(Ordering::SeqCst)
     }
 
     /// Where the attempts were sent to.
@@ -120,6 +121,7 @@ fn without_password(uri: &str) -> String {
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// An attempt is open.
     sent: AtomicBool,
     sent_ever: AtomicBool,
     in_doubt: AtomicBool,

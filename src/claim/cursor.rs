@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{LONGEST_BELIEVED_MS, RunId, Unreported};
+use crate::claim::{CommandId, LONGEST_BELIEVED_MS, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// What an item of the table says, once read and checked.
@@ -29,6 +29,8 @@ pub struct Cursor {
     pub updated_at_ms: Option<i64>,
     /// Where the cursor stood before an operator moved it last.
     pub previous: Option<NextOffset>,
+    /// The operator's command that moved it last.
+    pub command: Option<CommandId>,
     /// The bounds of the backfill that the cursor belongs to, if it belongs to one.
     pub backfill: Option<Arc<Bounds>>,
     /// What a run passed over and did not report before it died.

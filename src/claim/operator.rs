@@ -1,9 +1,29 @@
 //! What an operator changes, as conditional writes like those of a run, and
 //! what a refused or unanswered one means.
 
+use std::sync::Arc;
+
 use super::verdict::unless_changed;
 use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
 use crate::record::NextOffset;
+
+/// The name of one operator's command, unique for each time that it is given.
+/// A move bears it, so that its command recognises its own write.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CommandId(Arc<str>);
+
+impl CommandId {
+    /// A command's name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Moves a cursor that no live run has claimed to `next`, and remembers where
 /// it stood: moving it there again undoes the move.
@@ -18,8 +38,8 @@ use crate::record::NextOffset;
 /// started. A move to where the cursor stands already only clears the item: what
 /// can be undone is the move before it.
 #[must_use]
-pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
-    let mut sets = vec![Set::Next(next)];
+pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrite {
+    let mut sets = vec![Set::Next(next), Set::Command(command.clone())];
     sets.extend((!is_in_place(seen, next)).then_some(Set::Previous(seen.stored())));
     match seen {
         Seen::Nothing { .. } => {
@@ -31,7 +51,11 @@ pub fn move_to(seen: &Seen, next: NextOffset) -> CursorWrite {
             }
         }
         Seen::Item(cursor) => CursorWrite {
-            conditions: vec![Clause::NextIs(cursor.next), Clause::ClaimUntilIs(cursor.claim_until_ms)],
+            conditions: vec![
+                Clause::NextIs(cursor.next),
+                Clause::ClaimUntilIs(cursor.claim_until_ms),
+                Clause::CommandIs(cursor.command.clone()),
+            ],
             sets,
             removes: vec![
                 Attribute::Run,
@@ -83,17 +107,24 @@ pub fn resume() -> CursorWrite {
 ///
 /// | item | verdict |
 /// |---|---|
-/// | at `next`, with what was seen as its previous offset unless that is `next`, and nothing left of runs | applied |
-/// | exactly as it was seen | not applied |
+/// | bears the command | applied, wherever it stands: a run may have gone on from there |
+/// | as it was seen, the command before it too | not applied |
 /// | anything else | edited: a run or another operator was faster |
 #[must_use]
-pub fn judge_move(seen: &Seen, next: NextOffset, now: Option<&Cursor>) -> Verdict {
-    let afresh = |item: &Cursor| item.run.is_none() && item.claim_until_ms.is_none() && item.failure.is_none();
-    let comes_from_there = |item: &Cursor| is_in_place(seen, next) || item.previous == Some(seen.stored());
-    if now.is_some_and(|item| item.next == next && comes_from_there(item) && afresh(item)) {
+pub fn judge_move(seen: &Seen, command: &CommandId, now: Option<&Cursor>) -> Verdict {
+    let by = now.and_then(|item| item.command.as_ref());
+    let was_by = match seen {
+        Seen::Item(cursor) => cursor.command.as_ref(),
+        Seen::Nothing { .. } => None,
+    };
+    if by == Some(command) {
         Verdict::Applied
-    } else {
+    } else if by == was_by {
         unless_changed(seen, now)
+    } else {
+        Verdict::Edited {
+            until_ms: now.and_then(|item| item.claim_until_ms),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{Bounds, Failures, Pace, RunId, Unreported};
+use crate::claim::{Bounds, CommandId, Failures, Pace, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: all clauses hold, or nothing changes.
@@ -35,6 +35,8 @@ pub enum Clause {
     UpdatedAtIs(i64),
     /// Runs may work on the partition.
     NotPaused,
+    /// The operator's command that moved the cursor last; `None`: none did.
+    CommandIs(Option<CommandId>),
 }
 
 /// One attribute with its new value.
@@ -62,6 +64,8 @@ pub enum Set {
     Paused,
     /// Where the cursor stood before an operator moved it.
     Previous(NextOffset),
+    /// The operator's command that moved it.
+    Command(CommandId),
     /// The bounds of the backfill that the cursor belongs to.
     Backfill(Arc<Bounds>),
     /// What was passed over, and not reported yet.

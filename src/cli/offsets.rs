@@ -1,5 +1,6 @@
 //! `offsets`.
 
+mod delete;
 mod group;
 mod list;
 mod moves;
@@ -28,7 +29,16 @@ pub(super) enum OffsetsCommand {
     /// written, unless failed attempts are remembered there: a reset to the
     /// very offset forgets them, and a blocked record is tried afresh.
     Reset(reset::ResetArgs),
+    /// Delete cursors; shows what the next run would do then, and deletes with --execute
+    ///
+    /// For cursors of partitions that a topic no longer has, and to start over at
+    /// `START_POSITION`. One that a run has claimed is left alone. `undo` brings
+    /// them back. Needs the rights dynamodb:PutItem and dynamodb:DeleteItem,
+    /// which runs do not.
+    Delete(delete::DeleteArgs),
     /// Move cursors back to where the last reset found them; again: redo it
+    ///
+    /// Deleted cursors come back as they were.
     Undo(undo::UndoArgs),
     /// Make runs leave partitions alone; at once, without --execute
     ///
@@ -53,6 +63,7 @@ pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -
     match command {
         OffsetsCommand::List(arguments) => list::list(parts, &arguments, out).await,
         OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Delete(arguments) => delete::delete(parts, &arguments).await?.tell(out),
         OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.tell(out),
         OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.tell(out),
         OffsetsCommand::Resume(partitions) => pause::resume(parts, &partitions).await?.tell(out),

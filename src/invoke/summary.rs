@@ -142,6 +142,8 @@ impl Books {
             Decision::Truncated(what) => {
                 let advice = if self.backfill {
                     "Start a backfill of another name for what is there now"
+                } else if facts.end.is_none() {
+                    "Delete it with `kafka-consumer offsets delete`"
                 } else {
                     "Decide with ON_TRUNCATION=earliest or latest, or correct the item's offset"
                 };

@@ -11,10 +11,12 @@
 //! | `trouble.rs` | what a failed call means, and what to do next |
 //! | `connect.rs` | a client that gives up in time |
 //! | `list.rs` | finds the backfills of a group |
+//! | `deleted.rs` | deletes items, and brings them back |
 //! | `rights.rs` | finds out what the role may do, and does none of it |
 //! | `table.rs` | makes the table |
 
 mod connect;
+mod deleted;
 mod expression;
 mod item;
 mod list;
@@ -124,8 +126,12 @@ impl Store for DynamoStore {
                 .customize()
                 .interceptor(call.witness())
                 .send()
-                .await
-                .map_err(|error| call.error(&error))?;
+                .await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) if call.is_of_other_keys(&error) => return Err(self.with_keys(call.error(&error)).await),
+                Err(error) => return Err(call.error(&error)),
+            };
             for item in page.items() {
                 cursors.push(self.read_stored(consumer, item)?);
             }

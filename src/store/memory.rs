@@ -85,6 +85,7 @@ pub fn holds(clause: &Clause, item: Option<&Cursor>) -> bool {
         Clause::RunIs(run) => item.is_some_and(|item| item.run.as_ref() == Some(run)),
         Clause::UpdatedAtIs(at) => item.is_some_and(|item| item.updated_at_ms == Some(*at)),
         Clause::NotPaused => !item.is_some_and(|item| item.paused),
+        Clause::CommandIs(command) => item.and_then(|item| item.command.as_ref()) == command.as_ref(),
         Clause::ClaimExists => item.is_some_and(|item| item.claim_until_ms.is_some()),
     }
 }
@@ -103,6 +104,7 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::Failures(failures) => item.failure = Some(failures.clone()),
         Set::UpdatedAt(now) => item.updated_at_ms = Some(*now),
         Set::Paused => item.paused = true,
+        Set::Command(command) => item.command = Some(command.clone()),
         Set::Previous(next) => item.previous = Some(*next),
         Set::Backfill(bounds) => item.backfill = Some(bounds.clone()),
     }

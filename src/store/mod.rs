@@ -103,6 +103,23 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Written, Error>> + Send;
 }
 
+/// Why it is not known what became of a write, or why it was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwritten {
+    /// It was certainly not made.
+    NotMade(Error),
+    /// It may have been made, or may yet be.
+    Unknown(Error),
+}
+
+impl From<Unwritten> for Error {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::NotMade(error) | Unwritten::Unknown(error) => error,
+        }
+    }
+}
+
 /// Makes `write` and finds out what became of it.
 ///
 /// A refusal is judged by the item that was there; a missing answer by one
@@ -117,16 +134,39 @@ pub async fn write_and_judge<S: Store>(
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
 ) -> Result<Verdict, Error> {
-    let mut last_trouble = "the item did not change, and the write was refused all the same".to_owned();
+    Ok(write_or_say_why(store, consumer, partition, write, judge).await?)
+}
+
+/// The same, for who must know whether a write that failed may have been made.
+///
+/// # Errors
+/// As [`write_and_judge`].
+pub async fn write_or_say_why<S: Store>(
+    store: &S,
+    consumer: &Consumer,
+    partition: i32,
+    write: &CursorWrite,
+    judge: impl Fn(Option<&Cursor>) -> Verdict,
+) -> Result<Verdict, Unwritten> {
+    let mut unanswered: Option<String> = None;
     for _ in 0..2 {
-        let item = match store.write(consumer, partition, write).await? {
+        let certain = unanswered.is_none();
+        let failed = |error| {
+            if certain {
+                Unwritten::NotMade(error)
+            } else {
+                Unwritten::Unknown(error)
+            }
+        };
+        let item = match store.write(consumer, partition, write).await.map_err(failed)? {
             Written::Applied => return Ok(Verdict::Applied),
             Written::Refused(item) => item
                 .transpose()
-                .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?,
+                .map_err(|invalid| failed(Error::new(ErrorType::InvalidCursor, invalid.0)))?,
             Written::Unanswered(trouble) => {
-                last_trouble = trouble;
-                store.load_one(consumer, partition).await?
+                unanswered = Some(trouble);
+                let item = store.load_one(consumer, partition).await;
+                item.map_err(Unwritten::Unknown)?
             }
         };
         match judge(item.as_ref()) {
@@ -134,11 +174,23 @@ pub async fn write_and_judge<S: Store>(
             verdict => return Ok(verdict),
         }
     }
-    Err(Error::new(
+    let (unknown, trouble) = match unanswered {
+        Some(trouble) => (true, trouble),
+        None => (
+            false,
+            "the item did not change, and the write was refused all the same".to_owned(),
+        ),
+    };
+    let error = Error::new(
         ErrorType::TableUnreachable,
         format!(
-            "the cursor of {consumer}, partition {partition}, could not be written: {last_trouble}. \
+            "the cursor of {consumer}, partition {partition}, could not be written: {trouble}. \
              Nothing is lost: the next run reads from the stored offset"
         ),
-    ))
+    );
+    Err(if unknown {
+        Unwritten::Unknown(error)
+    } else {
+        Unwritten::NotMade(error)
+    })
 }

@@ -8,6 +8,7 @@ mod crash;
 mod dead_letters;
 mod handler;
 mod hostile;
+mod items;
 mod killer;
 mod left_claims;
 mod source;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-mod item;
+pub(crate) mod item;
 
 mod memory {
     use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -93,10 +93,14 @@ mod failures {
 
     /// A store without much patience.
     pub(super) fn store_at(endpoint: &str) -> DynamoStore {
+        store_with(endpoint, Duration::from_millis(200), Duration::from_secs(3))
+    }
+
+    fn store_with(endpoint: &str, answer: Duration, call: Duration) -> DynamoStore {
         let patience = Patience {
             connect: Duration::from_millis(200),
-            answer: Duration::from_millis(200),
-            call: Duration::from_secs(3),
+            answer,
+            call,
             ..Patience::default()
         };
         let config = aws_sdk_dynamodb::Config::builder()
@@ -161,6 +165,17 @@ mod failures {
             let written = write_meets(&[doubt.clone(), doubt.clone(), doubt.clone()]).await;
             assert!(matches!(written, Ok(Written::Unanswered(_))), "{doubt:?}: {written:?}");
         }
+    }
+
+    /// The SDK drops an attempt that is open when the time of the call is over.
+    #[tokio::test]
+    async fn a_write_whose_open_try_ends_with_the_calls_time_is_unanswered() {
+        let server = Scripted::start(NOWHERE).await;
+        server.next([Act::Silence]);
+        let store = store_with(&server.endpoint, Duration::from_secs(5), Duration::from_millis(300));
+        let written = store.write(&consumer(), 0, &pin(next(0), 100)).await;
+        assert_eq!(server.left(), 0);
+        assert!(matches!(written, Ok(Written::Unanswered(_))), "{written:?}");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::bootstrap;
 use crate::support::listeners::{Listener, Proxied, secured};
+use crate::support::proxy::Proxy;
 use crate::support::runtime_api::{Function, Invocation};
 use crate::support::world::World;
 
@@ -59,15 +60,10 @@ async fn a_run_after_the_broker_closed_its_connections_costs_a_reconnect() {
 #[tokio::test]
 async fn a_run_of_a_process_that_was_stopped_while_its_connections_died_costs_a_reconnect() {
     let (world, mut function, proxy) = warm().await;
-    let signal = |name: &str| {
-        let pid = function.pid().to_string();
-        let status = std::process::Command::new("kill").args([name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill {name}");
-    };
-    signal("-STOP");
+    function.freeze();
     proxy.black_hole();
     std::thread::sleep(Duration::from_secs(2));
-    signal("-CONT");
+    function.thaw();
     goes_on(&world, &mut function, Duration::from_millis(1500));
 }
 
@@ -79,5 +75,89 @@ async fn a_slow_network_is_no_dead_connection() {
     world.produce(2, 2);
     let report = function.invoke(&json!({}));
     assert_eq!(report.success()["messages_processed"], 2);
+    assert_eq!(proxy.accepted(), connections, "it connected again");
+}
+
+/// What becomes of connections while the process is frozen.
+type Death = fn(&Proxy);
+
+/// A warm function that keeps so many connections to the table, after a freeze in which this was done to them.
+async fn frozen_with_table_connections(kept: i32, death: Death) -> (World, Function, Proxy) {
+    let mut world = World::new("staletable", kept).await;
+    let port = world.endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
+    let proxy = Proxy::start(port.expect("an endpoint with a port"));
+    world.set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", proxy.port));
+    for partition in 0..kept {
+        world.produce(partition, 1);
+    }
+    let mut function = bootstrap::start(&world);
+    // The table is slow, so that all its writes are in flight at once.
+    proxy.delay(Duration::from_millis(20));
+    assert_eq!(function.invoke(&json!({})).success()["messages_processed"], kept);
+    proxy.delay(Duration::ZERO);
+    let open = i32::try_from(proxy.open()).expect("some connections");
+    assert!(open >= kept, "{open} connections are kept");
+    function.freeze();
+    death(&proxy);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    function.thaw();
+    (world, function, proxy)
+}
+
+/// P13: also of the table's connections, however many are kept.
+async fn a_dead_table_connection_costs_a_reconnect(kept: i32, death: Death) {
+    let (world, mut function, proxy) = frozen_with_table_connections(kept, death).await;
+    let died = proxy.accepted();
+    for partition in 0..kept {
+        world.produce(partition, 1);
+    }
+    let invocation = function.invoke(&json!({}));
+    assert_eq!(invocation.success()["messages_processed"], kept);
+    let limit = Duration::from_millis(1500);
+    assert!(
+        invocation.duration < limit,
+        "{kept} kept: it took {:?}",
+        invocation.duration
+    );
+    let connected = proxy.accepted() - died;
+    assert!(
+        connected <= usize::try_from(kept).expect("some") + 1,
+        "{connected} new connections"
+    );
+    let next = function.invoke(&json!({}));
+    assert_eq!(next.success()["messages_processed"], 0);
+    assert!(next.duration < Duration::from_millis(300), "{:?}", next.duration);
+}
+
+#[tokio::test]
+async fn table_connections_that_died_in_silence_cost_one_reconnect_however_many_were_kept() {
+    for kept in [1, 4, 16] {
+        a_dead_table_connection_costs_a_reconnect(kept, Proxy::black_hole).await;
+    }
+}
+
+#[tokio::test]
+async fn table_connections_that_are_reset_when_they_are_used_cost_one_reconnect_however_many_were_kept() {
+    for kept in [1, 4, 16] {
+        a_dead_table_connection_costs_a_reconnect(kept, Proxy::forget).await;
+    }
+}
+
+#[tokio::test]
+async fn table_connections_that_were_closed_meanwhile_cost_one_reconnect_however_many_were_kept() {
+    for kept in [1, 4, 16] {
+        a_dead_table_connection_costs_a_reconnect(kept, Proxy::cut).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_table_is_no_dead_connection() {
+    let (world, mut function, proxy) = frozen_with_table_connections(4, |_| {}).await;
+    let connections = proxy.accepted();
+    proxy.delay(Duration::from_millis(50));
+    for partition in 0..4 {
+        world.produce(partition, 1);
+    }
+    assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 4);
     assert_eq!(proxy.accepted(), connections, "it connected again");
 }

@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Bounds, Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Unreported, claim,
-    flush, pin, release,
+    Bounds, Care, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Unreported,
+    claim, flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -133,6 +133,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         paused: true,
         updated_at_ms: Some(10),
         previous: Some(next(3)),
+        command: Some(CommandId::new("command-1")),
         backfill: Some(Arc::new(Bounds {
             from: next(1),
             to: next(7),
@@ -337,7 +338,9 @@ pub(crate) async fn a_table_with_other_keys_is_not_found(endpoint: &str) {
     for keys in OTHER_KEYS {
         let bench = DynamoBench::without_table(endpoint);
         create_with(&bench.table, keys).await;
-        for error in failures_of_every_call(&bench.store).await {
+        let failures = failures_of_every_call(&bench.store).await;
+        assert!(failures[2].message.contains("Its keys are "), "{}", failures[2]);
+        for error in failures {
             assert_eq!(error.error_type, ErrorType::TableNotFound, "{keys:?}: {error}");
             assert!(
                 error.message.contains("are not consumer_id (S) and partition (N)"),

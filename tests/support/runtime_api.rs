@@ -145,6 +145,21 @@ impl Function {
         self.program.lines("stdout")
     }
 
+    /// Stops the program, as Lambda does between invocations.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {name}");
+    }
+
     /// The program's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.program.child.id()

@@ -10,8 +10,8 @@
 
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, Flush, Pace, RunId, Seen, Verdict, claim, flush, judge_claim,
-    judge_flush, move_to, pause, pin, release, resume,
+    Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Pace, RunId, Seen, Verdict, claim, flush,
+    judge_claim, judge_flush, move_to, pause, pin, release, resume,
 };
 use kafka_consumer_lambda::store::{Consumer, Store, Written, write_and_judge};
 
@@ -144,7 +144,7 @@ pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: 
 }
 
 pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves_nothing_of_a_run<B: Bench>(bench: &B) {
-    let write = move_to(&Seen::Item(Cursor::at(next(5))), next(3));
+    let write = move_to(&Seen::Item(Cursor::at(next(5))), next(3), &CommandId::new("c"));
     let made_in = [
         History::FiveAttributes,
         History::OursThenPut,
@@ -153,6 +153,7 @@ pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves
     ];
     check(bench, &write, &made_in, |before| Cursor {
         previous: Some(next(5)),
+        command: Some(CommandId::new("c")),
         updated_at_ms: before.and_then(|item| item.updated_at_ms),
         ..Cursor::at(next(3))
     })
@@ -160,10 +161,11 @@ pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves
 }
 
 pub(crate) async fn an_operators_move_makes_an_item_only_where_none_is<B: Bench>(bench: &B) {
-    let write = move_to(&Seen::Nothing { start: next(1) }, next(3));
+    let write = move_to(&Seen::Nothing { start: next(1) }, next(3), &CommandId::new("c"));
     let made_in = [History::Nothing, History::OursThenDeleted];
     check(bench, &write, &made_in, |_| Cursor {
         previous: Some(next(1)),
+        command: Some(CommandId::new("c")),
         ..Cursor::at(next(3))
     })
     .await;
@@ -191,7 +193,7 @@ pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
         flush(&flushed(Ending::Final(Some(failures(8))))),
         release(&me(), None),
         claim(&Seen::Item(Cursor::at(next(5))), &our_claim()),
-        move_to(&Seen::Item(Cursor::at(next(5))), next(3)),
+        move_to(&Seen::Item(Cursor::at(next(5))), next(3), &CommandId::new("c")),
         pause(&Seen::Item(Cursor::at(next(5)))),
         resume(),
     ];

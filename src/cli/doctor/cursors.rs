@@ -104,11 +104,12 @@ fn judge(glance: &Glance) -> Check {
         ),
         Trouble::Truncated => failed(
             ErrorType::Truncated,
-            "Choose with ON_TRUNCATION where to go on, or by `kafka-consumer offsets reset`",
+            "Choose with ON_TRUNCATION where to go on, or by `kafka-consumer offsets reset`; of a partition that is \
+             gone, `kafka-consumer offsets delete`",
         ),
         Trouble::Invalid => failed(
             ErrorType::InvalidCursor,
-            "Correct the item in the table, or delete it to begin at START_POSITION",
+            "Correct the item in the table, or delete it with `kafka-consumer offsets delete`",
         ),
     };
     check.with(look.remarks())

@@ -1,10 +1,10 @@
 //! `offsets import` and `export`: from and to the committed offsets of a
 //! consumer group of Kafka's.
 
-use super::moves::{self, Position, Wanted, positions};
+use super::moves::{self, Position, Wanted, look_up, positions};
 use super::reset::towards;
 use super::row::{Moves, Outcome, Row};
-use super::target::Target;
+use super::target::{Log, Target};
 use std::sync::Arc;
 
 use crate::cli::parts::CliParts;
@@ -15,6 +15,7 @@ use crate::invoke::Pins;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
 use crate::security::Security;
+use crate::source::LookUp;
 use crate::source::kafka::group::KafkaGroup;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -49,23 +50,24 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<M
     let group = group(&parts.config, &arguments.from_group);
     let wanted = async |positions: &[Position]| {
         let committed = group.committed(&names(positions)).await?;
+        let ends = ends_since(parts, positions, &committed).await?;
         if !positions.is_empty() && committed.iter().all(Option::is_none) {
             return Err(no_commits(&parts.config, group.name()));
         }
         let wanted = positions
             .iter()
             .zip(committed)
-            .map(|(position, committed)| match committed {
+            .zip(ends)
+            .map(|((position, committed), end)| match committed {
                 // Not clamped: behind the end of a recreated topic, its records would be passed over.
-                Some(next) if next > position.log.end => Wanted::Leave {
+                Some(next) if next > end => Wanted::Leave {
                     outcome: Outcome::PastEnd,
                     note: format!(
-                        "the commit {next} is past the end ({}): the topic was recreated, or the group has just moved \
-                         on. Look again, or choose with `offsets reset`",
-                        position.log.end
+                        "the commit {next} is past the end ({end}): the topic was recreated or truncated. Choose with \
+                         `offsets reset`"
                     ),
                 },
-                Some(next) => towards(position, Target::Offset(next.get())),
+                Some(next) => towards(Log { end, ..position.log }, Target::Offset(next.get())),
                 None => Wanted::Leave {
                     outcome: Outcome::NoCommit,
                     note: format!("no commit in {}: left alone", group.name()),
@@ -73,12 +75,29 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<M
             });
         Ok(wanted.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, arguments.execute, wanted).await
+    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
+}
+
+/// The ends of the logs. A commit past the end is believed only against an end
+/// that was asked for after it: the group may just have moved on.
+async fn ends_since(
+    parts: &CliParts,
+    positions: &[Position],
+    committed: &[Option<NextOffset>],
+) -> Result<Vec<NextOffset>, Error> {
+    let mut ends: Vec<NextOffset> = positions.iter().map(|position| position.log.end).collect();
+    let is_past = |i: &usize| committed[*i].is_some_and(|next| next > ends[*i]);
+    let past: Vec<usize> = (0..ends.len()).filter(is_past).collect();
+    let named: Vec<TopicPartition> = past.iter().map(|&i| positions[i].partition.clone()).collect();
+    for (i, end) in past.into_iter().zip(look_up(parts, &named, LookUp::End).await?) {
+        ends[i] = end.unwrap_or(ends[i]);
+    }
+    Ok(ends)
 }
 
 pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<Moves, Error> {
     let group = group(&parts.config, &arguments.to_group);
-    let (positions, stuck) = positions(parts, &arguments.partitions, Pins::Leave).await?;
+    let (positions, stuck) = positions(parts, &arguments.partitions, &[], Pins::Leave).await?;
     let committed = group.committed(&names(&positions)).await?;
     let mut rows: Vec<Row> = positions
         .iter()
@@ -102,6 +121,15 @@ pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<M
                 None => (Outcome::Changed, "the group shows no commit; look again".into()),
             };
         }
+    }
+    for row in rows.iter_mut().filter(|row| wanted(row) && !arguments.execute) {
+        // Only a commit finds it out for every kind of group.
+        let refused = "refused while the group has active members";
+        row.note = if row.note.is_empty() {
+            refused.into()
+        } else {
+            format!("{}; {refused}", row.note)
+        };
     }
     rows.extend(stuck);
     rows.sort_by_key(|row| row.place.clone());

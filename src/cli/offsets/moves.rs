@@ -11,12 +11,12 @@ use futures::StreamExt as _;
 use super::at;
 use super::row::{Moves, Outcome, Row};
 use super::target::Log;
-use crate::claim::{self, Cursor, Failures, Seen, Verdict};
+use crate::claim::{self, CommandId, Cursor, Failures, Seen};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::StartPosition;
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan::{self, Decision, Facts};
 use crate::record::{NextOffset, TopicPartition};
@@ -55,6 +55,11 @@ pub(super) enum Wanted {
 /// One partition: what is wanted of it, or why it cannot be moved, as a row.
 type Planned = Result<(Position, Wanted), Row>;
 
+/// A name for one change of one item.
+pub(super) fn command_id() -> CommandId {
+    CommandId::new(uuid::Uuid::new_v4().to_string())
+}
+
 /// How long a command may take.
 pub(super) fn deadline(parts: &CliParts) -> Deadline {
     Deadline::after(parts.config.time_limit, &parts.clock)
@@ -69,7 +74,8 @@ pub(super) fn consumer(parts: &CliParts, topic: &Arc<str>) -> Consumer {
     }
 }
 
-/// The rows of a dry run, or of cursors that were moved.
+/// The rows of a dry run, or of cursors that were moved. `known` are partitions
+/// that may be chosen although neither topic nor table has them.
 ///
 /// Where a cursor would be made and `START_POSITION` is not the earliest, all
 /// start positions are stored first, as a run does: otherwise the partitions
@@ -77,13 +83,14 @@ pub(super) fn consumer(parts: &CliParts, topic: &Arc<str>) -> Consumer {
 pub(super) async fn carry_out(
     parts: &CliParts,
     selection: &Partitions,
+    known: &[TopicPartition],
     execute: bool,
     wanted: impl AsyncFn(&[Position]) -> Result<Vec<Wanted>, Error>,
 ) -> Result<Moves, Error> {
-    let mut planned = plan_all(parts, selection, Pins::Leave, &wanted).await?;
+    let mut planned = plan_all(parts, selection, known, Pins::Leave, &wanted).await?;
     let creates = |planned: &Planned| matches!(planned, Ok((it, Wanted::Move { .. })) if it.item().is_none());
     if execute && parts.config.start_position != StartPosition::Earliest && planned.iter().any(creates) {
-        planned = plan_all(parts, selection, Pins::Store, &wanted).await?;
+        planned = plan_all(parts, selection, known, Pins::Store, &wanted).await?;
     }
     let rows = planned.into_iter().map(async |planned| match planned {
         Ok((position, Wanted::Move { next, note })) => {
@@ -105,10 +112,11 @@ pub(super) async fn carry_out(
 async fn plan_all(
     parts: &CliParts,
     selection: &Partitions,
+    known: &[TopicPartition],
     pins: Pins,
     wanted: &impl AsyncFn(&[Position]) -> Result<Vec<Wanted>, Error>,
 ) -> Result<Vec<Planned>, Error> {
-    let (positions, stuck) = positions(parts, selection, pins).await?;
+    let (positions, stuck) = positions(parts, selection, known, pins).await?;
     let wanted = wanted(&positions).await?;
     let mut planned: Vec<Planned> = positions.into_iter().zip(wanted).map(Ok).collect();
     planned.extend(stuck.into_iter().map(Err));
@@ -119,14 +127,15 @@ async fn plan_all(
     Ok(planned)
 }
 
-/// The chosen partitions as they stand, and rows for those that cannot be moved.
+/// The chosen partitions as they stand, `known` being others that may be chosen, and rows for those that cannot be moved.
 pub(super) async fn positions(
     parts: &CliParts,
     selection: &Partitions,
+    known: &[TopicPartition],
     pins: Pins,
 ) -> Result<(Vec<Position>, Vec<Row>), Error> {
     let (facts, decisions) = invoke::look(parts, deadline(parts), pins).await?;
-    selection.check(facts.iter().map(|fact| &fact.partition))?;
+    selection.check(facts.iter().map(|fact| &fact.partition).chain(known))?;
     let chosen = facts.into_iter().zip(decisions);
     let chosen: Vec<(Facts, Decision)> = chosen.filter(|(fact, _)| selection.includes(&fact.partition)).collect();
     let there = chosen.iter().filter(|(fact, _)| matches!(fact.end, Some(Ok(_))));
@@ -178,7 +187,8 @@ fn position(fact: &Facts, decision: &Decision, earliest: Option<&Looked>, now_ms
     let unavailable = |why: &dyn Display| Stuck(Outcome::Unavailable, format!("no broker answers for it: {why}"));
     let (end, earliest) = match (&fact.end, earliest) {
         (None, _) => {
-            let why = "the topic has no such partition any more: delete the item";
+            let why =
+                "the topic has no such partition any more: delete its cursor with `kafka-consumer offsets delete`";
             return Err(Stuck(Outcome::Gone, why.into()));
         }
         (Some(Ok(end)), Some(Ok(earliest))) => (*end, *earliest),
@@ -259,31 +269,10 @@ fn left(position: &Position, outcome: Outcome, note: String) -> Row {
 /// Moves one cursor, if it still is as it was shown.
 async fn carry_out_one(parts: &CliParts, position: &Position, next: NextOffset, row: &mut Row) {
     let consumer = consumer(parts, &position.partition.topic);
-    let write = claim::move_to(&position.seen, next);
-    let judge = |item: Option<&Cursor>| claim::judge_move(&position.seen, next, item);
-    match store::write_and_judge(&parts.store, &consumer, position.partition.partition, &write, judge).await {
-        Ok(Verdict::Applied) => row.outcome = Outcome::Moved,
-        Ok(Verdict::Edited { until_ms }) => {
-            row.outcome = Outcome::Changed;
-            row.until = until_ms;
-            row.note = match until_ms {
-                Some(until) => format!(
-                    "changed meanwhile: a run has claimed it until {}; look again",
-                    at(until)
-                ),
-                None => "changed meanwhile: look again".into(),
-            };
-        }
-        Ok(Verdict::NotApplied | Verdict::Paused | Verdict::AppliedBefore(_) | Verdict::TakenOver { .. }) => {
-            row.outcome = Outcome::Changed;
-            row.note = "changed meanwhile: look again".into();
-        }
-        Err(error) => {
-            row.outcome = match error.error_type {
-                ErrorType::InvalidCursor => Outcome::Invalid,
-                _ => Outcome::Failed,
-            };
-            row.note = error.message;
-        }
-    }
+    let command = command_id();
+    let write = claim::move_to(&position.seen, next, &command);
+    let judge = |item: Option<&Cursor>| claim::judge_move(&position.seen, &command, item);
+    let number = position.partition.partition;
+    let written = store::write_or_say_why(&parts.store, &consumer, number, &write, judge).await;
+    row.settle(Outcome::Moved, written);
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan;
 use crate::record::TopicPartition;
-use crate::store::{self, InvalidCursor, Store as _};
+use crate::store::{self, InvalidCursor, Store as _, Unwritten};
 
 type Items = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
 
@@ -83,7 +83,7 @@ pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<M
             return Ok(row(Outcome::WasNotPaused, "was not paused"));
         }
         let (consumer, write) = (consumer(parts, &partition.topic), claim::resume());
-        store::write_and_judge(
+        store::write_or_say_why(
             &parts.store,
             &consumer,
             partition.partition,
@@ -137,10 +137,10 @@ async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chos
     Ok(facts.into_iter().zip(decisions).map(known).collect())
 }
 
-async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &Seen) -> Result<Verdict, Error> {
+async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &Seen) -> Result<Verdict, Unwritten> {
     let consumer = consumer(parts, &partition.topic);
     let judge = |item: Option<&Cursor>| claim::judge_pause(seen, item);
-    store::write_and_judge(&parts.store, &consumer, partition.partition, &claim::pause(seen), judge).await
+    store::write_or_say_why(&parts.store, &consumer, partition.partition, &claim::pause(seen), judge).await
 }
 
 fn held_until(parts: &CliParts, seen: &Seen) -> Option<i64> {
@@ -164,13 +164,14 @@ fn paused_note(parts: &CliParts, seen: &Seen) -> String {
 async fn each(
     chosen: Chosen,
     selection: &Partitions,
-    act: impl AsyncFn(&TopicPartition, &Seen) -> Result<Row, Error>,
+    act: impl AsyncFn(&TopicPartition, &Seen) -> Result<Row, Unwritten>,
 ) -> Moves {
     let chosen = chosen.iter().filter(|(partition, _)| selection.includes(partition));
     let rows = chosen.map(async |(partition, known)| match known {
-        Ok(seen) => act(partition, seen)
-            .await
-            .unwrap_or_else(|error| Row::stuck(partition, None, Outcome::Failed, error.message)),
+        Ok(seen) => act(partition, seen).await.unwrap_or_else(|unwritten| {
+            let (outcome, why) = Row::unwritten(unwritten);
+            Row::stuck(partition, Some(seen.stored()), outcome, why)
+        }),
         Err((outcome, why)) => Row::stuck(partition, None, *outcome, why.clone()),
     });
     Moves {

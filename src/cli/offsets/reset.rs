@@ -2,7 +2,7 @@
 
 use super::moves::{self, Position, Wanted};
 use super::row::{Moves, Outcome};
-use super::target::{self, Target, aim};
+use super::target::{self, Log, Target, aim};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
@@ -69,14 +69,14 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Mov
     let target = arguments.target.target(parts.clock.wall_ms());
     let wanted = async |positions: &[Position]| {
         let unix_ms = match target {
-            Ok(target) => return Ok(positions.iter().map(|it| towards(it, target)).collect()),
+            Ok(target) => return Ok(positions.iter().map(|it| towards(it.log, target)).collect()),
             Err(unix_ms) => unix_ms,
         };
         let names: Vec<TopicPartition> = positions.iter().map(|it| it.partition.clone()).collect();
         let found = moves::look_up(parts, &names, LookUp::AtTime(unix_ms)).await?;
         let wanted = positions.iter().zip(found).map(|(it, found)| match found {
             // A source answers past every record where there is none.
-            Ok(found) => towards(it, Target::Found((found.get() < i64::MAX).then_some(found))),
+            Ok(found) => towards(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),
             Err(why) => Wanted::Leave {
                 outcome: Outcome::Unavailable,
                 note: format!("no broker answers for it: {why}"),
@@ -84,12 +84,12 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Mov
         });
         Ok(wanted.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, arguments.execute, wanted).await
+    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
 }
 
 /// The move of one cursor to a target.
-pub(super) fn towards(position: &Position, target: Target) -> Wanted {
-    let (next, clamped) = aim(target, position.log);
+pub(super) fn towards(log: Log, target: Target) -> Wanted {
+    let (next, clamped) = aim(target, log);
     Wanted::Move {
         next,
         note: clamped.map(|clamped| clamped.to_string()),

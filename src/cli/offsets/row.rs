@@ -2,11 +2,14 @@
 
 use serde::{Serialize, Serializer};
 
+use super::at;
+use crate::claim::Verdict;
 use crate::cli::Exit;
 use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
+use crate::store::Unwritten;
 
 /// How many partitions a failure names; the rows name all.
 const NAMED: usize = 5;
@@ -21,6 +24,14 @@ pub(super) enum Outcome {
     Moved,
     /// It stands there already.
     Unchanged,
+    /// `--execute` would delete its cursor.
+    WouldDelete,
+    /// Its cursor is deleted.
+    Deleted,
+    /// `--execute` would bring its deleted cursor back.
+    WouldRestore,
+    /// Its deleted cursor is back.
+    Restored,
     /// Runs leave it alone from now on.
     Paused,
     /// Runs left it alone before.
@@ -47,8 +58,10 @@ pub(super) enum Outcome {
     Invalid,
     /// The topic has no such partition any more.
     Gone,
-    /// It is not known to be written.
+    /// It was not written.
     Failed,
+    /// It is not known whether it was written.
+    Unknown,
 }
 
 impl Outcome {
@@ -57,7 +70,7 @@ impl Outcome {
         match self {
             Self::Invalid => Some(ErrorType::InvalidCursor),
             Self::Unavailable => Some(ErrorType::BrokerUnreachable),
-            Self::Failed => Some(ErrorType::TableUnreachable),
+            Self::Failed | Self::Unknown => Some(ErrorType::TableUnreachable),
             Self::Held | Self::Changed => Some(ErrorType::Held),
             Self::Gone | Self::PastEnd => Some(ErrorType::Truncated),
             _ => None,
@@ -65,12 +78,21 @@ impl Outcome {
     }
 
     fn is_a_change(self) -> bool {
-        matches!(self, Self::Moved | Self::Paused | Self::Resumed)
+        matches!(
+            self,
+            Self::Moved | Self::Deleted | Self::Restored | Self::Paused | Self::Resumed
+        )
+    }
+
+    /// Whether `--execute` would change it.
+    pub(super) fn is_planned(self) -> bool {
+        matches!(self, Self::WouldMove | Self::WouldDelete | Self::WouldRestore)
     }
 
     /// Whether its new position is one that it gets, or has.
     fn arrives(self) -> bool {
-        matches!(self, Self::WouldMove | Self::Moved | Self::Unchanged)
+        let is_done = matches!(self, Self::Moved | Self::Deleted | Self::Restored | Self::Unchanged);
+        is_done || self.is_planned()
     }
 }
 
@@ -96,6 +118,42 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// What its change came to, which is `done` if it was made.
+    pub(super) fn settle(&mut self, done: Outcome, written: Result<Verdict, Unwritten>) {
+        match written {
+            Ok(Verdict::Applied) => self.outcome = done,
+            Ok(verdict) => {
+                self.until = match verdict {
+                    Verdict::Edited { until_ms } => until_ms,
+                    _ => None,
+                };
+                self.outcome = Outcome::Changed;
+                self.note = match self.until {
+                    Some(until) => format!(
+                        "changed meanwhile: a run has claimed it until {}; look again",
+                        at(until)
+                    ),
+                    None => "changed meanwhile: look again".into(),
+                };
+            }
+            Err(unwritten) => (self.outcome, self.note) = Self::unwritten(unwritten),
+        }
+    }
+
+    /// What a write came to that failed.
+    pub(super) fn unwritten(unwritten: Unwritten) -> (Outcome, String) {
+        match unwritten {
+            Unwritten::NotMade(error) if error.error_type == ErrorType::InvalidCursor => {
+                (Outcome::Invalid, error.message)
+            }
+            Unwritten::NotMade(error) => (Outcome::Failed, error.message),
+            Unwritten::Unknown(error) => (
+                Outcome::Unknown,
+                format!("it is unknown whether it was changed: {}", error.message),
+            ),
+        }
+    }
+
     /// The row of a partition of which little can be said.
     pub(super) fn stuck(
         partition: &TopicPartition,
@@ -164,7 +222,7 @@ impl Moves {
         if self.executed {
             let changed = outcomes().filter(|it| it.is_a_change()).count();
             format!("changed: {changed} of {}", self.partitions.len())
-        } else if outcomes().any(|it| it == Outcome::WouldMove) {
+        } else if outcomes().any(Outcome::is_planned) {
             "nothing was changed; repeat with --execute".into()
         } else {
             "there is nothing to change".into()
@@ -199,12 +257,19 @@ impl Moves {
             ""
         };
         // A second undo of those that are moved would redo it, and a second shift shift them again.
-        let rest = if self.executed && self.partitions.iter().any(|row| row.outcome.is_a_change()) {
+        let any_unknown = failed.iter().any(|(row, _)| row.outcome == Outcome::Unknown);
+        let rest = if any_unknown {
+            ". Look with `kafka-consumer offsets list` before anything is repeated"
+        } else if self.executed && self.partitions.iter().any(|row| row.outcome.is_a_change()) {
             ". Repeat the command for these alone, with --partition: the others are changed already"
         } else {
             ""
         };
-        let changed = if self.executed { "were not" } else { "would not be" };
+        let changed = match self.executed {
+            true if any_unknown => "are not known to be",
+            true => "were not",
+            false => "would not be",
+        };
         Some(Error::new(
             worst,
             format!(

@@ -57,6 +57,7 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::Unreported(unreported) => vec![(name::UNREPORTED, Some(text(&unreported.to_text())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],
         Set::Paused => vec![(name::PAUSED, Some(AttributeValue::Bool(true)))],
+        Set::Command(command) => vec![(name::COMMAND_ID, Some(text(command.as_str())))],
         Set::Previous(next) => vec![(name::PREVIOUS_OFFSET, Some(number(next.last_processed())))],
         Set::Backfill(bounds) => vec![
             (name::BACKFILL, Some(text(&bounds.asked))),
@@ -147,6 +148,9 @@ impl Parts {
                 self.path(name::PAUSED),
                 self.equals(name::PAUSED, Some(AttributeValue::Bool(false)))
             ),
+            Clause::CommandIs(command) => {
+                self.equals(name::COMMAND_ID, command.as_ref().map(|command| text(command.as_str())))
+            }
             Clause::ClaimExists => format!("attribute_exists({})", self.path(name::CLAIM_UNTIL)),
         }
     }

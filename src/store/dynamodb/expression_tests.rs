@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Expression, of};
 use crate::claim::{
-    self, Care, Claim, Clause, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Set,
+    self, Care, Claim, Clause, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Set,
 };
 use crate::record::NextOffset;
 use crate::store::Consumer;
@@ -158,8 +158,10 @@ prop_compose! {
         claim_to in proptest::option::of(any_next()),
         claim_chunk in proptest::option::of(any_pace()),
         failure in proptest::option::of(any_failures()),
+        command in proptest::option::of("[a-z]{1,8}"),
     ) -> Cursor {
-        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, ..Cursor::default() }
+        let command = command.map(CommandId::new);
+        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, command, ..Cursor::default() }
     }
 }
 
@@ -206,7 +208,7 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         flushes,
         (any_run(), any_care()).prop_map(|(run, care)| claim::release(&run, care)),
         any_next().prop_map(|start| claim::pin(start, 100)),
-        (any_seen(), any_next()).prop_map(|(seen, next)| claim::move_to(&seen, next)),
+        (any_seen(), any_next()).prop_map(|(seen, next)| claim::move_to(&seen, next, &CommandId::new("c"))),
         any_seen().prop_map(|seen| claim::pause(&seen)),
         Just(claim::resume()),
     ]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{Bounds, Cursor, Failures, Pace, RunId, Unreported};
+use crate::claim::{Bounds, CommandId, Cursor, Failures, Pace, RunId, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -54,6 +54,8 @@ pub(super) mod name {
     pub(in super::super) const PAUSED: &str = "paused";
     /// N: `offset` as it was before an operator moved it.
     pub(in super::super) const PREVIOUS_OFFSET: &str = "previous_offset";
+    /// S: the operator's command that moved the cursor last.
+    pub(in super::super) const COMMAND_ID: &str = "command_id";
     /// S: what a backfill was asked for.
     pub(in super::super) const BACKFILL: &str = "backfill";
     /// N: the first offset that a backfill reads.
@@ -97,7 +99,7 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
 /// |---|---|---|
 /// | `offset` | refused | not a whole number, below -1, the last of the number range |
 /// | `topic`, `group_id` | no matter | not a string, or another than the consumer's |
-/// | `run`, `error` | none | not a string |
+/// | `run`, `error`, `command_id` | none | not a string |
 /// | `claim_until`, `claim_to`, `claim_chunk`, `handed_over`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
 /// | `attempts`, `crashes` | 0 | the same, and above `u32` |
 /// | `paused` | no | not a BOOL |
@@ -128,6 +130,7 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
             _ => None,
         },
         previous: fields.number(name::PREVIOUS_OFFSET, LAST_PROCESSED, NextOffset::after)?,
+        command: fields.text(name::COMMAND_ID)?.map(CommandId::new),
         backfill: fields.bounds()?,
         unreported: fields
             .optional(name::UNREPORTED, NOTE, |value| {
@@ -157,7 +160,8 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn next(&self) -> Result<NextOffset, InvalidCursor> {
         let belongs = LAST_PROCESSED;
-        let advice = "Correct it, or delete the item to begin at the start position";
+        let advice =
+            "Correct it, or delete it with `kafka-consumer offsets delete`, which says where a run begins then";
         let found = self.item.get(name::OFFSET);
         let next = match found {
             Some(AttributeValue::N(number)) => number.parse().ok().and_then(NextOffset::after),

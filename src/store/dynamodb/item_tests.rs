@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::super::expression;
 use super::{Item, Place, partition, read};
-use crate::claim::{Attribute, Bounds, Cursor, CursorWrite, Failures, Pace, PassedOver, RunId, Set, Unreported};
+use crate::claim::{
+    Attribute, Bounds, CommandId, Cursor, CursorWrite, Failures, Pace, PassedOver, RunId, Set, Unreported,
+};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 
@@ -177,7 +179,9 @@ fn a_missing_offset_is_refused() {
         "{message}"
     );
     assert!(
-        message.ends_with("Correct it, or delete the item to begin at the start position"),
+        message.ends_with(
+            "Correct it, or delete it with `kafka-consumer offsets delete`, which says where a run begins then"
+        ),
         "{message}"
     );
 }
@@ -251,11 +255,12 @@ proptest! {
         handed_over in proptest::option::of(any_next()),
         unreported in proptest::option::of(any_unreported()),
         (paused, previous, backfill) in (any::<bool>(), proptest::option::of(any_next()), proptest::option::of(any_bounds())),
+        command in proptest::option::of("[a-z0-9-]{1,40}"),
     ) {
-        let run = run.map(RunId::new);
+        let (run, command) = (run.map(RunId::new), command.map(CommandId::new));
         let cursor = Cursor {
-            next, run, claim_until_ms, claim_to, claim_chunk, handed_over, failure, paused, updated_at_ms, previous, backfill,
-            unreported: unreported.map(Arc::new),
+            next, run, claim_until_ms, claim_to, claim_chunk, handed_over, failure, paused, updated_at_ms, previous, command,
+            backfill, unreported: unreported.map(Arc::new),
         };
         let written = expression::of(&write_all(&cursor), &consumer());
         let item: Item = written.values.into_iter().map(|(name, value)| (name[1..].to_owned(), value)).collect();
@@ -275,6 +280,7 @@ fn write_all(cursor: &Cursor) -> CursorWrite {
     sets.extend(cursor.updated_at_ms.map(Set::UpdatedAt));
     sets.extend(cursor.paused.then_some(Set::Paused));
     sets.extend(cursor.previous.map(Set::Previous));
+    sets.extend(cursor.command.clone().map(Set::Command));
     sets.extend(cursor.backfill.clone().map(Set::Backfill));
     let removes = vec![
         Attribute::ClaimUntil,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::DynamoStore;
+use super::deleted::is_of_copies;
 use super::item::{Item, name};
 use crate::error::Error;
 use crate::store::{Consumer, StoredCursor};
@@ -76,7 +77,7 @@ fn backfill(live: &Consumer, prefix: &str, item: &Item) -> Option<Consumer> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let is = |name: &str, ours: &str| text(name).is_none_or(|theirs| theirs == ours);
     let named = text(name::CONSUMER_ID)?.strip_prefix(prefix)?;
-    (is(name::TOPIC, &live.topic) && is(name::GROUP_ID, &live.group_id)).then(|| Consumer {
+    (!is_of_copies(named) && is(name::TOPIC, &live.topic) && is(name::GROUP_ID, &live.group_id)).then(|| Consumer {
         backfill: Some(named.into()),
         ..live.clone()
     })

@@ -84,6 +84,17 @@ impl DynamoStore {
         }
     }
 
+    /// An error that says which keys the table has, if this role may know.
+    pub(super) async fn with_keys(&self, error: Error) -> Error {
+        match self.describe().await {
+            Ok(Some(table)) => Error::new(
+                error.error_type,
+                format!("{}. Its keys are {}", error.message, keys_of(&table)),
+            ),
+            _ => error,
+        }
+    }
+
     async fn send_create(&self) -> Result<TableCreated, Error> {
         let call = self.call("CreateTable");
         let mut request = self

@@ -47,6 +47,15 @@ impl Call {
         Error::new(error_type, message)
     }
 
+    /// Whether the table is there, with other keys than ours.
+    pub(super) fn is_of_other_keys<E>(&self, error: &SdkError<E>) -> bool
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let (code, said) = said(error, "DynamoDB");
+        code == Some("ValidationException") && !is_about_name(&said) && self.is_about_keys(&said)
+    }
+
     fn explain(&self, code: Option<&str>, said: &str) -> (ErrorType, String) {
         use ErrorType::{TableNotFound, TableUnreachable};
         let (action, place) = (self.action, self.place());
@@ -68,15 +77,16 @@ impl Call {
             Some("ValidationException") if self.is_about_keys(said) => (
                 TableNotFound,
                 format!(
-                    "the keys of {place} are not consumer_id (S) and partition (N): {said}. Name another table in \
-                     DYNAMODB_TABLE, or create one with `kafka-consumer table create`"
+                    "{place} exists, but its keys are not consumer_id (S) and partition (N): {said}. Name another \
+                     table in DYNAMODB_TABLE, or create one with `kafka-consumer table create`"
                 ),
             ),
             Some("AccessDeniedException") => (
                 TableUnreachable,
                 format!(
-                    "{action} on {place} is not allowed: {said}. Allow dynamodb:{action} on the table to this role, \
-                     and in the policy of the VPC endpoint if there is one"
+                    "{action} on {place} is not allowed: {said}. Allow {} on the table to this role, and in the \
+                     policy of the VPC endpoint if there is one",
+                    self.rights()
                 ),
             ),
             // The service's own words can quote the signed request and with it
@@ -118,6 +128,14 @@ impl Call {
             || said.contains("not match the schema")
             || said.contains("conditions on the keys")
             || said.contains("Type mismatch for key")
+    }
+
+    /// A transaction needs the rights of what it is made of.
+    fn rights(&self) -> String {
+        match self.action {
+            "TransactWriteItems" => "dynamodb:PutItem and dynamodb:DeleteItem".to_owned(),
+            action => format!("dynamodb:{action}"),
+        }
     }
 
     fn place(&self) -> String {

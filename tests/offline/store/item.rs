@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kafka_consumer_lambda::claim::{Bounds, Cursor, Failures, RunId, Unreported};
+use kafka_consumer_lambda::claim::{Bounds, CommandId, Cursor, Failures, Pace, RunId, Unreported};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor};
@@ -20,7 +20,7 @@ use crate::support::scripted_dynamodb::{Act, Scripted};
 /// Items of one answer.
 const ITEMS_AT_ONCE: usize = 8;
 
-type Item = BTreeMap<String, Value>;
+pub(crate) type Item = BTreeMap<String, Value>;
 
 fn consumer() -> Consumer {
     Consumer {
@@ -72,11 +72,11 @@ fn any_attribute() -> impl Strategy<Value = Value> {
 }
 
 /// An item with some of our attributes, of any kind, and some of others.
-fn any_item() -> impl Strategy<Value = Item> {
+pub(crate) fn any_item() -> impl Strategy<Value = Item> {
     let name = prop_oneof![
         9 => proptest::sample::select(vec![
             "offset", "topic", "group_id", "run", "claim_until", "claim_to", "handed_over", "unreported", "fail_offset", "attempts", "crashes",
-            "next_try_at", "error", "updated_at", "paused", "previous_offset", "backfill", "backfill_from", "backfill_to",
+            "next_try_at", "error", "updated_at", "claim_chunk", "command_id", "paused", "previous_offset", "backfill", "backfill_from", "backfill_to",
         ])
         .prop_map(str::to_owned),
         1 => "[a-z_]{1,12}",
@@ -162,7 +162,7 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         run: model.text("run").map(RunId::new),
         claim_until_ms: model.number("claim_until", not_negative),
         claim_to: model.number("claim_to", NextOffset::new),
-        claim_chunk: None,
+        claim_chunk: model.number("claim_chunk", |records| u64::try_from(records).ok().map(Pace::of)),
         handed_over: model.number("handed_over", NextOffset::new),
         failure: model.failures(),
         paused: model
@@ -171,6 +171,7 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         // A hint, whatever it is.
         updated_at_ms: Model { item, bad: vec![] }.number("updated_at", Some),
         previous: model.number("previous_offset", last_processed),
+        command: model.text("command_id").map(CommandId::new),
         backfill: model.bounds(),
         unreported: model
             .optional("unreported", |value| Unreported::from_text(value.get("S")?.as_str()?))

@@ -113,3 +113,68 @@ async fn a_write_that_is_refused_costs_its_partition_and_the_others_are_moved() 
         assert_eq!(world.offset(partition).await, Some(stored), "{row}");
     }
 }
+
+/// P11: a command recognises its own write, also where a run has gone on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_answer_was_lost_is_recognised_though_a_run_has_moved_on_since() {
+    let world = World::new("lostmove", 1).await;
+    world.produce(0, 9);
+    world.put_offset(0, 6).await;
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    let release = Arc::new(Notify::new());
+    // The query, the write, and the client's second try of it.
+    proxy.next([
+        Act::Forward,
+        Act::ForwardAndHangUp,
+        Act::HoldAndForward(Arc::clone(&release)),
+    ]);
+    let mut command = world.command(&["offsets", "--output", "json", "reset", "--shift-by", "-4", "--execute"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+    let started = Instant::now();
+    let reset = tokio::task::spawn_blocking(move || command.output().expect("the command starts"));
+    while proxy.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let between = tokio::task::block_in_place(|| world.run());
+    assert_eq!(between.logged_ranges(), [(3, 8)]);
+    release.notify_one();
+    let ran = Ran::new(reset.await.expect("it ends"), started);
+    assert_eq!(ran.row(0)["outcome"], "moved", "{ran:?}");
+    assert_eq!(world.offset(0).await, Some(8));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_of_which_nothing_is_known_is_called_unknown_and_not_to_be_repeated_unseen() {
+    for (command, written) in [
+        (&["reset", "--shift-by", "1", "--execute"][..], "UpdateItem"),
+        (&["pause"], "UpdateItem"),
+        (&["delete", "--all", "--execute"], "TransactWriteItems"),
+    ] {
+        let mut world = World::new("unknownmove", 1).await;
+        world.produce(0, 9);
+        world.put_offset(0, 4).await;
+        let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+        world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+        proxy.always(written, Act::ForwardAndHangUp);
+        if written == "UpdateItem" {
+            proxy.always("GetItem", Act::HangUp);
+        } else {
+            // The item is read before it is deleted.
+            proxy.next([Act::Forward, Act::Forward]);
+            proxy.next(vec![Act::ForwardAndHangUp; 3]);
+            proxy.next(vec![Act::HangUp; 3]);
+        }
+        let ran = tokio::task::block_in_place(|| world.offsets(command));
+        ran.refused("TableUnreachable", 1);
+        assert_eq!(ran.column("outcome"), ["unknown"], "{command:?}");
+        let said = ran.last_error();
+        for part in ["are not known to be changed", "unknown whether", "offsets list"] {
+            assert!(said.contains(part), "{command:?}: {said}");
+        }
+        let stored = world.table.get_item(&world.consumer_id(), 0).await;
+        match written {
+            "UpdateItem" => assert!(stored.is_some_and(|item| number(&item, "offset") < 6)),
+            _ => assert_eq!(stored, None),
+        }
+    }
+}
