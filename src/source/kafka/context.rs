@@ -67,6 +67,8 @@ struct Heard {
     /// Whether a connection was ever ready for requests: then the settings that
     /// make one are right.
     was_connected: bool,
+    /// Whether a broker ever responded to a request of this client.
+    responded: bool,
     /// When a broker first refused the credentials, since one last answered.
     refused_since: Option<Instant>,
     /// When other credentials might first have helped, since one last answered.
@@ -141,6 +143,7 @@ impl Context {
     pub fn answered(&self) {
         let mut heard = self.heard();
         heard.was_connected = true;
+        heard.responded = true;
         heard.troubles.clear();
         heard.silent.clear();
         heard.refused_since = None;
@@ -226,8 +229,11 @@ impl Context {
         all.max_by_key(|trouble| trouble.kind)
     }
 
-    fn hear(&self, trouble: Trouble) {
+    fn hear(&self, mut trouble: Trouble) {
         let mut heard = self.heard();
+        if heard.responded {
+            trouble.kind = trouble.kind.after_a_response();
+        }
         if trouble.kind.error_type() == ErrorType::AuthenticationFailed {
             heard.refused_since.get_or_insert_with(now);
         }

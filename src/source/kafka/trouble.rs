@@ -170,6 +170,15 @@ impl Kind {
         doubted || self.error_type() == ErrorType::AuthenticationFailed
     }
 
+    /// What it is where brokers have responded to this client before: its
+    /// security protocol is right, so a connection that was closed was lost.
+    pub(super) fn after_a_response(self) -> Self {
+        match self {
+            Self::Closed | Self::ClosedInTls | Self::ClosedAtOnce => Self::Lost,
+            other => other,
+        }
+    }
+
     /// A connection that says nothing in this state; `None` where there is
     /// none, or nothing to be said.
     fn silent_in(state: &str) -> Option<Self> {

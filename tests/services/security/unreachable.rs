@@ -93,7 +93,10 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
             },
         )
         .add(
-            &["nobody listens at 127.0.0.1:", "connection refused. Check the port"],
+            &[
+                "nobody listens at 127.0.0.1:",
+                "connection refused. Check that the broker runs, and the port in",
+            ],
             |it| {
                 it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closed()));
             },

@@ -160,6 +160,30 @@ fn the_time_is_the_one_that_was_waited_and_its_setting_is_named_where_that_ended
     }
 }
 
+/// A broker that goes down, behind a load balancer or not, must not make people change what works.
+#[test]
+fn a_connection_that_is_closed_after_a_broker_has_responded_was_lost() {
+    for line in [
+        "b:1/bootstrap: Disconnected: connection closed by peer (after 1ms in state APIVERSION_QUERY)",
+        "ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state SSL_HANDSHAKE)",
+        "b:1/1: Disconnected: connection closed by peer (after 3ms in state UP)",
+    ] {
+        let context = context();
+        let told = || context.cause().map(|(_, words)| words).unwrap_or_default();
+        logs(&context, line);
+        assert!(told().contains("set KAFKA_SECURITY_PROTOCOL="), "{}", told());
+        context.answered();
+        logs(&context, line);
+        assert!(told().contains("was lost") && !told().contains("KAFKA_"), "{}", told());
+        logs(&context, REFUSED);
+        assert!(
+            told().contains("nobody listens at"),
+            "the next attempt is newer: {}",
+            told()
+        );
+    }
+}
+
 /// Where brokers were connected to, or returned an error, no setting of the connection is wrong.
 #[test]
 fn settings_are_named_only_where_no_broker_was_ever_connected() {

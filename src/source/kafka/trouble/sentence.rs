@@ -30,7 +30,7 @@ impl Trouble {
                  known within its VPC only"
             ),
             Kind::Refused => format!(
-                "nobody listens at {at}: connection refused. Check the port{}, and that the broker runs",
+                "nobody listens at {at}: connection refused. Check that the broker runs, and the port{}",
                 of_settings(place)
             ),
             Kind::NoRoute => format!("{at} cannot be reached: {words}. Check routes, peering and security groups"),

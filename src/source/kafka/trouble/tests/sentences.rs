@@ -27,7 +27,7 @@ fn each_trouble_is_told_in_the_words_of_the_settings_with_the_next_step() {
         (
             "b:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
             &none,
-            "nobody listens at b:1: connection refused. Check the port in KAFKA_BOOTSTRAP_SERVERS",
+            "nobody listens at b:1: connection refused. Check that the broker runs, and the port in KAFKA_BOOTSTRAP_SERVERS",
         ),
         (
             "b:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: No route to host (after 0ms in state CONNECT)",
