@@ -150,7 +150,7 @@ impl KafkaTopic {
 
     /// Resolves when other credentials might help, and may be had.
     async fn doubted(&self, client: &Client, since: Instant) {
-        let is_curable = || client.is_curable(since.into_std(), Instant::now().into_std());
+        let is_curable = || client.is_curable(since);
         while !(self.security.may_change() && is_curable()) {
             sleep(LOOK_EVERY).await;
         }

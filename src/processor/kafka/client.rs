@@ -11,7 +11,7 @@ mod settings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use rdkafka::client::OAuthToken;
@@ -21,6 +21,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Message as _};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -91,7 +92,8 @@ impl Client {
     }
 
     /// Whether other credentials might help what was begun at `since`.
-    pub(super) fn is_curable(&self, since: Instant, now: Instant) -> bool {
+    pub(super) fn is_curable(&self, since: Instant) -> bool {
+        let (since, now) = (since.into_std(), Instant::now().into_std());
         self.listener().is_some_and(|it| it.context.is_curable(since, now))
     }
 
@@ -108,8 +110,13 @@ impl Client {
     /// first response may come from the bootstrap broker, which librdkafka
     /// leaves with it; the second comes from a broker that stays.
     pub(super) fn find(&self, topic: &str, limit: Duration) -> KafkaResult<()> {
+        let until = Instant::now() + limit;
         self.metadata(topic, limit)?;
-        *self.leaders() = self.metadata(topic, limit)?;
+        // Never zero, which librdkafka takes for "do not wait at all".
+        let left = until
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        *self.leaders() = self.metadata(topic, left)?;
         Ok(())
     }
 

@@ -35,16 +35,17 @@ impl Trouble {
             ),
             Kind::NoRoute => format!("{at} cannot be reached: {words}. Check routes, peering and security groups"),
             Kind::SilentTcp => format!(
-                "{at} does not answer to a connection at all. Allow the port in the security groups of the brokers, \
-                 and check the routes of the subnets"
+                "{at} does not answer to a connection at all. Check that the broker runs, that its security groups \
+                 allow the port, and the routes of the subnets"
             ),
             Kind::SilentTls => format!(
-                "{at} takes the connection and does not answer to TLS. Check that the port{} is Kafka's, and with TLS",
+                "{at} takes the connection and does not answer to TLS. Check that the broker is well, and that the \
+                 port{} is Kafka's, and with TLS",
                 of_settings(place)
             ),
             Kind::SilentPort => format!(
-                "{at} takes the connection and never answers. Check that the port{} is Kafka's, and that the broker \
-                 is well",
+                "{at} takes the connection and never answers. Check that the broker is well, and that the port{} is \
+                 Kafka's",
                 of_settings(place)
             ),
             Kind::SilentLogin => format!("{at} does not answer to the login. Look after the broker"),
@@ -71,7 +72,8 @@ impl Trouble {
             ),
             Kind::ClientCertificate => self.own_certificate(manner, hints),
             Kind::LoginCut => format!(
-                "{at} closes the connection during the login. Check {LOGIN}, KAFKA_SASL_MECHANISM, and the broker's log"
+                "{at} closes the connection during the login. Look at the broker's log, which says whether it refused \
+                 it; then check {LOGIN}, and KAFKA_SASL_MECHANISM"
             ),
             Kind::Mechanism => self.mechanism(manner),
             Kind::Token => format!(
