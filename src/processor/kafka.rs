@@ -284,7 +284,7 @@ impl Limit {
 }
 
 /// A client while records are on their way through it. Unless all of them were
-/// acknowledged it is thrown away, also where nobody waits any more.
+/// acknowledged it is thrown away, also where the future is dropped.
 struct Using<'a> {
     target: &'a KafkaTopic,
     client: &'a Arc<Client>,
