@@ -1,6 +1,7 @@
 //! Dead letters into a real topic and a real queue.
 
 mod run;
+mod stale;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,8 +14,6 @@ use serde_json::{Value, json};
 
 use crate::support::dead_letters::{LONG_AGO_MS, give, is_pointer, last, letter, read, retry, target};
 use crate::support::kafka::{self, unique};
-use crate::support::listeners::{Listener, secured};
-use crate::support::proxy::Proxy;
 use crate::support::services::{services, start_private_broker};
 use crate::support::sqs::{self, Queue};
 
@@ -165,34 +164,6 @@ async fn a_broker_that_hangs_is_an_error_within_seconds_and_works_again_afterwar
     // It may be there twice; it is never missing.
     let arrived = tokio::task::spawn_blocking(move || read(&broker.bootstrap, "dead", 0, 2)).await;
     assert_eq!(last(&arrived.expect("it is there")[1], header::OFFSET), Some("2"));
-}
-
-/// Between two runs a process may be frozen, and its connections die unnoticed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_died_costs_half_a_second_and_one_that_lives_nothing() {
-    let bootstrap = secured().address(Listener::Plaintext);
-    let topic = unique("dead");
-    kafka::create_topic(&bootstrap, &topic, 1, &[]);
-    let proxy = secured().proxy().await;
-    let target = topic_target(&secured().address(Listener::Proxied), &topic);
-    let write = async |limit: Duration| {
-        let started = Instant::now();
-        assert_eq!(give(&target, &[letter(1, None, None)], limit).await, all(1));
-        let took = started.elapsed();
-        // Longer than an acknowledgement counts as fresh.
-        tokio::time::sleep(Duration::from_millis(1100)).await;
-        took
-    };
-    write(PLENTY).await;
-    let connections = proxy.accepted();
-    write(PLENTY).await;
-    assert_eq!(proxy.accepted(), connections, "a living one is kept");
-    for die in [Proxy::black_hole, Proxy::cut] {
-        die(&proxy);
-        let took = write(Duration::from_millis(1800)).await;
-        assert!(took < Duration::from_millis(1500), "{took:?}");
-    }
-    assert_eq!(kafka::watermarks(&bootstrap, &topic, 0), (0, 4), "each is there once");
 }
 
 fn body(message: &aws_sdk_sqs::types::Message) -> Value {

@@ -5,24 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bootstrap;
-use crate::support::kafka::{Message, create_topic, unique, watermarks};
 use crate::support::listeners::{Listener, Proxied, secured};
-use crate::support::proxy::Proxy;
 use crate::support::runtime_api::{Function, Invocation};
 use crate::support::world::World;
-
-/// Stops the process for two seconds, as Lambda does between two invocations.
-fn frozen(function: &Function, meanwhile: impl FnOnce()) {
-    let signal = |name: &str| {
-        let pid = function.pid().to_string();
-        let status = std::process::Command::new("kill").args([name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill {name}");
-    };
-    signal("-STOP");
-    meanwhile();
-    std::thread::sleep(Duration::from_secs(2));
-    signal("-CONT");
-}
 
 /// A warm function, connected through the proxy.
 async fn warm() -> (World, Function, Proxied<'static>) {
@@ -74,7 +59,15 @@ async fn a_run_after_the_broker_closed_its_connections_costs_a_reconnect() {
 #[tokio::test]
 async fn a_run_of_a_process_that_was_stopped_while_its_connections_died_costs_a_reconnect() {
     let (world, mut function, proxy) = warm().await;
-    frozen(&function, || proxy.black_hole());
+    let signal = |name: &str| {
+        let pid = function.pid().to_string();
+        let status = std::process::Command::new("kill").args([name, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {name}");
+    };
+    signal("-STOP");
+    proxy.black_hole();
+    std::thread::sleep(Duration::from_secs(2));
+    signal("-CONT");
     goes_on(&world, &mut function, Duration::from_millis(1500));
 }
 
@@ -87,39 +80,4 @@ async fn a_slow_network_is_no_dead_connection() {
     let report = function.invoke(&json!({}));
     assert_eq!(report.success()["messages_processed"], 2);
     assert_eq!(proxy.accepted(), connections, "it connected again");
-}
-
-/// P13, for the producer of dead letters: nothing is blocked, and all is written in this run.
-#[tokio::test]
-async fn dead_letters_after_their_connections_died_cost_a_reconnect() {
-    let mut world = World::secured("stale-letters", 4).await;
-    let dead = unique("dead");
-    create_topic(&world.bootstrap, &dead, 1, &[]);
-    let proxy = secured().proxy().await;
-    world
-        .connect(Listener::Proxied)
-        .set("ON_FAILURE", format!("kafka://{dead}"));
-    let undecodable = |partitions: std::ops::Range<i32>| {
-        partitions.for_each(|partition| world.produce_these(partition, &[Message::value("nothing")]));
-    };
-    undecodable(0..1);
-    let mut function = bootstrap::start(&world);
-    assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
-    for (fate, die) in [("silent", Proxy::black_hole as fn(&Proxy)), ("closed", Proxy::cut)] {
-        undecodable(0..4);
-        frozen(&function, || die(&proxy));
-        let invocation = function.invoke(&json!({}));
-        assert_eq!(invocation.success()["dead_lettered"], 4, "{fate}");
-        // The consumer reconnects too.
-        let limit = Duration::from_millis(2500);
-        assert!(invocation.duration < limit, "{fate}: {:?}", invocation.duration);
-
-        undecodable(0..4);
-        let connections = proxy.accepted();
-        frozen(&function, || {});
-        let next = function.invoke(&json!({}));
-        assert_eq!(next.success()["dead_lettered"], 4, "{fate}");
-        assert_eq!(proxy.accepted(), connections, "{fate}: it connected again");
-    }
-    assert_eq!(watermarks(&world.bootstrap, &dead, 0), (0, 17), "each is there once");
 }

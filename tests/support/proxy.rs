@@ -19,6 +19,8 @@ enum Fate {
     Forward,
     /// It stays open on both sides, and nothing passes any more.
     Hole,
+    /// It stays open on both sides, and is reset as soon as the client sends something.
+    Forgotten,
     Cut,
 }
 
@@ -60,6 +62,12 @@ impl Proxy {
     /// told: as a NAT gateway does that has forgotten them. New ones work.
     pub(crate) fn black_hole(&self) {
         self.settle(Fate::Hole);
+    }
+
+    /// From here on the connections that exist now are reset by the next that is sent through them:
+    /// as a NAT gateway does that has forgotten them, and says so. New ones work.
+    pub(crate) fn forget(&self) {
+        self.settle(Fate::Forgotten);
     }
 
     /// Closes the connections that exist now. New ones work.
@@ -135,7 +143,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Rece
         loop {
             tokio::select! {
                 biased;
-                () = settled(&mut seen) => return cut(&mut seen).await,
+                () = settled(&mut seen) => return ended(&mut seen, &mut from).await,
                 read = from.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
                         let delay = Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
@@ -173,6 +181,17 @@ async fn until(at: Instant) {
 async fn settled(fate: &mut watch::Receiver<Fate>) {
     // Its sender is kept for as long as there is somebody to tell.
     let _ = fate.wait_for(|fate| *fate != Fate::Forward).await;
+}
+
+/// Returns when the connection is to be closed, by what is sent through it too. What is not read
+/// then makes it a reset.
+async fn ended(fate: &mut watch::Receiver<Fate>, from: &mut OwnedReadHalf) {
+    let mut other = fate.clone();
+    let sent = async {
+        let _ = other.wait_for(|fate| *fate == Fate::Forgotten).await;
+        let _ = from.peek(&mut [0]).await;
+    };
+    tokio::select! { () = cut(fate) => {}, () = sent => {} }
 }
 
 /// Returns when the connection is to be closed.
