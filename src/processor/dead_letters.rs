@@ -16,6 +16,12 @@ use crate::security::Security;
 /// Every failure is a [`Failure::Retry`] that names the target, what went
 /// wrong, and what to do: a target that is out of order holds dead letters up,
 /// and loses none. A dead letter may be written twice.
+///
+/// | what ended the wait | |
+/// |---|---|
+/// | the target acknowledged | settled |
+/// | it refused, or did not answer within its patience | [`Failure::Retry`] |
+/// | the run's `stop_at` | no `stop`: out of time, whatever the target is like |
 pub enum DeadLetters {
     /// `halt` and `skip`: there is none, and nothing may be given to it.
     None,

@@ -22,6 +22,10 @@
 //! may be less. A record that is too large is sent as a [`pointer()`], with
 //! `omitted_bytes` in its `error`.
 //!
+//! **Time.** A call has 8 seconds, with three attempts in it. Where the run ends
+//! before that, the target says that the time was over, which is no failure:
+//! the record comes again in the next run.
+//!
 //! **FIFO queues.** The message group is the partition, so that its dead
 //! letters keep their order. The deduplication id is the record's
 //! [`id`](crate::Record::id): within SQS's 5 minutes a record has one dead
@@ -148,11 +152,21 @@ impl Processor for SqsQueue {
             if left < LEAST_TIME {
                 return Progress { settled, stop: None };
             }
-            let sent = timeout(left, self.send(letter)).await;
-            let in_time = sent.unwrap_or_else(|_| Err(format!("no answer within {:.1} s", left.as_secs_f64())));
-            if let Err(what) = in_time {
-                let stop = Some(self.failure(&what));
-                return Progress { settled, stop };
+            match timeout(left, self.send(letter)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(what)) => {
+                    let stop = Some(self.failure(&what));
+                    return Progress { settled, stop };
+                }
+                // The end of the run is no failure of the queue.
+                Err(_) => {
+                    tracing::warn!(
+                        queue = %self.arn,
+                        waited_ms = left.as_millis(),
+                        "the run ended before a dead letter was acknowledged"
+                    );
+                    return Progress { settled, stop: None };
+                }
             }
         }
         Progress::all(chunk)

@@ -151,7 +151,9 @@ impl KafkaSource {
         }
     }
 
-    async fn unreachable(&self, error: &KafkaError) -> Error {
+    /// Why what was requested at `since` got no response.
+    async fn unreachable(&self, error: &KafkaError, since: Instant) -> Error {
+        let waited = now().saturating_duration_since(since);
         self.serve_events();
         match self.context() {
             Some(context) => {
@@ -161,7 +163,7 @@ impl KafkaSource {
                 {
                     context.learn(address, flaw);
                 }
-                context.explain(&self.bootstrap_servers, self.poll_timeout, error)
+                context.explain(&self.bootstrap_servers, waited, error)
             }
             None => Error::new(
                 ErrorType::BrokerUnreachable,

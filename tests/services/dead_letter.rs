@@ -1,6 +1,7 @@
 //! Dead letters into a real topic and a real queue.
 
 mod run;
+mod stale;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -66,6 +66,12 @@ impl Full {
     }
 }
 
+/// A port that takes connections and closes them: a load balancer before a broker that is down. It
+/// is there until the process ends.
+pub(crate) fn closing() -> u16 {
+    serve(drop)
+}
+
 /// A port at which something answers that is no Kafka: as HTTP does. It is there until the process
 /// ends.
 pub(crate) fn http() -> u16 {

@@ -1,97 +1,39 @@
-//! The producer: its settings, and one record -> one answer.
+//! The producer: one record -> one answer, and whether its connections live.
+//!
+//! | file | |
+//! |---|---|
+//! | `settings.rs` | the producer's settings; pure |
+//! | `explain.rs` | what an error means, and what to do next |
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+mod explain;
+mod settings;
 
-use rdkafka::ClientContext;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
 use rdkafka::client::OAuthToken;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Message as _};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::config::{Config, Properties};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
 use crate::record::Record;
 use crate::security::{Access, Security};
 use crate::source::kafka::close;
-use crate::source::kafka::context::{Context, hear_all};
+use crate::source::kafka::context::{Context, is_from_broker};
 
-/// What a request may be for a broker with default settings
-/// (`socket.request.max.bytes`). Up to here the broker decides; beyond, it
-/// would close the connection without a word.
-const MOST_BYTES: &str = "104857600";
-
-/// How the properties begin that are for consumers alone, or for producers
-/// alone: people set the first for reading, and the second are decided here.
-const NOT_SHARED: [&str; 31] = [
-    "auto.",
-    "batch.",
-    "check.crcs",
-    "consume.",
-    "coordinator.query.",
-    "delivery.",
-    "enable.auto.",
-    "enable.gapless.",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "fetch.",
-    "group.",
-    "heartbeat.",
-    "isolation.",
-    "max.in.flight",
-    "max.partition.fetch.",
-    "max.poll.",
-    "message.",
-    "offset.",
-    "partition.",
-    "partitioner",
-    "produce.",
-    "queue.",
-    "queued.",
-    "queuing.",
-    "request.",
-    "session.",
-    "socket.timeout.",
-    "statistics.",
-    "sticky.",
-    "transaction",
-];
-
-/// The settings of a producer for the brokers of `config`, which wants its
-/// answers within `patience`. Holds secrets.
-fn settings(config: &Config, properties: &Properties, patience: Duration) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    client
-        .set("client.id", &*config.group_id)
-        .set("ssl.ca.location", "probe");
-    for (name, value) in properties.iter() {
-        if is_shared(name) {
-            client.set(name, value);
-        }
-    }
-    client
-        .set("bootstrap.servers", &config.bootstrap_servers)
-        .set("request.required.acks", "all")
-        .set("enable.idempotence", "true")
-        .set("partitioner", "murmur2_random")
-        .set("message.max.bytes", MOST_BYTES)
-        .set("message.timeout.ms", patience.as_millis().to_string())
-        // A connection that went stale while the process was frozen leaves
-        // time for another one.
-        .set("socket.timeout.ms", (patience / 2).as_millis().to_string())
-        // Nobody sends more that would be worth waiting for.
-        .set("queue.buffering.max.ms", "0")
-        // A broker judges whole batches by their size: so it judges one record.
-        .set("batch.num.messages", "1");
-    hear_all(&mut client);
-    client
-}
-
-fn is_shared(canonical_name: &str) -> bool {
-    !NOT_SHARED.iter().any(|start| canonical_name.starts_with(start))
-}
+/// For so long after a broker has answered, its connection is used unchecked.
+/// Only what is frozen in between can lose connections unnoticed, and a
+/// process is not frozen while it writes dead letters one after another.
+const FRESH_MS: i64 = 1000;
 
 /// Where the answer to a record goes.
 type Answer = oneshot::Sender<KafkaResult<()>>;
@@ -104,11 +46,14 @@ pub(super) async fn answer(sent: Sent) -> KafkaResult<()> {
     sent.await.unwrap_or(Err(KafkaError::Canceled))
 }
 
+/// The leader of each partition of the topic, as the brokers said last.
+type Leaders = BTreeMap<i32, i32>;
+
 /// A producer with a thread of its own.
 pub(super) struct Client {
     // `None` only while it is dropped.
     producer: Option<ThreadedProducer<Listener>>,
-    knows_topic: AtomicBool,
+    leaders: Mutex<Leaders>,
     access: Arc<Access>,
 }
 
@@ -120,11 +65,15 @@ impl Client {
         security: &Arc<Security>,
         patience: Duration,
     ) -> KafkaResult<Self> {
-        let listener = Listener(Context::new(patience, Arc::clone(security), &access.properties));
-        let settings = settings(config, &access.properties, patience);
+        let listener = Listener {
+            context: Context::new(patience, Arc::clone(security), &access.properties),
+            acknowledged: Mutex::default(),
+            answered_ms: AtomicI64::new(0),
+        };
+        let settings = settings::settings(config, &access.properties, patience);
         Ok(Self {
             producer: Some(settings.create_with_context(listener)?),
-            knows_topic: AtomicBool::new(false),
+            leaders: Mutex::default(),
             access,
         })
     }
@@ -134,32 +83,95 @@ impl Client {
         &self.access
     }
 
+    fn listener(&self) -> Option<&Arc<Listener>> {
+        self.producer.as_ref().map(|it| it.client().context())
+    }
+
+    fn leaders(&self) -> MutexGuard<'_, Leaders> {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether other credentials might help what was begun at `since`.
-    pub(super) fn is_curable(&self, since: Instant, now: Instant) -> bool {
-        let context = self.producer.as_ref().map(|it| it.client().context());
-        context.is_some_and(|it| it.0.is_curable(since, now))
+    pub(super) fn is_curable(&self, since: Instant) -> bool {
+        let (since, now) = (since.into_std(), Instant::now().into_std());
+        self.listener().is_some_and(|it| it.context.is_curable(since, now))
     }
 
     /// Whether the brokers know the topic, as far as they were asked.
     pub(super) fn knows_topic(&self) -> bool {
-        self.knows_topic.load(Ordering::Relaxed)
+        !self.leaders().is_empty()
     }
 
-    /// Asks for the topic and waits. Where brokers make topics by themselves,
-    /// it is being made from now on.
-    pub(super) fn ask(&self, topic: &str, limit: Duration) -> KafkaResult<()> {
+    /// Requests the topic's metadata and waits. Where brokers make topics by
+    /// themselves, it is being made from now on.
+    ///
+    /// Twice, because librdkafka requests its producer id when metadata arrives
+    /// while a broker is connected, and else only half a second later. The
+    /// first response may come from the bootstrap broker, which librdkafka
+    /// leaves with it; the second comes from a broker that stays.
+    pub(super) fn find(&self, topic: &str, limit: Duration) -> KafkaResult<()> {
+        let until = Instant::now() + limit;
+        self.metadata(topic, limit)?;
+        // Never zero, which librdkafka takes for "do not wait at all".
+        let left = until
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        *self.leaders() = self.metadata(topic, left)?;
+        Ok(())
+    }
+
+    fn metadata(&self, topic: &str, limit: Duration) -> KafkaResult<Leaders> {
         let producer = self.producer.as_ref().ok_or(KafkaError::Canceled)?;
         let metadata = producer.client().fetch_metadata(Some(topic), limit)?;
-        producer.client().context().0.answered();
+        producer.client().context().answered();
+        let unknown = || KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
         let found = metadata.topics().iter().find(|it| it.name() == topic);
-        let error = found.map_or(Some(RDKafkaErrorCode::UnknownTopicOrPartition), |it| {
-            it.error().map(Into::into)
-        });
-        if let Some(code) = error {
-            return Err(KafkaError::MetadataFetch(code));
+        let found = found.ok_or_else(unknown)?;
+        if let Some(error) = found.error() {
+            return Err(KafkaError::MetadataFetch(error.into()));
         }
-        self.knows_topic.store(true, Ordering::Relaxed);
-        Ok(())
+        let leaders: Leaders = found.partitions().iter().map(|it| (it.id(), it.leader())).collect();
+        if leaders.is_empty() {
+            Err(unknown())
+        } else {
+            Ok(leaders)
+        }
+    }
+
+    /// Whether each broker that has acknowledged a record still answers, within
+    /// `limit`. Where one has just answered, it is not checked.
+    pub(super) async fn is_alive(self: &Arc<Self>, topic: &str, limit: Duration) -> bool {
+        let Some(listener) = self.listener() else { return false };
+        if is_fresh(listener.answered_ms.load(Ordering::Relaxed), SystemClock.wall_ms()) {
+            return true;
+        }
+        let answers = self.probes().into_iter().map(|partition| {
+            let (client, topic) = (Arc::clone(self), topic.to_owned());
+            tokio::task::spawn_blocking(move || client.answers_for(&topic, partition, limit))
+        });
+        join_all(answers).await.into_iter().all(|it| it.unwrap_or(false))
+    }
+
+    /// One partition of each broker that has acknowledged a record.
+    fn probes(&self) -> Vec<i32> {
+        let leaders = self.leaders();
+        let acknowledged = self.listener().map(|it| it.acknowledged().clone());
+        let led = acknowledged.into_iter().flatten().map(|it| (leaders.get(&it), it));
+        led.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+
+    /// Whether the leader of a partition answers, whatever it answers. What is
+    /// requested (the ends of its log) goes to that broker and to no other.
+    fn answers_for(&self, topic: &str, partition: i32, limit: Duration) -> bool {
+        let Some(producer) = &self.producer else { return false };
+        let answered = match producer.client().fetch_watermarks(topic, partition, limit) {
+            Ok(_) => true,
+            Err(error) => error.rdkafka_error_code().is_some_and(is_from_broker),
+        };
+        if answered {
+            producer.client().context().answered();
+        }
+        answered
     }
 
     /// Hands a record to the producer. What is wrong with it at once is part of
@@ -180,81 +192,21 @@ impl Client {
         }
         sent
     }
-
-    /// What went wrong, and what to do next.
-    pub(super) fn explain(&self, error: &KafkaError, bootstrap_servers: &str, waited: Duration) -> String {
-        use RDKafkaErrorCode as Code;
-        match error.rdkafka_error_code() {
-            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
-                "the topic does not exist. Create it, or correct ON_FAILURE".to_owned()
-            }
-            Some(Code::TopicAuthorizationFailed) => {
-                "not authorised. Allow Write on the topic to the user of this function".to_owned()
-            }
-            Some(Code::InvalidRecord) => {
-                "the topic refuses the record. One that is compacted takes no record without a \
-                                          key: set its cleanup.policy to delete"
-                    .to_owned()
-            }
-            Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend) => {
-                "fewer replicas are in sync than the topic's min.insync.replicas. Look after the brokers".to_owned()
-            }
-            Some(Code::Fatal | Code::ClusterAuthorizationFailed) => format!(
-                "{}. On brokers before 2.8 the user needs IdempotentWrite on the cluster",
-                self.fatal().unwrap_or_else(|| error.to_string())
-            ),
-            Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => {
-                "not even a pointer to the record fits. Raise the topic's max.message.bytes".to_owned()
-            }
-            Some(Code::MessageTimedOut) if self.knows_topic() => self.unanswered(waited),
-            Some(
-                Code::MessageTimedOut
-                | Code::OperationTimedOut
-                | Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::Resolve
-                | Code::SSL
-                | Code::Authentication,
-            ) => self.unreachable(bootstrap_servers, waited, error),
-            _ => format!("{error}. Look at the brokers' logs"),
-        }
-    }
-
-    fn unreachable(&self, bootstrap_servers: &str, waited: Duration, error: &KafkaError) -> String {
-        match &self.producer {
-            Some(it) => {
-                it.client()
-                    .context()
-                    .0
-                    .explain(bootstrap_servers, waited, error)
-                    .message
-            }
-            None => error.to_string(),
-        }
-    }
-
-    fn unanswered(&self, waited: Duration) -> String {
-        let heard = self.producer.as_ref().and_then(|it| it.client().context().0.cause());
-        let cause = heard.map_or_else(
-            || "Look after the brokers and the topic's replicas".to_owned(),
-            |(_, cause)| cause,
-        );
-        format!("no acknowledgement within {:.1} s. {cause}", waited.as_secs_f64())
-    }
-
-    fn fatal(&self) -> Option<String> {
-        let (_, reason) = self.producer.as_ref()?.client().fatal_error()?;
-        Some(reason)
-    }
 }
 
 impl Drop for Client {
-    /// Ending a producer takes up to a second, which no task may wait for.
+    /// Ending a producer takes up to a second, which no task may wait for. It
+    /// takes what was not acknowledged with it.
     fn drop(&mut self) {
         if let Some(producer) = self.producer.take() {
             close(producer);
         }
     }
+}
+
+/// By the wall clock: the other one may stand still while a process is frozen.
+fn is_fresh(answered_ms: i64, now_ms: i64) -> bool {
+    (answered_ms..answered_ms.saturating_add(FRESH_MS)).contains(&now_ms)
 }
 
 fn headers(record: &Record) -> Option<OwnedHeaders> {
@@ -271,21 +223,38 @@ fn headers(record: &Record) -> Option<OwnedHeaders> {
 }
 
 /// Hears what the client says, and hands the brokers' answers on.
-struct Listener(Context);
+struct Listener {
+    context: Context,
+    /// The partitions that have acknowledged a record.
+    acknowledged: Mutex<BTreeSet<i32>>,
+    /// When a broker last answered, in milliseconds since the epoch; 0: never.
+    answered_ms: AtomicI64,
+}
+
+impl Listener {
+    fn acknowledged(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) {
+        self.context.answered();
+        self.answered_ms.store(SystemClock.wall_ms(), Ordering::Relaxed);
+    }
+}
 
 impl ClientContext for Listener {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.0.generate_oauth_token(settings)
+        self.context.generate_oauth_token(settings)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -294,8 +263,9 @@ impl ProducerContext for Listener {
 
     fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<Answer>) {
         let result = match result {
-            Ok(_) => {
-                self.0.answered();
+            Ok(message) => {
+                self.answered();
+                self.acknowledged().insert(message.partition());
                 Ok(())
             }
             Err((error, _)) => Err(error.clone()),
@@ -309,82 +279,6 @@ impl ProducerContext for Listener {
 mod tests {
     use super::*;
 
-    fn settings_of(more: &[(&str, &str)]) -> ClientConfig {
-        let pairs = more
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let config = Config::from_lookup(pairs).expect("these are settings");
-        settings(&config, &config.kafka_properties, Duration::from_secs(4))
-    }
-
-    #[test]
-    fn the_producer_connects_as_the_consumer_does() {
-        let settings = settings_of(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", "b:1"),
-            ("KAFKA_GROUP_ID", "g"),
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
-            ("KAFKA_SASL_MECHANISM", "PLAIN"),
-            ("KAFKA_SASL_USERNAME", "u"),
-            ("KAFKA_SASL_PASSWORD", "p"),
-            ("KAFKA_SSL_CA_LOCATION", "/ca"),
-            ("KAFKA_SOCKET_KEEPALIVE_ENABLE", "true"),
-            ("KAFKA_COMPRESSION_TYPE", "zstd"),
-        ]);
-        let expected = [
-            ("bootstrap.servers", "b:1"),
-            ("client.id", "g"),
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.mechanisms", "PLAIN"),
-            ("sasl.username", "u"),
-            ("sasl.password", "p"),
-            ("ssl.ca.location", "/ca"),
-            ("socket.keepalive.enable", "true"),
-            ("compression.codec", "zstd"),
-        ];
-        for (name, value) in expected {
-            assert_eq!(settings.get(name), Some(value), "{name}");
-        }
-        assert!(settings.create_native_config().is_ok());
-    }
-
-    #[test]
-    fn what_is_set_for_reading_or_would_lose_dead_letters_is_left_out() {
-        let settings = settings_of(&[
-            ("KAFKA_ACKS", "0"),
-            ("KAFKA_MESSAGE_MAX_BYTES", "2000"),
-            ("KAFKA_MAX_IN_FLIGHT", "100"),
-            ("KAFKA_RETRIES", "0"),
-            ("KAFKA_LINGER_MS", "60000"),
-            ("KAFKA_DELIVERY_TIMEOUT_MS", "1"),
-            ("KAFKA_DELIVERY_REPORT_ONLY_ERROR", "true"),
-            ("KAFKA_TRANSACTIONAL_ID", "t"),
-            ("KAFKA_FETCH_WAIT_MAX_MS", "7"),
-            ("KAFKA_ISOLATION_LEVEL", "read_uncommitted"),
-            ("KAFKA_SESSION_TIMEOUT_MS", "6000"),
-            ("KAFKA_STATISTICS_INTERVAL_MS", "10"),
-        ]);
-        let owned = [
-            ("request.required.acks", Some("all")),
-            ("enable.idempotence", Some("true")),
-            ("message.max.bytes", Some(MOST_BYTES)),
-            ("message.timeout.ms", Some("4000")),
-            ("queue.buffering.max.ms", Some("0")),
-        ];
-        let left_out = [
-            "max.in.flight.requests.per.connection",
-            "message.send.max.retries",
-            "delivery.report.only.error",
-            "transactional.id",
-            "fetch.wait.max.ms",
-            "isolation.level",
-            "session.timeout.ms",
-            "statistics.interval.ms",
-        ];
-        for (name, value) in owned.into_iter().chain(left_out.map(|name| (name, None))) {
-            assert_eq!(settings.get(name), value, "{name}");
-        }
-    }
-
     #[tokio::test]
     async fn the_settings_make_a_producer() {
         let pairs = [("KAFKA_BOOTSTRAP_SERVERS".to_owned(), "127.0.0.1:1".to_owned())];
@@ -395,5 +289,18 @@ mod tests {
             .await
             .expect("there is no secret");
         assert!(Client::new(&config, access, &security, Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn an_answer_is_fresh_for_a_second_of_the_wall_clock_and_never_before_it_came() {
+        let rows = [(0, true), (999, true), (1000, false), (60_000, false), (-1, false)];
+        for (later_ms, fresh) in rows {
+            assert_eq!(
+                is_fresh(1_762_000_000_000, 1_762_000_000_000 + later_ms),
+                fresh,
+                "{later_ms}"
+            );
+        }
+        assert!(!is_fresh(0, 1_762_000_000_000), "never");
     }
 }

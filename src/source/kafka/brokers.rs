@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rdkafka::consumer::Consumer;
 
-use super::{KafkaSource, left};
+use super::{KafkaSource, left, now};
 use crate::error::Error;
 
 /// A broker, at the address that it tells clients to connect to.
@@ -27,7 +27,7 @@ impl KafkaSource {
     /// When no broker answers before `until`.
     pub async fn brokers(&self, topic: &Arc<str>, until: Instant) -> Result<Vec<Broker>, Error> {
         self.connect().await?;
-        let (topic, timeout) = (topic.clone(), left(until));
+        let (topic, timeout, since) = (topic.clone(), left(until), now());
         let asked = self
             .blocking(move |consumer| {
                 let metadata = consumer.fetch_metadata(Some(&topic), timeout)?;
@@ -41,7 +41,7 @@ impl KafkaSource {
             .await;
         let mut brokers = match asked {
             Ok(brokers) => brokers,
-            Err(error) => return Err(self.unreachable(&error).await),
+            Err(error) => return Err(self.unreachable(&error, since).await),
         };
         brokers.sort();
         Ok(brokers)

@@ -1,6 +1,7 @@
 //! What librdkafka says beside its return codes: the errors and logs that hold
 //! the cause, and the statistics that tell silence from patience.
 
+mod explain;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,10 @@ use tokio::runtime::Handle;
 
 use super::trouble::{Flaw, Hints, Kind, Manner, Trouble, printable};
 use crate::config::Properties;
-use crate::error::{Error, ErrorType};
+use crate::error::ErrorType;
 use crate::record::TopicPartition;
 use crate::security::Security;
+pub(crate) use explain::is_from_broker;
 
 /// What librdkafka calls its lines about connections that ended.
 const FAIL: &str = "FAIL";
@@ -62,6 +64,11 @@ struct Heard {
     flaw: Option<(String, Flaw)>,
     /// Our certificate was not shown, because no broker would take it.
     kept_back: bool,
+    /// Whether a connection was ever ready for requests: then the settings that
+    /// make one are right.
+    was_connected: bool,
+    /// Whether a broker ever responded to a request of this client.
+    responded: bool,
     /// When a broker first refused the credentials, since one last answered.
     refused_since: Option<Instant>,
     /// When other credentials might first have helped, since one last answered.
@@ -135,6 +142,8 @@ impl Context {
     /// A broker answered: earlier errors explain nothing any more.
     pub fn answered(&self) {
         let mut heard = self.heard();
+        heard.was_connected = true;
+        heard.responded = true;
         heard.troubles.clear();
         heard.silent.clear();
         heard.refused_since = None;
@@ -179,26 +188,6 @@ impl Context {
         now().saturating_duration_since(moved.map_or(since, |at| at.max(since)))
     }
 
-    /// Why nobody answered, in the words of the contract: librdkafka's return
-    /// codes only say "timed out", its events hold the cause.
-    #[must_use]
-    pub fn explain(&self, bootstrap_servers: &str, waited: Duration, error: &KafkaError) -> Error {
-        let (error_type, cause) = self.cause().unwrap_or_else(|| {
-            let hint = "Check KAFKA_BOOTSTRAP_SERVERS, the security groups, and KAFKA_SECURITY_PROTOCOL";
-            (ErrorType::BrokerUnreachable, format!("{error}. {hint}"))
-        });
-        if error_type == ErrorType::AuthenticationFailed {
-            return Error::new(error_type, cause);
-        }
-        Error::new(
-            error_type,
-            format!(
-                "no broker of {bootstrap_servers} answered within {:.1} s (POLL_TIMEOUT): {cause}",
-                waited.as_secs_f64()
-            ),
-        )
-    }
-
     /// What the client's events since the last answer told of, and what to
     /// do next; `None` if they told of nothing.
     #[must_use]
@@ -240,8 +229,11 @@ impl Context {
         all.max_by_key(|trouble| trouble.kind)
     }
 
-    fn hear(&self, trouble: Trouble) {
+    fn hear(&self, mut trouble: Trouble) {
         let mut heard = self.heard();
+        if heard.responded {
+            trouble.kind = trouble.kind.after_a_response();
+        }
         if trouble.kind.error_type() == ErrorType::AuthenticationFailed {
             heard.refused_since.get_or_insert_with(now);
         }
@@ -328,6 +320,7 @@ impl ClientContext for Context {
         let silent = figures.brokers.iter().filter_map(|(name, broker)| broker.silent(name));
         let mut heard = self.heard();
         heard.silent = silent.collect();
+        heard.was_connected |= figures.brokers.values().any(|broker| broker.state == "UP");
         let now = now();
         for (topic, figures) in figures.topics {
             for partition in figures.partitions.into_values() {

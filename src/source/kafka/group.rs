@@ -1,7 +1,7 @@
 //! The committed offsets of a consumer group, read and written without joining it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -103,6 +103,7 @@ impl KafkaGroup {
         call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         self.source.connect().await?;
+        let since = super::now();
         let answer = async {
             loop {
                 match self.source.blocking(call.clone()).await {
@@ -132,14 +133,14 @@ impl KafkaGroup {
             error = watch => error,
             () = patience => KafkaError::Global(RDKafkaErrorCode::OperationTimedOut),
         };
-        Err(self.explain(what, &error).await)
+        Err(self.explain(what, &error, since).await)
     }
 
     fn is_refused(&self) -> bool {
         self.source.context().is_some_and(|context| context.group_refused())
     }
 
-    async fn explain(&self, what: &str, error: &KafkaError) -> Error {
+    async fn explain(&self, what: &str, error: &KafkaError, since: Instant) -> Error {
         use RDKafkaErrorCode::{
             FencedInstanceId, GroupAuthorizationFailed, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch,
             TopicAuthorizationFailed, UnknownMemberId,
@@ -162,7 +163,7 @@ impl KafkaGroup {
                      Describe on the group to read them, and Read on it to write them"
                 ),
             ),
-            _ => self.source.unreachable(error).await,
+            _ => self.source.unreachable(error, since).await,
         }
     }
 }

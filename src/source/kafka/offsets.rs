@@ -110,14 +110,15 @@ impl KafkaSource {
         if partitions.is_empty() {
             return Ok(vec![]);
         }
+        let since = now();
         let share = if self.has_one_leader() { 1 } else { ALL_AT_ONCE_SHARE };
-        let first_until = now() + left(until) / share;
+        let first_until = since + left(until) / share;
         match self.offsets(partitions.to_vec(), what, first_until).await {
             Ok(found) => self.unless_refused(partitions, found),
             Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => {
                 Err(topic_error(&partitions[0].topic, Some(code)))
             }
-            Err(error) => self.look_up_by_leader(partitions, what, until, &error).await,
+            Err(error) => self.look_up_by_leader(partitions, what, until, (&error, since)).await,
         }
     }
 
@@ -127,7 +128,7 @@ impl KafkaSource {
         partitions: &[TopicPartition],
         what: LookUp,
         until: Instant,
-        first_error: &KafkaError,
+        (first_error, since): (&KafkaError, Instant),
     ) -> Result<Vec<Looked>, Error> {
         let mut by_leader: BTreeMap<Leader, Vec<usize>> = BTreeMap::new();
         for (i, partition) in partitions.iter().enumerate() {
@@ -139,7 +140,7 @@ impl KafkaSource {
         }
         let leaderless = by_leader.remove(&NO_LEADER).unwrap_or_default();
         if leaderless.is_empty() && by_leader.len() == 1 {
-            return Err(self.unreachable(first_error).await);
+            return Err(self.unreachable(first_error, since).await);
         }
         let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
         let answers = futures::future::join_all(
@@ -165,7 +166,7 @@ impl KafkaSource {
             }
         }
         if leaderless.is_empty() && found.iter().all(Result::is_err) {
-            return Err(self.unreachable(first_error).await);
+            return Err(self.unreachable(first_error, since).await);
         }
         Ok(found)
     }

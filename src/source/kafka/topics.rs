@@ -66,6 +66,7 @@ impl KafkaSource {
 
     /// Asks for the topic's partitions and their leaders, and remembers them.
     async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
+        let since = now();
         let asked = loop {
             match self.metadata(topic, until).await {
                 // One broker closed the connection: another may answer.
@@ -79,7 +80,7 @@ impl KafkaSource {
             Ok(Ok(partitions)) if !partitions.is_empty() => Ok(partitions),
             Ok(Ok(_)) => Err(unknown_topic(topic)),
             Ok(Err(code)) => Err(topic_error(topic, code)),
-            Err(error) => Err(self.unreachable(&error).await),
+            Err(error) => Err(self.unreachable(&error, since).await),
         }
     }
 

@@ -31,22 +31,27 @@ use crate::error::ErrorType;
 /// | `Connect to .. failed: Connection refused` | | `Refused` | `BrokerUnreachable` |
 /// | `Connect to .. failed` | | `NoRoute` | `BrokerUnreachable` |
 /// | nothing | `CONNECT` | `SilentTcp` | `BrokerUnreachable` |
-/// | `Disconnected`, `wrong version number` | `SSL_HANDSHAKE` | `NoTls` | `BrokerUnreachable` |
+/// | `Disconnected` | `SSL_HANDSHAKE` | `ClosedInTls` | `BrokerUnreachable` |
+/// | `wrong version number`: an answer, and none of TLS | `SSL_HANDSHAKE` | `NoTls` | `BrokerUnreachable` |
 /// | nothing | `SSL_HANDSHAKE` | `SilentTls` | `BrokerUnreachable` |
 /// | `certificate verify failed` | `SSL_HANDSHAKE` | `Certificate` | `BrokerUnreachable` |
 /// | any other | `SSL_HANDSHAKE` | `Tls` | `BrokerUnreachable` |
 /// | `Invalid response size` | | `NotKafka`; a TLS alert: `WantsTls` | `BrokerUnreachable` |
-/// | `Disconnected` without TLS | `APIVERSION_QUERY` | `WantsTls` | `BrokerUnreachable` |
+/// | `Disconnected` without TLS | `APIVERSION_QUERY` | `Closed` | `BrokerUnreachable` |
 /// | `Disconnected` with TLS | `APIVERSION_QUERY` | `ClosedAfterTls` | `BrokerUnreachable` |
 /// | nothing | `APIVERSION_QUERY` | `SilentPort` | `BrokerUnreachable` |
 /// | `SSL alert number` about a certificate: ours | any | `ClientCertificate` | `AuthenticationFailed` |
-/// | `Disconnected`, without SASL | `UP`, at once | `WantsSasl` | `BrokerUnreachable` |
+/// | `Disconnected`, without SASL | `UP`, at once | `ClosedAtOnce` | `BrokerUnreachable` |
 /// | `Disconnected`, or nothing | `AUTH_..` | `LoginCut`, `SilentLogin` | `BrokerUnreachable` |
 /// | `Request not valid in current SASL state` | `AUTH_HANDSHAKE` | `NoSasl` | `AuthenticationFailed` |
 /// | `Unsupported SASL mechanism` | `AUTH_HANDSHAKE` | `Mechanism` | `AuthenticationFailed` |
 /// | `Failed to acquire SASL OAUTHBEARER token` | | `Token` | `AuthenticationFailed` |
 /// | `SASL authentication error` | `AUTH_REQ` | `Credentials` | `AuthenticationFailed` |
 /// | nothing to a request | `UP` | `SilentUp` | `BrokerUnreachable` |
+///
+/// A connection that was closed proves nothing of the listener's protocol: a
+/// load balancer takes connections for a broker that is down, and a broker that
+/// starts or stops closes them. `NoTls` and `WantsTls` rest on what was sent back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Unknown,
@@ -55,16 +60,18 @@ pub(super) enum Kind {
     Refused,
     NoRoute,
     SilentTcp,
+    ClosedInTls,
     NoTls,
     SilentTls,
     Certificate,
     Tls,
     NotKafka,
+    Closed,
     WantsTls,
     ClosedAfterTls,
     SilentPort,
     ClientCertificate,
-    WantsSasl,
+    ClosedAtOnce,
     LoginCut,
     SilentLogin,
     NoSasl,
@@ -169,6 +176,15 @@ impl Kind {
         doubted || self.error_type() == ErrorType::AuthenticationFailed
     }
 
+    /// What it is where brokers have responded to this client before: its
+    /// security protocol is right, so a connection that was closed was lost.
+    pub(super) fn after_a_response(self) -> Self {
+        match self {
+            Self::Closed | Self::ClosedInTls | Self::ClosedAtOnce => Self::Lost,
+            other => other,
+        }
+    }
+
     /// A connection that says nothing in this state; `None` where there is
     /// none, or nothing to be said.
     fn silent_in(state: &str) -> Option<Self> {
@@ -221,23 +237,21 @@ impl Kind {
                 Self::NotKafka
             }
         } else if ending.state == "SSL_HANDSHAKE" {
-            if closed || has("wrong version number") || has("packet length too long") {
+            if has("wrong version number") || has("packet length too long") {
                 Self::NoTls
+            } else if closed {
+                Self::ClosedInTls
             } else {
                 Self::Tls
             }
         } else if !closed {
             Self::Unknown
         } else if ending.state == "APIVERSION_QUERY" {
-            if place.tls {
-                Self::ClosedAfterTls
-            } else {
-                Self::WantsTls
-            }
+            if place.tls { Self::ClosedAfterTls } else { Self::Closed }
         } else if ending.state.starts_with("AUTH") {
             Self::LoginCut
         } else if ending.state == "UP" && ending.after_ms < AT_ONCE_MS && !place.sasl {
-            Self::WantsSasl
+            Self::ClosedAtOnce
         } else {
             Self::Lost
         }

@@ -64,3 +64,37 @@ async fn a_target_that_refuses_blocks_the_partition_until_it_takes_the_dead_lett
     );
     assert_eq!(world.cursor(1).next.get(), 5);
 }
+
+/// A run that ends while the dead letter waits for its acknowledgement knows nothing against the target.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_before_a_dead_letter_is_acknowledged_blocks_nothing() {
+    let world = World::new(1, 1, 1).await;
+    world.kafka.create_topic("dead", 1).await.expect("a topic");
+    let kafka = &world.kafka;
+    let handler = each(|_: Record| async {
+        kafka.cluster().expect("a cluster").broker_down(1).expect("it stops");
+        Err(Failure::Poison("never".into()))
+    });
+    // One second of work, and two of patience with the target.
+    let (report, _) = world.run(&SETTINGS, handler, 2).await;
+    assert_eq!(
+        (&report["blocked"], &report["dead_lettered"]),
+        (&json!([]), &json!(0)),
+        "{report}"
+    );
+    let next_try = world.cursor(0).failure.and_then(|it| it.next_try_at_ms);
+    assert_eq!((world.cursor(0).next.get(), next_try), (0, None));
+    kafka.cluster().expect("a cluster").broker_up(1).expect("it starts");
+    let (report, _) = world
+        .run(
+            &SETTINGS,
+            each(|_: Record| async { Err(Failure::Poison("never".into())) }),
+            20,
+        )
+        .await;
+    assert_eq!(
+        (&report["status"], &report["dead_lettered"]),
+        (&json!("success"), &json!(1)),
+        "{report}"
+    );
+}

@@ -5,13 +5,14 @@ use crate::support::certificates::{Authority, Pair};
 use crate::support::doors;
 use crate::support::listeners::{ALICE, Listener};
 use crate::support::services::start_private_broker;
+use crate::support::world::World;
 
 #[tokio::test]
 async fn a_listener_of_another_protocol_is_told_with_the_protocol_to_set() {
-    let wants_tls = |protocol| format!("wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL={protocol},");
-    let no_tls = |protocol| format!("a listener without TLS. Set KAFKA_SECURITY_PROTOCOL={protocol},");
+    let wants_tls = |protocol| format!("may want TLS: set KAFKA_SECURITY_PROTOCOL={protocol},");
+    let no_tls = |protocol| format!("may be one without TLS: set KAFKA_SECURITY_PROTOCOL={protocol},");
     let wants_login =
-        |protocol| format!("seems to want a login. Set KAFKA_SECURITY_PROTOCOL={protocol} with KAFKA_SASL_MECHANISM");
+        |protocol| format!("may want a login: set KAFKA_SECURITY_PROTOCOL={protocol} with KAFKA_SASL_MECHANISM");
     Refusals::new("protocol")
         .await
         .add(&[&wants_tls("SSL")], |it| {
@@ -92,7 +93,10 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
             },
         )
         .add(
-            &["nobody listens at 127.0.0.1:", "connection refused. Check the port"],
+            &[
+                "nobody listens at 127.0.0.1:",
+                "connection refused. Check that the broker runs, and the port in",
+            ],
             |it| {
                 it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closed()));
             },
@@ -110,10 +114,43 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
         .add(&["takes the connection and never answers"], |it| {
             it.set("KAFKA_BOOTSTRAP_SERVERS", &broker.bootstrap);
         })
+        .add(
+            &[
+                "closes it without an answer. If this worked before, the broker is down",
+                "may want TLS",
+            ],
+            |it| {
+                it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closing()));
+            },
+        )
+        .add(
+            &[
+                "closes it during the TLS handshake. If this worked before, the broker is down",
+                "may be one without TLS",
+            ],
+            |it| {
+                it.connect(Listener::Tls)
+                    .set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closing()));
+            },
+        )
         .add(&["what answers at ", "is no Kafka"], |it| {
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::http()));
         })
         .fail_with("BrokerUnreachable");
+}
+
+#[tokio::test]
+async fn a_run_that_had_less_than_the_poll_timeout_says_the_time_that_it_waited() {
+    let mut world = World::new("short", 1).await;
+    world
+        .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", doors::closed()))
+        .set("TIME_LIMIT", 1);
+    let report = world.run().failure("BrokerUnreachable", 1);
+    let message = report["error"]["message"].as_str().expect("a message");
+    let waited = message.split_once(" answered within ").map(|(_, rest)| rest);
+    let ms = waited.and_then(|it| it.split_once(" ms: ")?.0.parse::<u64>().ok());
+    assert!(ms.is_some_and(|ms| ms < 1000), "{message}");
+    assert!(!message.contains("POLL_TIMEOUT"), "{message}");
 }
 
 /// Some addresses are closed or unknown, and at another one the login is refused: the connection

@@ -138,3 +138,86 @@ fn other_credentials_might_help_at_once_or_when_nobody_else_answers() {
     context.answered();
     assert!(!context.is_curable(asked, later));
 }
+
+fn timed_out() -> KafkaError {
+    KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)
+}
+
+#[test]
+fn the_time_is_the_one_that_was_waited_and_its_setting_is_named_where_that_ended_the_wait() {
+    let rows = [
+        (41, "within 41 ms: "),
+        (1500, "within 1.5 s: "),
+        (3900, "within 3.9 s (POLL_TIMEOUT): "),
+        (4000, "within 4.0 s (POLL_TIMEOUT): "),
+    ];
+    for (waited_ms, expected) in rows {
+        let context = context();
+        logs(&context, REFUSED);
+        let error = context.explain("b:1", Duration::from_millis(waited_ms), &timed_out());
+        let start = format!("no broker of b:1 answered {expected}nobody listens at b:1");
+        assert!(error.message.starts_with(&start), "{error}");
+    }
+}
+
+/// A broker that goes down, behind a load balancer or not, must not make people change what works.
+#[test]
+fn a_connection_that_is_closed_after_a_broker_has_responded_was_lost() {
+    for line in [
+        "b:1/bootstrap: Disconnected: connection closed by peer (after 1ms in state APIVERSION_QUERY)",
+        "ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state SSL_HANDSHAKE)",
+        "b:1/1: Disconnected: connection closed by peer (after 3ms in state UP)",
+    ] {
+        let context = context();
+        let told = || context.cause().map(|(_, words)| words).unwrap_or_default();
+        logs(&context, line);
+        assert!(told().contains("set KAFKA_SECURITY_PROTOCOL="), "{}", told());
+        context.answered();
+        logs(&context, line);
+        assert!(told().contains("was lost") && !told().contains("KAFKA_"), "{}", told());
+        logs(&context, REFUSED);
+        assert!(
+            told().contains("nobody listens at"),
+            "the next attempt is newer: {}",
+            told()
+        );
+    }
+}
+
+/// Where brokers were connected to, or returned an error, no setting of the connection is wrong.
+#[test]
+fn settings_are_named_only_where_no_broker_was_ever_connected() {
+    const SETTING: &str = "KAFKA_";
+    let explained = |context: &Context, error: &KafkaError| {
+        let explained = context.explain("b:1", Duration::from_secs(4), error);
+        assert_eq!(explained.error_type, ErrorType::BrokerUnreachable);
+        explained.message
+    };
+    let silent = context();
+    assert!(explained(&silent, &timed_out()).contains("Check KAFKA_BOOTSTRAP_SERVERS"));
+
+    let moved = KafkaError::OffsetFetch(RDKafkaErrorCode::NotLeaderForPartition);
+    let text = explained(&silent, &moved);
+    let start = "the brokers of b:1 returned NotLeaderForPartition";
+    assert!(
+        text.starts_with(start) && text.contains("leader is moving") && !text.contains(SETTING),
+        "{text}"
+    );
+
+    let (answered, connected) = (context(), context());
+    answered.answered();
+    states(&connected, "UP", 0, 0);
+    for context in [&answered, &connected] {
+        let text = explained(context, &timed_out());
+        assert!(text.contains("leader is moving") && !text.contains(SETTING), "{text}");
+        logs(
+            context,
+            "b:1/1: Disconnected: connection closed by peer (after 90000ms in state UP)",
+        );
+        let text = explained(context, &timed_out());
+        assert!(
+            text.contains("the connection to b:1 was lost") && !text.contains(SETTING),
+            "{text}"
+        );
+    }
+}

@@ -7,6 +7,8 @@ const MOST_CHARS: usize = 200;
 
 const LOGIN: &str = "KAFKA_SECRET_ARN, or KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD";
 const CERTIFICATE: &str = "KAFKA_SECRET_ARN, or KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM";
+/// What it means when a listener closes connections that it took before.
+const DOWN: &str = "the broker is down or starting, behind something that accepts for it: look at the broker";
 const AUTHORITY: &str = "KAFKA_CA_SECRET_ARN, KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION";
 
 impl Trouble {
@@ -14,9 +16,11 @@ impl Trouble {
     pub(in super::super) fn sentence(&self, manner: &Manner, hints: Hints<'_>) -> String {
         let (at, words, place) = (&self.place.address, words(&self.said), &self.place);
         match self.kind {
-            Kind::Unknown | Kind::Lost => {
-                format!("{at}: {words}. Check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, and the broker's log")
-            }
+            Kind::Unknown => format!("{at}: {words}. Look at the broker's log"),
+            Kind::Lost => format!(
+                "the connection to {at} was lost ({words}). The next run connects again; if it is lost again, look at \
+                 the broker's log and at what is between"
+            ),
             Kind::Name if place.advertised => format!(
                 "the brokers give {at} as an address of theirs (advertised.listeners), and the name is not known \
                  here: {words}. Take a listener for clients outside, or make the name known to the DNS"
@@ -26,21 +30,22 @@ impl Trouble {
                  known within its VPC only"
             ),
             Kind::Refused => format!(
-                "nobody listens at {at}: connection refused. Check the port{}, and that the broker runs",
+                "nobody listens at {at}: connection refused. Check that the broker runs, and the port{}",
                 of_settings(place)
             ),
             Kind::NoRoute => format!("{at} cannot be reached: {words}. Check routes, peering and security groups"),
             Kind::SilentTcp => format!(
-                "{at} does not answer to a connection at all. Allow the port in the security groups of the brokers, \
-                 and check the routes of the subnets"
+                "{at} does not answer to a connection at all. Check that the broker runs, that its security groups \
+                 allow the port, and the routes of the subnets"
             ),
             Kind::SilentTls => format!(
-                "{at} takes the connection and does not answer to TLS. Check that the port{} is Kafka's, and with TLS",
+                "{at} takes the connection and does not answer to TLS. Check that the broker is well, and that the \
+                 port{} is Kafka's, and with TLS",
                 of_settings(place)
             ),
             Kind::SilentPort => format!(
-                "{at} takes the connection and never answers. Check that the port{} is Kafka's, and that the broker \
-                 is well",
+                "{at} takes the connection and never answers. Check that the broker is well, and that the port{} is \
+                 Kafka's",
                 of_settings(place)
             ),
             Kind::SilentLogin => format!("{at} does not answer to the login. Look after the broker"),
@@ -49,7 +54,8 @@ impl Trouble {
                 "what answers at {at} is no Kafka: {words}. Correct the port{}",
                 of_settings(place)
             ),
-            Kind::NoTls | Kind::WantsTls | Kind::WantsSasl | Kind::NoSasl => self.other_protocol(),
+            Kind::NoTls | Kind::WantsTls | Kind::NoSasl => self.other_protocol(),
+            Kind::Closed | Kind::ClosedInTls | Kind::ClosedAtOnce => self.closed(),
             Kind::Tls => format!(
                 "TLS with {at} failed: {words}. Check that it and the ssl.* properties have a version and a cipher in \
                  common{}",
@@ -61,12 +67,13 @@ impl Trouble {
             ),
             Kind::Certificate => flawed(at, hints.flaw),
             Kind::ClosedAfterTls => format!(
-                "{at} closes the connection after the TLS handshake. If it asks for a client certificate, set \
-                 {CERTIFICATE}; if not, check that the port is Kafka's"
+                "{at} closes the connection after the TLS handshake. If that worked before, {DOWN}; if it never has, \
+                 the listener may ask for a client certificate: set {CERTIFICATE}, or check that the port is Kafka's"
             ),
             Kind::ClientCertificate => self.own_certificate(manner, hints),
             Kind::LoginCut => format!(
-                "{at} closes the connection during the login. Check {LOGIN}, KAFKA_SASL_MECHANISM, and the broker's log"
+                "{at} closes the connection during the login. Look at the broker's log, which says whether it refused \
+                 it; then check {LOGIN}, and KAFKA_SASL_MECHANISM"
             ),
             Kind::Mechanism => self.mechanism(manner),
             Kind::Token => format!(
@@ -88,35 +95,51 @@ impl Trouble {
         }
     }
 
-    /// The listener speaks another security protocol.
+    /// The listener speaks another security protocol: it said so.
     fn other_protocol(&self) -> String {
         let (at, place) = (&self.place.address, &self.place);
         let (seems, tls, sasl) = match self.kind {
             Kind::NoTls => (
-                "breaks off the TLS handshake: it seems to be a listener without TLS",
+                "answers TLS with something else: it is a listener without TLS",
                 false,
                 place.sasl,
             ),
             Kind::WantsTls => ("wants TLS, and was spoken to without", true, place.sasl),
-            Kind::WantsSasl => (
-                "closes the connection at the first request: it seems to want a login",
-                place.tls,
-                true,
-            ),
             _ => ("is a listener without SASL", place.tls, false),
         };
-        let protocol = match (sasl, tls) {
-            (false, false) => "PLAINTEXT",
-            (false, true) => "SSL",
-            (true, false) => "SASL_PLAINTEXT",
-            (true, true) => "SASL_SSL",
+        let protocol = protocol(tls, sasl);
+        format!("{at} {seems}. Set KAFKA_SECURITY_PROTOCOL={protocol}, or take the port of another listener")
+    }
+
+    /// The connection was accepted and closed. An outage looks so, and a
+    /// listener of another security protocol too; an outage must not make
+    /// people change settings that are right.
+    fn closed(&self) -> String {
+        let (at, place) = (&self.place.address, &self.place);
+        let (closes, listener, protocol, login) = match self.kind {
+            Kind::ClosedInTls => (
+                "accepts the connection and closes it during the TLS handshake",
+                "be one without TLS",
+                protocol(false, place.sasl),
+                String::new(),
+            ),
+            Kind::ClosedAtOnce => (
+                "closes the connection at the first request",
+                "want a login",
+                protocol(place.tls, true),
+                format!(" with KAFKA_SASL_MECHANISM and {LOGIN}"),
+            ),
+            _ => (
+                "accepts the connection and closes it without an answer",
+                "want TLS",
+                protocol(true, place.sasl),
+                String::new(),
+            ),
         };
-        let login = if self.kind == Kind::WantsSasl {
-            format!(" with KAFKA_SASL_MECHANISM and {LOGIN}")
-        } else {
-            String::new()
-        };
-        format!("{at} {seems}. Set KAFKA_SECURITY_PROTOCOL={protocol}{login}, or take the port of another listener")
+        format!(
+            "{at} {closes}. If this worked before, {DOWN}; if it never has, the listener may {listener}: set \
+             KAFKA_SECURITY_PROTOCOL={protocol}{login}, or take the port of another listener"
+        )
     }
 
     fn own_certificate(&self, manner: &Manner, hints: Hints<'_>) -> String {
@@ -151,6 +174,15 @@ impl Trouble {
             }
             _ => format!("{at} does not offer {mechanism}. Set KAFKA_SASL_MECHANISM, or take another port"),
         }
+    }
+}
+
+fn protocol(tls: bool, sasl: bool) -> &'static str {
+    match (sasl, tls) {
+        (false, false) => "PLAINTEXT",
+        (false, true) => "SSL",
+        (true, false) => "SASL_PLAINTEXT",
+        (true, true) => "SASL_SSL",
     }
 }
 

@@ -11,7 +11,7 @@ fn heard(line: &str) -> Trouble {
     Trouble::heard(line).unwrap_or_else(|| panic!("{line} tells of nothing"))
 }
 
-const LINES: [(&str, Kind); 31] = [
+const LINES: [(&str, Kind); 32] = [
     (
         "sasl_plaintext://127.0.0.1:37429/bootstrap: SASL authentication error: Authentication failed: Invalid \
          username or password (after 339ms in state AUTH_REQ)",
@@ -70,40 +70,45 @@ const LINES: [(&str, Kind); 31] = [
     (
         "localhost:36855/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 25ms in \
          state APIVERSION_QUERY)",
-        WantsTls,
+        Closed,
     ),
     (
         "[thrd:localhost:37119/bootstrap]: localhost:37119/bootstrap: Disconnected: connection reset by peer (after \
          1ms in state APIVERSION_QUERY, 1 identical error(s) suppressed)",
-        WantsTls,
+        Closed,
     ),
     (
         "sasl_plaintext://localhost:38057/bootstrap: Disconnected: connection closed by peer: receive 0 after \
          POLLIN (after 2ms in state APIVERSION_QUERY)",
-        WantsTls,
+        Closed,
     ),
     (
         "sasl_ssl://127.0.0.1:37429/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: \
          connecting to a PLAINTEXT broker listener? (after 129ms in state SSL_HANDSHAKE)",
-        NoTls,
+        ClosedInTls,
     ),
     (
         "ssl://127.0.0.1:36169/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state \
          SSL_HANDSHAKE)",
+        ClosedInTls,
+    ),
+    (
+        "ssl://127.0.0.1:36169/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version number \
+         (after 1ms in state SSL_HANDSHAKE)",
         NoTls,
     ),
     (
         "ssl://localhost:38057/bootstrap: Disconnected: SSL connection closed by peer (after 1ms in state UP)",
-        WantsSasl,
+        ClosedAtOnce,
     ),
     (
         "127.0.0.1:37429/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 0ms in \
          state UP, 1 identical error(s) suppressed)",
-        WantsSasl,
+        ClosedAtOnce,
     ),
     (
         "127.0.0.1:37429/bootstrap: Send failed: Broken pipe (after 1ms in state UP)",
-        WantsSasl,
+        ClosedAtOnce,
     ),
     (
         "b:9092/2: Disconnected: connection closed by peer: receive 0 after POLLIN (after 2000ms in state UP)",
@@ -209,11 +214,13 @@ fn of_several_troubles_the_one_of_the_connection_that_got_furthest_is_the_cause(
         Refused,
         NoRoute,
         SilentTcp,
+        ClosedInTls,
         NoTls,
         Certificate,
+        Closed,
         WantsTls,
         ClientCertificate,
-        WantsSasl,
+        ClosedAtOnce,
         NoSasl,
         Mechanism,
         Credentials,

@@ -47,7 +47,7 @@ fn each_trouble_is_told_in_the_words_of_the_settings_with_the_next_step() {
         (
             "b:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
             &none,
-            "nobody listens at b:1: connection refused. Check the port in KAFKA_BOOTSTRAP_SERVERS",
+            "nobody listens at b:1: connection refused. Check that the broker runs, and the port in KAFKA_BOOTSTRAP_SERVERS",
         ),
         (
             "b:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: No route to host (after 0ms in state CONNECT)",
@@ -55,29 +55,28 @@ fn each_trouble_is_told_in_the_words_of_the_settings_with_the_next_step() {
             "b:1 cannot be reached: No route to host. Check routes",
         ),
         (
-            "b:1/bootstrap: Disconnected: connection reset by peer (after 1ms in state APIVERSION_QUERY)",
+            "b:1/bootstrap: Receive failed: Invalid response size 352518912 (0..100000000): increase \
+             receive.message.max.bytes (after 1ms in state APIVERSION_QUERY)",
             &none,
-            "wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL=SSL,",
+            "b:1 wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL=SSL,",
         ),
         (
-            "sasl_plaintext://b:1/bootstrap: Disconnected: connection reset by peer (after 1ms in state APIVERSION_QUERY)",
+            "sasl_plaintext://b:1/bootstrap: Receive failed: Invalid response size 352518912 (0..100000000): increase \
+             receive.message.max.bytes (after 1ms in state APIVERSION_QUERY)",
             &none,
-            "wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL=SASL_SSL,",
+            "b:1 wants TLS, and was spoken to without. Set KAFKA_SECURITY_PROTOCOL=SASL_SSL,",
         ),
         (
-            "ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state SSL_HANDSHAKE)",
+            "ssl://b:1/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version number (after 1ms in \
+             state SSL_HANDSHAKE)",
             &none,
-            "seems to be a listener without TLS. Set KAFKA_SECURITY_PROTOCOL=PLAINTEXT,",
+            "it is a listener without TLS. Set KAFKA_SECURITY_PROTOCOL=PLAINTEXT,",
         ),
         (
-            "sasl_ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state SSL_HANDSHAKE)",
+            "b:9092/2: Disconnected: connection closed by peer: receive 0 after POLLIN (after 90000ms in state UP)",
             &none,
-            "seems to be a listener without TLS. Set KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT,",
-        ),
-        (
-            "ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 5ms in state UP)",
-            &none,
-            "seems to want a login. Set KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_MECHANISM and KAFKA_SECRET_ARN",
+            "the connection to b:9092 was lost (Disconnected: connection closed by peer: receive 0 after POLLIN). The \
+             next run connects again;",
         ),
         (
             "sasl_ssl://b:1/bootstrap: SASL PLAIN mechanism handshake failed: Broker: Request not valid in current SASL \
@@ -126,6 +125,48 @@ fn each_trouble_is_told_in_the_words_of_the_settings_with_the_next_step() {
     for (line, manner, expected) in rows {
         let sentence = heard(line).sentence(manner, Hints::default());
         assert!(sentence.contains(expected), "{sentence}");
+    }
+}
+
+/// A load balancer accepts for a broker that is down: who reads this during an outage must not be
+/// made to change a setting that was right.
+#[test]
+fn a_connection_that_was_only_closed_may_be_an_outage_first_and_another_protocol_second() {
+    let closed = "Disconnected: connection closed by peer";
+    let rows = [
+        ("", "APIVERSION_QUERY", "may want TLS: set KAFKA_SECURITY_PROTOCOL=SSL,"),
+        (
+            "sasl_plaintext://",
+            "APIVERSION_QUERY",
+            "may want TLS: set KAFKA_SECURITY_PROTOCOL=SASL_SSL,",
+        ),
+        (
+            "ssl://",
+            "SSL_HANDSHAKE",
+            "may be one without TLS: set KAFKA_SECURITY_PROTOCOL=PLAINTEXT,",
+        ),
+        (
+            "sasl_ssl://",
+            "SSL_HANDSHAKE",
+            "may be one without TLS: set KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT,",
+        ),
+        (
+            "ssl://",
+            "UP",
+            "may want a login: set KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_MECHANISM and KAFKA_SECRET_ARN",
+        ),
+        (
+            "ssl://",
+            "APIVERSION_QUERY",
+            "may ask for a client certificate: set KAFKA_SECRET_ARN",
+        ),
+    ];
+    for (protocol, state, setting) in rows {
+        let line = format!("{protocol}b:1/bootstrap: {closed} (after 5ms in state {state})");
+        let sentence = heard(&line).sentence(&manner("", false), Hints::default());
+        let outage = sentence.find("worked before, the broker is down or starting");
+        let second = sentence.find(setting);
+        assert!(outage.is_some() && outage < second, "{line}: {sentence}");
     }
 }
 
