@@ -3,6 +3,7 @@
 
 mod ahead;
 mod backfill;
+mod bounded_report;
 mod brokers;
 mod crash;
 mod dead_letters;
