@@ -18,7 +18,7 @@ use crate::text;
 
 use self::shard::SHARD_ALLOWED;
 
-pub use self::backfill::{BackfillName, BackfillRequest, Bound};
+pub use self::backfill::{BackfillName, BackfillRequest, Bound, short};
 pub use self::invalid::InvalidEvent;
 pub use self::shard::Shard;
 

@@ -38,13 +38,8 @@ impl<'a, D: Seams> Run<'a, D> {
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest) -> Result<Vec<Facts>, Error> {
     let mut facts = survey::cursors_and_ends(run).await?;
     let consumer = run.consumer(&run.topics[0]);
-    for cursor in facts
-        .iter()
-        .filter_map(|fact| fact.cursor.as_ref())
-        .filter_map(|it| it.as_ref().ok())
-    {
-        backfill::check(&consumer, request, cursor)?;
-    }
+    let cursors = facts.iter().filter_map(|fact| fact.cursor.as_ref()?.as_ref().ok());
+    backfill::check_all(&consumer, request, cursors)?;
     let to_start = backfill::to_start(request, &facts)?;
     if !to_start.is_empty() {
         let bounds = find(run, request, &facts, &to_start).await?;
@@ -90,7 +85,6 @@ async fn find<D: Seams>(
         ends.push((partition.clone(), end));
     }
     let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &request.to, &ends))?;
-    let asked = request.asked();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found
         .map(|((partition, end), (from, to))| {

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod backfill;
+mod backfill_bounds;
 mod bounded_report;
 mod brokers;
 mod crash;
