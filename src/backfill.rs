@@ -19,6 +19,8 @@
 //! | `from` or `to` behind the end | the end |
 //! | `from` before the earliest | as it is: the run reports what retention took |
 //! | `from` behind `to` | `to`: nothing is read |
+//! | `from` is a time | the first record with this time or a later one |
+//! | `to` is a time | the first record that is an hour ([`READ_ON_MS`]) later: [`Window`] says which records are handed on |
 //!
 //! Within its bounds a backfill is an ordinary run on a log that ends at `to`
 //! ([`decide`], the first row that fits):
@@ -29,6 +31,8 @@
 //! | at `to` or behind it | any | [`Idle`](Decision::Idle): done |
 //! | before `to` | ends before `to`, and there would be something to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
 //! | before `to` | else | as [`plan::decide`] says |
+
+mod window;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,6 +48,8 @@ use crate::record::NextOffset;
 use crate::source::Looked;
 use crate::store::Consumer;
 use crate::text::cut;
+
+pub use window::{READ_ON_MS, Window};
 
 /// The longest text of an item that is no request of ours, in a message.
 const LONGEST_SHOWN_BYTES: usize = 200;

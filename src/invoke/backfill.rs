@@ -84,7 +84,13 @@ async fn find<D: Seams>(
         };
         ends.push((partition.clone(), end));
     }
-    let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &request.to, &ends))?;
+    let read_to = match request.to {
+        // Records of the window may lie behind the first that is later.
+        Bound::At(unix_ms) => Bound::At(unix_ms.saturating_add(backfill::READ_ON_MS)),
+        ref other => other.clone(),
+    };
+    let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &read_to, &ends))?;
+    let asked = request.asked();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found
         .map(|((partition, end), (from, to))| {

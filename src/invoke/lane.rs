@@ -7,6 +7,7 @@ mod dead_letter;
 mod failed;
 mod poll;
 mod process;
+mod window;
 
 use std::collections::VecDeque;
 use std::time::Duration;

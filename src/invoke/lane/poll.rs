@@ -32,6 +32,7 @@ impl Lane {
             let polled = run.source.poll(&self.partition, limit(run, records)).await;
             if let Polled::Records(records) = &polled
                 && self.ledger.completed_by(records)
+                && run.window().is_none()
             {
                 // Else the end of the log would be asked for again and again.
                 run.source.finish(std::slice::from_ref(&self.partition));
@@ -64,6 +65,7 @@ impl Lane {
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
         self.outcome.polled += taken as u64;
+        self.ledger.grant(Self::not_selected(run, &records));
         self.in_hand.extend(records);
         if self.ledger.has_all() {
             // What would be fetched from here on belongs to a later run.

@@ -141,3 +141,58 @@ async fn a_backfill_whose_items_name_every_partition_goes_on() {
         "{report}"
     );
 }
+
+const HOUR: i64 = 3_600_000;
+
+async fn by_time(times: &[i64], from: Bound, to: Bound, max_messages: &str) -> (Value, Vec<i64>) {
+    let request = BackfillRequest::new("b".parse().expect("a name"), from, to, None).expect("the bounds fit");
+    let table = Table::default();
+    backfill_of(PaperKafka::with_times("t", times), &table, request, max_messages).await
+}
+
+/// P10: a backfill by time reads the records whose time is in its window.
+#[tokio::test]
+async fn records_whose_times_are_out_of_order_are_found_by_their_own_times() {
+    let t = 1_800_000_000_000;
+    let out_of_order = [t + 5_000, t - 5_000, t + 1_000, t + 1_500];
+    for (from, to, expected) in [
+        (Bound::At(t + 1_000), Bound::At(t + 3_000), vec![2, 3]),
+        (Bound::At(t - 9_000), Bound::At(t), vec![1]),
+        (Bound::Earliest, Bound::At(t + 1_200), vec![1, 2]),
+        (Bound::At(t + 1_200), Bound::Latest, vec![0, 3]),
+        (Bound::Earliest, Bound::Latest, vec![0, 1, 2, 3]),
+    ] {
+        let (report, seen) = by_time(&out_of_order, from.clone(), to.clone(), "unlimited").await;
+        assert_eq!(
+            (&report["done"], &seen),
+            (&json!(true), &expected),
+            "{from} to {to}: {report}"
+        );
+        assert_eq!(report["messages_processed"], expected.len(), "{report}");
+        assert_eq!(report["lag"], 0, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_by_time_looks_an_hour_further_and_no_more() {
+    let late = [0, 9, 10 + HOUR - 1, 5, 10 + HOUR, 6];
+    let (report, seen) = by_time(&late, Bound::At(0), Bound::At(10), "unlimited").await;
+    assert_eq!(seen, [0, 1, 3], "{report}");
+    assert_eq!(report["done"], true, "{report}");
+}
+
+#[tokio::test]
+async fn records_outside_of_the_window_count_for_no_limit() {
+    let mut times = vec![HOUR; 10_000];
+    times.extend([1, 2, 3]);
+    times.extend(vec![HOUR; 5_000]);
+    let (report, seen) = by_time(&times, Bound::At(0), Bound::At(10), "2").await;
+    assert_eq!(seen, [10_000, 10_001], "{report}");
+    assert_eq!(
+        (&report["done"], &report["stop_reason"]),
+        (&json!(false), &json!("max_messages"))
+    );
+    let (report, seen) = by_time(&times, Bound::At(0), Bound::At(10), "20").await;
+    assert_eq!(seen, [10_000, 10_001, 10_002], "{report}");
+    assert_eq!(report["done"], true, "{report}");
+}
