@@ -254,13 +254,6 @@ impl BackfillRequest {
         })
     }
 
-    /// Whether a partition belongs to the backfill.
-    #[must_use]
-    pub fn includes(&self, partition: i32) -> bool {
-        self.named()
-            .is_none_or(|(_, partitions)| partitions.contains(&partition))
-    }
-
     /// The partitions that are named, and where; `None`: all are meant.
     #[must_use]
     pub fn named(&self) -> Option<(&'static str, BTreeSet<i32>)> {
