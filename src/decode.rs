@@ -81,8 +81,8 @@ pub fn json<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, DecodeErr
 /// lies nor where in its value the problem is. Another text is returned as it is.
 #[must_use]
 pub fn without_place(text: &str) -> &str {
-    let told = text.strip_prefix("the record at offset ");
-    let Some((_, problem)) = told.and_then(|rest| rest.split_once(" is ")) else {
+    let rest = text.strip_prefix("the record at offset ");
+    let Some((_, problem)) = rest.and_then(|rest| rest.split_once(" is ")) else {
         return text;
     };
     let places = [" at line ", " from index "];

@@ -219,7 +219,7 @@ fn a_plan_of_ten_thousand_partitions_is_whole_and_a_larger_one_fits_an_answer() 
 }
 
 #[test]
-fn an_empty_report_is_no_larger_than_before() {
+fn an_empty_plan_has_both_of_its_fields() {
     assert_eq!(
         serde_json::to_value(PlanReport::default()).expect("JSON"),
         json!({"partitions": [], "runs_to_catch_up": 0})

@@ -26,7 +26,7 @@ fn docker_compose_gives_its_services_what_they_are_recognised_by() {
 
 #[test]
 fn a_kafka_is_taken_for_docker_compose_s_by_its_cluster_id_alone() {
-    let other = MockCluster::<DefaultProducerContext>::new(1).expect("a Kafka of somebody else");
+    let other = MockCluster::<DefaultProducerContext>::new(1).expect("another Kafka");
     let port = other
         .bootstrap_servers()
         .rsplit_once(':')
