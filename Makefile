@@ -25,6 +25,7 @@ bench: ## Measure the product beside a bare program and the usual poller; BENCH_
 
 bench-stages: ## Measure the stages that talk to nobody
 	cargo bench $(CARGO_FLAGS) --bench stages
+	cargo bench $(CARGO_FLAGS) --bench growth
 
 lint: ## Check the format, the code and the dependencies
 	cargo fmt --check

@@ -19,6 +19,8 @@
 //! | `from` or `to` behind the end | the end |
 //! | `from` before the earliest | as it is: the run reports what retention took |
 //! | `from` behind `to` | `to`: nothing is read |
+//! | `from` is a time | the first record with this time or a later one |
+//! | `to` is a time | the first record that is an hour ([`READ_ON_MS`]) later: [`Window`] says which records are handed on |
 //!
 //! Within its bounds a backfill is an ordinary run on a log that ends at `to`
 //! ([`decide`], the first row that fits):
@@ -30,6 +32,8 @@
 //! | before `to` | ends before `to`, and there would be something to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
 //! | before `to` | else | as [`plan::decide`] says |
 
+mod window;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -38,11 +42,17 @@ use serde_json::Value;
 use crate::claim::{Bounds, Cursor};
 use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
-use crate::event::{BackfillRequest, Bound};
+use crate::event::{BackfillRequest, Bound, short};
 use crate::plan::{self, Decision, Facts, Policy};
 use crate::record::NextOffset;
 use crate::source::Looked;
 use crate::store::Consumer;
+use crate::text::cut;
+
+pub use window::{READ_ON_MS, Window};
+
+/// The longest text of an item that is no request of ours, in a message.
+const LONGEST_SHOWN_BYTES: usize = 200;
 
 /// The topic that a backfill is about, by its place in the settings.
 ///
@@ -95,21 +105,24 @@ fn consumer(config: &Config, topic: usize, request: &BackfillRequest) -> Consume
 /// When a partition is asked for that the topic does not have.
 pub fn to_start(request: &BackfillRequest, facts: &[Facts]) -> Result<Vec<usize>, Error> {
     let highest = facts.iter().rposition(|fact| fact.cursor.is_some());
+    let named = request.named();
     if highest.is_none() {
-        known(request, facts)?;
+        known(named.as_ref(), facts)?;
     }
     let begins = |i: &usize| {
         let fact = &facts[*i];
         fact.cursor.is_none()
-            && request.includes(fact.partition.partition)
-            && (request.named().is_some() || highest.is_none_or(|highest| *i < highest))
+            && match &named {
+                Some((_, named)) => named.contains(&fact.partition.partition),
+                None => highest.is_none_or(|highest| *i < highest),
+            }
     };
     Ok((0..facts.len()).filter(begins).collect())
 }
 
-fn known(request: &BackfillRequest, facts: &[Facts]) -> Result<(), Error> {
+fn known(named: Option<&(&'static str, BTreeSet<i32>)>, facts: &[Facts]) -> Result<(), Error> {
     let there: BTreeSet<i32> = facts.iter().map(|fact| fact.partition.partition).collect();
-    let Some((field, named)) = request.named() else {
+    let Some((field, named)) = named else {
         return Ok(());
     };
     named.difference(&there).next().map_or(Ok(()), |unknown| {
@@ -144,10 +157,17 @@ pub fn known_offset(bound: &Bound, partition: i32, end: NextOffset) -> Option<Ne
 }
 
 /// What a backfill of the same name was started with, where it is not what is
-/// asked for now; `None`: the same.
+/// asked for now; `None`: the same. Both are compared in their [short](short)
+/// form: an item may hold either.
 #[must_use]
 pub fn difference(started: &str, asked: &str) -> Option<String> {
-    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
+    if started == asked {
+        return None;
+    }
+    let read = |text: &str| {
+        let value = serde_json::from_str::<Value>(text).map(short);
+        value.unwrap_or_else(|_| cut(text, LONGEST_SHOWN_BYTES).into())
+    };
     let (started_with, asked_for) = (read(started), read(asked));
     if started_with == asked_for {
         return None;
@@ -164,7 +184,31 @@ pub fn difference(started: &str, asked: &str) -> Option<String> {
             format!("`{field}` was {was} and is {is} now")
         })
         .collect();
-    Some(format!("{} (it was started with {started})", differences.join(", ")))
+    Some(format!(
+        "{} (it was started with {started_with})",
+        differences.join(", ")
+    ))
+}
+
+/// Whether these cursors belong to the backfill that is asked for.
+///
+/// # Errors
+/// What differs, if one was started with something else.
+pub fn check_all<'a>(
+    consumer: &Consumer,
+    request: &BackfillRequest,
+    cursors: impl Iterator<Item = &'a Cursor>,
+) -> Result<(), Error> {
+    let asked_of = |cursor: &'a Cursor| Some(cursor.backfill.as_ref()?.asked.as_str());
+    let mut compared = None;
+    for cursor in cursors {
+        // The same text on all of them: it is read and compared once.
+        if asked_of(cursor) != compared {
+            check(consumer, request, cursor)?;
+            compared = asked_of(cursor);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a cursor belongs to the backfill that is asked for.

@@ -38,6 +38,7 @@
 use bytes::Bytes;
 
 use crate::record::{Header, Record};
+use crate::text::cut;
 
 /// The names of the headers.
 pub mod header {
@@ -134,7 +135,7 @@ pub fn dead_letter(record: &Record, reason: &Reason<'_>) -> Record {
         text(header::GROUP, reason.group_id.to_owned()),
         text(header::STAGE, reason.stage.name().to_owned()),
         text(header::ERROR_TYPE, reason.stage.error_type().to_owned()),
-        text(header::ERROR_MESSAGE, cut(reason.error)),
+        text(header::ERROR_MESSAGE, cut(reason.error, MOST_ERROR_BYTES).into_owned()),
     ]);
     letter
         .headers
@@ -176,12 +177,4 @@ pub fn split(letter: &Record) -> (&[Header], &[Header]) {
 fn headers_bytes(headers: &[Header]) -> usize {
     let bytes = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len);
     headers.iter().map(bytes).sum()
-}
-
-fn cut(text: &str) -> String {
-    if text.len() <= MOST_ERROR_BYTES {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(MOST_ERROR_BYTES - '…'.len_utf8());
-    format!("{}…", &text[..end])
 }

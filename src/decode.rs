@@ -120,6 +120,19 @@ fn beginning(bytes: &[u8]) -> Option<String> {
     Some(format!("it begins as {what} does"))
 }
 
+/// What a [`DecodeError`] says, without the places: neither where the record
+/// lies nor where in its value the problem is. Another text is returned as it is.
+#[must_use]
+pub fn without_place(text: &str) -> &str {
+    let rest = text.strip_prefix("the record at offset ");
+    let Some((_, problem)) = rest.and_then(|rest| rest.split_once(" is ")) else {
+        return text;
+    };
+    let places = [" at line ", " from index "];
+    let end = places.into_iter().filter_map(|place| problem.rfind(place)).min();
+    &problem[..end.unwrap_or(problem.len())]
+}
+
 fn undecodable(record: &Record, expected: &'static str, problem: String) -> DecodeError {
     DecodeError {
         partition: record.partition.clone(),
@@ -247,6 +260,29 @@ mod tests {
             decode(MessageFormat::Bytes, &record(Some(b"\xc3\x28"))),
             Ok(Value::Bytes(_))
         ));
+    }
+
+    #[test]
+    fn errors_that_differ_by_place_are_the_same_without_it() {
+        for (format, bad, expected) in [
+            (
+                MessageFormat::Json,
+                &b"{\"a\":\n x}"[..],
+                "not valid JSON: a syntax error",
+            ),
+            (MessageFormat::Json, b"[1,", "not valid JSON: it ends too early"),
+            (
+                MessageFormat::Text,
+                b"ab\xff",
+                "not valid UTF-8: invalid utf-8 sequence of 1 bytes",
+            ),
+        ] {
+            let error = decode(format, &record(Some(bad))).map(|_| ()).unwrap_err();
+            assert_eq!(without_place(&error.to_string()), expected);
+        }
+        for other in ["customer 7 is gone at line 2", ""] {
+            assert_eq!(without_place(other), other);
+        }
     }
 
     #[test]

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::config::{MessageLimit, whole_number};
+use crate::text;
 
 use self::shard::SHARD_ALLOWED;
 
-pub use self::backfill::{BackfillName, BackfillRequest, Bound};
+pub use self::backfill::{BackfillName, BackfillRequest, Bound, short};
 pub use self::invalid::InvalidEvent;
 pub use self::shard::Shard;
 
@@ -42,8 +43,8 @@ const ENVELOPE_SOURCES: [&str; 2] = ["aws.events", "aws.scheduler"];
 /// The fields of a run, for messages.
 const FIELDS: &str = "`action`, `max_messages`, `partitions` and `shard`";
 
-/// The longest part of a value or a field's name that a message shows, in characters.
-const SHOWN_CHARS: usize = 80;
+/// The longest part of a value or a field's name that a message shows.
+const LONGEST_SHOWN_BYTES: usize = 80;
 
 /// What an invocation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,14 +321,5 @@ fn shown(value: &Value) -> String {
 /// The beginning of a text that may be long; on one line.
 fn cut(text: &str) -> String {
     // A field's name may hold line breaks.
-    let start: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().count() > SHOWN_CHARS {
-        format!("{start}...")
-    } else {
-        start
-    }
+    text::cut(text, LONGEST_SHOWN_BYTES).replace(char::is_control, " ")
 }

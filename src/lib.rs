@@ -56,6 +56,7 @@ pub mod report;
 pub mod security;
 pub mod source;
 pub mod store;
+mod text;
 
 pub use processor::Failure;
 pub use processor::closure::{each, json};

@@ -1,14 +1,17 @@
 //! What a run says of itself: counts, lag, stop reason, and everything that
-//! was skipped, lost, held or blocked. The JSON shapes are public.
+//! was skipped, lost, held or blocked. The JSON shapes are public, and of a
+//! [bounded size](limit).
 
 mod dimension;
+mod limit;
 mod skips;
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 pub use dimension::dimension;
+pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
 pub use skips::Skips;
 
 use crate::error::Error;
@@ -56,23 +59,21 @@ impl StopReason {
     }
 }
 
-/// The report of one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// The report of one run. In memory it is complete; its JSON form has at most
+/// [`LIMIT_BYTES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunReport {
     /// Whether it did its work.
     pub status: Status,
     /// What failed, if something did.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     /// Records handled by the processor, skipped ones not included.
     pub messages_processed: u64,
     /// The cursors this run stored, as last processed offsets.
     pub last_offsets: LastOffsets,
     /// The backfill's name, if it was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<String>,
     /// Of a backfill: whether every partition stands at its end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub done: Option<bool>,
     /// Why it ended; null for a run that could not look at its partitions.
     pub stop_reason: Option<StopReason>,
@@ -112,16 +113,13 @@ pub struct LastOffsets {
     pub with_topic: bool,
 }
 
-impl Serialize for LastOffsets {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.entries.iter().map(|(partition, offset)| {
-            let key = if self.with_topic {
-                partition.to_string()
-            } else {
-                partition.partition.to_string()
-            };
-            (key, offset)
-        }))
+impl LastOffsets {
+    fn key(&self, partition: &TopicPartition) -> String {
+        if self.with_topic {
+            partition.to_string()
+        } else {
+            partition.partition.to_string()
+        }
     }
 }
 
@@ -160,6 +158,7 @@ pub struct OffsetRange {
     /// The last one.
     pub last_offset: i64,
     /// Why.
+    #[serde(serialize_with = "limit::text")]
     pub reason: String,
 }
 
@@ -190,6 +189,7 @@ pub struct Blocked {
     /// The record's offset.
     pub offset: i64,
     /// What is wrong with it.
+    #[serde(serialize_with = "limit::text")]
     pub error: String,
     /// How often it was tried, over all runs.
     pub attempts: u32,
@@ -204,6 +204,7 @@ pub struct Unanswered {
     #[serde(flatten)]
     pub place: Place,
     /// What was tried and came back.
+    #[serde(serialize_with = "limit::text")]
     pub error: String,
 }
 
@@ -229,8 +230,9 @@ pub struct PartitionReport {
     pub quarantine: Option<&'static str>,
 }
 
-/// What a run would do: the answer to `plan`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// What a run would do: the answer to `plan`. In memory it is complete; its
+/// JSON form has at most [`PLAN_LIMIT_BYTES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanReport {
     /// Every partition of the request, in ascending order of topic and partition.
     pub partitions: Vec<PlannedPartition>,
@@ -259,7 +261,7 @@ pub struct PlannedPartition {
     /// `unavailable`, `invalid cursor`, `no share of the limit`.
     pub why: &'static str,
     /// More of it, where there is more to say.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit::optional_text")]
     pub detail: Option<String>,
 }
 
@@ -348,16 +350,23 @@ mod tests {
     #[test]
     fn last_offsets_are_in_order_and_name_the_topic_where_there_are_several() {
         let entries = vec![(TopicPartition::new("t", 2), 5), (TopicPartition::new("t", 10), -1)];
+        let of = |last_offsets| {
+            serde_json::to_string(&RunReport {
+                last_offsets,
+                ..RunReport::default()
+            })
+            .expect("JSON")
+        };
         let one = LastOffsets {
             entries: entries.clone(),
             with_topic: false,
         };
-        assert_eq!(serde_json::to_string(&one).expect("JSON"), r#"{"2":5,"10":-1}"#);
+        assert!(of(one).contains(r#""last_offsets":{"2":5,"10":-1},"#));
         let several = LastOffsets {
             entries,
             with_topic: true,
         };
-        assert_eq!(serde_json::to_string(&several).expect("JSON"), r#"{"t-2":5,"t-10":-1}"#);
+        assert!(of(several).contains(r#""last_offsets":{"t-2":5,"t-10":-1},"#));
     }
 
     #[test]

@@ -55,7 +55,9 @@ impl Bench {
     }
 
     fn world(&self, name: &str, partitions: i32) -> World {
-        let mut world = self.runtime.block_on(World::new(name, partitions));
+        // The topic is made by name on the Kafka that the records are produced to: no Kafka may have to make it.
+        let bootstrap = secured().address(Listener::Plaintext);
+        let mut world = self.runtime.block_on(World::on(&bootstrap, name, partitions, &[]));
         world.set("DESTINATION", "discard").set("MAX_MESSAGES", RECORDS);
         for (name, value) in &self.settings {
             world.set(name, value);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// A note holds this many ranges of each kind; what comes later widens the
 /// last one. An item stays far below the 400 KB that `DynamoDB` takes.
 const MOST_RANGES: usize = 20;
@@ -72,13 +74,9 @@ fn bounded(earlier: &[PassedOver], later: &[PassedOver]) -> Vec<PassedOver> {
             continue;
         }
         ranges.push(PassedOver {
-            reason: cut(&range.reason),
+            reason: text::cut(range.reason.as_str(), LONGEST_REASON_BYTES).into_owned(),
             ..range.clone()
         });
     }
     ranges
-}
-
-fn cut(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(LONGEST_REASON_BYTES)].to_owned()
 }

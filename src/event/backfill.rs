@@ -1,5 +1,7 @@
 //! What a backfill may be told.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{Field, Fields, InvalidEvent, cut, json, whole};
 use crate::config::{MessageLimit, NotAllowed, StartPosition, whole_number};
 use crate::record::NextOffset;
+
+pub use asked::short;
 
 /// The fields of a backfill, for messages.
 pub(super) const FIELDS: &str = "`action`, `name`, `from`, `to`, `topic`, `partitions` and `max_messages`";
@@ -255,13 +259,6 @@ impl BackfillRequest {
         })
     }
 
-    /// Whether a partition belongs to the backfill.
-    #[must_use]
-    pub fn includes(&self, partition: i32) -> bool {
-        self.named()
-            .is_none_or(|(_, partitions)| partitions.contains(&partition))
-    }
-
     /// The partitions that are named, and where; `None`: all are meant.
     #[must_use]
     pub fn named(&self) -> Option<(&'static str, BTreeSet<i32>)> {
@@ -280,14 +277,15 @@ impl BackfillRequest {
         .collect()
     }
 
-    /// What is asked for, as text: bounds and partitions, and nothing twice.
+    /// What is asked for, as a [short](short) text: bounds and partitions, and
+    /// nothing twice.
     #[must_use]
     pub fn asked(&self) -> String {
         let mut asked = json!({ "from": self.from.to_json(), "to": self.to.to_json() });
         if let Some(("partitions", partitions)) = self.named() {
             asked["partitions"] = json!(partitions);
         }
-        asked.to_string()
+        short(asked).to_string()
     }
 
     fn check_partitions(&self) -> Result<(), InvalidEvent> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::pins::pin_highest_first;
 use super::{PartsOf, Run, Seams, survey};
 use crate::backfill;
-use crate::claim::{self, Bounds};
+use crate::claim::{self, Bounds, Cursor};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound};
@@ -38,13 +38,8 @@ impl<'a, D: Seams> Run<'a, D> {
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest) -> Result<Vec<Facts>, Error> {
     let mut facts = survey::cursors_and_ends(run).await?;
     let consumer = run.consumer(&run.topics[0]);
-    for cursor in facts
-        .iter()
-        .filter_map(|fact| fact.cursor.as_ref())
-        .filter_map(|it| it.as_ref().ok())
-    {
-        backfill::check(&consumer, request, cursor)?;
-    }
+    let cursors = facts.iter().filter_map(|fact| fact.cursor.as_ref()?.as_ref().ok());
+    backfill::check_all(&consumer, request, cursors)?;
     let to_start = backfill::to_start(request, &facts)?;
     if !to_start.is_empty() {
         let bounds = find(run, request, &facts, &to_start).await?;
@@ -53,10 +48,13 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest
             .zip(bounds)
             .map(|(i, bounds)| (*i, claim::pin_bounds(&Arc::new(bounds), run.started_wall_ms)))
             .collect();
-        pin_highest_first(run, &mut facts, writes, |cursor| {
-            backfill::check(&consumer, request, cursor)
-        })
-        .await?;
+        let asked = request.asked();
+        let check = |cursor: &Cursor| match &cursor.backfill {
+            // Nearly all: they were written here.
+            Some(bounds) if bounds.asked == asked => Ok(()),
+            _ => backfill::check(&consumer, request, cursor),
+        };
+        pin_highest_first(run, &mut facts, writes, check).await?;
     }
     facts.retain(|fact| fact.cursor.is_some());
     survey::ask_earliest(run, &mut facts, |fact| {
@@ -89,7 +87,12 @@ async fn find<D: Seams>(
         };
         ends.push((partition.clone(), end));
     }
-    let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &request.to, &ends))?;
+    let read_to = match request.to {
+        // Records of the window may lie behind the first that is later.
+        Bound::At(unix_ms) => Bound::At(unix_ms.saturating_add(backfill::READ_ON_MS)),
+        ref other => other.clone(),
+    };
+    let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &read_to, &ends))?;
     let asked = request.asked();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found

@@ -18,7 +18,7 @@ impl<D: Seams> Run<'_, D> {
     /// |---|---|---|
     /// | where no run has died | as memory allows | half of it while others wait, else all |
     /// | quarantined, with small chunks | as memory allows | half of what is left while others wait, else all |
-    /// | quarantined, with single records | one, the longest waiting first | a [slice](Run::slice) |
+    /// | quarantined, with single records | one, by [precedence](Lane::precedence) | a [slice](Run::slice) |
     pub(super) async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
         let quarantined = lanes.small_chunks.len() + lanes.single_records.len();
         self.first_half_if(quarantined > 0)

@@ -9,6 +9,7 @@ mod failed;
 mod poll;
 mod process;
 mod unreported;
+mod window;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -28,7 +29,11 @@ use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::Skips;
 use crate::source::Source;
 use crate::store::Consumer;
+use crate::text;
 pub(super) use end::{End, Stored, Unread};
+
+/// The text of a panic is for people to read; longer ones are cut.
+const LONGEST_PANIC_BYTES: usize = 500;
 
 /// One partition at work.
 pub(super) struct Lane {
@@ -163,6 +168,13 @@ impl Lane {
         Some(self.legacy.care?.pace)
     }
 
+    /// Which of several quarantined partitions comes first: the least suspect,
+    /// so that one that kills the run does so when the others are stored; and
+    /// of these the one that has waited the longest.
+    pub(super) fn precedence(&self) -> (u32, Option<i64>) {
+        (self.legacy.crashes, self.wish().updated_at_ms)
+    }
+
     /// What this lane could still use of the budget.
     pub(super) fn wish(&self) -> Wish {
         let updated_at_ms = match &self.seen {
@@ -199,7 +211,7 @@ impl Lane {
             let what = panic_words(&*panic);
             let offset = self.ledger.settled_at();
             tracing::error!(partition = %self.partition, offset = offset.get(), panic = what, "panic outside the handler");
-            let unread = Unread::Defect(offset, failed::cut(what.to_owned()));
+            let unread = Unread::Defect(offset, text::cut(what, LONGEST_PANIC_BYTES).into_owned());
             self.outcome.end = Some(End::Unread(unread));
         }
         drop(fetching);

@@ -59,11 +59,11 @@ impl Lanes {
         any
     }
 
-    /// The lane that has waited the longest of those with single records
-    /// begins, with what is left of the limit; false if there is none.
+    /// The first lane of those with single records begins, with what is left of
+    /// the limit; false if there is none.
     pub(super) fn begin_single_records(&mut self) -> bool {
-        let longest = (0..self.single_records.len()).min_by_key(|&i| self.single_records[i].wish().updated_at_ms);
-        let Some(mut lane) = longest.map(|i| self.single_records.remove(i)) else {
+        let first = (0..self.single_records.len()).min_by_key(|&i| self.single_records[i].precedence());
+        let Some(mut lane) = first.map(|i| self.single_records.remove(i)) else {
             return false;
         };
         let wanted = lane.wish().records.saturating_sub(lane.ledger.share());

@@ -1,7 +1,6 @@
 //! Facts, decisions and what became of them -> the report and its metrics.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::lane::{End, Lane, Outcome, Stored, Unread};
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
@@ -12,9 +11,10 @@ use crate::event::RunRequest;
 use crate::plan::{self, Decision, Facts, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status, StopReason,
-    TopicCounts, Unanswered, metrics_line,
+    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport,
+    Status, StopReason, TopicCounts, Unanswered, metrics_line,
 };
+use crate::text::cut;
 
 /// The report of a run, its log line and its metrics.
 pub(super) fn summarize<D: Seams>(
@@ -352,9 +352,12 @@ fn worst(mut errors: Vec<Error>) -> Option<Error> {
     errors.sort_by_key(|error| (error.error_type.is_partial(), error.error_type));
     let others = errors.len().saturating_sub(1);
     let mut first = errors.into_iter().next()?;
-    if others > 0 {
-        let _ = write!(first.message, " ({others} more in the report)");
-    }
+    let more = if others > 0 {
+        format!(" ({others} more in the report)")
+    } else {
+        String::new()
+    };
+    first.message = format!("{}{more}", cut(first.message, LONGEST_MESSAGE_BYTES - more.len()));
     Some(first)
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, Destination};
 use crate::record::Chunk;
+use crate::text::cut;
 use discard::Discard;
 use log::Log;
 
@@ -80,6 +81,21 @@ pub enum Failure {
     /// Nothing can be processed: wrong credentials, a bug. The run stops.
     #[error("{0}")]
     Fatal(String),
+}
+
+/// A failure's text is logged for each try of each record: longer ones are cut.
+const LONGEST_FAILURE_BYTES: usize = 1_000;
+
+impl Failure {
+    /// The same, with a text of a bounded length.
+    pub(crate) fn cut(self) -> Self {
+        let cut = |text: String| cut(text, LONGEST_FAILURE_BYTES).into_owned();
+        match self {
+            Self::Retry(text) => Self::Retry(cut(text)),
+            Self::Poison(text) => Self::Poison(cut(text)),
+            Self::Fatal(text) => Self::Fatal(cut(text)),
+        }
+    }
 }
 
 /// What a processor may know of the run it works for.

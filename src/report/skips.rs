@@ -1,15 +1,19 @@
 //! The records of one partition that a policy passed over, as ranges.
 
+use super::limit::LONGEST_TEXT_BYTES;
 use super::{OffsetRange, Place};
+use crate::decode::without_place;
+use crate::text::cut;
 
-/// A report must fit an answer of Lambda (6 MB), also with many partitions.
-/// Beyond this, what is skipped widens the last range.
+/// A run keeps them in memory until its end, for each partition. Beyond this,
+/// what is skipped widens the last range.
 const MOST_RANGES: usize = 100;
 
 /// Skipped records of one partition, in ascending order.
 ///
-/// Neighbours with the same reason are one range. Every skipped offset lies in
-/// a range, whatever their number; [`count`](Self::count) is exact.
+/// Neighbours with the same reason are one range, also where the reasons name
+/// different places. Every skipped offset lies in a range, whatever their
+/// number; [`count`](Self::count) is exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skips {
     ranges: Vec<Range>,
@@ -21,7 +25,10 @@ struct Range {
     first: i64,
     last: i64,
     records: u64,
+    /// The first record's.
     reason: String,
+    /// Whether the reasons differ, by place alone.
+    places_differ: bool,
     is_mixed: bool,
 }
 
@@ -29,12 +36,15 @@ impl Skips {
     /// The record at `offset` was skipped: a higher one than all before.
     pub fn add(&mut self, offset: i64, reason: String) {
         self.count += 1;
+        let reason = cut(reason, LONGEST_TEXT_BYTES);
         let is_full = self.ranges.len() == MOST_RANGES;
         if let Some(last) = self.ranges.last_mut() {
-            let is_neighbour = last.last.checked_add(1) == Some(offset) && last.reason == reason;
+            let same = without_place(&last.reason) == without_place(&reason);
+            let is_neighbour = same && last.last.checked_add(1) == Some(offset);
             if is_neighbour || is_full {
                 last.last = offset;
                 last.records += 1;
+                last.places_differ |= last.reason != reason;
                 last.is_mixed |= !is_neighbour;
                 return;
             }
@@ -43,7 +53,8 @@ impl Skips {
             first: offset,
             last: offset,
             records: 1,
-            reason,
+            reason: reason.into_owned(),
+            places_differ: false,
             is_mixed: false,
         });
     }
@@ -72,6 +83,8 @@ impl Range {
                 "{} records among these, each with its reason in the log; the first: {}",
                 self.records, self.reason
             )
+        } else if self.places_differ {
+            without_place(&self.reason).to_owned()
         } else {
             self.reason.clone()
         }
@@ -107,6 +120,50 @@ mod tests {
         assert_eq!(
             found,
             expected.map(|(first, last, reason)| (first, last, reason.to_owned()))
+        );
+    }
+
+    #[test]
+    fn neighbours_whose_reasons_differ_by_place_alone_are_one_range_without_the_place() {
+        let syntax = |offset: i64, column| {
+            format!("the record at offset {offset} of t-0 is not valid JSON: a syntax error at line 1, column {column}")
+        };
+        let early = "the record at offset 6 of t-0 is not valid JSON: it ends too early at line 1, column 9";
+        let mut skips = Skips::default();
+        for (offset, reason) in [(4, syntax(4, 1)), (5, syntax(5, 17)), (6, early.to_owned())] {
+            skips.add(offset, reason);
+        }
+        let place = Place {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let found: Vec<_> = skips
+            .ranges(&place)
+            .map(|it| (it.first_offset, it.last_offset, it.reason))
+            .collect();
+        let expected = [(4, 5, "not valid JSON: a syntax error"), (6, 6, early)];
+        assert_eq!(
+            found,
+            expected.map(|(first, last, reason)| (first, last, reason.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_million_skipped_records_are_few_short_ranges_and_counted_exactly() {
+        let (mut skips, long) = (Skips::default(), "x".repeat(1_000));
+        for offset in 0..1_000_000 {
+            skips.add(offset * 2, long.clone());
+        }
+        let place = Place {
+            topic: "t".into(),
+            partition: 0,
+        };
+        assert_eq!(skips.count(), 1_000_000);
+        assert_eq!(skips.ranges(&place).count(), MOST_RANGES);
+        assert!(
+            skips
+                .ranges(&place)
+                .all(|range| range.reason.len() < LONGEST_TEXT_BYTES + 100)
         );
     }
 

@@ -3,6 +3,8 @@
 
 mod ahead;
 mod backfill;
+mod backfill_bounds;
+mod bounded_report;
 mod brokers;
 mod crash;
 mod dead_letters;

@@ -30,6 +30,8 @@ mod store;
 mod support {
     pub(crate) mod dead_letters;
     pub(crate) mod dynamo_conformance;
+    #[cfg(feature = "embedded")]
+    pub(crate) mod paper_kafka;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
     pub(crate) mod store_conformance;

@@ -6,11 +6,46 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 
 use crate::support::kafka::{self, Message, unique, values};
 use crate::support::listeners::{Listener, secured};
-use crate::support::services::{services, start_private_broker};
+use crate::support::services::{
+    COMPOSE_CLUSTER_ID, COMPOSE_TABLE, is_dynamodb_of_compose, is_kafka_of_compose, services, start_private_broker,
+    start_private_dynamodb, start_private_kafka_of,
+};
 use crate::support::table::{Table, number};
+
+#[test]
+fn docker_compose_gives_its_services_what_they_are_recognised_by() {
+    let compose = include_str!("../../docker-compose.yml");
+    assert!(compose.contains(&format!("CLUSTER_ID: {COMPOSE_CLUSTER_ID}\n")));
+    assert!(compose.contains(COMPOSE_TABLE));
+}
+
+#[test]
+fn a_kafka_is_taken_for_docker_compose_s_by_its_cluster_id_alone() {
+    let other = MockCluster::<DefaultProducerContext>::new(1).expect("another Kafka");
+    let port = other
+        .bootstrap_servers()
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    assert!(!is_kafka_of_compose(port.expect("a port")));
+    let (_process, port) = start_private_kafka_of(COMPOSE_CLUSTER_ID);
+    assert!(is_kafka_of_compose(port));
+}
+
+#[tokio::test]
+async fn a_dynamodb_is_taken_for_docker_compose_s_by_its_second_table_alone() {
+    let start = tokio::task::spawn_blocking(start_private_dynamodb);
+    let (_process, port) = start.await.expect("it starts");
+    let endpoint = format!("http://127.0.0.1:{port}");
+    Table::create(&endpoint, "kafka-consumer-offsets").await;
+    assert!(!is_dynamodb_of_compose(port));
+    Table::create(&endpoint, COMPOSE_TABLE).await;
+    assert!(is_dynamodb_of_compose(port));
+}
 
 #[test]
 fn what_is_produced_is_in_the_log() {

@@ -78,13 +78,21 @@ fn java_major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// The id of a Kafka that is not said to be another's.
+const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
+
 /// Starts a broker that knows its users and nothing else yet.
 pub(super) fn kafka() -> Result<Broker, String> {
+    kafka_of(CLUSTER_ID)
+}
+
+/// The same, of a cluster with this id.
+pub(super) fn kafka_of(cluster_id: &str) -> Result<Broker, String> {
     let jars = jars("kafka", KAFKA_POM)?;
     // The data folder is formatted by a program of its own first.
     let script = format!(
         "{JAVA} -Xmx128m kafka.tools.StorageTool format --standalone \
-         -t MkU3OEVBNTcwNTJENDM2Qk -c server.properties {} && \
+         -t {cluster_id} -c server.properties {} && \
          exec {JAVA} -Xms128m -Xmx256m -Dlog4j2.configurationFile=log4j2.properties \
          kafka.Kafka server.properties",
         listeners::scram_users()

@@ -16,7 +16,7 @@ const GUARD: &str = include_str!("guard.sh");
 
 /// A child process under `guard.sh`. Dropping it ends the child too.
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     directory: PathBuf,
     pid: u32,
     // The guard waits for the end of this pipe.

@@ -18,9 +18,12 @@ use super::process::{self, Guarded};
 const BOOTSTRAP_VARIABLE: &str = "TEST_KAFKA_BOOTSTRAP_SERVERS";
 const DYNAMODB_VARIABLE: &str = "TEST_DYNAMODB_ENDPOINT";
 
-/// The ports that docker-compose.yml publishes.
+/// The ports that docker-compose.yml publishes. Anything may listen there: its
+/// own services are recognised by what it gives them, and no other is used.
 const KAFKA_PORT: u16 = 9092;
 const DYNAMODB_PORT: u16 = 8000;
+pub(crate) const COMPOSE_CLUSTER_ID: &str = "0r0EPa9Jh5h0Ege0raYtXA";
+pub(crate) const COMPOSE_TABLE: &str = "kafka-consumer.docker-compose";
 
 /// A service on this machine answers in milliseconds, or something else has its port.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
@@ -63,8 +66,9 @@ fn find() -> Result<Services, String> {
     if let Some(given) = given() {
         return Ok(given);
     }
-    if kafka_answers(KAFKA_PORT) && looks_like_dynamodb(DYNAMODB_PORT) {
-        return Ok(local(KAFKA_PORT, DYNAMODB_PORT, "that are already up", Vec::new()));
+    if is_kafka_of_compose(KAFKA_PORT) && is_dynamodb_of_compose(DYNAMODB_PORT) {
+        let origin = "of docker-compose.yml that are already up";
+        return Ok(local(KAFKA_PORT, DYNAMODB_PORT, origin, Vec::new()));
     }
     if containers::engine_answers() {
         let Project {
@@ -143,7 +147,7 @@ enum Control {
 pub(crate) fn start_private_broker() -> PrivateBroker {
     let missing = jvm::missing();
     let started = match missing {
-        None => jvm::kafka().map(|it| (it.process, it.ports.of(Listener::Plaintext), Control::Signals)),
+        None => jvm::kafka().map(private),
         Some(_) if containers::engine_answers() => containers::kafka().map(|it| {
             let control = Control::Containers(containers::name(it.kafka_port));
             (it.process, it.kafka_port, control)
@@ -156,6 +160,26 @@ pub(crate) fn start_private_broker() -> PrivateBroker {
         process,
         control,
     }
+}
+
+fn private(broker: jvm::Broker) -> (Guarded, u16, Control) {
+    (broker.process, broker.ports.of(Listener::Plaintext), Control::Signals)
+}
+
+/// A Kafka of this cluster id, or a DynamoDB Local, for the caller alone, and its port.
+///
+/// # Panics
+/// If it cannot be had. The message says why.
+pub(crate) fn start_private_kafka_of(cluster_id: &str) -> (Guarded, u16) {
+    let broker = jvm::kafka_of(cluster_id).unwrap_or_else(|message| panic!("{message}"));
+    let (process, port, _) = private(broker);
+    (process, port)
+}
+
+/// See [`start_private_kafka_of`].
+pub(crate) fn start_private_dynamodb() -> (Guarded, u16) {
+    let started = jvm::dynamodb().unwrap_or_else(|message| panic!("{message}"));
+    (started.process, started.port)
 }
 
 impl PrivateBroker {
@@ -195,32 +219,58 @@ impl PrivateBroker {
     }
 }
 
-/// A broker on this machine answers a metadata request.
+/// A broker on this machine returns its metadata.
 pub(super) fn kafka_answers(port: u16) -> bool {
-    // Spares the wait where nothing listens.
-    if connect(port).is_none() {
-        return false;
-    }
-    ClientConfig::new()
-        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
-        .set("group.id", "probe")
-        .set("log_level", "0")
-        .create::<BaseConsumer>()
-        .and_then(|client| client.fetch_metadata(None, PROBE_LIMIT))
-        .is_ok_and(|metadata| !metadata.brokers().is_empty())
+    let metadata = || probe(port)?.fetch_metadata(None, PROBE_LIMIT).ok();
+    metadata().is_some_and(|metadata| !metadata.brokers().is_empty())
 }
 
-/// What answers at a port of this machine speaks as DynamoDB does, even to a bare request.
+/// The Kafka at this port is the one of docker-compose.yml.
+pub(crate) fn is_kafka_of_compose(port: u16) -> bool {
+    let cluster_id = || probe(port)?.client().fetch_cluster_id(PROBE_LIMIT);
+    cluster_id().is_some_and(|id| id == COMPOSE_CLUSTER_ID)
+}
+
+fn probe(port: u16) -> Option<BaseConsumer> {
+    // Spares the wait where nothing listens.
+    connect(port)?;
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+        .set("group.id", "probe")
+        .set("log_level", "0");
+    config.create().ok()
+}
+
+/// What listens at a port of this machine responds as DynamoDB does, even to a bare request.
 pub(super) fn looks_like_dynamodb(port: u16) -> bool {
-    let ask = || {
-        let mut connection = connect(port)?;
-        connection.set_read_timeout(Some(PROBE_LIMIT)).ok()?;
-        connection.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = Vec::new();
-        connection.take(4096).read_to_end(&mut answer).ok()?;
-        Some(String::from_utf8_lossy(&answer).to_lowercase())
-    };
-    ask().is_some_and(|answer| answer.contains("x-amzn-requestid"))
+    let response = http(port, "GET / HTTP/1.0\r\n\r\n");
+    response.is_some_and(|response| response.to_lowercase().contains("x-amzn-requestid"))
+}
+
+/// The DynamoDB at this port is the one of docker-compose.yml.
+pub(crate) fn is_dynamodb_of_compose(port: u16) -> bool {
+    let body = format!("{{\"TableName\":\"{COMPOSE_TABLE}\"}}");
+    // DynamoDB Local checks no signature; it wants one to be there.
+    let request = format!(
+        "POST / HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.0\r\n\
+         X-Amz-Target: DynamoDB_20120810.DescribeTable\r\nX-Amz-Date: 20260101T000000Z\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature=0\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let response = http(port, &request);
+    response.is_some_and(|response| response.contains(" 200 ") && response.contains(COMPOSE_TABLE))
+}
+
+/// The beginning of the response to a whole request.
+fn http(port: u16, request: &str) -> Option<String> {
+    let mut connection = connect(port)?;
+    connection.set_read_timeout(Some(PROBE_LIMIT)).ok()?;
+    connection.write_all(request.as_bytes()).ok()?;
+    let mut response = Vec::new();
+    connection.take(4096).read_to_end(&mut response).ok()?;
+    Some(String::from_utf8_lossy(&response).into_owned())
 }
 
 fn connect(port: u16) -> Option<TcpStream> {

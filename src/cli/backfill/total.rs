@@ -1,9 +1,12 @@
 //! The reports of several passes as one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use serde::Serialize;
 
 use crate::cli::output;
-use crate::report::{PartitionReport, RunReport};
+use crate::report::{PartitionReport, Place, RunReport};
 
 /// What all passes came to.
 ///
@@ -33,17 +36,16 @@ impl Total {
         report.duration_ms += before.duration_ms;
         report.skipped.splice(0..0, before.skipped);
         report.lost.splice(0..0, before.lost);
-        for (partition, offset) in before.last_offsets.entries {
-            let entries = &mut report.last_offsets.entries;
-            if !entries.iter().any(|(other, _)| *other == partition) {
-                entries.push((partition, offset));
-            }
-        }
-        report.last_offsets.entries.sort();
+        let entries = &mut report.last_offsets.entries;
+        let mut stored: BTreeMap<_, _> = before.last_offsets.entries.into_iter().collect();
+        stored.extend(std::mem::take(entries));
+        entries.extend(stored);
+        let rows = std::mem::take(&mut report.partitions).into_iter();
+        let mut rows: BTreeMap<Place, _> = rows.map(|row| (row.place.clone(), row)).collect();
         for row in before.partitions {
-            add_row(&mut report.partitions, row, looked);
+            add_row(&mut rows, row, looked);
         }
-        report.partitions.sort_by(|a, b| a.place.cmp(&b.place));
+        report.partitions = rows.into_values().collect();
     }
 
     pub(super) fn table(&self) -> String {
@@ -51,18 +53,21 @@ impl Total {
     }
 }
 
-fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport, looked: bool) {
-    match rows.iter_mut().find(|row| row.place == before.place) {
-        Some(row) => {
+fn add_row(rows: &mut BTreeMap<Place, PartitionReport>, before: PartitionReport, looked: bool) {
+    match rows.entry(before.place.clone()) {
+        Entry::Occupied(row) => {
+            let row = row.into_mut();
             row.first_offset = before.first_offset.or(row.first_offset);
             row.last_offset = row.last_offset.or(before.last_offset);
             row.messages += before.messages;
         }
-        None => rows.push(PartitionReport {
-            // A pass that looked and names it no more has found it at its end.
-            lag: if looked { Some(0) } else { before.lag },
-            ..before
-        }),
+        Entry::Vacant(row) => {
+            row.insert(PartitionReport {
+                // A pass that looked and names it no more has found it at its end.
+                lag: if looked { Some(0) } else { before.lag },
+                ..before
+            });
+        }
     }
 }
 
@@ -70,7 +75,7 @@ fn add_row(rows: &mut Vec<PartitionReport>, before: PartitionReport, looked: boo
 mod tests {
     use super::*;
     use crate::record::TopicPartition;
-    use crate::report::{LastOffsets, Place, StopReason};
+    use crate::report::{LastOffsets, StopReason};
 
     fn row(partition: i32, first: Option<i64>, last: Option<i64>, messages: u64, lag: u64) -> PartitionReport {
         PartitionReport {

@@ -48,6 +48,7 @@ impl Lane {
             let polled = AssertUnwindSafe(polling).catch_unwind().await;
             if let Ok(Polled::Records(records)) = &polled
                 && self.ledger.completed_by(records)
+                && run.window().is_none()
             {
                 // Else the end of the log would be asked for again and again.
                 run.source.finish(std::slice::from_ref(&self.partition));
@@ -80,6 +81,7 @@ impl Lane {
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
         self.outcome.polled += taken as u64;
+        self.ledger.grant(Self::not_selected(run, &records));
         self.in_hand.extend(records);
         if self.ledger.has_all() {
             // What would be fetched from here on belongs to a later run; or, where a run

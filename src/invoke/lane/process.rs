@@ -19,6 +19,7 @@ const WORTH_A_THREAD: usize = 256;
 
 impl Lane {
     pub(super) async fn process<D: Seams>(&mut self, run: &Run<'_, D>, count: usize) {
+        let Some(count) = self.selected(run, count) else { return };
         if let Some(why) = self.condemnation() {
             return self.give_up(run, why).await;
         }

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::claim::{Bounds, CommandId, Cursor, Failures, Pace, RunId, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
+use crate::text::cut;
 
 /// An item, as the SDK hands it over.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -287,11 +288,8 @@ fn shown(value: &AttributeValue) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    const LONGEST_CHARS: usize = 60;
-    match text.char_indices().nth(LONGEST_CHARS) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
-    }
+    const LONGEST_BYTES: usize = 60;
+    format!("{:?}", cut(text, LONGEST_BYTES))
 }
 
 #[cfg(test)]

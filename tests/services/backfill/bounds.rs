@@ -35,13 +35,24 @@ async fn times_before_between_and_after_the_records_are_bounds() {
         let ran = world.backfill(name, &time(from), &time(to));
         ran.done();
         assert_eq!(ran.logged_offsets(), expected.clone().collect::<Vec<_>>(), "{name}");
-        assert_eq!(
-            world.stored_bounds(name).await,
-            [(0, expected.start, expected.end)],
-            "{name}"
-        );
+        // It reads an hour further than `to`: here to the end.
+        assert_eq!(world.stored_bounds(name).await, [(0, expected.start, 10)], "{name}");
     }
     assert_eq!(world.live_items().await, []);
+}
+
+#[tokio::test]
+async fn records_are_found_by_their_own_times_where_these_are_out_of_order() {
+    let world = World::new("disorder", 1).await;
+    let (second, ms) = ((jiff::Timestamp::now().as_second() / 86_400 - 1) * 86_400, 1_000);
+    let hour = 3_600_000;
+    let after = [5_000, -5_000, 1_000, 1_500, 3_000 + hour, 2_000];
+    let at = |after: &i64| Message::value("{}").timestamp(second * ms + after);
+    world.produce_these(0, &after.iter().map(at).collect::<Vec<_>>());
+    let ran = world.backfill("b", &time(second + 1), &time(second + 3));
+    assert_eq!(ran.done()["messages_processed"], 2);
+    assert_eq!(ran.logged_offsets(), [2, 3]);
+    assert_eq!(world.stored_bounds("b").await, [(0, 0, 4)]);
 }
 
 #[tokio::test]
