@@ -11,6 +11,7 @@ mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
+pub mod headers;
 mod lane;
 pub(crate) mod linked;
 mod offsets;

@@ -9,6 +9,7 @@ mod dead_letter;
 mod doctor;
 mod doubt;
 mod failure;
+mod headers;
 mod leaks;
 mod limits;
 mod look;

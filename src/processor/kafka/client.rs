@@ -8,15 +8,16 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, Properties};
-use crate::record::Record;
+use crate::record::{Header, Record};
 use crate::security::{Access, Security};
 use crate::source::kafka::close;
 use crate::source::kafka::context::{Context, hear_all};
+use crate::source::kafka::headers;
 
 /// What a request may be for a broker with default settings
 /// (`socket.request.max.bytes`). Up to here the broker decides; beyond, it
@@ -262,12 +263,8 @@ fn headers(record: &Record) -> Option<OwnedHeaders> {
         return None;
     }
     let all = OwnedHeaders::new_with_capacity(record.headers.len());
-    Some(record.headers.iter().fold(all, |all, header| {
-        all.insert(Header {
-            key: &header.name,
-            value: header.value.as_deref(),
-        })
-    }))
+    let add = |all, header: &Header| headers::add(all, header.name_bytes(), header.value.as_deref());
+    Some(record.headers.iter().fold(all, add))
 }
 
 /// Hears what the client says, and hands the brokers' answers on.
