@@ -152,6 +152,24 @@ impl KafkaSource {
         }
     }
 
+    /// Stops fetching what an earlier run never finished, because it was broken
+    /// off. The client would refuse to start such a partition again.
+    fn drop_leftovers(&self) {
+        let leftovers = std::mem::take(&mut *self.lanes());
+        if leftovers.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            partitions = leftovers.len(),
+            "an earlier run did not end its reading: it is ended now"
+        );
+        if let Some(consumer) = self.connection.consumer()
+            && let Err(error) = consumer.unassign()
+        {
+            tracing::warn!(%error, "partitions could not be released by the client");
+        }
+    }
+
     async fn unreachable(&self, error: &KafkaError) -> Error {
         self.serve_events();
         match self.context() {
@@ -195,11 +213,10 @@ impl Source for KafkaSource {
     /// changed, is found out here.
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
         let proven = self.connection.open(left(until)).await?;
-        // Partitions that are being read hang on their client.
-        let replaceable = self.lanes().is_empty();
+        self.drop_leftovers();
         let mut cures = Cures {
-            reopen: proven && replaceable,
-            renew: replaceable && self.connection.may_change(),
+            reopen: proven,
+            renew: self.connection.may_change(),
         };
         let mut unread = None;
         loop {
@@ -254,24 +271,21 @@ impl Source for KafkaSource {
             return Err(refused(&"it is not connected"));
         };
         let mut list = TopicPartitionList::with_capacity(positions.len());
+        let mut lanes = Vec::with_capacity(positions.len());
         for (partition, next) in positions {
             // The queue is split off before the partition is assigned: no
             // record can then reach the common queue in between.
             let queue = consumer
                 .split_partition_queue(&partition.topic, partition.partition)
                 .ok_or_else(|| refused(&format!("{partition} has no queue")))?;
-            self.lanes()
-                .insert(partition.clone(), Arc::new(Lane::new(partition.clone(), queue)));
+            lanes.push((partition.clone(), Arc::new(Lane::new(partition.clone(), queue))));
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(next.get()))
                 .map_err(|error| refused(&error))?;
         }
-        consumer.incremental_assign(&list).map_err(|error| {
-            let mut lanes = self.lanes();
-            for (partition, _) in positions {
-                lanes.remove(partition);
-            }
-            refused(&error)
-        })
+        // All of them, or none.
+        consumer.incremental_assign(&list).map_err(|error| refused(&error))?;
+        self.lanes().extend(lanes);
+        Ok(())
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {

@@ -56,7 +56,8 @@ pub enum Polled {
 pub trait Source: Send + Sync {
     /// The end offset (the next to be written; with `read_committed` the last
     /// stable offset) of every partition of `topics`, in ascending order of
-    /// topic and partition.
+    /// topic and partition. It is the first request of a run: partitions that
+    /// an earlier run has not finished are finished now.
     ///
     /// # Errors
     /// When a topic does not exist or may not be read, or no broker answers
@@ -94,7 +95,7 @@ pub trait Source: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Looked>, Error>> + Send;
 
     /// Starts to fetch these partitions at these offsets, beside those that
-    /// are being read.
+    /// are being read: all of them, or with an error none.
     ///
     /// # Errors
     /// When the client refuses: a bug, not a state of the cluster.
