@@ -232,6 +232,10 @@ pub struct PlanReport {
     /// is paused, claimed, backing off or otherwise left alone now is not
     /// counted, nor what is still to come.
     pub runs_to_catch_up: u64,
+    /// Which topics cannot be read, and why: a run would read the others, and
+    /// then fail with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
 }
 
 /// What a run would do with one partition.

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
-use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
+use crate::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds, Unavailable};
 pub(crate) use connection::close;
 use connection::{Asked, Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
@@ -193,7 +193,7 @@ impl KafkaSource {
         self.context().is_some_and(|context| context.is_doubted())
     }
 
-    fn outcome(&self, answer: &Result<Vec<(TopicPartition, Looked)>, Error>) -> Outcome {
+    fn outcome(&self, answer: &Result<TopicEnds, Error>) -> Outcome {
         match answer {
             Err(error) => match error.error_type {
                 ErrorType::AuthenticationFailed => Outcome::Refused,
@@ -201,17 +201,23 @@ impl KafkaSource {
                 ErrorType::BrokerUnreachable => Outcome::Unanswered,
                 _ => Outcome::Final,
             },
-            Ok(found) if found.iter().all(|(_, looked)| looked.is_ok()) => Outcome::Answered,
+            Ok(ends) if is_complete(ends) => Outcome::Answered,
             Ok(_) if self.unanswered.load(Ordering::Relaxed) => Outcome::Unanswered,
             Ok(_) => Outcome::Leaderless,
         }
     }
 }
 
+/// Whether brokers told all there is to tell.
+fn is_complete(ends: &TopicEnds) -> bool {
+    let is_told = |error: &Error| error.error_type != ErrorType::BrokerUnreachable;
+    ends.partitions.iter().all(|(_, looked)| looked.is_ok()) && ends.refused.values().all(is_told)
+}
+
 impl Source for KafkaSource {
     /// The first question of a run: what died since the last one, or was
     /// changed, is found out here.
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
         let proven = self.connection.open(left(until)).await?;
         self.drop_leftovers();
         let mut cures = Cures {
@@ -229,7 +235,7 @@ impl Source for KafkaSource {
                     self.connection.set_renewable(false);
                     if let Ok(ends) = &answer {
                         self.connection.prove();
-                        self.told().hear(ends);
+                        self.told().hear(&ends.partitions);
                     }
                     return answer.map_err(|error| and_unread(error, unread));
                 }

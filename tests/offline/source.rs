@@ -140,7 +140,11 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
     for _ in 0..3 {
         let until = Instant::now() + Duration::from_secs(10);
         let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
-        let names: Vec<String> = ends.iter().map(|(partition, _)| partition.to_string()).collect();
+        let names: Vec<String> = ends
+            .partitions
+            .iter()
+            .map(|(partition, _)| partition.to_string())
+            .collect();
         assert_eq!(names, ["a-0", "a-1", "b-0", "b-1"]);
     }
 }
@@ -159,7 +163,7 @@ async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_ru
     cluster.clear_request_errors(RDKafkaApiKey::Metadata);
     let until = Instant::now() + Duration::from_secs(10);
     let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
-    assert_eq!(ends.len(), 1);
+    assert_eq!(ends.partitions.len(), 1);
 }
 
 const ALL: Limit = Limit {

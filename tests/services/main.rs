@@ -28,3 +28,4 @@ mod support;
 mod support_works;
 mod terminal;
 mod tokens;
+mod topics;
