@@ -161,10 +161,14 @@ async fn complete<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], errors: &mut 
     }
     let (starts, _) = survey::starts(run, facts);
     let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
-    let (earliest, found) = futures::join!(
+    let (earliest, found, high) = futures::join!(
         survey::earliest(run, facts, has_end),
-        survey::start_positions(run, facts, &starts)
+        survey::start_positions(run, facts, &starts),
+        survey::high_watermarks(run, facts, |_| true)
     );
+    for (i, high) in high {
+        facts[i].high_watermark = Some(high);
+    }
     match earliest {
         Ok(earliest) => {
             for (i, looked) in earliest {

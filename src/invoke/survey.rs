@@ -57,6 +57,10 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Sur
     if pins == Pins::Store {
         pins::pin(run, &mut facts, &starts).await?;
         pins::pin_later(run, &mut facts, &later).await?;
+    } else {
+        for (i, high) in high_watermarks(run, &facts, |_| true).await {
+            facts[i].high_watermark = Some(high);
+        }
     }
     Ok(Survey { facts, refused })
 }
@@ -152,7 +156,34 @@ pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -
         // It may be of a log that is gone.
         facts[i].earliest = None;
     }
+    // With `read_committed` the end may be before an open transaction.
+    for (i, high) in high_watermarks(run, facts, past_the_end).await {
+        facts[i].high_watermark = Some(high);
+    }
     Ok(())
+}
+
+/// The high watermarks of the partitions that are `wanted` and have an end.
+/// One that cannot be told is an error in its place.
+pub(super) async fn high_watermarks<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    wanted: impl Fn(&Facts) -> bool,
+) -> Vec<(usize, Looked)> {
+    let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
+    let wanted: Vec<usize> = (0..facts.len())
+        .filter(|&i| has_end(&facts[i]) && wanted(&facts[i]))
+        .collect();
+    if wanted.is_empty() {
+        return vec![];
+    }
+    let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
+    let asked = run.source.look_up(&partitions, LookUp::HighWatermark, run.ask_until());
+    let found = asked.await.unwrap_or_else(|error| {
+        let unknown = Unavailable(format!("its high watermark is not known: {}", error.message));
+        vec![Err(unknown); wanted.len()]
+    });
+    wanted.into_iter().zip(found).collect()
 }
 
 pub(super) fn past_the_end(fact: &Facts) -> bool {
@@ -188,6 +219,7 @@ pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -
     let fact = |partition, end, cursor| Facts {
         partition,
         end,
+        high_watermark: None,
         earliest: None,
         cursor,
         start: None,

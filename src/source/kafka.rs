@@ -89,10 +89,18 @@ impl KafkaSource {
     }
 
     fn of(config: &Config, security: Arc<Security>, otherwise: Vec<(&'static str, String)>) -> Self {
+        Self::with(
+            Connection::new(config, security, otherwise),
+            config.bootstrap_servers.clone(),
+            config.poll_timeout,
+        )
+    }
+
+    fn with(connection: Connection, bootstrap_servers: String, poll_timeout: Duration) -> Self {
         Self {
-            connection: Connection::new(config, security, otherwise),
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            poll_timeout: config.poll_timeout,
+            connection,
+            bootstrap_servers,
+            poll_timeout,
             lanes: Mutex::default(),
             known: Arc::default(),
             asked_ahead: Mutex::default(),
@@ -262,6 +270,9 @@ impl Source for KafkaSource {
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
+        if what == LookUp::HighWatermark {
+            return self.high_watermarks(partitions, until).await;
+        }
         self.connection.open(left(until)).await?;
         self.look_up_patiently(partitions, what, until).await
     }

@@ -137,6 +137,9 @@ pub enum LookUp {
     Earliest,
     /// The end.
     End,
+    /// The high watermark: the end with the records of open transactions, and
+    /// what lies behind them, whatever the isolation level.
+    HighWatermark,
     /// The first record with this timestamp or a later one (milliseconds since
     /// the epoch). If there is none, an offset past every record: the caller
     /// takes the end that it knows.

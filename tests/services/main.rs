@@ -29,3 +29,4 @@ mod support_works;
 mod terminal;
 mod tokens;
 mod topics;
+mod transactions;

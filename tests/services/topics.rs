@@ -104,7 +104,10 @@ async fn a_backfill_of_one_topic_is_done_whatever_the_other_is() {
     );
     let ran = backfill(&missing);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.starts_with(&format!("UnknownTopic: the topic {missing} ")), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with(&format!("UnknownTopic: the topic {missing} ")),
+        "{ran:?}"
+    );
 }
 
 /// `START_POSITION=latest` is stored for what can be read; what comes to be later starts there by itself.

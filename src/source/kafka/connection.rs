@@ -63,6 +63,25 @@ impl Connection {
         }
     }
 
+    /// One like this, to which an end is the high watermark. `None`: it is so
+    /// for this one. The isolation level is a property of the whole client.
+    pub(super) fn uncommitted(&self) -> Option<Self> {
+        let (name, value) = ("isolation.level", "read_uncommitted");
+        let mut properties = self.config.kafka_properties.iter();
+        if properties.any(|property| property == (name, value)) {
+            return None;
+        }
+        let otherwise = self.otherwise.iter().cloned().chain([(name, value.to_owned())]);
+        Some(Self::new(&self.config, Arc::clone(&self.security), otherwise.collect()))
+    }
+
+    /// Ends the client, if there is one.
+    pub(super) fn close(&self) {
+        if let Some(Open { consumer, .. }) = self.current().take() {
+            close(consumer);
+        }
+    }
+
     fn current(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

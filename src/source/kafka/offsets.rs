@@ -72,6 +72,26 @@ impl KafkaSource {
         }
     }
 
+    /// By a client of its own, which ends with the answer: this is rarely asked.
+    pub(super) async fn high_watermarks(
+        &self,
+        partitions: &[TopicPartition],
+        until: Instant,
+    ) -> Result<Vec<Looked>, Error> {
+        let Some(connection) = self.connection.uncommitted() else {
+            self.connection.open(left(until)).await?;
+            return self.look_up_patiently(partitions, LookUp::End, until).await;
+        };
+        let other = Self {
+            known: Arc::clone(&self.known),
+            ..Self::with(connection, self.bootstrap_servers.clone(), self.poll_timeout)
+        };
+        other.connection.open(left(until)).await?;
+        let found = other.look_up_patiently(partitions, LookUp::End, until).await;
+        other.connection.close();
+        found
+    }
+
     /// One request to each leader; asked again for those whose leader is just
     /// being elected.
     pub(super) async fn look_up_patiently(
@@ -227,7 +247,7 @@ impl KafkaSource {
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             let wanted = match what {
                 LookUp::Earliest => Offset::Beginning,
-                LookUp::End => Offset::End,
+                LookUp::End | LookUp::HighWatermark => Offset::End,
                 LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
             };
             for partition in &partitions {

@@ -111,7 +111,7 @@ impl Brokers {
         let log = log.ok_or_else(|| Unavailable("there is no such partition".into()))?;
         let offset = match what {
             LookUp::Earliest => log.earliest,
-            LookUp::End => log.end,
+            LookUp::End | LookUp::HighWatermark => log.end,
             // Each record was written at the millisecond that is its offset.
             LookUp::AtTime(ms) => log.between(ms, i64::MAX).next().unwrap_or(i64::MAX),
         };
