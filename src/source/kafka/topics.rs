@@ -109,8 +109,9 @@ impl KafkaSource {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             match &answer {
                 Ok(partitions) => known.insert(name, partitions.clone()),
-                // What is remembered of it may be of a topic that was deleted.
-                Err(_) => known.remove(&name),
+                // What is remembered of it is of a topic that was deleted, or was allowed.
+                Err(code) if code.is_none_or(is_lasting) => known.remove(&name),
+                Err(_) => None,
             };
             Ok(answer)
         })
@@ -206,6 +207,15 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
         code,
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
     )
+}
+
+/// Whether a topic is unknown or refused, and not just about to have leaders.
+fn is_lasting(code: RDKafkaErrorCode) -> bool {
+    let unknown = [
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::UnknownTopic,
+    ];
+    is_refusal(code) || unknown.contains(&code)
 }
 
 fn unknown_topic(topic: &str) -> Error {
