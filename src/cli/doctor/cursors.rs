@@ -108,7 +108,8 @@ fn judge(glance: &Glance) -> Check {
         ),
         Trouble::Invalid => failed(
             ErrorType::InvalidCursor,
-            "Correct the item in the table, or delete it to begin at START_POSITION",
+            "Correct the item in the table. Without it the partition begins at START_POSITION, but the topic's highest \
+             one at its earliest record",
         ),
     };
     check.with(look.remarks())

@@ -145,7 +145,8 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn next(&self) -> Result<NextOffset, InvalidCursor> {
         let belongs = LAST_PROCESSED;
-        let advice = "Correct it, or delete the item to begin at the start position";
+        let advice = "Correct it. Without the item the partition begins at START_POSITION, but the topic's highest one at \
+                      its earliest record";
         let found = self.item.get(name::OFFSET);
         let next = match found {
             Some(AttributeValue::N(number)) => number.parse().ok().and_then(NextOffset::after),

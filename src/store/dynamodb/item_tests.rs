@@ -177,7 +177,7 @@ fn a_missing_offset_is_refused() {
         "{message}"
     );
     assert!(
-        message.ends_with("Correct it, or delete the item to begin at the start position"),
+        message.ends_with("begins at START_POSITION, but the topic's highest one at its earliest record"),
         "{message}"
     );
 }
