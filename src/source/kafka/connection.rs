@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::task::JoinHandle;
 
-use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
+use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE, WATCH_AFTER};
 use super::fetch::FetchSizes;
 use super::{now, trouble};
 use crate::config::{Config, Properties};
@@ -213,6 +213,7 @@ impl Connection {
                 Err(_) if is_hopeless(&asked.context, asked.at, renewable, now()) => {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
+                Err(_) if now().saturating_duration_since(asked.at) >= WATCH_AFTER => asked.context.watch(),
                 Err(_) => {}
             }
         }
