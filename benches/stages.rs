@@ -30,6 +30,7 @@ fn facts(behind: u32) -> Vec<Facts> {
         .map(|partition| Facts {
             partition: TopicPartition::new(topic.clone(), partition),
             end: Some(Ok(next(500 + behind))),
+            high_watermark: None,
             earliest: Some(Ok(next(0))),
             cursor: Some(Ok(Cursor::at(next(500)))),
             start: None,
@@ -122,6 +123,7 @@ fn report(criterion: &mut Criterion) {
         messages: 100,
         end_offset: Some(600),
         lag: Some(0),
+        quarantine: None,
     });
     let report = RunReport {
         partitions: partitions.collect(),

@@ -1,8 +1,8 @@
 //! A failed record -> its dead letter. Pure: no clock, no environment, no I/O.
 //!
 //! A dead letter is the record as it was, key, value and headers in their
-//! order, with headers behind them that say where it came from and why it is
-//! here. They are those that Kafka Connect writes for its sink connectors, so
+//! order, the headers' names byte for byte, with headers behind them that say
+//! where it came from and why it is here. They are those that Kafka Connect writes for its sink connectors, so
 //! that tools which read Connect's dead letter queues read these. All values
 //! are UTF-8 text, numbers too.
 //!
@@ -123,10 +123,7 @@ pub struct Reason<'a> {
 /// record that failed.
 #[must_use]
 pub fn dead_letter(record: &Record, reason: &Reason<'_>) -> Record {
-    let text = |name: &str, value: String| Header {
-        name: name.to_owned(),
-        value: Some(Bytes::from(value)),
-    };
+    let text = |name: &'static str, value: String| Header::new(name, Some(Bytes::from(value)));
     let mut letter = record.clone();
     letter.headers.extend([
         text(header::TOPIC, record.partition.topic.to_string()),
@@ -148,12 +145,10 @@ pub fn dead_letter(record: &Record, reason: &Reason<'_>) -> Record {
 #[must_use]
 pub fn pointer(letter: &Record) -> Record {
     let (_, ours) = split(letter);
-    let omitted_bytes = letter.size_bytes() - headers_bytes(ours);
+    let omitted_bytes = letter.size_bytes() - ours.iter().map(Header::size_bytes).sum::<usize>();
     let mut headers = ours.to_vec();
-    headers.push(Header {
-        name: header::OMITTED_BYTES.to_owned(),
-        value: Some(Bytes::from(omitted_bytes.to_string())),
-    });
+    let omitted_bytes = Bytes::from(omitted_bytes.to_string());
+    headers.push(Header::new(header::OMITTED_BYTES, Some(omitted_bytes)));
     Record {
         partition: letter.partition.clone(),
         offset: letter.offset,
@@ -170,11 +165,6 @@ pub fn pointer(letter: &Record) -> Record {
 pub fn split(letter: &Record) -> (&[Header], &[Header]) {
     let headers = letter.headers.as_slice();
     // The last one: the record may have been a dead letter before.
-    let first = headers.iter().rposition(|header| header.name == header::TOPIC);
+    let first = headers.iter().rposition(|header| header.is_named(header::TOPIC));
     headers.split_at(first.unwrap_or(headers.len()))
-}
-
-fn headers_bytes(headers: &[Header]) -> usize {
-    let bytes = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len);
-    headers.iter().map(bytes).sum()
 }

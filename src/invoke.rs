@@ -87,7 +87,7 @@ impl Invoked {
     pub fn error(&self) -> Option<&Error> {
         match &self.answer {
             Answer::Run(report) => report.error.as_ref(),
-            Answer::Plan(_) => None,
+            Answer::Plan(plan) => plan.error.as_ref(),
         }
     }
 }
@@ -120,15 +120,13 @@ pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
     match request {
         Request::Plan(request) => {
-            let facts = survey::survey(&run, survey::Pins::Leave).await?;
-            if let Some(unknown) = request.unknown_partition(&facts) {
-                return Err(unknown);
-            }
-            let answer = Answer::Plan(summary::plan_report(&run, request, &facts));
-            Ok(Invoked {
-                answer,
+            let planned = summary::plan_report(&run, request, survey::survey(&run, survey::Pins::Leave).await?)?;
+            let invoked = Invoked {
+                answer: Answer::Plan(planned),
                 metrics: vec![],
-            })
+            };
+            summary::log(&invoked);
+            Ok(invoked)
         }
         Request::Run(request) => Ok(run.make(request, interrupt).await),
         Request::Backfill(request) => {
@@ -150,7 +148,7 @@ pub async fn look<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     pins: Pins,
 ) -> Result<(Vec<Facts>, Vec<Decision>), Error> {
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
-    let facts = survey::survey(&run, pins).await?;
+    let facts = survey::survey(&run, pins).await?.all()?;
     let decisions = plan::decide_all(&facts, &run.policy());
     Ok((facts, decisions))
 }
@@ -256,7 +254,7 @@ impl<'a, D: Seams> Run<'a, D> {
             None => survey::survey(self, survey::Pins::Store).await,
         };
         let (facts, failed) = match surveyed {
-            Ok(facts) => (facts, None),
+            Ok(survey) => (survey.facts, survey.refused),
             Err(error) => (vec![], Some(error)),
         };
         let failed = failed.or_else(|| request.unknown_partition(&facts));

@@ -10,6 +10,7 @@
 //! | any | no broker answers | [`Unavailable`](Decision::Unavailable) |
 //! | live claim | any | [`Held`](Decision::Held) |
 //! | failed, not yet time to try again | any | [`BackingOff`](Decision::BackingOff) |
+//! | next > end | next <= high watermark: an open transaction | [`Idle`](Decision::Idle) |
 //! | next > end | | [`Truncated`](Decision::Truncated), or a jump by `ON_TRUNCATION` |
 //! | next < earliest | | [`RetentionLoss`](Decision::RetentionLoss), or a jump by `ON_RETENTION_LOSS` |
 //! | next = end | | [`Idle`](Decision::Idle) |
@@ -39,6 +40,9 @@ pub struct Facts {
     pub partition: TopicPartition,
     /// The end of its log; `None`: the topic has no such partition.
     pub end: Option<Looked>,
+    /// The high watermark, where it was asked for. Beyond the end lie records
+    /// that wait for an open transaction.
+    pub high_watermark: Option<Looked>,
     /// The first offset left by retention. Asked for only where it decides
     /// something: [`needs_earliest`].
     pub earliest: Option<Looked>,
@@ -214,12 +218,12 @@ pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision 
         Some(Ok(end)) => *end,
     };
     match cursor {
-        Some(cursor) => resume(cursor, end, facts.earliest.as_ref(), policy),
+        Some(cursor) => resume(cursor, end, facts, policy),
         None => begin(facts, end, appeared_later, policy),
     }
 }
 
-fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &Policy) -> Decision {
+fn resume(cursor: &Cursor, end: NextOffset, facts: &Facts, policy: &Policy) -> Decision {
     if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
@@ -243,7 +247,15 @@ fn resume(cursor: &Cursor, end: NextOffset, earliest: Option<&Looked>, policy: &
     if stored == end {
         return Decision::Idle;
     }
-    let earliest = match earliest {
+    if stored > end {
+        match &facts.high_watermark {
+            // Read as `read_uncommitted`, and not any more.
+            Some(Ok(high)) if stored <= *high => return Decision::Idle,
+            Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
+            _ => {}
+        }
+    }
+    let earliest = match &facts.earliest {
         Some(Ok(earliest)) => *earliest,
         Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
         None => return Decision::Unavailable("its first offset is not known".into()),
@@ -313,6 +325,16 @@ pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
         (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
         _ => None,
     }
+}
+
+/// What an open transaction holds back: from this offset on so many, of which
+/// some may be no records. `None` where nothing is held back, or it is not known.
+#[must_use]
+pub fn waiting(facts: &Facts) -> Option<(NextOffset, u64)> {
+    let (Some(Ok(end)), Some(Ok(high))) = (&facts.end, &facts.high_watermark) else {
+        return None;
+    };
+    (end < high).then(|| (*end, end.distance_to(*high)))
 }
 
 /// What a partition that is to be read could use of the budget.

@@ -1,5 +1,6 @@
 //! The domain's words: [`Record`], [`TopicPartition`], [`NextOffset`], [`Chunk`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,12 +84,50 @@ impl fmt::Display for NextOffset {
 }
 
 /// One header of a record. Names may repeat; the order is the producer's.
+///
+/// Kafka's protocol calls a name text, and its Java client writes UTF-8; other
+/// clients write any bytes. So the bytes are what is kept and compared, and
+/// [`name`](Self::name) is a view of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The header's name.
-    pub name: String,
+    name: Bytes,
     /// The header's value, if it has one.
     pub value: Option<Bytes>,
+}
+
+impl Header {
+    /// A header of this name.
+    pub fn new(name: impl Into<Bytes>, value: Option<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            value,
+        }
+    }
+
+    /// The name as text. Bytes that are not UTF-8 are shown as `U+FFFD`, so
+    /// that two different names may look the same.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.name)
+    }
+
+    /// The name as it was written.
+    #[must_use]
+    pub fn name_bytes(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Whether this is the name.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == name.as_bytes()
+    }
+
+    /// Bytes of name and value.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.name.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// One record as it came from Kafka.
@@ -129,11 +168,7 @@ impl Record {
     /// Bytes of key, value and headers.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len))
-            .sum();
+        let headers: usize = self.headers.iter().map(Header::size_bytes).sum();
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + headers
     }
 }
@@ -220,6 +255,16 @@ mod tests {
         assert_eq!(five.distance_to(nine), 4);
         assert_eq!(nine.distance_to(five), 0);
         assert_eq!(five.distance_to(five), 0);
+    }
+
+    #[test]
+    fn a_header_keeps_the_bytes_of_its_name_and_shows_them_as_text() {
+        let header = Header::new(&b"caf\xE9"[..], Some(Bytes::from_static(b"12")));
+        assert_eq!(header.name_bytes(), b"caf\xE9");
+        assert_eq!(header.name(), "caf\u{FFFD}");
+        assert_eq!(header.size_bytes(), 6);
+        assert_ne!(header, Header::new(&b"caf\xE8"[..], header.value.clone()));
+        assert!(Header::new("café", None).is_named("café") && !header.is_named("caf\u{FFFD}"));
     }
 
     #[test]

@@ -240,6 +240,9 @@ pub struct PlanReport {
     /// is paused, claimed, backing off or otherwise left alone now is not
     /// counted, nor what is still to come.
     pub runs_to_catch_up: u64,
+    /// Which topics cannot be read, and why: a run would read the others, and
+    /// then fail with it.
+    pub error: Option<Error>,
 }
 
 /// What a run would do with one partition.

@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `topic`, `partition` | where |
 //! | `next_offset` | the next offset to read as stored; without an item (`new`), where a run would begin |
-//! | `end_offset` | the end of the log: the next offset to be written |
+//! | `end_offset` | the end of the log: the next offset to be written; with `read_committed` the last stable offset |
+//! | `high_watermark` | the end with what an open transaction holds back; with none it is `end_offset` |
 //! | `lag` | offsets that are still to be read: end minus next, or minus the place to which a run would jump |
 //! | `earliest_offset` | the first offset that retention has left |
 //! | `state` | see [`State`] |
@@ -121,6 +122,7 @@ pub(super) struct Row {
     pub(super) place: Place,
     pub(super) next_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
+    pub(super) high_watermark: Option<i64>,
     pub(super) lag: Option<u64>,
     pub(super) earliest_offset: Option<i64>,
     pub(super) state: State,
@@ -196,6 +198,7 @@ fn row(facts: &Facts, decision: &Decision) -> Row {
         place: Place::from(&facts.partition),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
+        high_watermark: known(&facts.high_watermark).map(NextOffset::get),
         lag: begins_at.zip(end).map(|(next, end)| next.distance_to(end)),
         earliest_offset: known(&facts.earliest).map(NextOffset::get),
         state: State::of(facts, decision),

@@ -26,7 +26,7 @@ use crate::live::LiveParts;
 use crate::processor::{Failure, Processor, RunContext, panic_words};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
-use crate::source::{LookUp, Looked, Source as _, Unavailable};
+use crate::source::{LookUp, Looked, Source as _, TopicEnds, Unavailable};
 use read::Reader;
 use told::{Outcome, Told};
 use wanted::{Offsets, origin};
@@ -169,7 +169,7 @@ impl<P: Processor> Redrive<P> {
     /// The records that the dead letters of this group and these topics stand for.
     async fn dead_letters(&mut self, topic: &Arc<str>, since_ms: Option<i64>) -> Result<Wanted, Error> {
         let source = &self.parts.source;
-        let ends = source.ends(std::slice::from_ref(topic), self.until()).await?;
+        let ends = source.ends(std::slice::from_ref(topic), self.until()).await?.all()?;
         let partitions: Vec<TopicPartition> = ends.iter().map(|(partition, _)| partition.clone()).collect();
         let what = since_ms.map_or(LookUp::Earliest, LookUp::AtTime);
         let starts = source.look_up(&partitions, what, self.until()).await?;
@@ -208,13 +208,8 @@ impl<P: Processor> Redrive<P> {
     /// Everything that is wanted, partition by partition in ascending order.
     async fn all(&mut self, wanted: Wanted) -> Result<(), Error> {
         let topics = &self.parts.config.topics;
-        let ends: BTreeMap<TopicPartition, Looked> = self
-            .parts
-            .source
-            .ends(topics, self.until())
-            .await?
-            .into_iter()
-            .collect();
+        let TopicEnds { partitions, refused } = self.parts.source.ends(topics, self.until()).await?;
+        let ends: BTreeMap<TopicPartition, Looked> = partitions.into_iter().collect();
         let mut first_error = None;
         for (partition, offsets) in wanted {
             if self.interrupted() || self.told.fatal.is_some() {
@@ -224,10 +219,12 @@ impl<P: Processor> Redrive<P> {
             let done = match ends.get(&partition) {
                 Some(Ok(end)) => self.partition(&partition, &offsets, *end).await,
                 Some(Err(why)) => Err(unavailable(&partition, why)),
-                None => Err(Error::new(
-                    ErrorType::InvalidConfiguration,
-                    format!("{} has no partition {}", partition.topic, partition.partition),
-                )),
+                None => Err(refused.get(&partition.topic).cloned().unwrap_or_else(|| {
+                    Error::new(
+                        ErrorType::InvalidConfiguration,
+                        format!("{} has no partition {}", partition.topic, partition.partition),
+                    )
+                })),
             };
             // One partition's trouble is its own; and every offset is told.
             if let Err(error) = done {

@@ -40,8 +40,7 @@ pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Res
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = once(parts, &Request::Plan(selection.into()), interrupt).await?;
-    out.answer(&invoked.answer);
-    Ok(Exit::Done)
+    Ok(tell(&invoked, out))
 }
 
 pub(super) async fn run<P: Processor + 'static>(

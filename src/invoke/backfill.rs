@@ -36,7 +36,7 @@ impl<'a, D: Seams> Run<'a, D> {
 /// The facts of every partition of the backfill, in ascending order, as their
 /// logs are; a backfill that has not begun begins.
 pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest) -> Result<Vec<Facts>, Error> {
-    let mut facts = survey::cursors_and_ends(run).await?;
+    let mut facts = survey::cursors_and_ends(run).await?.all()?;
     let consumer = run.consumer(&run.topics[0]);
     let cursors = facts.iter().filter_map(|fact| fact.cursor.as_ref()?.as_ref().ok());
     backfill::check_all(&consumer, request, cursors)?;

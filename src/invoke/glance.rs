@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorType};
 use crate::plan::{self, Decision, Facts};
 use crate::processor::Processor;
 use crate::record::TopicPartition;
-use crate::source::{Looked, Source, Unavailable};
+use crate::source::{Looked, Source, TopicEnds, Unavailable};
 use crate::store::{InvalidCursor, Store};
 
 /// What could be learned, and what kept the rest from being known.
@@ -96,33 +96,18 @@ type Ends = BTreeMap<Arc<str>, Result<Vec<(TopicPartition, Looked)>, Error>>;
 /// read, must not hide the others.
 async fn ends<D: Seams>(run: &Run<'_, D>) -> Ends {
     let topics = &run.config.topics;
-    let all = run.source.ends(topics, run.ask_until()).await;
-    match all {
-        Ok(all) => {
-            let mut ends: Ends = topics.iter().map(|topic| (topic.clone(), Ok(vec![]))).collect();
-            for (partition, end) in all {
-                if let Some(Ok(of_topic)) = ends.get_mut(&partition.topic) {
-                    of_topic.push((partition, end));
-                }
-            }
-            ends
+    let TopicEnds { partitions, refused } = match run.source.ends(topics, run.ask_until()).await {
+        Ok(ends) => ends,
+        Err(error) => return topics.iter().map(|topic| (topic.clone(), Err(error.clone()))).collect(),
+    };
+    let mut ends: Ends = topics.iter().map(|topic| (topic.clone(), Ok(vec![]))).collect();
+    for (partition, end) in partitions {
+        if let Some(Ok(of_topic)) = ends.get_mut(&partition.topic) {
+            of_topic.push((partition, end));
         }
-        Err(error) if topics.len() > 1 && is_of_one_topic(&error) => {
-            let one = |topic: Arc<str>| async move {
-                let ends = run.source.ends(std::slice::from_ref(&topic), run.ask_until()).await;
-                (topic, ends)
-            };
-            futures::future::join_all(topics.iter().cloned().map(one))
-                .await
-                .into_iter()
-                .collect()
-        }
-        Err(error) => topics.iter().map(|topic| (topic.clone(), Err(error.clone()))).collect(),
     }
-}
-
-fn is_of_one_topic(error: &Error) -> bool {
-    matches!(error.error_type, ErrorType::UnknownTopic | ErrorType::NotAuthorized)
+    ends.extend(refused.into_iter().map(|(topic, error)| (topic, Err(error))));
+    ends
 }
 
 /// The facts of what answered. An item that nobody could read is no missing
@@ -176,10 +161,14 @@ async fn complete<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], errors: &mut 
     }
     let (starts, _) = survey::starts(run, facts);
     let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
-    let (earliest, found) = futures::join!(
+    let (earliest, found, high) = futures::join!(
         survey::earliest(run, facts, has_end),
-        survey::start_positions(run, facts, &starts)
+        survey::start_positions(run, facts, &starts),
+        survey::high_watermarks(run, facts, |_| true)
     );
+    for (i, high) in high {
+        facts[i].high_watermark = Some(high);
+    }
     match earliest {
         Ok(earliest) => {
             for (i, looked) in earliest {

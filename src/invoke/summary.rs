@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lane::{End, Lane, Outcome, Stored, Unread};
+use super::survey::Survey;
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::{Failures, Pace, PassedOver, Unreported};
 use crate::clock::Clock;
@@ -382,7 +383,10 @@ fn stop_reason(report: &RunReport, lanes: &Lanes) -> StopReason {
 /// Every run says what it did, also one that failed: as fields to search by,
 /// and as the whole report.
 pub(super) fn log(invoked: &Invoked) {
-    let Answer::Run(report) = &invoked.answer else { return };
+    let report = match &invoked.answer {
+        Answer::Run(report) => report,
+        Answer::Plan(plan) => return log_plan(plan),
+    };
     let json = serde_json::to_string(report).unwrap_or_default();
     let stop_reason = report.stop_reason.map(StopReason::as_str);
     match &report.error {
@@ -409,8 +413,37 @@ pub(super) fn log(invoked: &Invoked) {
     }
 }
 
+/// A plan that fails is not returned by the function: what is known all the
+/// same is logged.
+fn log_plan(plan: &PlanReport) {
+    if let Some(error) = &plan.error {
+        tracing::error!(
+            target: REPORT_TARGET,
+            error_type = %error.error_type,
+            error = error.message,
+            plan = plan.to_log_field(),
+            "plan failed"
+        );
+    }
+}
+
 /// What a run would do, for each partition of the request.
-pub(super) fn plan_report<D: Seams>(run: &Run<'_, D>, request: &RunRequest, facts: &[Facts]) -> PlanReport {
+///
+/// # Errors
+/// When nothing is known of any topic, or the request names a partition that
+/// no topic has.
+pub(super) fn plan_report<D: Seams>(
+    run: &Run<'_, D>,
+    request: &RunRequest,
+    survey: Survey,
+) -> Result<PlanReport, Error> {
+    let Survey { facts, refused } = survey;
+    let facts = facts.as_slice();
+    match refused.clone().filter(|_| facts.is_empty()) {
+        Some(error) => return Err(error),
+        None if refused.is_none() => request.unknown_partition(facts).map_or(Ok(()), Err)?,
+        None => {}
+    }
     let decisions = plan::decide_all(facts, &run.policy());
     let chosen: Vec<usize> = (0..facts.len())
         .filter(|&i| request.includes(facts[i].partition.partition))
@@ -419,10 +452,11 @@ pub(super) fn plan_report<D: Seams>(run: &Run<'_, D>, request: &RunRequest, fact
     let budget = run.budget(request.max_messages);
     let shares = plan::fair_shares(&wishes, budget);
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
-    PlanReport {
+    Ok(PlanReport {
         partitions: chosen.iter().zip(shares).map(planned).collect(),
         runs_to_catch_up: plan::runs_to_catch_up(&wishes, budget),
-    }
+        error: refused,
+    })
 }
 
 fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedPartition {

@@ -12,7 +12,7 @@ use crate::config::StartPosition;
 use crate::error::Error;
 use crate::plan::{self, Facts};
 use crate::record::TopicPartition;
-use crate::source::{LookUp, Looked, Source, Unavailable};
+use crate::source::{LookUp, Looked, Source, TopicEnds, Unavailable};
 use crate::store::{InvalidCursor, Store};
 
 /// Whether start positions are stored.
@@ -24,9 +24,25 @@ pub enum Pins {
     Leave,
 }
 
-/// The facts of every partition of all topics, in ascending order.
-pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec<Facts>, Error> {
-    let mut facts = cursors_and_ends(run).await?;
+/// What is known before a run.
+pub(super) struct Survey {
+    /// The facts of every partition of the topics that can be read, in ascending order.
+    pub(super) facts: Vec<Facts>,
+    /// Which topics cannot be read, and why. Nothing is known of their
+    /// partitions: they are not gone.
+    pub(super) refused: Option<Error>,
+}
+
+impl Survey {
+    /// The facts, if all topics can be read.
+    pub(super) fn all(self) -> Result<Vec<Facts>, Error> {
+        self.refused.map_or(Ok(self.facts), Err)
+    }
+}
+
+/// The facts of every partition of all topics that can be read.
+pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Survey, Error> {
+    let Survey { mut facts, refused } = cursors_and_ends(run).await?;
     let (starts, later) = starts(run, &facts);
     let (earliest, found) = futures::join!(
         earliest(run, &facts, plan::needs_earliest),
@@ -41,18 +57,23 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, pins: Pins) -> Result<Vec
     if pins == Pins::Store {
         pins::pin(run, &mut facts, &starts).await?;
         pins::pin_later(run, &mut facts, &later).await?;
+    } else {
+        for (i, high) in high_watermarks(run, &facts, |_| true).await {
+            facts[i].high_watermark = Some(high);
+        }
     }
-    Ok(facts)
+    Ok(Survey { facts, refused })
 }
 
 /// Every partition that the topics or the table have, with its cursor and its end.
-pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<Facts>, Error> {
+pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Survey, Error> {
     // The brokers first: their question is on its way while the table's is still being signed.
     let (brokers, cursors) = futures::join!(ends_and_news(run), cursors(run));
     // A table that cannot be read never means "start from the beginning".
-    let cursors = cursors?;
+    let mut cursors = cursors?;
     let (ends, earliest) = brokers?;
-    let mut facts = facts(cursors, ends);
+    cursors.retain(|partition, _| !ends.refused.contains_key(&partition.topic));
+    let mut facts = facts(cursors, ends.partitions);
     for (partition, looked) in earliest {
         if let Ok(i) = facts.binary_search_by(|fact| fact.partition.cmp(&partition))
             && is_of_one_log(&looked, facts[i].end.as_ref())
@@ -61,7 +82,16 @@ pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Vec<F
         }
     }
     ask_again(run, &mut facts).await?;
-    Ok(facts)
+    let refused = together(ends.refused.into_values());
+    Ok(Survey { facts, refused })
+}
+
+/// One error that names all topics; its type is that of the first.
+fn together(mut refused: impl Iterator<Item = Error>) -> Option<Error> {
+    let first = refused.next()?;
+    Some(refused.fold(first, |all, next| {
+        Error::new(all.error_type, format!("{}. Besides, {}", all.message, next.message))
+    }))
 }
 
 type Offsets = Vec<(TopicPartition, Looked)>;
@@ -73,7 +103,7 @@ const HINT_PATIENCE: Duration = Duration::from_millis(500);
 /// The ends, and the earliest offsets of those partitions that will most likely
 /// be read, so that they are known when the table answers. Where the last run
 /// found news, this one most likely does: there they are asked side by side.
-async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(Offsets, Offsets), Error> {
+async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(TopicEnds, Offsets), Error> {
     let expected = run.source.news();
     let (ends, mut earliest) = futures::join!(
         run.source.ends(run.topics, run.ask_until()),
@@ -126,7 +156,34 @@ pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -
         // It may be of a log that is gone.
         facts[i].earliest = None;
     }
+    // With `read_committed` the end may be before an open transaction.
+    for (i, high) in high_watermarks(run, facts, past_the_end).await {
+        facts[i].high_watermark = Some(high);
+    }
     Ok(())
+}
+
+/// The high watermarks of the partitions that are `wanted` and have an end.
+/// One that cannot be told is an error in its place.
+pub(super) async fn high_watermarks<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &[Facts],
+    wanted: impl Fn(&Facts) -> bool,
+) -> Vec<(usize, Looked)> {
+    let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
+    let wanted: Vec<usize> = (0..facts.len())
+        .filter(|&i| has_end(&facts[i]) && wanted(&facts[i]))
+        .collect();
+    if wanted.is_empty() {
+        return vec![];
+    }
+    let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
+    let asked = run.source.look_up(&partitions, LookUp::HighWatermark, run.ask_until());
+    let found = asked.await.unwrap_or_else(|error| {
+        let unknown = Unavailable(format!("its high watermark is not known: {}", error.message));
+        vec![Err(unknown); wanted.len()]
+    });
+    wanted.into_iter().zip(found).collect()
 }
 
 pub(super) fn past_the_end(fact: &Facts) -> bool {
@@ -162,6 +219,7 @@ pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -
     let fact = |partition, end, cursor| Facts {
         partition,
         end,
+        high_watermark: None,
         earliest: None,
         cursor,
         start: None,

@@ -1,6 +1,6 @@
 //! A decision in words, the same wherever it is shown.
 
-use super::{Decision, Facts, Reading, Why};
+use super::{Decision, Facts, Reading, Why, waiting};
 use crate::claim::Failures;
 
 /// For a failure that somebody wrote by hand.
@@ -29,8 +29,8 @@ pub fn words(facts: &Facts, decision: &Decision) -> (&'static str, Option<String
                 "the stored position (next offset {stored}) lies past the end of the log ({to}); it goes on at {from}"
             )),
         ),
-        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(facts).map(tried)),
-        Decision::Idle => ("up to date", None),
+        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(facts).map(tried).or_else(|| held_back(facts))),
+        Decision::Idle => ("up to date", held_back(facts)),
         Decision::Paused => ("paused", None),
         Decision::Held(until_ms) => ("claimed", Some(format!("until {}", at(*until_ms)))),
         Decision::BackingOff => ("backing off", blocked(facts).map(tried)),
@@ -45,6 +45,15 @@ pub fn words(facts: &Facts, decision: &Decision) -> (&'static str, Option<String
 pub fn blocked(facts: &Facts) -> Option<&Failures> {
     let cursor = facts.cursor.as_ref()?.as_ref().ok()?;
     cursor.failures().filter(|failures| failures.next_try_at_ms.is_some())
+}
+
+/// The first unstable offset is where the oldest open transaction began.
+fn held_back(facts: &Facts) -> Option<String> {
+    let (from, count) = waiting(facts)?;
+    let records = if count == 1 { "record waits" } else { "records wait" };
+    Some(format!(
+        "{count} {records} for a transaction that began at offset {from}"
+    ))
 }
 
 fn tried(failures: &Failures) -> String {

@@ -35,7 +35,8 @@ use crate::text::cut;
 /// The most that the report of a run has, in bytes, as a field of a log line.
 pub const LIMIT_BYTES: usize = 200_000;
 
-/// The most that a plan has, in bytes. It is an answer, and not logged.
+/// The most that a plan has, in bytes. Only one that fails is logged, and then
+/// within [`LIMIT_BYTES`].
 pub const PLAN_LIMIT_BYTES: usize = 5_000_000;
 
 /// The longest message of a report's error, in bytes.
@@ -74,16 +75,32 @@ impl Serialize for RunReport {
 
 impl Serialize for PlanReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut limited = LimitedPlan {
-            partitions: Shown::all(&self.partitions),
-            runs_to_catch_up: self.runs_to_catch_up,
+        LimitedPlan::of(self, PLAN_LIMIT_BYTES).serialize(serializer)
+    }
+}
+
+impl PlanReport {
+    /// The JSON form as a field of a log line: at most [`LIMIT_BYTES`].
+    #[must_use]
+    pub fn to_log_field(&self) -> String {
+        // Texts and numbers: this cannot fail.
+        serde_json::to_string(&LimitedPlan::of(self, LIMIT_BYTES)).unwrap_or_default()
+    }
+}
+
+impl<'a> LimitedPlan<'a> {
+    fn of(plan: &'a PlanReport, limit_bytes: usize) -> Self {
+        let mut limited = Self {
+            partitions: Shown::all(&plan.partitions),
+            runs_to_catch_up: plan.runs_to_catch_up,
+            error: plan.error.as_ref().map(Message::of),
         };
-        if size(&limited) > PLAN_LIMIT_BYTES {
+        if size(&limited) > limit_bytes {
             let sizes = limited.partitions.take();
-            let mut room = PLAN_LIMIT_BYTES - size(&limited) - OMITTED_BYTES;
+            let mut room = limit_bytes - size(&limited) - OMITTED_BYTES;
             [limited.partitions.shown] = share(&[sizes], &mut room);
         }
-        limited.serialize(serializer)
+        limited
     }
 }
 
@@ -91,6 +108,8 @@ impl Serialize for PlanReport {
 struct LimitedPlan<'a> {
     partitions: Shown<'a, PlannedPartition>,
     runs_to_catch_up: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Message<'a>>,
 }
 
 /// A report with as much of each list as is shown: the fields of [`RunReport`].

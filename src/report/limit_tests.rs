@@ -209,6 +209,7 @@ fn a_plan_of_ten_thousand_partitions_is_whole_and_a_larger_one_fits_an_answer() 
     let plan = |partitions, detail: &str| PlanReport {
         partitions: (0..partitions).map(|partition| planned(partition, detail)).collect(),
         runs_to_catch_up: 99,
+        error: None,
     };
     let json = written(&plan(10_000, "offset 7 failed 3 times"), PLAN_LIMIT_BYTES);
     assert_eq!(named(&json["partitions"]), (10_000, 0));
@@ -217,6 +218,9 @@ fn a_plan_of_ten_thousand_partitions_is_whole_and_a_larger_one_fits_an_answer() 
     assert_eq!(shown + omitted, 10_000);
     assert!(shown > 5_000, "{shown}");
     assert_eq!(json["runs_to_catch_up"], 99);
+    let field = plan(10_000, "offset 7 failed 3 times").to_log_field();
+    let escaped = serde_json::to_string(&field).expect("JSON");
+    assert!(escaped.len() <= LIMIT_BYTES + 2, "{}", escaped.len());
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod connection;
 pub mod context;
 pub mod fetch;
 pub mod group;
+pub mod headers;
 mod lane;
 pub(crate) mod linked;
 mod offsets;
@@ -32,7 +33,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
-use crate::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
+use crate::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds, Unavailable};
 pub(crate) use connection::close;
 use connection::{Asked, Connection, Cure, Cures, KafkaConsumer, Outcome};
 use context::Context;
@@ -88,10 +89,18 @@ impl KafkaSource {
     }
 
     fn of(config: &Config, security: Arc<Security>, otherwise: Vec<(&'static str, String)>) -> Self {
+        Self::with(
+            Connection::new(config, security, otherwise),
+            config.bootstrap_servers.clone(),
+            config.poll_timeout,
+        )
+    }
+
+    fn with(connection: Connection, bootstrap_servers: String, poll_timeout: Duration) -> Self {
         Self {
-            connection: Connection::new(config, security, otherwise),
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            poll_timeout: config.poll_timeout,
+            connection,
+            bootstrap_servers,
+            poll_timeout,
             lanes: Mutex::default(),
             known: Arc::default(),
             asked_ahead: Mutex::default(),
@@ -151,6 +160,24 @@ impl KafkaSource {
         }
     }
 
+    /// Stops fetching what an earlier run never finished, because it was broken
+    /// off. The client would refuse to start such a partition again.
+    fn drop_leftovers(&self) {
+        let leftovers = std::mem::take(&mut *self.lanes());
+        if leftovers.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            partitions = leftovers.len(),
+            "an earlier run did not end its reading: it is ended now"
+        );
+        if let Some(consumer) = self.connection.consumer()
+            && let Err(error) = consumer.unassign()
+        {
+            tracing::warn!(%error, "partitions could not be released by the client");
+        }
+    }
+
     /// Why what was requested at `since` got no response.
     async fn unreachable(&self, error: &KafkaError, since: Instant) -> Error {
         let waited = now().saturating_duration_since(since);
@@ -176,7 +203,7 @@ impl KafkaSource {
         self.context().is_some_and(|context| context.is_doubted())
     }
 
-    fn outcome(&self, answer: &Result<Vec<(TopicPartition, Looked)>, Error>) -> Outcome {
+    fn outcome(&self, answer: &Result<TopicEnds, Error>) -> Outcome {
         match answer {
             Err(error) => match error.error_type {
                 ErrorType::AuthenticationFailed => Outcome::Refused,
@@ -184,23 +211,28 @@ impl KafkaSource {
                 ErrorType::BrokerUnreachable => Outcome::Unanswered,
                 _ => Outcome::Final,
             },
-            Ok(found) if found.iter().all(|(_, looked)| looked.is_ok()) => Outcome::Answered,
+            Ok(ends) if is_complete(ends) => Outcome::Answered,
             Ok(_) if self.unanswered.load(Ordering::Relaxed) => Outcome::Unanswered,
             Ok(_) => Outcome::Leaderless,
         }
     }
 }
 
+/// Whether brokers told all there is to tell.
+fn is_complete(ends: &TopicEnds) -> bool {
+    let is_told = |error: &Error| error.error_type != ErrorType::BrokerUnreachable;
+    ends.partitions.iter().all(|(_, looked)| looked.is_ok()) && ends.refused.values().all(is_told)
+}
+
 impl Source for KafkaSource {
     /// The first question of a run: what died since the last one, or was
     /// changed, is found out here.
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
         let proven = self.connection.open(left(until)).await?;
-        // Partitions that are being read hang on their client.
-        let replaceable = self.lanes().is_empty();
+        self.drop_leftovers();
         let mut cures = Cures {
-            reopen: proven && replaceable,
-            renew: replaceable && self.connection.may_change(),
+            reopen: proven,
+            renew: self.connection.may_change(),
         };
         let mut unread = None;
         loop {
@@ -213,7 +245,7 @@ impl Source for KafkaSource {
                     self.connection.set_renewable(false);
                     if let Ok(ends) = &answer {
                         self.connection.prove();
-                        self.told().hear(ends);
+                        self.told().hear(&ends.partitions);
                     }
                     return answer.map_err(|error| and_unread(error, unread));
                 }
@@ -240,6 +272,9 @@ impl Source for KafkaSource {
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
+        if what == LookUp::HighWatermark {
+            return self.high_watermarks(partitions, until).await;
+        }
         self.connection.open(left(until)).await?;
         self.look_up_patiently(partitions, what, until).await
     }
@@ -255,24 +290,21 @@ impl Source for KafkaSource {
             return Err(refused(&"it is not connected"));
         };
         let mut list = TopicPartitionList::with_capacity(positions.len());
+        let mut lanes = Vec::with_capacity(positions.len());
         for (partition, next) in positions {
             // The queue is split off before the partition is assigned: no
             // record can then reach the common queue in between.
             let queue = consumer
                 .split_partition_queue(&partition.topic, partition.partition)
                 .ok_or_else(|| refused(&format!("{partition} has no queue")))?;
-            self.lanes()
-                .insert(partition.clone(), Arc::new(Lane::new(partition.clone(), queue)));
+            lanes.push((partition.clone(), Arc::new(Lane::new(partition.clone(), queue))));
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(next.get()))
                 .map_err(|error| refused(&error))?;
         }
-        consumer.incremental_assign(&list).map_err(|error| {
-            let mut lanes = self.lanes();
-            for (partition, _) in positions {
-                lanes.remove(partition);
-            }
-            refused(&error)
-        })
+        // All of them, or none.
+        consumer.incremental_assign(&list).map_err(|error| refused(&error))?;
+        self.lanes().extend(lanes);
+        Ok(())
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {

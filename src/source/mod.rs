@@ -2,6 +2,7 @@
 
 pub mod kafka;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +18,28 @@ pub type Looked = Result<NextOffset, Unavailable>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
+
+/// The ends of several topics. A topic that cannot be read is an error of its
+/// own, and hides no other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicEnds {
+    /// The end of every partition of the topics that can be read, in ascending
+    /// order of topic and partition.
+    pub partitions: Vec<(TopicPartition, Looked)>,
+    /// Why the partitions of the others are not known: `UnknownTopic`,
+    /// `NotAuthorized`, or `BrokerUnreachable`.
+    pub refused: BTreeMap<Arc<str>, Error>,
+}
+
+impl TopicEnds {
+    /// The partitions, if all topics can be read.
+    ///
+    /// # Errors
+    /// That of the first topic that cannot.
+    pub fn all(self) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+        self.refused.into_values().next().map_or(Ok(self.partitions), Err)
+    }
+}
 
 /// How much one poll may return. At least one record is returned if there is
 /// one, however large.
@@ -55,17 +78,14 @@ pub enum Polled {
 /// can be kept for the next run.
 pub trait Source: Send + Sync {
     /// The end offset (the next to be written; with `read_committed` the last
-    /// stable offset) of every partition of `topics`, in ascending order of
-    /// topic and partition.
+    /// stable offset) of every partition of `topics`. It is the first request of a run: partitions that
+    /// an earlier run has not finished are finished now.
     ///
     /// # Errors
-    /// When a topic does not exist or may not be read, or no broker answers
-    /// before `until`. A partition without a leader is no error of the call.
-    fn ends(
-        &self,
-        topics: &[Arc<str>],
-        until: Instant,
-    ) -> impl Future<Output = Result<Vec<(TopicPartition, Looked)>, Error>> + Send;
+    /// When no broker answers before `until`. Neither a topic that does not
+    /// exist, or may not be read, is an error of the call, nor a partition
+    /// without a leader.
+    fn ends(&self, topics: &[Arc<str>], until: Instant) -> impl Future<Output = Result<TopicEnds, Error>> + Send;
 
     /// The partitions whose ends have changed between the last two answers of
     /// [`ends`](Self::ends), or were told for the first time: there is most
@@ -85,7 +105,8 @@ pub trait Source: Send + Sync {
     /// One offset for each of `partitions`, in the same order.
     ///
     /// # Errors
-    /// As for [`ends`](Self::ends).
+    /// When no broker answers before `until`, or the topic of all of them may
+    /// not be read.
     fn look_up(
         &self,
         partitions: &[TopicPartition],
@@ -94,7 +115,7 @@ pub trait Source: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Looked>, Error>> + Send;
 
     /// Starts to fetch these partitions at these offsets, beside those that
-    /// are being read.
+    /// are being read: all of them, or with an error none.
     ///
     /// # Errors
     /// When the client refuses: a bug, not a state of the cluster.
@@ -116,6 +137,9 @@ pub enum LookUp {
     Earliest,
     /// The end.
     End,
+    /// The high watermark: the end with the records of open transactions, and
+    /// what lies behind them, whatever the isolation level.
+    HighWatermark,
     /// The first record with this timestamp or a later one (milliseconds since
     /// the epoch). If there is none, an offset past every record: the caller
     /// takes the end that it knows.

@@ -49,6 +49,7 @@ fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> 
     Facts {
         partition: TopicPartition::new("t", partition),
         end: Some(Ok(next(end))),
+        high_watermark: None,
         earliest: Some(Ok(next(earliest))),
         cursor: cursor.map(Ok),
         start: None,

@@ -2,6 +2,7 @@
 //! a hostile world do to them.
 
 mod ahead;
+mod arbitrary;
 mod backfill;
 mod backfill_bounds;
 mod bounded_report;

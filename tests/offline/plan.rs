@@ -37,6 +37,7 @@ fn log(earliest: i64, end: i64) -> Facts {
     Facts {
         partition: TopicPartition::new("t", 0),
         end: Some(Ok(next(end))),
+        high_watermark: None,
         earliest: Some(Ok(next(earliest))),
         cursor: None,
         start: None,

@@ -8,9 +8,9 @@ use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::security::Security;
-use kafka_consumer_lambda::source::Source as _;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::source::kafka::group::KafkaGroup;
+use kafka_consumer_lambda::source::{Limit, Polled, Source as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 /// A topic `t` of one partition, and the group `theirs`.
@@ -140,7 +140,11 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
     for _ in 0..3 {
         let until = Instant::now() + Duration::from_secs(10);
         let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
-        let names: Vec<String> = ends.iter().map(|(partition, _)| partition.to_string()).collect();
+        let names: Vec<String> = ends
+            .partitions
+            .iter()
+            .map(|(partition, _)| partition.to_string())
+            .collect();
         assert_eq!(names, ["a-0", "a-1", "b-0", "b-1"]);
     }
 }
@@ -159,5 +163,55 @@ async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_ru
     cluster.clear_request_errors(RDKafkaApiKey::Metadata);
     let until = Instant::now() + Duration::from_secs(10);
     let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
-    assert_eq!(ends.len(), 1);
+    assert_eq!(ends.partitions.len(), 1);
+}
+
+const ALL: Limit = Limit {
+    records: 100,
+    bytes: 1_000_000,
+};
+
+/// How many records a poll brings.
+fn count(polled: &Polled) -> usize {
+    match polled {
+        Polled::Records(records) => records.len(),
+        other => panic!("no records: {other:?}"),
+    }
+}
+
+/// P9: a run that was broken off, as by a panic, costs no later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of_the_process() {
+    let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
+    kafka.create_topic("t", 2).await.expect("a topic");
+    for partition in [0, 1] {
+        kafka.produce("t", partition, ["1", "2"]).await.expect("records");
+    }
+    let (config, source) = source(&kafka, "t");
+    let positions = [0, 1].map(|number| (TopicPartition::new("t", number), NextOffset::ZERO));
+    for _run in 0..3 {
+        let until = Instant::now() + Duration::from_secs(10);
+        source.ends(&config.topics, until).await.expect("the brokers answer");
+        source.start(&positions).expect("nothing is being read");
+        for (partition, _) in &positions {
+            assert_eq!(count(&source.poll(partition, ALL).await), 2, "{partition}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_refused_leaves_nothing_behind() {
+    let (kafka, _) = group().await;
+    let (config, source) = source(&kafka, "t");
+    let until = Instant::now() + Duration::from_secs(10);
+    source.ends(&config.topics, until).await.expect("the brokers answer");
+    let twice = [(partition(), NextOffset::ZERO), (partition(), NextOffset::ZERO)];
+    source.start(&twice).expect_err("one partition cannot be read twice");
+    let polled = source.poll(&partition(), ALL).await;
+    assert!(
+        matches!(polled, Polled::Unavailable(_)),
+        "it is not being read: {polled:?}"
+    );
+    source.start(&twice[..1]).expect("nothing is being read");
+    assert_eq!(count(&source.poll(&partition(), ALL).await), 3);
 }

@@ -69,7 +69,7 @@ async fn world(listener: Listener) -> World {
     let record = |value: &str| Message {
         key: Some(RECORD_KEY.as_bytes().to_vec()),
         value: Some(value.as_bytes().to_vec()),
-        headers: vec![("trace".to_owned(), Some(HEADER_VALUE.as_bytes().to_vec()))],
+        headers: vec![("trace".into(), Some(HEADER_VALUE.as_bytes().to_vec()))],
         ..Message::default()
     };
     let good = format!("{{\"n\":\"{RECORD_VALUE}\"}}");

@@ -54,12 +54,12 @@ async fn an_empty_key_a_header_of_a_million_characters_and_a_thousand_headers_ar
     let mut world = world_of_large_records(1).await;
     world.set("LOG_VALUES", "true");
     let thousand = (0..1_000).fold(Message::value("3"), |record, n| {
-        record.header(&format!("h{n:03}"), "value")
+        record.header(format!("h{n:03}"), "value")
     });
     let records = [
         Message::value("1").key(""),
         Message::value("2").header("header", "x".repeat(1_000_000)),
-        Message::value("3").header(&"n".repeat(1_000_000), "x"),
+        Message::value("3").header("n".repeat(1_000_000), "x"),
         thousand,
         Message::value("5").header("", "").header("", ""),
     ];

@@ -61,7 +61,7 @@ fn source(world: &World, lifetime_ms: &Arc<AtomicI64>) -> (KafkaSource, Arc<Atom
 async fn end(source: &KafkaSource, world: &World) -> Result<i64, kafka_consumer_lambda::error::Error> {
     let until = Instant::now() + Duration::from_secs(5);
     let ends = source.ends(&[world.topic.as_str().into()], until).await?;
-    let looked = ends[0].1.as_ref().expect("it has a leader");
+    let looked = ends.partitions[0].1.as_ref().expect("it has a leader");
     Ok(looked.get())
 }
 

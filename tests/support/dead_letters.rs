@@ -11,12 +11,16 @@ use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::processor::{Failure, Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, Header, TopicPartition};
 use kafka_consumer_lambda::security::Security;
+use kafka_consumer_lambda::source::kafka::headers;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// 2001-09-09: older than any retention.
 pub(crate) const LONG_AGO_MS: i64 = 1_000_000_000_000;
+
+/// A name in Latin-1, as clients write that send bytes.
+pub(crate) const NOT_TEXT: &[u8] = b"caf\xE9";
 
 /// The dead letter of a record of `orders-3`.
 pub(crate) fn letter(offset: i64, key: Option<&str>, value: Option<&[u8]>) -> Record {
@@ -26,17 +30,11 @@ pub(crate) fn letter(offset: i64, key: Option<&str>, value: Option<&[u8]>) -> Re
         timestamp_ms: Some(LONG_AGO_MS),
         key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
         value: value.map(Bytes::copy_from_slice),
-        headers: ["2", "1"]
-            .map(|value| Header {
-                name: "trace".into(),
-                value: Some(Bytes::from_static(value.as_bytes())),
-            })
-            .into_iter()
-            .chain([Header {
-                name: "null".into(),
-                value: None,
-            }])
-            .collect(),
+        headers: vec![
+            Header::new("trace", Some(Bytes::from_static(b"2"))),
+            Header::new("trace", Some(Bytes::from_static(b"1"))),
+            Header::new("null", None),
+        ],
     };
     let reason = Reason {
         stage: Stage::Handle,
@@ -77,7 +75,7 @@ pub(crate) fn retry(progress: Progress) -> String {
 
 /// The last header of this name, as text.
 pub(crate) fn last<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    let header = record.headers.iter().rfind(|header| header.name == name)?;
+    let header = record.headers.iter().rfind(|header| header.is_named(name))?;
     std::str::from_utf8(header.value.as_ref()?).ok()
 }
 
@@ -106,26 +104,20 @@ pub(crate) fn read(bootstrap: &str, topic: &str, partition: i32, count: usize) -
             "{seen} of {count} records are there"
         );
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            records.push(owned(&message.expect("the broker answers")));
+            records.push(owned(message.expect("the broker answers")));
         }
     }
     records
 }
 
-fn owned(message: &impl Message) -> Record {
-    let headers = message.headers().map(|headers| {
-        let owned = |header: rdkafka::message::Header<'_, &[u8]>| Header {
-            name: header.key.to_owned(),
-            value: header.value.map(Bytes::copy_from_slice),
-        };
-        headers.iter().map(owned).collect()
-    });
+fn owned(mut message: BorrowedMessage<'_>) -> Record {
+    let headers = headers::read(&mut message).expect("its headers can be read");
     Record {
         partition: TopicPartition::new(message.topic(), message.partition()),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers.unwrap_or_default(),
+        headers,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source};
+use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds};
 
 /// One topic; each partition has as many records, and all of them the same value.
 #[derive(Debug)]
@@ -57,15 +57,18 @@ impl PaperKafka {
 }
 
 impl Source for PaperKafka {
-    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<TopicEnds, Error> {
         let end = |partition| (TopicPartition::new(self.topic.clone(), partition), Ok(self.end));
-        Ok((0..self.partitions).map(end).collect())
+        Ok(TopicEnds {
+            partitions: (0..self.partitions).map(end).collect(),
+            refused: BTreeMap::new(),
+        })
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, _: Instant) -> Result<Vec<Looked>, Error> {
         let found = match what {
             LookUp::Earliest => NextOffset::ZERO,
-            LookUp::End => self.end,
+            LookUp::End | LookUp::HighWatermark => self.end,
             LookUp::AtTime(time) => {
                 let first = self.times.iter().zip(0..).find(|(at, _)| **at >= time);
                 first

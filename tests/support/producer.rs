@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kafka_consumer_lambda::source::kafka::headers;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::kafka::{LIMIT, client, config, unique};
@@ -17,7 +18,8 @@ use super::process::eventually;
 pub(crate) struct Message {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Names are bytes, as on the wire.
+    pub(crate) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Milliseconds since 1970.
     pub(crate) timestamp: Option<i64>,
 }
@@ -43,8 +45,9 @@ impl Message {
         }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), Some(value.as_ref().to_vec())));
+    pub(crate) fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        let name = name.as_ref().to_vec();
+        self.headers.push((name, Some(value.as_ref().to_vec())));
         self
     }
 
@@ -243,11 +246,6 @@ fn record<'a>(topic: &'a str, partition: i32, message: &'a Message) -> BaseRecor
     if message.headers.is_empty() {
         return record;
     }
-    let headers = message.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
-        all.insert(Header {
-            key,
-            value: value.as_ref(),
-        })
-    });
-    record.headers(headers)
+    let add = |all, (name, value): &(Vec<u8>, Option<Vec<u8>>)| headers::add(all, name, value.as_deref());
+    record.headers(message.headers.iter().fold(OwnedHeaders::new(), add))
 }

@@ -109,7 +109,8 @@ fn judge(glance: &Glance) -> Check {
         ),
         Trouble::Invalid => failed(
             ErrorType::InvalidCursor,
-            "Correct the item in the table, or delete it with `kafka-consumer offsets delete`",
+            "Correct the item in the table, or delete it with `kafka-consumer offsets delete`, which says where a run \
+              begins then",
         ),
     };
     check.with(look.remarks())

@@ -47,7 +47,7 @@ async fn ask_topic(practice: &Practice, topic: &TopicName) -> Result<usize, Erro
     let ends = source.ends(&[topic.as_str().into()], practice.until()).await;
     // Closing it would take longer than all the rest.
     std::mem::forget(source);
-    ends.map(|partitions| partitions.len())
+    Ok(ends?.all()?.len())
 }
 
 /// What the brokers say of the topic. `Write` on a topic comes with `Describe`.

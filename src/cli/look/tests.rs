@@ -68,6 +68,7 @@ fn with(cursor: Option<Cursor>) -> Facts {
     Facts {
         partition: TopicPartition::new("orders", 0),
         end: Some(Ok(next(5_000))),
+        high_watermark: None,
         earliest: Some(Ok(next(100))),
         cursor: cursor.map(Ok),
         start: None,
@@ -245,6 +246,34 @@ fn the_lag_is_what_a_run_could_still_read_and_null_where_a_half_is_missing() {
 }
 
 #[test]
+fn what_waits_for_an_open_transaction_is_shown_and_no_lag() {
+    let row = |high, at| {
+        let facts = Facts {
+            high_watermark: Some(Ok(next(high))),
+            ..with(Some(cursor(at)))
+        };
+        let row = look_at(vec![facts], &HALT, vec![]).partitions.remove(0);
+        (row.high_watermark, row.lag, row.state, row.detail)
+    };
+    let waits = |words: &str| Some(format!("{words} for a transaction that began at offset 5000"));
+    assert_eq!(
+        row(5_051, 5_000),
+        (Some(5_051), Some(0), State::Ok, waits("51 records wait"))
+    );
+    assert_eq!(
+        row(5_001, 4_000),
+        (Some(5_001), Some(1_000), State::Ok, waits("1 record waits"))
+    );
+    assert_eq!(row(5_000, 5_000), (Some(5_000), Some(0), State::Ok, None));
+    // Read as `read_uncommitted` before.
+    assert_eq!(
+        row(5_051, 5_051),
+        (Some(5_051), Some(0), State::Ok, waits("51 records wait"))
+    );
+    assert_eq!(row(5_051, 5_052).2, State::Truncated);
+}
+
+#[test]
 fn the_document_has_the_shape_that_is_documented() {
     let mut look = every_state();
     look.partitions = vec![look.partitions.remove(3), look.partitions.remove(7)];
@@ -259,6 +288,7 @@ fn the_document_has_the_shape_that_is_documented() {
           "partition": 3,
           "next_offset": 4017,
           "end_offset": 5000,
+          "high_watermark": null,
           "lag": 983,
           "earliest_offset": 100,
           "state": "blocked",
@@ -281,6 +311,7 @@ fn the_document_has_the_shape_that_is_documented() {
           "partition": 8,
           "next_offset": 100,
           "end_offset": 5000,
+          "high_watermark": null,
           "lag": 4900,
           "earliest_offset": 100,
           "state": "new",

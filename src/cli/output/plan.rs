@@ -103,6 +103,7 @@ mod tests {
                 detailed(unavailable, "it has no leader"),
             ],
             runs_to_catch_up: 9,
+            error: None,
         }
     }
 

@@ -106,7 +106,7 @@ pub(super) struct Origin {
 pub(super) fn origin(letter: &Record) -> Option<Origin> {
     let (_, ours) = dead_letter::split(letter);
     let text = |name: &str| {
-        let header = ours.iter().rfind(|header| header.name == name)?;
+        let header = ours.iter().rfind(|header| header.is_named(name))?;
         std::str::from_utf8(header.value.as_ref()?).ok()
     };
     let partition = text(header::PARTITION)?

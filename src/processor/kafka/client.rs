@@ -17,7 +17,7 @@ use futures::future::join_all;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Message as _};
 use tokio::sync::oneshot;
@@ -25,10 +25,11 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::record::Record;
+use crate::record::{Header, Record};
 use crate::security::{Access, Security};
 use crate::source::kafka::close;
 use crate::source::kafka::context::{Context, is_from_broker};
+use crate::source::kafka::headers;
 
 /// For so long after a broker has answered, its connection is used unchecked.
 /// Only what is frozen in between can lose connections unnoticed, and a
@@ -214,12 +215,8 @@ fn headers(record: &Record) -> Option<OwnedHeaders> {
         return None;
     }
     let all = OwnedHeaders::new_with_capacity(record.headers.len());
-    Some(record.headers.iter().fold(all, |all, header| {
-        all.insert(Header {
-            key: &header.name,
-            value: header.value.as_deref(),
-        })
-    }))
+    let add = |all, header: &Header| headers::add(all, header.name_bytes(), header.value.as_deref());
+    Some(record.headers.iter().fold(all, add))
 }
 
 /// Hears what the client says, and hands the brokers' answers on.

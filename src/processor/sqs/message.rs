@@ -100,7 +100,7 @@ struct Why<'a> {
 impl<'a> Why<'a> {
     fn read(ours: &'a [Header]) -> Self {
         let text = |name: &str| {
-            let value = ours.iter().find(|it| it.name == name)?.value.as_ref()?;
+            let value = ours.iter().find(|it| it.is_named(name))?.value.as_ref()?;
             std::str::from_utf8(value).ok()
         };
         Self {
@@ -115,6 +115,7 @@ impl<'a> Why<'a> {
 }
 
 /// A header as Lambda writes it: an object of one name, the bytes as Java's.
+/// JSON has no bytes for names: in one that is not UTF-8, U+FFFD stands for them.
 struct OneHeader<'a>(&'a Header);
 
 impl Serialize for OneHeader<'_> {
@@ -122,7 +123,7 @@ impl Serialize for OneHeader<'_> {
         let bytes = self.0.value.as_ref();
         let signed: Option<Vec<i8>> = bytes.map(|it| it.iter().map(|byte| byte.cast_signed()).collect());
         let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(&self.0.name, &signed)?;
+        map.serialize_entry(&self.0.name(), &signed)?;
         map.end()
     }
 }
@@ -147,10 +148,7 @@ mod tests {
     }
 
     fn record() -> Record {
-        let header = |name: &str, value: Option<&'static [u8]>| Header {
-            name: name.into(),
-            value: value.map(Bytes::from_static),
-        };
+        let header = |name, value: Option<&'static [u8]>| Header::new(name, value.map(Bytes::from_static));
         Record {
             partition: TopicPartition::new("orders", 3),
             offset: 17,
@@ -209,14 +207,19 @@ mod tests {
 
     #[test]
     fn a_body_holds_only_characters_that_sqs_takes() {
-        let headers = vec![Header {
-            name: (0..=0xFFFF).filter_map(char::from_u32).collect(),
-            value: None,
-        }];
+        let name: String = (0..=0xFFFF).filter_map(char::from_u32).collect();
+        let headers = vec![Header::new(name, None)];
         let body = body(&letter(&Record { headers, ..record() })).expect("it fits");
         let taken = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
         assert!(body.chars().all(taken));
         assert!(serde_json::from_str::<Value>(&body).is_ok());
+    }
+
+    #[test]
+    fn a_header_name_that_is_not_text_is_shown_as_text() {
+        let headers = vec![Header::new(&b"caf\xE9"[..], None)];
+        let body = json_of(&letter(&Record { headers, ..record() }));
+        assert_eq!(body["headers"], json!([{"caf\u{FFFD}": null}]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::task::JoinHandle;
 
-use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE};
+use super::context::{self, Context, LOOK_EVERY, REFUSAL_PATIENCE, WATCH_AFTER};
 use super::fetch::{self, FetchSizes};
 use super::{now, trouble};
 use crate::config::{Config, Properties};
@@ -60,6 +60,25 @@ impl Connection {
             otherwise,
             security,
             open: Mutex::default(),
+        }
+    }
+
+    /// One like this, to which an end is the high watermark. `None`: it is so
+    /// for this one. The isolation level is a property of the whole client.
+    pub(super) fn uncommitted(&self) -> Option<Self> {
+        let (name, value) = ("isolation.level", "read_uncommitted");
+        let mut properties = self.config.kafka_properties.iter();
+        if properties.any(|property| property == (name, value)) {
+            return None;
+        }
+        let otherwise = self.otherwise.iter().cloned().chain([(name, value.to_owned())]);
+        Some(Self::new(&self.config, Arc::clone(&self.security), otherwise.collect()))
+    }
+
+    /// Ends the client, if there is one.
+    pub(super) fn close(&self) {
+        if let Some(Open { consumer, .. }) = self.current().take() {
+            close(consumer);
         }
     }
 
@@ -194,6 +213,7 @@ impl Connection {
                 Err(_) if is_hopeless(&asked.context, asked.at, renewable, now()) => {
                     return Err(KafkaError::Global(RDKafkaErrorCode::Authentication));
                 }
+                Err(_) if now().saturating_duration_since(asked.at) >= WATCH_AFTER => asked.context.watch(),
                 Err(_) => {}
             }
         }

@@ -73,9 +73,19 @@ struct Heard {
     refused_since: Option<Instant>,
     /// When other credentials might first have helped, since one last answered.
     doubted_since: Option<Instant>,
-    /// How far each partition is fetched, and when that last moved.
-    fetched: BTreeMap<TopicPartition, (i64, Instant)>,
+    /// How far each partition is fetched, and when that last moved while it was watched.
+    fetched: BTreeMap<TopicPartition, (i64, Option<Instant>)>,
+    /// Until when statistics are read.
+    watched_until: Option<Instant>,
 }
+
+/// Statistics are read only for those who wait this long. They name every
+/// partition that the client knows, 0.75 KB each, and come every second: read
+/// whenever they come, they would cost a run more than its records.
+pub(super) const WATCH_AFTER: Duration = Duration::from_millis(100);
+
+/// Two statistics come in this time at least.
+const WATCHED_FOR: Duration = Duration::from_secs(2);
 
 /// How often librdkafka states its figures: several times within `POLL_TIMEOUT`.
 #[must_use]
@@ -176,6 +186,18 @@ impl Context {
         since.is_some_and(|since| since >= asked || now.saturating_duration_since(asked) >= REFUSAL_PATIENCE)
     }
 
+    /// Somebody waits: statistics are read from here on, for as long as this
+    /// is said again.
+    pub(super) fn watch(&self) {
+        let now = now();
+        let mut heard = self.heard();
+        if heard.watched_until.is_none_or(|until| now > until) {
+            // What was seen before says nothing of what moves now.
+            heard.fetched.clear();
+        }
+        heard.watched_until = Some(now + WATCHED_FOR);
+    }
+
     /// How long the brokers have sent nothing new of `partition`; never longer
     /// than since `since`.
     ///
@@ -184,7 +206,10 @@ impl Context {
     /// answers that bring nothing, such as a broker that is not the leader.
     #[must_use]
     pub fn silence(&self, partition: &TopicPartition, since: Instant) -> Duration {
-        let moved = self.heard().fetched.get(partition).map(|(_, at)| *at);
+        if now().saturating_duration_since(since) >= WATCH_AFTER {
+            self.watch();
+        }
+        let moved = self.heard().fetched.get(partition).and_then(|(_, at)| *at);
         now().saturating_duration_since(moved.map_or(since, |at| at.max(since)))
     }
 
@@ -313,6 +338,10 @@ impl ClientContext for Context {
 
     fn stats_raw(&self, statistics: &[u8]) {
         self.count_served();
+        let now = now();
+        if self.heard().watched_until.is_none_or(|until| now > until) {
+            return;
+        }
         let Ok(figures) = serde_json::from_slice::<Figures>(statistics) else {
             tracing::warn!(target: "librdkafka", "statistics could not be read");
             return;
@@ -321,13 +350,14 @@ impl ClientContext for Context {
         let mut heard = self.heard();
         heard.silent = silent.collect();
         heard.was_connected |= figures.brokers.values().any(|broker| broker.state == "UP");
-        let now = now();
         for (topic, figures) in figures.topics {
-            for partition in figures.partitions.into_values() {
-                let key = TopicPartition::new(topic.as_str(), partition.partition);
-                let entry = heard.fetched.entry(key).or_insert((partition.next_offset, now));
+            let topic: Arc<str> = topic.into();
+            for partition in figures.partitions.into_values().filter(PartitionFigures::is_fetched) {
+                let key = TopicPartition::new(Arc::clone(&topic), partition.partition);
+                // The first look shows no move yet.
+                let entry = heard.fetched.entry(key).or_insert((partition.next_offset, None));
                 if partition.next_offset != entry.0 {
-                    *entry = (partition.next_offset, now);
+                    *entry = (partition.next_offset, Some(now));
                 }
             }
         }
@@ -380,6 +410,14 @@ struct TopicFigures {
 struct PartitionFigures {
     partition: i32,
     next_offset: i64,
+    fetch_state: String,
+}
+
+impl PartitionFigures {
+    /// Most partitions are only known.
+    fn is_fetched(&self) -> bool {
+        self.fetch_state != "none"
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "silence is measured in real time")]

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::error::{Error, ErrorType};
-use crate::record::{Header, Record, TopicPartition};
+use crate::record::{Record, TopicPartition};
 use crate::source::kafka::context::Context;
+use crate::source::kafka::headers;
 use crate::source::{Limit, Polled, Unavailable};
 
 /// The queue of one partition that is being read.
@@ -66,16 +67,18 @@ impl Lane {
         let (mut records, mut bytes) = (Vec::new(), 0);
         while records.len() < limit.records && (bytes < limit.bytes || records.is_empty()) {
             match self.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    let record = self.record(&message);
-                    bytes += record.size_bytes();
-                    records.push(record);
-                }
+                Some(Ok(message)) => match self.record(message) {
+                    Ok(record) => {
+                        bytes += record.size_bytes();
+                        records.push(record);
+                    }
+                    Err(unreadable) => {
+                        *pending = Some(unreadable);
+                        break;
+                    }
+                },
                 Some(Err(error)) => {
                     let Some(event) = self.event(&error) else { continue };
-                    if records.is_empty() {
-                        return Some(event);
-                    }
                     *pending = Some(event);
                     break;
                 }
@@ -83,30 +86,30 @@ impl Lane {
             }
         }
         if records.is_empty() {
-            None
+            pending.take()
         } else {
             Some(Polled::Records(records))
         }
     }
 
-    fn record(&self, message: &BorrowedMessage<'_>) -> Record {
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            headers
-                .iter()
-                .map(|header| Header {
-                    name: header.key.to_owned(),
-                    value: header.value.map(Bytes::copy_from_slice),
-                })
-                .collect()
-        });
-        Record {
+    /// The message as a record of ours, or why it cannot be one.
+    fn record(&self, mut message: BorrowedMessage<'_>) -> Result<Record, Polled> {
+        let headers = headers::read(&mut message).map_err(|code| {
+            let offset = message.offset();
+            Polled::Unreadable(format!(
+                "the headers of offset {offset} cannot be read ({code}): they are damaged, or more than {}. Look at \
+                 what its producer writes",
+                headers::MOST
+            ))
+        })?;
+        Ok(Record {
             partition: self.partition.clone(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
             key: message.key().map(Bytes::copy_from_slice),
             value: message.payload().map(Bytes::copy_from_slice),
             headers,
-        }
+        })
     }
 
     /// What an error of this partition's queue means. `None`: librdkafka goes

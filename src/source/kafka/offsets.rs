@@ -12,11 +12,11 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
-use super::topics::{ELECTION_PAUSE, Leader, NO_LEADER, is_refusal, topic_error};
+use super::topics::{ELECTION_PAUSE, Leader, NO_LEADER, Partitions, is_refusal, topic_error};
 use super::{KafkaSource, left, now};
 use crate::error::Error;
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::{LookUp, Looked, Unavailable};
+use crate::source::{LookUp, Looked, TopicEnds, Unavailable};
 
 /// How long a partition without a leader is asked again before it counts as
 /// unavailable: a new topic or an election settles in some 10 milliseconds.
@@ -32,45 +32,64 @@ const TOGETHER: Duration = Duration::from_millis(10);
 const ALL_AT_ONCE_SHARE: u32 = 2;
 
 impl KafkaSource {
-    pub(super) async fn all_ends(
-        &self,
-        topics: &[Arc<str>],
-        until: Instant,
-    ) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    pub(super) async fn all_ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
         let partitions = match self.remembered(topics) {
-            // Known already: what is new of the topic is asked side by side.
-            Some(remembered) => {
-                let (found, refreshed) = self.ends_and_partitions(&remembered, topics, until).await;
-                match refreshed.transpose()? {
-                    Some(refreshed) if refreshed != remembered => refreshed,
-                    _ => return Ok(remembered.into_iter().zip(found?).collect()),
-                }
-            }
+            // Known already: what is new of the topics is asked side by side.
+            Some(remembered) => match self.ends_unless_changed(&remembered, topics, until).await? {
+                Ok(found) => return Ok(ends(remembered, found)),
+                Err(changed) => changed,
+            },
             None => self.refresh_all(topics, until).await?,
         };
-        let found = self.look_up_patiently(&partitions, LookUp::End, until).await?;
-        Ok(partitions.into_iter().zip(found).collect())
+        let found = self.look_up_patiently(&partitions.all, LookUp::End, until).await?;
+        Ok(ends(partitions, found))
     }
 
-    /// The ends of `remembered`, and the partitions as they are now: waited for
-    /// where an end is missing, for then it matters why. Else it gets little more
-    /// time than the ends, and is remembered whenever it comes: it counts in this
-    /// run or in a later one.
-    async fn ends_and_partitions(
+    /// The ends of `remembered`; or, as an error, the partitions as they are
+    /// now, if they changed. They are waited for where an end is missing, for
+    /// then it matters why. Else they get little more time than the ends, and
+    /// are remembered whenever they come: they count in this run or in a later one.
+    async fn ends_unless_changed(
         &self,
-        remembered: &[TopicPartition],
+        remembered: &Partitions,
         topics: &[Arc<str>],
         until: Instant,
-    ) -> (Result<Vec<Looked>, Error>, Option<Result<Vec<TopicPartition>, Error>>) {
-        let ends = pin!(self.look_up_patiently(remembered, LookUp::End, until));
+    ) -> Result<Result<Vec<Looked>, Partitions>, Error> {
+        let asked = pin!(self.look_up_patiently(&remembered.all, LookUp::End, until));
         let refreshing = pin!(self.refresh_all(topics, until));
-        match select(ends, refreshing).await {
+        let (found, refreshed) = match select(asked, refreshing).await {
             Either::Left((Ok(found), refreshing)) if found.iter().all(Result::is_ok) => {
                 (Ok(found), tokio::time::timeout(TOGETHER, refreshing).await.ok())
             }
             Either::Left((found, refreshing)) => (found, Some(refreshing.await)),
-            Either::Right((refreshed, ends)) => (ends.await, Some(refreshed)),
+            // Of what is gone nobody tells an end.
+            Either::Right((Ok(refreshed), _)) if refreshed != *remembered => return Ok(Err(refreshed)),
+            Either::Right((refreshed, asked)) => (asked.await, Some(refreshed)),
+        };
+        match refreshed.transpose()? {
+            Some(refreshed) if refreshed != *remembered => Ok(Err(refreshed)),
+            _ => found.map(Ok),
         }
+    }
+
+    /// By a client of its own, which ends with the answer: this is rarely asked.
+    pub(super) async fn high_watermarks(
+        &self,
+        partitions: &[TopicPartition],
+        until: Instant,
+    ) -> Result<Vec<Looked>, Error> {
+        let Some(connection) = self.connection.uncommitted() else {
+            self.connection.open(left(until)).await?;
+            return self.look_up_patiently(partitions, LookUp::End, until).await;
+        };
+        let other = Self {
+            known: Arc::clone(&self.known),
+            ..Self::with(connection, self.bootstrap_servers.clone(), self.poll_timeout)
+        };
+        other.connection.open(left(until)).await?;
+        let found = other.look_up_patiently(partitions, LookUp::End, until).await;
+        other.connection.close();
+        found
     }
 
     /// One request to each leader; asked again for those whose leader is just
@@ -115,34 +134,39 @@ impl KafkaSource {
         let first_until = since + left(until) / share;
         match self.offsets(partitions.to_vec(), what, first_until).await {
             Ok(found) => self.unless_refused(partitions, found),
-            Err(KafkaError::OffsetFetch(code)) if is_refusal(code) => {
+            Err(KafkaError::OffsetFetch(code)) if is_refusal(code) && is_of_one_topic(partitions) => {
                 Err(topic_error(&partitions[0].topic, Some(code)))
             }
-            Err(error) => self.look_up_by_leader(partitions, what, until, (&error, since)).await,
+            Err(error) => self.look_up_apart(partitions, what, until, (&error, since)).await,
         }
     }
 
-    /// One silent broker fails the whole request, so each is asked by itself.
-    async fn look_up_by_leader(
+    /// One silent broker fails the whole request, and so does one partition
+    /// that a broker does not have, or refuses. So each topic is asked for at
+    /// each of its leaders.
+    async fn look_up_apart(
         &self,
         partitions: &[TopicPartition],
         what: LookUp,
         until: Instant,
         (first_error, since): (&KafkaError, Instant),
     ) -> Result<Vec<Looked>, Error> {
-        let mut by_leader: BTreeMap<Leader, Vec<usize>> = BTreeMap::new();
+        let mut apart: BTreeMap<(Leader, &Arc<str>), Vec<usize>> = BTreeMap::new();
+        let mut leaderless = false;
         for (i, partition) in partitions.iter().enumerate() {
             let leader = self
                 .known()
                 .get(&partition.topic)
                 .and_then(|p| p.get(&partition.partition).copied());
-            by_leader.entry(leader.unwrap_or(NO_LEADER)).or_default().push(i);
+            match leader {
+                None | Some(NO_LEADER) => leaderless = true,
+                Some(leader) => apart.entry((leader, &partition.topic)).or_default().push(i),
+            }
         }
-        let leaderless = by_leader.remove(&NO_LEADER).unwrap_or_default();
-        if leaderless.is_empty() && by_leader.len() == 1 {
+        if !leaderless && apart.len() == 1 {
             return Err(self.unreachable(first_error, since).await);
         }
-        let groups: Vec<Vec<usize>> = by_leader.into_values().collect();
+        let groups: Vec<Vec<usize>> = apart.into_values().collect();
         let answers = futures::future::join_all(
             groups
                 .iter()
@@ -157,18 +181,31 @@ impl KafkaSource {
                     .zip(answer)
                     .for_each(|(i, (looked, _))| found[i] = looked),
                 Err(error) => {
-                    self.unanswered.store(true, Ordering::Relaxed);
-                    let silent = Unavailable(format!("its broker did not answer: {error}"));
+                    let why = self.why_unavailable(&error);
                     for i in group {
-                        found[i] = Err(silent.clone());
+                        found[i] = Err(why.clone());
                     }
                 }
             }
         }
-        if leaderless.is_empty() && found.iter().all(Result::is_err) {
+        if !leaderless && found.iter().all(Result::is_err) {
             return Err(self.unreachable(first_error, since).await);
         }
         Ok(found)
+    }
+
+    fn why_unavailable(&self, error: &KafkaError) -> Unavailable {
+        match error {
+            KafkaError::OffsetFetch(code)
+                if is_refusal(*code) || *code == RDKafkaErrorCode::UnknownTopicOrPartition =>
+            {
+                Unavailable(code.to_string())
+            }
+            _ => {
+                self.unanswered.store(true, Ordering::Relaxed);
+                Unavailable(format!("its broker did not answer: {error}"))
+            }
+        }
     }
 
     /// With a single broker there is nobody else to ask, so it gets all the time.
@@ -191,7 +228,9 @@ impl KafkaSource {
             .iter()
             .zip(partitions)
             .find(|((_, code), _)| code.is_some_and(is_refusal));
-        if let Some(((_, code), partition)) = refused {
+        if let Some(((_, code), partition)) = refused
+            && is_of_one_topic(partitions)
+        {
             return Err(topic_error(&partition.topic, *code));
         }
         Ok(found.into_iter().map(|(looked, _)| looked).collect())
@@ -209,7 +248,7 @@ impl KafkaSource {
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             let wanted = match what {
                 LookUp::Earliest => Offset::Beginning,
-                LookUp::End => Offset::End,
+                LookUp::End | LookUp::HighWatermark => Offset::End,
                 LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
             };
             for partition in &partitions {
@@ -222,6 +261,18 @@ impl KafkaSource {
         })
         .await
     }
+}
+
+fn ends(partitions: Partitions, found: Vec<Looked>) -> TopicEnds {
+    TopicEnds {
+        partitions: partitions.all.into_iter().zip(found).collect(),
+        refused: partitions.refused,
+    }
+}
+
+/// A refusal is an error of the whole call only then: it must not hide other topics.
+fn is_of_one_topic(partitions: &[TopicPartition]) -> bool {
+    partitions.iter().all(|it| it.topic == partitions[0].topic)
 }
 
 /// The answers in the order of `partitions`, which is the list's own as long as nothing is wrong.

@@ -1,12 +1,14 @@
 //! Which partitions a topic has, and who leads them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::Offset;
 
 use super::connection::Asked;
@@ -65,22 +67,15 @@ impl KafkaSource {
     }
 
     /// Asks for the topic's partitions and their leaders, and remembers them.
-    async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<BTreeMap<i32, Leader>, Error> {
-        let since = now();
-        let asked = loop {
+    async fn refresh(&self, topic: &Arc<str>, until: Instant) -> Result<TopicAnswer, KafkaError> {
+        loop {
             match self.metadata(topic, until).await {
                 // One broker closed the connection: another may answer.
                 Err(error) if is_transport(&error) && now() + ELECTION_PAUSE < until => {
                     tokio::time::sleep(ELECTION_PAUSE).await;
                 }
-                asked => break asked,
+                asked => return asked,
             }
-        };
-        match asked {
-            Ok(Ok(partitions)) if !partitions.is_empty() => Ok(partitions),
-            Ok(Ok(_)) => Err(unknown_topic(topic)),
-            Ok(Err(code)) => Err(topic_error(topic, code)),
-            Err(error) => Err(self.unreachable(&error, since).await),
         }
     }
 
@@ -110,47 +105,92 @@ impl KafkaSource {
             let metadata = consumer
                 .fetch_metadata(Some(&name), timeout)
                 .inspect_err(|error| tracing::debug!(topic = %name, %error, "its partitions were not told"))?;
-            let Some(found) = metadata.topics().first() else {
-                return Ok(Err(None));
+            let answer = read_topic(&metadata);
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            match &answer {
+                Ok(partitions) => known.insert(name, partitions.clone()),
+                // What is remembered of it is of a topic that was deleted, or was allowed.
+                Err(code) if code.is_none_or(is_lasting) => known.remove(&name),
+                Err(_) => None,
             };
-            if let Some(error) = found.error() {
-                return Ok(Err(Some(RDKafkaErrorCode::from(error))));
-            }
-            let partitions: BTreeMap<_, _> = found.partitions().iter().map(|p| (p.id(), p.leader())).collect();
-            if !partitions.is_empty() {
-                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(name, partitions.clone());
-            }
-            Ok(Ok(partitions))
+            Ok(answer)
         })
     }
 
     /// Asks for the partitions of all topics, and remembers them.
-    pub(super) async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<TopicPartition>, Error> {
+    ///
+    /// # Errors
+    /// When no broker answers for any of them.
+    pub(super) async fn refresh_all(&self, topics: &[Arc<str>], until: Instant) -> Result<Partitions, Error> {
+        let since = now();
         let asked = topics.iter().map(|topic| self.refresh(topic, until));
-        let told: Result<Vec<_>, Error> = futures::future::join_all(asked).await.into_iter().collect();
-        Ok(in_order(topics, &told?.iter().collect::<Vec<_>>()))
+        let answers = futures::future::join_all(asked).await;
+        let mut told = Partitions::default();
+        let mut unanswered = Vec::new();
+        for (topic, answer) in topics.iter().zip(answers) {
+            match answer {
+                Ok(Ok(partitions)) => told.all.extend(of_topic(topic, &partitions)),
+                Ok(Err(code)) => {
+                    told.refused.insert(topic.clone(), topic_error(topic, code));
+                }
+                Err(error) => unanswered.push((topic, error)),
+            }
+        }
+        if let Some((_, error)) = unanswered.first() {
+            let why = self.unreachable(error, since).await;
+            if unanswered.len() == topics.len() {
+                return Err(why);
+            }
+            self.unanswered.store(true, Ordering::Relaxed);
+            told.refused.extend(unanswered.into_iter().map(|(topic, _)| {
+                let message = format!("the partitions of the topic {topic} are not known: {}", why.message);
+                (topic.clone(), Error::new(why.error_type, message))
+            }));
+        }
+        told.all.sort();
+        Ok(told)
     }
 
     /// The partitions of all topics, if each was told before.
-    pub(super) fn remembered(&self, topics: &[Arc<str>]) -> Option<Vec<TopicPartition>> {
+    pub(super) fn remembered(&self, topics: &[Arc<str>]) -> Option<Partitions> {
         let known = self.known();
-        let told: Option<Vec<_>> = topics.iter().map(|topic| known.get(topic)).collect();
-        Some(in_order(topics, &told?))
+        let mut all = Vec::new();
+        for topic in topics {
+            all.extend(of_topic(topic, known.get(topic)?));
+        }
+        all.sort();
+        let refused = BTreeMap::new();
+        Some(Partitions { all, refused })
     }
 }
 
-/// The partitions of `topics`, whose own are `told` in the same order.
-fn in_order(topics: &[Arc<str>], told: &[&BTreeMap<i32, Leader>]) -> Vec<TopicPartition> {
-    let of_topic = |(topic, partitions): (&Arc<str>, &&BTreeMap<i32, Leader>)| {
-        let named = partitions
-            .keys()
-            .map(|partition| TopicPartition::new(Arc::clone(topic), *partition));
-        named.collect::<Vec<_>>()
-    };
-    let mut all: Vec<TopicPartition> = topics.iter().zip(told).flat_map(of_topic).collect();
-    all.sort();
-    all
+/// The partitions of several topics.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Partitions {
+    /// In ascending order of topic and partition.
+    pub(super) all: Vec<TopicPartition>,
+    /// Why those of the other topics are not known.
+    pub(super) refused: BTreeMap<Arc<str>, Error>,
+}
+
+fn of_topic(topic: &Arc<str>, partitions: &BTreeMap<i32, Leader>) -> impl Iterator<Item = TopicPartition> {
+    partitions
+        .keys()
+        .map(|partition| TopicPartition::new(Arc::clone(topic), *partition))
+}
+
+/// What the brokers say of the one topic that they were asked for.
+fn read_topic(metadata: &Metadata) -> TopicAnswer {
+    let found = metadata.topics().first().ok_or(None)?;
+    if let Some(error) = found.error() {
+        return Err(Some(RDKafkaErrorCode::from(error)));
+    }
+    let partitions: BTreeMap<_, _> = found.partitions().iter().map(|p| (p.id(), p.leader())).collect();
+    if partitions.is_empty() {
+        Err(None)
+    } else {
+        Ok(partitions)
+    }
 }
 
 fn is_transport(error: &KafkaError) -> bool {
@@ -168,6 +208,15 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
         code,
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
     )
+}
+
+/// Whether a topic is unknown or refused, and not just about to have leaders.
+fn is_lasting(code: RDKafkaErrorCode) -> bool {
+    let unknown = [
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::UnknownTopic,
+    ];
+    is_refusal(code) || unknown.contains(&code)
 }
 
 fn unknown_topic(topic: &str) -> Error {

@@ -7,7 +7,7 @@ use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::kafka::KafkaSource;
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source};
+use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds};
 
 use super::security;
 
@@ -64,10 +64,10 @@ impl Brokers {
 }
 
 impl Source for &Brokers {
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
         let mut ends = self.source.ends(topics, until).await?;
         if let Some(old) = self.old_end {
-            for (_, end) in ends.iter_mut().filter(|(_, end)| end.is_ok()) {
+            for (_, end) in ends.partitions.iter_mut().filter(|(_, end)| end.is_ok()) {
                 *end = Ok(old);
             }
         }

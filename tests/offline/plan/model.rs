@@ -140,6 +140,7 @@ prop_compose! {
                 (false, true) => Some(nobody()),
                 (false, false) => Some(end),
             },
+            high_watermark: None,
             earliest: Some(earliest),
             cursor,
             start: Some(start),

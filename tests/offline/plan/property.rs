@@ -45,7 +45,7 @@ prop_compose! {
         cursor in proptest::option::of(prop_oneof![9 => any_cursor().prop_map(Ok), 1 => Just(Err(invalid()))]),
         start in any_looked(),
     ) -> Facts {
-        Facts { partition: TopicPartition::new("t", partition), end, earliest, cursor, start }
+        Facts { partition: TopicPartition::new("t", partition), end, high_watermark: None, earliest, cursor, start }
     }
 }
 

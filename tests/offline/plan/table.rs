@@ -3,6 +3,7 @@
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{Decision, Facts, Policy, decide};
+use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::source::Looked;
 use kafka_consumer_lambda::store::InvalidCursor;
 
@@ -20,6 +21,9 @@ fn first_row_that_fits(facts: &Facts, appeared_later: bool, policy: &Policy) -> 
         (failure.offset == item.next).then_some(failure.next_try_at_ms?)
     });
     let begins_at_start = facts.cursor.is_none() && !appeared_later && policy.start_position != StartPosition::Earliest;
+    let is_past_the_end = item.is_some_and(|item| Some(&item.next) > end);
+    let high = facts.high_watermark.as_ref();
+    let reaches = |high: &NextOffset| item.is_some_and(|item| item.next <= *high);
     let rows = [
         (matches!(facts.cursor, Some(Err(_))), "invalid"),
         (item.is_some_and(|item| item.paused), "paused"),
@@ -28,9 +32,14 @@ fn first_row_that_fits(facts: &Facts, appeared_later: bool, policy: &Policy) -> 
         (claim.is_some_and(|until| believable.contains(&until)), "held"),
         (failing.is_some_and(|try_at| try_at > NOW_MS), "backing off"),
         (item.is_some_and(|item| Some(&item.next) == end), "idle"),
+        (
+            is_past_the_end && high.is_some_and(|high| high.as_ref().is_ok_and(reaches)),
+            "idle",
+        ),
+        (is_past_the_end && high.is_some_and(Result::is_err), "unavailable"),
         (earliest.is_none() && !begins_at_start, "unavailable"),
         (
-            item.is_some_and(|item| Some(&item.next) > end),
+            is_past_the_end,
             match policy.on_truncation {
                 OnTruncation::Halt => "truncated",
                 OnTruncation::Earliest | OnTruncation::Latest => "read: truncated",
@@ -112,11 +121,17 @@ fn the_first_row_that_fits_decides_in_every_combination() {
     let (items, policies) = (items(), policies());
     for cursor in &items {
         for end in [None, Some(nobody()), Some(Ok(next(10)))] {
-            for (earliest, start) in
-                maybe_looked().flat_map(|first| maybe_looked().map(move |start| (first.clone(), start)))
-            {
+            let high_watermarks = [None, Some(nobody()), Some(Ok(next(10))), Some(Ok(next(11)))];
+            for (earliest, start, high_watermark) in maybe_looked().flat_map(|first| {
+                let high_watermarks = high_watermarks.clone();
+                maybe_looked().flat_map(move |start| {
+                    let first = first.clone();
+                    high_watermarks.clone().map(|high| (first.clone(), start.clone(), high))
+                })
+            }) {
                 let facts = Facts {
                     end: end.clone(),
+                    high_watermark,
                     earliest,
                     cursor: cursor.clone(),
                     start,

@@ -12,6 +12,7 @@ fn facts() -> Facts {
     Facts {
         partition: TopicPartition::new("t", 0),
         end: Some(Ok(next(10))),
+        high_watermark: None,
         earliest: None,
         cursor: Some(Ok(Cursor::at(next(4)))),
         start: None,

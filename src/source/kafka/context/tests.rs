@@ -28,6 +28,7 @@ fn states(context: &Context, state: &str, age_s: u64, waiting: u32) {
     let broker = format!(
         r#"{{"state":"{state}","stateage":{micros},"waitresp_cnt":{waiting},"rxidle":{micros},"name":"b:1/1"}}"#
     );
+    context.watch();
     context.stats_raw(format!(r#"{{"topics":{{}},"brokers":{{"b:1/1":{broker}}}}}"#).as_bytes());
 }
 
@@ -220,4 +221,42 @@ fn settings_are_named_only_where_no_broker_was_ever_connected() {
             "{text}"
         );
     }
+}
+/// Statistics of partitions that are fetched, each at this offset.
+fn fetched(partitions: i32, offset: i64) -> String {
+    let partition = |number| {
+        format!(r#""{number}":{{"partition":{number},"fetch_state":"active","next_offset":{offset},"rest":1}}"#)
+    };
+    let partitions: Vec<String> = (0..partitions).map(partition).collect();
+    format!(
+        r#"{{"brokers":{{}},"topics":{{"t":{{"partitions":{{{}}}}}}}}}"#,
+        partitions.join(",")
+    )
+}
+
+#[test]
+fn a_partition_whose_position_moves_is_not_silent() {
+    let context = context();
+    let partition = TopicPartition::new("t", 0);
+    let since = now()
+        .checked_sub(Duration::from_secs(3))
+        .expect("the clock has run for so long");
+    let silent = || context.silence(&partition, since) >= Duration::from_secs(3);
+    assert!(silent());
+    for (offset, is_silent) in [(7, true), (7, true), (9, false)] {
+        context.stats_raw(fetched(1, offset).as_bytes());
+        assert_eq!(silent(), is_silent, "{offset}");
+    }
+}
+
+#[test]
+fn statistics_are_not_even_read_while_nobody_waits() {
+    let context = context();
+    context.stats_raw(b"no statistics at all");
+    context.stats_raw(fetched(10_000, 1).as_bytes());
+    assert!(context.heard().fetched.is_empty());
+    assert_eq!(context.served(), 2, "they are events like others");
+    context.watch();
+    context.stats_raw(fetched(3, 1).as_bytes());
+    assert_eq!(context.heard().fetched.len(), 3);
 }

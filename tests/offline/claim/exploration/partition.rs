@@ -184,6 +184,7 @@ impl Partition {
         let facts = Facts {
             partition: TopicPartition::new("t", 0),
             end: Some(Ok(next(self.end))),
+            high_watermark: None,
             earliest: Some(Ok(next(0))),
             cursor: self.item.clone().map(Ok),
             start: None,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, Unavailable};
+use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds, Unavailable};
 
 /// Few, so that a partition takes several polls.
 const RECORDS_IN_A_POLL: usize = 2;
@@ -111,7 +111,7 @@ impl Brokers {
         let log = log.ok_or_else(|| Unavailable("there is no such partition".into()))?;
         let offset = match what {
             LookUp::Earliest => log.earliest,
-            LookUp::End => log.end,
+            LookUp::End | LookUp::HighWatermark => log.end,
             // Each record was written at the millisecond that is its offset.
             LookUp::AtTime(ms) => log.between(ms, i64::MAX).next().unwrap_or(i64::MAX),
         };
@@ -156,15 +156,15 @@ fn record(partition: &TopicPartition, offset: i64, is_broken: bool) -> Record {
 }
 
 impl Source for &Brokers {
-    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<Vec<(TopicPartition, Looked)>, Error> {
-        let partitions = self.partitions();
-        Ok(partitions
-            .into_iter()
-            .map(|partition| {
-                let end = self.look(&partition, LookUp::End);
-                (partition, end)
-            })
-            .collect())
+    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<TopicEnds, Error> {
+        let with_end = |partition| {
+            let end = self.look(&partition, LookUp::End);
+            (partition, end)
+        };
+        Ok(TopicEnds {
+            partitions: self.partitions().into_iter().map(with_end).collect(),
+            ..TopicEnds::default()
+        })
     }
 
     async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, _: Instant) -> Result<Vec<Looked>, Error> {
