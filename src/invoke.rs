@@ -11,11 +11,12 @@ mod summary;
 mod survey;
 mod time;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -25,11 +26,12 @@ use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Request, RunRequest};
 use crate::plan::{self, Decision, Facts, Reading, Wish};
-use crate::processor::Processor;
+use crate::processor::{Processor, panic_words};
 use crate::report::{PlanReport, RunReport, TopicCounts};
 use crate::source::Source;
 use crate::source::kafka::fetch::FetchSizes;
 use crate::store::{Consumer, Store};
+use crate::text;
 use lane::Lane;
 use lanes::Lanes;
 
@@ -110,8 +112,26 @@ pub enum Interrupt {
 /// # Errors
 /// When a plan cannot be made, or a backfill does not fit the settings. A run
 /// that fails is not an `Err`: it has a report like any other, and
-/// [`Invoked::error`] tells.
+/// [`Invoked::error`] tells. A panic outside of any partition's work is a
+/// `PartitionBlocked` without a report.
 pub async fn invoke<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
+    parts: &Parts<S, K, P, C, L>,
+    request: &Request,
+    deadline: Deadline,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
+    let carried_out = AssertUnwindSafe(carry_out(parts, request, deadline, interrupt)).catch_unwind();
+    carried_out.await.unwrap_or_else(|panic| {
+        let what = text::cut(panic_words(&*panic), lane::LONGEST_PANIC_BYTES);
+        let message = format!(
+            "this program failed outside of any partition: {what}. No record counts as failed; what was stored stays, \
+             and claims end by themselves. Report this, with the log of the invocation"
+        );
+        Err(Error::new(ErrorType::PartitionBlocked, message))
+    })
+}
+
+async fn carry_out<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     parts: &Parts<S, K, P, C, L>,
     request: &Request,
     deadline: Deadline,

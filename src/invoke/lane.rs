@@ -33,7 +33,7 @@ use crate::text;
 pub(super) use end::{End, Stored, Unread};
 
 /// The text of a panic is for people to read; longer ones are cut.
-const LONGEST_PANIC_BYTES: usize = 500;
+pub(super) const LONGEST_PANIC_BYTES: usize = 500;
 
 /// One partition at work.
 pub(super) struct Lane {

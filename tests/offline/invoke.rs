@@ -26,7 +26,7 @@ use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::event::{Request, RunRequest};
-use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Invoked, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::security::Security;
@@ -160,6 +160,27 @@ impl World {
         clock: C,
         limit: Duration,
     ) -> Value {
+        let invoked = self.invoke_within(config, source, processor, clock, limit).await;
+        let invoked = invoked.expect("a run always has a report");
+        serde_json::to_value(&invoked.answer).expect("JSON")
+    }
+
+    async fn try_run<K: Source, P: Processor>(&self, config: Config, source: K, processor: P) -> Result<Value, Error> {
+        let limit = Duration::from_secs(20);
+        let invoked = self
+            .invoke_within(config, source, processor, SystemClock, limit)
+            .await?;
+        Ok(serde_json::to_value(&invoked.answer).expect("JSON"))
+    }
+
+    async fn invoke_within<K: Source, P: Processor, C: Clock>(
+        &self,
+        config: Config,
+        source: K,
+        processor: P,
+        clock: C,
+        limit: Duration,
+    ) -> Result<Invoked, Error> {
         let deadline = Deadline::after(limit, &clock);
         let parts = Parts {
             dead_letters: DeadLetters::new(&config, &security(&config)),
@@ -170,10 +191,7 @@ impl World {
             clock,
         };
         let (_sender, interrupt) = watch::channel(Interrupt::No);
-        let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt)
-            .await
-            .expect("a run always has a report");
-        serde_json::to_value(&invoked.answer).expect("JSON")
+        invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await
     }
 
     fn cursor(&self, partition: i32) -> Cursor {

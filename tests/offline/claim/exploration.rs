@@ -23,6 +23,17 @@ use super::next;
 /// One tick ends the claim of the run that began first; nobody is left to take over a second one.
 const TICKS: i64 = 1;
 
+/// How a world begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    /// Without an item, or with one that no run has claimed.
+    Fresh,
+    /// Behind a run that died with single records.
+    BehindADeadRun,
+    /// The same, and claims leave the mark of its hand-over where it is.
+    BehindADeadRunWhoseMarkStays,
+}
+
 /// How large a world is.
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -35,8 +46,7 @@ struct Size {
     pauses: bool,
     /// Whether the read after a write without an answer may get none either.
     unread: bool,
-    /// Whether the world begins behind a run that died with single records.
-    left_behind: bool,
+    begins: Begins,
     /// How many writes can be without an answer at the same time.
     in_flight: usize,
     /// A clause that conditions lack, by the kind of write.
@@ -49,7 +59,7 @@ const SMALL: Size = Size {
     edits: 0,
     pauses: false,
     unread: false,
-    left_behind: false,
+    begins: Begins::Fresh,
     in_flight: 0,
     without: None,
 };
@@ -95,10 +105,10 @@ impl World {
 fn explore(size: Size) -> usize {
     let hasher = RandomState::new();
     let mut known = HashSet::new();
-    let items = if size.left_behind {
-        [Some(left_behind(None)), Some(left_behind(Some(0)))]
-    } else {
+    let items = if size.begins == Begins::Fresh {
         [None, Some(Cursor::at(next(1)))]
+    } else {
+        [Some(left_behind(None)), Some(left_behind(Some(0)))]
     };
     let mut worlds: Vec<World> = items
         .map(|item| World {
@@ -192,9 +202,20 @@ fn what_a_dead_run_left_behind_counts_against_no_record_that_was_not_handed_over
     no_promise_is_broken(Size {
         end: 2,
         in_flight: 1,
-        left_behind: true,
+        begins: Begins::BehindADeadRun,
         ..SMALL
     });
+}
+
+/// The test of the test.
+#[test]
+fn without_the_removal_of_a_mark_by_the_next_claim_a_record_is_blamed_twice() {
+    let size = Size {
+        end: 2,
+        begins: Begins::BehindADeadRunWhoseMarkStays,
+        ..SMALL
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| explore(size))).is_err());
 }
 
 #[test]
@@ -202,7 +223,7 @@ fn an_edit_between_a_death_and_the_next_run_leaves_the_crash_behind() {
     no_promise_is_broken(Size {
         end: 2,
         edits: 1,
-        left_behind: true,
+        begins: Begins::BehindADeadRun,
         ..SMALL
     });
 }

@@ -258,3 +258,21 @@ async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one
         "{second}"
     );
 }
+
+/// P9: also where it happens before any partition is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_outside_of_any_partition_is_an_error_of_the_invocation() {
+    let world = World::new(1, 1, 1).await;
+    let config = world.config(&[]);
+    let source = Brokers::new(&config).that_panic_at_the_start();
+    let error = world
+        .try_run(config, &source, each(|_: Record| async { Ok(()) }))
+        .await
+        .expect_err("it is not a report");
+    assert!(
+        error
+            .to_string()
+            .starts_with("PartitionBlocked: this program failed outside"),
+        "{error}"
+    );
+}

@@ -17,6 +17,7 @@ pub(super) struct Brokers {
     old_end: Option<NextOffset>,
     tell: Box<dyn Fn(&'static str) + Send + Sync>,
     panics_at: Option<i32>,
+    panics_at_the_start: bool,
 }
 
 impl Brokers {
@@ -27,6 +28,7 @@ impl Brokers {
             old_end: None,
             tell: Box::new(|_| ()),
             panics_at: None,
+            panics_at_the_start: false,
         }
     }
 
@@ -54,6 +56,14 @@ impl Brokers {
         }
     }
 
+    /// The client panics at its first request.
+    pub(super) fn that_panic_at_the_start(self) -> Self {
+        Self {
+            panics_at_the_start: true,
+            ..self
+        }
+    }
+
     /// Tell when records come, and when no more are wanted.
     pub(super) fn that_tell(self, tell: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         Self {
@@ -65,6 +75,7 @@ impl Brokers {
 
 impl Source for &Brokers {
     async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
+        assert!(!self.panics_at_the_start, "a defect of the client");
         let mut ends = self.source.ends(topics, until).await?;
         if let Some(old) = self.old_end {
             for (_, end) in ends.partitions.iter_mut().filter(|(_, end)| end.is_ok()) {

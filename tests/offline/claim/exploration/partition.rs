@@ -5,8 +5,8 @@ use std::iter::successors;
 use std::mem;
 
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, Standing, Verdict, claim, flush, judge_claim,
-    judge_flush, release,
+    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, Standing, Verdict, claim, flush,
+    judge_claim, judge_flush, release,
 };
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::ledger::{Ledger, Step};
@@ -15,13 +15,14 @@ use kafka_consumer_lambda::record::{Record, TopicPartition};
 use kafka_consumer_lambda::store::Written;
 
 use super::super::{next, write};
-use super::Size;
 use super::run::{Attempt, Doing, Kind, Offsets, Run, What, below, record};
+use super::{Begins, Size};
 
 #[derive(Debug, Clone)]
 pub(super) struct Partition {
     end: i64,
     without: Option<(Kind, usize)>,
+    keeps_marks: bool,
     item: Option<Cursor>,
     runs: [Run; 2],
     in_flight: Vec<(usize, Attempt)>,
@@ -39,6 +40,7 @@ impl Partition {
         Self {
             end: size.end,
             without: size.without,
+            keeps_marks: size.begins == Begins::BehindADeadRunWhoseMarkStays,
             done: below(item.as_ref().map_or(0, |item| item.next.get())),
             handed_over_alone: (0..size.end).map(|offset| marks_at(item.as_ref(), offset)).collect(),
             item,
@@ -217,6 +219,9 @@ impl Partition {
             && kind == what.kind()
         {
             write.conditions.remove(clause);
+        }
+        if self.keeps_marks && what.kind() == Kind::ClaimItem {
+            write.removes.retain(|attribute| *attribute != Attribute::HandedOver);
         }
         self.runs[r].doing = Doing::Write(Attempt { what, write, again: 1 });
     }
