@@ -278,7 +278,7 @@ async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_dies(
             }
             Ok(())
         });
-        reports.push(world.run(&[], handler, 2).await.0);
+        reports.push(world.run(&[], handler, 3).await.0);
     }
     let types: Vec<_> = reports.iter().map(|report| &report["error"]["type"]).collect();
     assert_eq!(types, ["Timeout", "Timeout", "Timeout", "Timeout", "PartitionBlocked"]);
