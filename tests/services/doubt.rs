@@ -150,7 +150,7 @@ async fn a_claim_without_progress_is_given_back_whatever_becomes_of_the_first_an
 /// P1: a cursor moves only past records that were settled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_cannot_be_given_back_ends_by_itself_and_the_run_says_so() {
-    let (world, ran) = gives_back_its_claim(&vec![Act::HangUp; TRIES]).await;
+    let (world, ran) = gives_back_its_claim(&vec![Act::HangUp; 2 * TRIES]).await;
     assert!(ran.stderr.contains("could not be released"), "{}", ran.stderr);
     assert_eq!(run(&world).success()["held"][0]["partition"], 0);
     world.end_the_claim(0).await;

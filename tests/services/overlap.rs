@@ -217,26 +217,71 @@ async fn after_a_kill_care_is_due_on_the_item_until_a_run_gets_past_what_the_dea
     );
 }
 
+/// P14: the claim is made, and the run is killed before it can fetch anything.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_kill_makes_the_next_run_more_careful_and_deaths_with_one_record_add_up() {
+async fn kills_before_anything_is_handed_over_count_against_no_record() {
+    let mut world = World::new("crashes", 1).await;
+    world.produce(0, 10);
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    world
+        .set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint)
+        .set("ON_FAILURE", "skip")
+        .set("MAX_ATTEMPTS", "1");
+    for chunk in [0, 128, 128, 128, 128] {
+        // The claim is made and its answer never comes: the run cannot begin.
+        proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
+        kill_once(&world, "claim_until").await;
+        assert_eq!(noted(&world).await, [chunk, 0]);
+        world.end_the_claim(0).await;
+    }
+    let ran = tokio::task::block_in_place(|| world.run());
+    let report = ran.success();
+    assert_eq!(
+        (&report["messages_processed"], &report["skipped"]),
+        (&json!(10), &json!([]))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_the_hand_over_make_the_next_run_more_careful_and_those_with_one_record_add_up() {
     let mut world = World::new("crashes", 1).await;
     world.produce(0, 10);
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
-    for (chunk, crashes) in [(0, 0), (128, 0), (1, 0), (1, 1)] {
-        // The claim is made and its answer never comes: the run cannot begin.
-        proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
-        let mut run = world.start(&["run"]);
-        world.wait_for_the_claim(0).await;
-        run.kill().expect("it has not ended");
-        run.wait().expect("it ends");
-        let item = world.item(0).await;
-        let noted = ["claim_chunk", "crashes"].map(|name| item.get(name).map_or(0, |_| number(&item, name)));
-        assert_eq!(noted, [chunk, crashes], "{item:?}");
+    proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
+    kill_once(&world, "claim_until").await;
+    world.end_the_claim(0).await;
+    for (chunk, crashes) in [(128, 0), (1, 0), (1, 1), (1, 2)] {
+        // The mark of the hand-over is made, after the claim.
+        proxy.next([Act::Forward, Act::Forward, Act::ForwardAndHold(Arc::default())]);
+        kill_once(&world, "handed_over").await;
+        assert_eq!(noted(&world).await, [chunk, crashes]);
         world.end_the_claim(0).await;
     }
-    assert_eq!(
-        tokio::task::block_in_place(|| world.run()).success()["messages_processed"],
-        10
-    );
+    let ran = tokio::task::block_in_place(|| world.run());
+    let report = ran.failure("PartitionBlocked", 3);
+    assert_eq!(report["blocked"][0]["attempts"], 3, "{report}");
+}
+
+/// Starts a run, and kills it once the item has its claim and this attribute.
+async fn kill_once(world: &World, attribute: &str) {
+    let mut run = world.start(&["run"]);
+    let since = Instant::now();
+    loop {
+        let item = world.table.get_item(&world.consumer_id(), 0).await.unwrap_or_default();
+        let is_live = item.contains_key("claim_until") && number(&item, "claim_until") > now_ms();
+        if is_live && item.contains_key(attribute) {
+            break;
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "{attribute} never came");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.kill().expect("it has not ended");
+    run.wait().expect("it ends");
+}
+
+/// The size of chunks and the crashes that the item speaks of; 0: it does not.
+async fn noted(world: &World) -> [i64; 2] {
+    let item = world.item(0).await;
+    ["claim_chunk", "crashes"].map(|name| item.get(name).map_or(0, |_| number(&item, name)))
 }
