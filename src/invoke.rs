@@ -6,6 +6,7 @@ mod drain;
 mod glance;
 mod lane;
 mod lanes;
+mod notes;
 mod pins;
 mod summary;
 mod survey;
@@ -16,11 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use futures::{FutureExt as _, StreamExt};
+use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::claim::{self, RunId};
+use crate::claim::RunId;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
@@ -218,6 +219,8 @@ type PartsOf<D> = Parts<
 /// One run.
 struct Run<'a, D: Seams> {
     id: RunId,
+    /// A number drawn by lot.
+    lot: u64,
     config: &'a Config,
     topics: &'a [Arc<str>],
     /// The backfill whose cursors it moves; `None`: the live ones.
@@ -245,8 +248,10 @@ impl<'a, D: Seams> Run<'a, D> {
     fn new(parts: &'a PartsOf<D>, deadline: Deadline) -> Self {
         let clock = &parts.clock;
         let stop = deadline.less_reserve(clock);
+        let id = uuid::Uuid::new_v4();
         Self {
-            id: RunId::new(uuid::Uuid::new_v4().to_string()),
+            id: RunId::new(id.to_string()),
+            lot: id.as_u64_pair().1,
             config: &parts.config,
             topics: &parts.config.topics,
             backfill: None,
@@ -307,8 +312,7 @@ impl<'a, D: Seams> Run<'a, D> {
     }
 
     /// Writes the report to the log, and then removes the notes that it names
-    /// from their items. If that is not done in time, the next run reports
-    /// them once more.
+    /// from their items.
     async fn report(
         &self,
         facts: &[Facts],
@@ -319,19 +323,7 @@ impl<'a, D: Seams> Run<'a, D> {
     ) -> Invoked {
         let invoked = summary::summarize(self, facts, decisions, chosen, work, failed);
         summary::log(&invoked);
-        let removals = summary::reported_notes(facts, decisions, chosen, work).into_iter();
-        let removed = removals.map(|(partition, updated_at_ms)| async move {
-            let consumer = self.consumer(&partition.topic);
-            let write = claim::acknowledge(updated_at_ms);
-            let written = self.store.write(&consumer, partition.partition, &write);
-            if let Err(error) = self.in_time(self.last_write_at(), written).await {
-                tracing::warn!(%partition, %error, "what was passed over will be reported once more");
-            }
-        });
-        let () = futures::stream::iter(removed)
-            .buffer_unordered(WRITES_AT_ONCE)
-            .collect()
-            .await;
+        self.remove_notes(notes::reported(facts, decisions, chosen, work)).await;
         invoked
     }
 

@@ -60,7 +60,9 @@ impl Unreported {
     /// The note of an item; `None` if the text is none.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        let note: Self = serde_json::from_str(text).ok()?;
+        let is_range = |range: &PassedOver| 0 <= range.first && range.first <= range.last;
+        (note.skipped.iter().all(is_range) && note.lost.iter().all(is_range)).then_some(note)
     }
 }
 

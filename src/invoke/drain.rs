@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::lane::Lane;
 use super::lanes::Lanes;
+use super::time::Turns;
 use super::{Interrupt, Run, Seams};
 use crate::source::Source;
 
@@ -18,23 +19,23 @@ impl<D: Seams> Run<'_, D> {
     /// |---|---|---|
     /// | where no run has died | as memory allows | half of it while others wait, else all |
     /// | quarantined, with small chunks | as memory allows | half of what is left while others wait, else all |
-    /// | quarantined, with single records | one, by [precedence](Lane::precedence) | a [slice](Run::slice) |
+    /// | quarantined, with single records, by [precedence](Lane::precedence) | one | a [slice](Run::slice) |
     pub(super) async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
-        let quarantined = lanes.small_chunks.len() + lanes.single_records.len();
-        self.first_half_if(quarantined > 0)
+        let singles = lanes.single_records.len();
+        let until = self.before_single_records(singles > 0);
+        let others_wait = !lanes.small_chunks.is_empty();
+        self.first_part(until, others_wait)
             .drain(lanes, interrupt.clone())
             .await;
         if lanes.begin_small_chunks() {
-            self.first_half_if(!lanes.single_records.is_empty())
-                .drain(lanes, interrupt.clone())
-                .await;
+            self.until(until, until).drain(lanes, interrupt.clone()).await;
         }
-        let mut is_first = true;
-        while lanes.begin_single_records() {
-            let others = u32::try_from(lanes.single_records.len()).unwrap_or(u32::MAX - 1);
-            self.slice(is_first, others).drain(lanes, interrupt.clone()).await;
-            is_first = false;
+        let mut turns = Turns::new(singles, self.lot);
+        while let Some(slice) = self.slice(&mut turns) {
+            lanes.begin_single_records();
+            self.until(slice, slice).drain(lanes, interrupt.clone()).await;
         }
+        lanes.out_of_turn();
     }
 
     /// Works through the lanes that wait, some at a time, and hands what one

@@ -160,7 +160,7 @@ impl Lane {
 
     /// Whether this run has claimed the partition, now or before.
     pub(super) fn was_claimed(&self) -> bool {
-        self.claim != ClaimState::NotMade
+        self.claim != ClaimState::NotMade || self.outcome.stored != Stored::Nothing
     }
 
     /// How carefully the partition is worked on, because a run has died here.
@@ -275,6 +275,7 @@ impl Lane {
     /// left the item.
     pub(super) fn reopen<D: Seams>(&mut self, run: &Run<'_, D>, share: u64) {
         self.outcome.end = None;
+        self.condemned = false;
         self.claim = ClaimState::NotMade;
         self.why = Why::Resumed;
         self.from = self.ledger.settled_at();

@@ -60,18 +60,23 @@ impl Lanes {
     }
 
     /// The first lane of those with single records begins, with what is left of
-    /// the limit; false if there is none.
-    pub(super) fn begin_single_records(&mut self) -> bool {
+    /// the limit.
+    pub(super) fn begin_single_records(&mut self) {
         let first = (0..self.single_records.len()).min_by_key(|&i| self.single_records[i].precedence());
         let Some(mut lane) = first.map(|i| self.single_records.remove(i)) else {
-            return false;
+            return;
         };
         let wanted = lane.wish().records.saturating_sub(lane.ledger.share());
         let share = wanted.min(self.leftover);
         self.leftover -= share;
         lane.ledger.grant(share);
         self.begin(lane);
-        true
+    }
+
+    /// Those with single records for which no time is left in this run.
+    pub(super) fn out_of_turn(&mut self) {
+        self.waiting.extend(self.single_records.drain(..));
+        self.out_of_time();
     }
 
     pub(super) fn ended(&mut self, mut lane: Lane) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lane::{End, Lane, Outcome, Stored, Unread};
+use super::notes::note_to_report;
 use super::survey::Survey;
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
 use crate::claim::{Failures, Pace, PassedOver, Unreported};
@@ -288,39 +289,6 @@ impl Books {
         counts.lost += lost.iter().map(OffsetRange::count).sum::<u64>();
         self.report.lost.extend(lost);
     }
-}
-
-/// The note that this run reports: that of an item that no live run has, and
-/// that no other run was faster to claim.
-fn note_to_report<'a>(facts: &'a Facts, decision: &Decision, lane: Option<&Lane>) -> Option<&'a Unreported> {
-    let is_elsewhere = |lane: &Lane| matches!(lane.outcome.end, Some(End::Held { .. } | End::NotClaimed(_)));
-    if matches!(decision, Decision::Held(_)) || lane.is_some_and(is_elsewhere) {
-        return None;
-    }
-    facts.cursor.as_ref()?.as_ref().ok()?.unreported.as_deref()
-}
-
-/// When the items were written whose notes the report names: they are removed
-/// now. By place in `facts`.
-pub(super) fn reported_notes(
-    facts: &[Facts],
-    decisions: &[Decision],
-    chosen: &[usize],
-    lanes: &Lanes,
-) -> Vec<(TopicPartition, i64)> {
-    let done: BTreeMap<&TopicPartition, &Lane> = lanes.done.iter().map(|lane| (&lane.partition, lane)).collect();
-    let noted_at = |&i: &usize| {
-        let (facts, decision) = (&facts[i], &decisions[i]);
-        let lane = done.get(&facts.partition).copied();
-        let at_ms = match lane {
-            Some(lane) if lane.was_claimed() => lane.noted_at_ms(),
-            _ => {
-                note_to_report(facts, decision, lane).and_then(|_| facts.cursor.as_ref()?.as_ref().ok()?.updated_at_ms)
-            }
-        };
-        Some((facts.partition.clone(), at_ms?))
-    };
-    chosen.iter().filter_map(noted_at).collect()
 }
 
 fn quarantine(pace: Pace) -> &'static str {

@@ -34,40 +34,94 @@ const LEAST_RUN: Duration = Duration::from_millis(900);
 /// the time for work where that is shorter: it would be released at once.
 const LEAST_WORK: Duration = Duration::from_secs(1);
 
+/// A slice that is shorter than this is not begun: the claim and the first fetch
+/// would not be done in it.
+const LEAST_SLICE: Duration = Duration::from_millis(250);
+
 /// What a write may take for a process that was frozen past its deadline.
 const TO_FIND_OUT: Duration = Duration::from_secs(2);
 
-impl<D: Seams> Run<'_, D> {
-    /// The same run, with half of the time that is left to begin work in, if
-    /// others wait for the rest.
-    pub(super) fn first_half_if(&self, others_wait: bool) -> Self {
-        let left = self.stop.at.saturating_duration_since(self.clock.now());
-        let half = self.stop.at.checked_sub(left / 2).unwrap_or(self.stop.at);
-        self.until(if others_wait { half } else { self.stop.at }, self.stop.at)
+/// The turns of partitions that are worked on one after the other.
+///
+/// One of them, drawn by lot in each run, has a long slice, so that a handler
+/// that takes long gets its time in some run; a place that follows from the
+/// items would be the same in every run, since each turn writes them. The
+/// others have equal slices of the rest.
+///
+/// | left | long slice | turn | slice |
+/// |---|---|---|---|
+/// | 16 s | 6 s | 1st of 3, the 2nd has the lot | 5 s |
+/// | 11 s | 6 s | 2nd, with the lot | 6 s |
+/// | 5 s | | 3rd | 5 s |
+/// | 16 s | 6 s | the only one | 16 s |
+#[derive(Debug)]
+pub(super) struct Turns {
+    left: usize,
+    /// How many turns come before the one with the long slice; `None`: it is over.
+    before_the_lot: Option<usize>,
+}
+
+impl Turns {
+    pub(super) fn new(partitions: usize, lot: u64) -> Self {
+        let drawn = |partitions| usize::try_from(lot % partitions).ok();
+        let partitions_or_none = u64::try_from(partitions).ok().filter(|partitions| *partitions > 0);
+        Self {
+            left: partitions,
+            before_the_lot: partitions_or_none.and_then(drawn),
+        }
     }
 
-    /// The same run, with a slice of the time that is left: where partitions
-    /// are worked on one after the other, and `others` wait behind the first.
-    ///
-    /// The first one, which has waited the longest, has half of the time. So
-    /// each has, every few runs, time for a handler that takes long. The others
-    /// share what is left in equal slices.
-    pub(super) fn slice(&self, is_first: bool, others: u32) -> Self {
+    /// The next turn, with so much time left for all.
+    fn next(&mut self, left: Duration, long: Duration) -> Option<Duration> {
+        let turns = u32::try_from(self.left).ok().filter(|turns| *turns > 0)?;
+        self.left -= 1;
+        match self.before_the_lot {
+            Some(0) => {
+                self.before_the_lot = None;
+                Some((left / turns).max(long).min(left))
+            }
+            Some(before) => {
+                self.before_the_lot = Some(before - 1);
+                Some(left.saturating_sub(long.max(left / turns)) / (turns - 1).max(1))
+            }
+            None => Some(left / turns),
+        }
+    }
+}
+
+impl<D: Seams> Run<'_, D> {
+    /// When the partitions that are not read record by record must have ended:
+    /// before [`long_slice`](Self::long_slice), if there are such.
+    pub(super) fn before_single_records(&self, are_there: bool) -> Instant {
+        let reserved = if are_there { self.long_slice() } else { Duration::ZERO };
+        self.stop.at.checked_sub(reserved).unwrap_or(self.stop.at)
+    }
+
+    /// Time for a handler that takes long: more than the third of the run's
+    /// time after which a record counts as deadly.
+    fn long_slice(&self) -> Duration {
+        self.whole_time() * 3 / 8
+    }
+
+    /// The same run, that begins work up to the middle between now and `until`
+    /// if others wait for the rest, else up to `until`.
+    pub(super) fn first_part(&self, until: Instant, others_wait: bool) -> Self {
+        let until = if others_wait { self.half_way_to(until) } else { until };
+        self.until(until, self.stop.at)
+    }
+
+    /// When the slice of the next partition ends, of those that are worked on
+    /// one after the other; `None`: none is left, or no time for it.
+    pub(super) fn slice(&self, turns: &mut Turns) -> Option<Instant> {
         let now = self.clock.now();
         let left = self.stop.at.saturating_duration_since(now);
-        let slice = if others == 0 {
-            left
-        } else if is_first {
-            left / 2
-        } else {
-            left / (others + 1)
-        };
-        self.until(now + slice, now + slice)
+        let slice = turns.next(left, self.long_slice())?;
+        (slice >= LEAST_SLICE && !self.must_stop(Duration::ZERO)).then(|| now + slice)
     }
 
     /// The same run, that begins nothing more from `begin_until` on, and whose
     /// handlers are cut off at `cut_at`.
-    fn until(&self, begin_until: Instant, cut_at: Instant) -> Self {
+    pub(super) fn until(&self, begin_until: Instant, cut_at: Instant) -> Self {
         Self {
             begin_until,
             cut_at,
@@ -194,8 +248,17 @@ impl<D: Seams> Run<'_, D> {
 
     /// Whether a partition may still be claimed.
     pub(super) fn may_claim(&self) -> bool {
-        let least = LEAST_WORK.min(self.whole_time() / 2);
-        !self.must_stop(Duration::ZERO) && self.clock.now() + least <= self.stop.at
+        !self.must_stop(Duration::ZERO) && self.clock.now() + self.least_work() <= self.stop.at
+    }
+
+    fn least_work(&self) -> Duration {
+        LEAST_WORK.min(self.whole_time() / 2)
+    }
+
+    /// Whether so little time is left that a handler, or the target of dead
+    /// letters, may well decline to begin.
+    pub(super) fn is_nearly_over(&self) -> bool {
+        self.clock.now() + LEAST_WORK > self.begin_until
     }
 
     pub(super) fn halting(&self) -> bool {
@@ -225,5 +288,37 @@ impl<D: Seams> Run<'_, D> {
             () = tokio::time::sleep_until((self.clock.now() + pause).min(self.begin_until).into()) => {}
             () = self.halted(Interrupt::Finish) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slices(partitions: usize, lot: u64, mut left: u64) -> Vec<u64> {
+        let mut turns = Turns::new(partitions, lot);
+        let mut slices = vec![];
+        while let Some(slice) = turns.next(Duration::from_secs(left), Duration::from_secs(6)) {
+            left -= slice.as_secs();
+            slices.push(slice.as_secs());
+        }
+        slices
+    }
+
+    #[test]
+    fn the_table_of_turns_is_true() {
+        assert_eq!(slices(3, 1, 16), [5, 6, 5]);
+        assert_eq!(slices(1, 7, 16), [16]);
+        assert_eq!(slices(0, 7, 16), [0_u64; 0]);
+    }
+
+    #[test]
+    fn wherever_the_lot_falls_one_has_the_long_slice_and_the_others_equal_ones() {
+        for lot in 0..3 {
+            let mut expected = vec![5; 3];
+            expected[usize::try_from(lot).expect("small")] = 6;
+            assert_eq!(slices(3, lot, 16), expected);
+        }
+        assert_eq!(slices(2, 3, 16), [8, 8], "an equal share is longer");
     }
 }

@@ -49,11 +49,12 @@ impl Lane {
 
     /// How many runs died, or ran out of time, with the record at the cursor alone.
     pub(super) fn crashes(&self) -> u32 {
-        if self.ledger.settled_at() == self.seen.stored() {
+        let of_others = if self.ledger.settled_at() == self.seen.stored() {
             self.legacy.crashes
         } else {
             0
-        }
+        };
+        of_others.saturating_add(u32::from(self.tries.ran_out_of_time))
     }
 
     /// The time was over before the handler was: next time with more care. A
@@ -63,12 +64,11 @@ impl Lane {
         self.ledger.take_more_care();
         self.outcome.failed_tries += 1;
         if alone && took * 3 >= run.whole_time() {
-            let crashes = self.crashes().saturating_add(1);
-            self.legacy.crashes = crashes;
+            self.tries.ran_out_of_time = true;
+            let crashes = self.crashes();
             if run.config.on_failure == OnFailure::Halt && crashes >= run.config.max_attempts.get() {
                 return self.block(run, died(crashes));
             }
-            self.tries.ran_out_of_time = true;
         }
         let records = chunk.records();
         let (first, last) = (records[0].offset, records[records.len() - 1].offset);

@@ -49,10 +49,14 @@ impl Lane {
         };
         match sent {
             Ok(Progress { settled: 1.., .. }) => self.buried(&record, &why.text, &run.config.on_failure),
-            // Too little time was left to begin.
+            // Too little time was left: no refusal.
             Ok(Progress { stop: None, .. }) => {
                 run.dead_letters_left.give_back();
                 run.pause(context.time_left()).await;
+                if !self.has_progress() && !run.halting() {
+                    // With so little time in each run it would never be written.
+                    self.unburied(run, &record);
+                }
             }
             failed => {
                 run.dead_letters_left.give_back();
@@ -66,6 +70,11 @@ impl Lane {
                 );
             }
         }
+    }
+
+    fn has_progress(&self) -> bool {
+        let outcome = &self.outcome;
+        outcome.messages + outcome.dead_lettered + outcome.skipped.count() > 0
     }
 
     fn buried(&mut self, record: &Record, error: &str, target: &impl std::fmt::Display) {

@@ -87,6 +87,8 @@ impl Lane {
                 self.end(End::Failed(Error::new(ErrorType::DestinationFailed, words)));
             }
             Some(failure) => self.failed(run, failure).await,
+            // As the contract of a processor says: it had too little time to begin.
+            None if settled == 0 && run.is_nearly_over() => self.end(End::OutOfTime),
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let silent = "the handler settled nothing and gave no reason".to_owned();
                 self.in_doubt(run, records, silent).await;

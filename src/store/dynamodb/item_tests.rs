@@ -224,10 +224,14 @@ fn any_failures() -> impl Strategy<Value = Failures> {
 }
 
 fn any_unreported() -> impl Strategy<Value = Unreported> {
-    let ranges = || proptest::collection::vec((any::<i64>(), any::<i64>(), ".{0,20}"), 0..3);
+    let ranges = || proptest::collection::vec((0..i64::MAX / 2, 0..9_i64, ".{0,20}"), 0..3);
     (ranges(), any::<u64>(), ranges()).prop_map(|(skipped, skipped_records, lost)| {
         let passed = |ranges: Vec<(i64, i64, String)>| {
-            let passed = |(first, last, reason)| PassedOver { first, last, reason };
+            let passed = |(first, more, reason)| PassedOver {
+                first,
+                last: first + more,
+                reason,
+            };
             ranges.into_iter().map(passed).collect()
         };
         Unreported {

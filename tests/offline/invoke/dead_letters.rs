@@ -84,6 +84,8 @@ async fn a_run_that_ends_before_a_dead_letter_is_acknowledged_blocks_nothing() {
     );
     let next_try = world.cursor(0).failure.and_then(|it| it.next_try_at_ms);
     assert_eq!((world.cursor(0).next.get(), next_try), (0, None));
+    // It did nothing else: a run that stands still is no success.
+    assert_eq!(report["error"]["type"], "Timeout", "{report}");
     kafka.cluster().expect("a cluster").broker_up(1).expect("it starts");
     let (report, _) = world
         .run(

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::claim::{Cursor, Pace, RunId};
-use kafka_consumer_lambda::record::NextOffset;
+use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
+use kafka_consumer_lambda::record::{Chunk, NextOffset};
 use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::json;
 
@@ -149,6 +150,54 @@ async fn partitions_that_are_read_record_by_record_take_turns() {
     for partition in 0..6 {
         assert!(world.cursor(partition).next > next(0), "partition {partition}");
     }
+}
+
+/// With equal slices alone, a handler that takes long would never finish.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_each_run_one_partition_that_is_read_record_by_record_has_time_for_a_slow_handler() {
+    let world = World::new(1, 5, 9).await;
+    for partition in 0..5 {
+        world
+            .table
+            .inner
+            .put(&consumer(), partition, left_behind(1_000, Some(Pace::Single)));
+    }
+    for run in 1..=3 {
+        let slow = each(|_: Record| async {
+            tokio::time::sleep(Duration::from_millis(1_100)).await;
+            Ok(())
+        });
+        world.run(&[], slow, 5).await;
+        let settled: i64 = (0..5).map(|partition| world.cursor(partition).next.get()).sum();
+        assert_eq!(settled, run, "one of the five in each run");
+    }
+}
+
+/// A processor may decline what it cannot finish: that is no failed try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_declines_because_the_time_is_nearly_over_costs_no_record() {
+    struct Declines;
+    impl Processor for Declines {
+        async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+            if run.time_left() < Duration::from_millis(700) {
+                return Progress { settled: 0, stop: None };
+            }
+            Progress::all(chunk)
+        }
+    }
+    let world = World::new(1, 1, 3).await;
+    let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
+    for _ in 0..2 {
+        // Half a second of work.
+        let (report, _) = world.run(&settings, Declines, 1).await;
+        assert_eq!(
+            (&report["skipped"], &report["error"]),
+            (&json!([]), &json!(null)),
+            "{report}"
+        );
+    }
+    let (report, _) = world.run(&settings, Declines, 20).await;
+    assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
 /// What comes behind a record that may be deadly could kill the process too:
