@@ -171,12 +171,16 @@ const ALL: Limit = Limit {
     bytes: 1_000_000,
 };
 
-/// How many records a poll brings.
-fn count(polled: &Polled) -> usize {
-    match polled {
-        Polled::Records(records) => records.len(),
-        other => panic!("no records: {other:?}"),
+/// Polls until so many records have come, which may lie in several batches: how many there are.
+async fn read(source: &KafkaSource, partition: &TopicPartition, wanted: usize) -> usize {
+    let mut records = 0;
+    while records < wanted {
+        match source.poll(partition, ALL).await {
+            Polled::Records(more) => records += more.len(),
+            other => panic!("no records: {other:?}"),
+        }
     }
+    records
 }
 
 /// P9: a run that was broken off, as by a panic, costs no later one.
@@ -194,12 +198,7 @@ async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of
         source.ends(&config.topics, until).await.expect("the brokers answer");
         source.start(&positions).expect("nothing is being read");
         for (partition, _) in &positions {
-            // One poll or two: the records may lie in two batches.
-            let mut records = 0;
-            while records < 2 {
-                records += count(&source.poll(partition, ALL).await);
-            }
-            assert_eq!(records, 2, "{partition}");
+            assert_eq!(read(&source, partition, 2).await, 2, "{partition}");
         }
     }
 }
@@ -218,5 +217,5 @@ async fn a_start_that_is_refused_leaves_nothing_behind() {
         "it is not being read: {polled:?}"
     );
     source.start(&twice[..1]).expect("nothing is being read");
-    assert_eq!(count(&source.poll(&partition(), ALL).await), 3);
+    assert_eq!(read(&source, &partition(), 3).await, 3);
 }
