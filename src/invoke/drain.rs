@@ -9,6 +9,7 @@ use super::lane::Lane;
 use super::lanes::Lanes;
 use super::time::Turns;
 use super::{Interrupt, Run, Seams};
+use crate::error::Error;
 use crate::source::Source;
 
 impl<D: Seams> Run<'_, D> {
@@ -17,8 +18,8 @@ impl<D: Seams> Run<'_, D> {
     ///
     /// | lanes | how many at once | time |
     /// |---|---|---|
-    /// | where no run has died | as memory allows | half of it while others wait, else all |
-    /// | quarantined, with small chunks | as memory allows | half of what is left while others wait, else all |
+    /// | where no run has died | as memory allows | all that is not kept for single records; half of it while small chunks wait |
+    /// | quarantined, with small chunks | as memory allows | what is left of that |
     /// | quarantined, with single records, by [precedence](Lane::precedence) | one | a [slice](Run::slice) |
     pub(super) async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
         let singles = lanes.single_records.len();
@@ -80,7 +81,7 @@ impl<D: Seams> Run<'_, D> {
     }
 
     /// Fetches the partitions of these lanes from now on, with one call.
-    fn assign(&self, mut lanes: Vec<Lane>) -> Result<Vec<Lane>, (Vec<Lane>, crate::error::Error)> {
+    fn assign(&self, mut lanes: Vec<Lane>) -> Result<Vec<Lane>, (Vec<Lane>, Error)> {
         let mut positions = vec![];
         for lane in &mut lanes {
             if let Some(position) = lane.position() {
