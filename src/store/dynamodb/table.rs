@@ -85,6 +85,7 @@ impl DynamoStore {
     }
 
     /// An error that says which keys the table has, if this role may know.
+    #[cfg(feature = "cli")]
     pub(super) async fn with_keys(&self, error: Error) -> Error {
         match self.describe().await {
             Ok(Some(table)) => Error::new(

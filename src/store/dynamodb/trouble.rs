@@ -48,6 +48,7 @@ impl Call {
     }
 
     /// Whether the table is there, with other keys than ours.
+    #[cfg(feature = "cli")]
     pub(super) fn is_of_other_keys<E>(&self, error: &SdkError<E>) -> bool
     where
         E: ProvideErrorMetadata + StdError + 'static,
