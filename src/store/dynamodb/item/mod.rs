@@ -293,5 +293,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "item_tests.rs"]
 mod tests;

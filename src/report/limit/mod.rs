@@ -349,5 +349,4 @@ impl io::Write for Counted {
 }
 
 #[cfg(test)]
-#[path = "limit_tests.rs"]
 mod tests;
