@@ -19,11 +19,12 @@
 //! | [`ledger`] | pure: polled, settled, failed -> the next step |
 //! | [`decode`] | pure: bytes -> value |
 //! | [`backfill`] | pure: a part of the log, read again under a cursor of its own |
-//! | [`dead_letter`] | pure: a failed record -> what is kept of it, and why it is there |
+//! | [`dead_letter`] | a failed record -> its dead letter, and the topic or queue that it is sent to |
 //! | [`report`] | pure: what a run says of itself, as JSON and as metrics |
 //! | [`error`] | the types of failure, and their words |
 //! | [`clock`] | the time, as a seam |
 //! | [`security`] | how the brokers are told who this is: properties, secrets, tokens |
+//! | [`kafka`] | the Kafka client: connections, metadata, offsets, producer, errors |
 //! | [`source`] | records from Kafka |
 //! | [`store`] | cursors and claims in `DynamoDB`, or in memory |
 //! | [`processor`] | what happens to records: your handler |
@@ -46,6 +47,7 @@ pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod invoke;
+pub mod kafka;
 pub mod lambda;
 pub mod ledger;
 pub mod live;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::dead_letter::target::DeadLetters;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
-use crate::processor::dead_letters::DeadLetters;
+use crate::kafka::linked;
 use crate::security::Security;
-use crate::source::kafka::{KafkaSource, linked};
+use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::{self, DynamoStore};
 
 /// Parts that talk to real services.
@@ -50,7 +51,7 @@ pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result
     Ok(parts_on(config, &security, client, make))
 }
 
-/// The same for a run: brokers are [asked ahead](KafkaSource::prefetch_metadata) while
+/// The same for a run: brokers are [asked ahead](crate::kafka::KafkaClient::prefetch_metadata) while
 /// the client of `DynamoDB` is made. That takes most of a start, for it reads
 /// every certificate that the machine trusts.
 ///
@@ -62,7 +63,7 @@ pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P)
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
     let (asked, client) = futures::join!(
-        source.prefetch_metadata(&config.topics),
+        source.client().prefetch_metadata(&config.topics),
         dynamodb::client(dynamodb::Patience::default())
     );
     if let Err(error) = asked {

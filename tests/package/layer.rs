@@ -38,7 +38,7 @@ async fn it_refuses_a_librdkafka_that_it_was_not_made_for() {
     assert_eq!(error.error.error_type, "InvalidConfiguration", "{error:?}");
     let said = &error.error.message;
     assert!(
-        said.contains("is made for librdkafka 2.") && said.contains("and 2.0.2 was loaded"),
+        said.contains("is built for librdkafka 2.") && said.contains("and 2.0.2 was loaded"),
         "{said}"
     );
 }

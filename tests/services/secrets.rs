@@ -257,7 +257,7 @@ async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
     secrets.put(&arn("ca"), Authority::ours().pem());
     // The broker is trusted now. It offers no tokens, which is what it is asked for next.
     let message = function.invoke(&json!({})).failure("AuthenticationFailed").to_owned();
-    assert!(message.contains("does not offer OAUTHBEARER"), "{message}");
+    assert!(message.contains("does not support OAUTHBEARER"), "{message}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use kafka_consumer_lambda::processor::sqs::SqsQueue;
+use kafka_consumer_lambda::dead_letter::sqs::SqsQueue;
 
 use super::jvm::{self, Jvm};
 use super::kafka::unique;

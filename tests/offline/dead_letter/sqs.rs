@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use kafka_consumer_lambda::Record;
+use kafka_consumer_lambda::dead_letter::sqs::SqsQueue;
 use kafka_consumer_lambda::processor::Progress;
-use kafka_consumer_lambda::processor::sqs::SqsQueue;
 use kafka_consumer_lambda::record::TopicPartition;
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ async fn silence_is_an_error_within_seconds() {
     let started = Instant::now();
     let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    assert!(text.contains(&format!("no answer from {}", server.endpoint)), "{text}");
+    assert!(text.contains(&format!("no response from {}", server.endpoint)), "{text}");
     assert!(text.contains("interface endpoint"), "{text}");
 }
 

@@ -11,9 +11,9 @@ use super::{Answer, Practice};
 use crate::config::{Config, Proof};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
+use crate::kafka::group_offsets::KafkaGroup;
+use crate::kafka::metadata::Broker;
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::kafka::brokers::Broker;
-use crate::source::kafka::group::KafkaGroup;
 use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
@@ -245,6 +245,7 @@ async fn known_brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
     practice
         .parts
         .source
+        .client()
         .brokers(&practice.config().topics[0], practice.until())
         .await
 }
