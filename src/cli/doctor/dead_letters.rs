@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::check::Check;
 use super::{Answer, Practice};
 use crate::aws;
-use crate::aws::call::{is_about_credentials, said};
+use crate::aws::call::{code_and_message, is_about_credentials};
 use crate::config::{OnFailure, QueueArn, TopicName};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
@@ -103,7 +103,7 @@ async fn ask_queue(practice: &Practice, queue: &QueueArn) -> Queue {
         .attribute_names(size.clone());
     match asked.send().await {
         Ok(answer) => Queue::There(answer.attributes.and_then(|mut all| all.remove(&size))),
-        Err(error) => match said(&error, "SQS") {
+        Err(error) => match code_and_message(&error, "SQS") {
             (Some(code), _) if code.ends_with("NonExistentQueue") || code == "QueueDoesNotExist" => Queue::Missing,
             (Some("AccessDenied" | "AccessDeniedException"), _) => Queue::Hidden,
             // The service's own words can quote the signed request.

@@ -47,7 +47,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::aws::{self, Patience};
+use crate::aws::{self, CallLimits};
 use crate::config::QueueArn;
 use crate::dead_letter::pointer;
 use crate::processor::{Failure, Processor, Progress, RunContext};
@@ -63,7 +63,7 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// A queue that takes dead letters. The client is made for the first one.
 pub struct SqsQueue {
     arn: QueueArn,
-    patience: Patience,
+    patience: CallLimits,
     client: OnceCell<Client>,
 }
 
@@ -74,7 +74,7 @@ impl SqsQueue {
     pub fn new(arn: QueueArn) -> Self {
         Self {
             arn,
-            patience: Patience::default(),
+            patience: CallLimits::default(),
             client: OnceCell::new(),
         }
     }
