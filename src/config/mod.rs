@@ -36,7 +36,7 @@ pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
 pub(crate) use target::is_host_label;
-pub use target::{QueueArn, TopicName};
+pub use target::{QueueArn, Target, TopicName};
 #[cfg(feature = "cli")]
 pub(crate) use time::{InvalidTime, TIME_ALLOWED, unix_ms};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
@@ -300,7 +300,7 @@ impl Settings<'_> {
 
     /// A dead letter in a topic that is read would fail again, and be written there again.
     fn check_dead_letter_topic(&mut self, on_failure: Option<&OnFailure>, topics: Option<&[Arc<str>]>) {
-        let (Some(target @ OnFailure::Kafka(dead)), Some(topics)) = (on_failure, topics) else {
+        let (Some(OnFailure::DeadLetter(target @ Target::Kafka(dead))), Some(topics)) = (on_failure, topics) else {
             return;
         };
         if topics.iter().any(|topic| &**topic == dead.as_str()) {

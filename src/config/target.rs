@@ -16,6 +16,40 @@ const FIFO: &str = ".fifo";
 /// The digits of an account's number.
 const ACCOUNT_DIGITS: usize = 12;
 
+/// The target of dead letters, as `ON_FAILURE` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `kafka://<topic>`: a topic of the same brokers.
+    Kafka(TopicName),
+    /// The ARN of an SQS queue.
+    Sqs(QueueArn),
+}
+
+impl Target {
+    /// The beginning of the text of a topic.
+    pub(crate) const KAFKA: &'static str = "kafka://";
+
+    /// Parses the text of a target; `None` for a text that has the form of none.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
+        if let Some(topic) = text.strip_prefix(Self::KAFKA) {
+            topic.parse().map(Self::Kafka).map(Some)
+        } else if text.starts_with("arn:") {
+            text.parse().map(Self::Sqs).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kafka(topic) => write!(f, "{}{topic}", Self::KAFKA),
+            Self::Sqs(queue) => queue.fmt(f),
+        }
+    }
+}
+
 /// The name of a Kafka topic: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-`, not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicName(String);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::number::whole_number;
 use super::problem::NotAllowed;
-use super::target::{QueueArn, TopicName};
+use super::target::Target;
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
 /// `Display` and `FromStr` for an enum whose values are words. Case does not matter, as in
@@ -175,15 +175,8 @@ pub enum OnFailure {
     Halt,
     /// It is skipped and listed in the report.
     Skip,
-    /// It is written to a topic of the same brokers, as a dead letter.
-    Kafka(TopicName),
-    /// It is sent to an SQS queue, as a dead letter.
-    Sqs(QueueArn),
-}
-
-impl OnFailure {
-    /// What the text of a dead-letter topic begins with.
-    pub(crate) const KAFKA: &'static str = "kafka://";
+    /// It is sent to this target, as a dead letter.
+    DeadLetter(Target),
 }
 
 impl fmt::Display for OnFailure {
@@ -191,8 +184,7 @@ impl fmt::Display for OnFailure {
         match self {
             Self::Halt => f.write_str("halt"),
             Self::Skip => f.write_str("skip"),
-            Self::Kafka(topic) => write!(f, "{}{topic}", Self::KAFKA),
-            Self::Sqs(queue) => queue.fmt(f),
+            Self::DeadLetter(target) => target.fmt(f),
         }
     }
 }
@@ -205,14 +197,10 @@ impl FromStr for OnFailure {
             Ok(Self::Halt)
         } else if text.eq_ignore_ascii_case("skip") {
             Ok(Self::Skip)
-        } else if let Some(topic) = text.strip_prefix(Self::KAFKA) {
-            topic.parse().map(Self::Kafka)
-        } else if text.starts_with("arn:") {
-            text.parse().map(Self::Sqs)
         } else {
-            Err(NotAllowed::new(
-                "must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue",
-            ))
+            Target::parse(text)?
+                .map(Self::DeadLetter)
+                .ok_or_else(|| NotAllowed::new("must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue"))
         }
     }
 }

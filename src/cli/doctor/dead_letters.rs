@@ -10,7 +10,7 @@ use super::check::Check;
 use super::{Answer, Practice};
 use crate::aws;
 use crate::aws::call::{code_and_message, is_about_credentials};
-use crate::config::{OnFailure, QueueArn, TopicName};
+use crate::config::{OnFailure, QueueArn, Target, TopicName};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
 use crate::source::Source as _;
@@ -21,7 +21,7 @@ const NAME: &str = "dead_letters";
 pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>) -> Vec<Check> {
     match &practice.config().on_failure {
         OnFailure::Halt | OnFailure::Skip => vec![],
-        target @ OnFailure::Kafka(topic) => {
+        OnFailure::DeadLetter(target @ Target::Kafka(topic)) => {
             let nobody = glance.await.as_ref().as_ref().map_or(true, nobody_answers);
             let check = if nobody {
                 Check::skipped(NAME, "no broker answers this user")
@@ -30,7 +30,9 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
             };
             vec![check.on(target)]
         }
-        target @ OnFailure::Sqs(queue) => vec![of_queue(&ask_queue(practice, queue).await).on(target)],
+        OnFailure::DeadLetter(target @ Target::Sqs(queue)) => {
+            vec![of_queue(&ask_queue(practice, queue).await).on(target)]
+        }
     }
 }
 

@@ -1,19 +1,19 @@
 //! `ON_FAILURE` with a target of dead letters.
 
-use kafka_consumer_lambda::config::{OnFailure, QueueArn};
+use kafka_consumer_lambda::config::{OnFailure, QueueArn, Target};
 
 use super::{accepted, assert_refused, refused};
 
 fn queue(arn: &str) -> QueueArn {
     match accepted(&[("ON_FAILURE", arn)]).on_failure {
-        OnFailure::Sqs(queue) => queue,
+        OnFailure::DeadLetter(Target::Sqs(queue)) => queue,
         other => panic!("{arn} is {other:?}"),
     }
 }
 
 #[test]
 fn a_topic_and_a_queue_are_distinguished() {
-    let OnFailure::Kafka(topic) = accepted(&[("ON_FAILURE", " kafka://dead ")]).on_failure else {
+    let OnFailure::DeadLetter(Target::Kafka(topic)) = accepted(&[("ON_FAILURE", " kafka://dead ")]).on_failure else {
         panic!("it is a topic");
     };
     assert_eq!(topic.as_str(), "dead");

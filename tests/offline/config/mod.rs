@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::config::{
     Config, Destination, InvalidSettings, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation,
-    SETTINGS, StartPosition,
+    SETTINGS, StartPosition, Target,
 };
 use proptest::prelude::*;
 
@@ -276,12 +276,12 @@ fn enum_values_are_parsed_from_their_own_text() {
     check(&[
         OnFailure::Halt,
         OnFailure::Skip,
-        OnFailure::Kafka("dead.Letters-1_a".parse().expect("a topic")),
-        OnFailure::Sqs(
+        OnFailure::DeadLetter(Target::Kafka("dead.Letters-1_a".parse().expect("a topic"))),
+        OnFailure::DeadLetter(Target::Sqs(
             "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"
                 .parse()
                 .expect("a queue"),
-        ),
+        )),
     ]);
     check(&[OnRetentionLoss::Continue, OnRetentionLoss::Halt]);
     check(&[OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest]);
