@@ -46,7 +46,7 @@ pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Co
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let security = Arc::new(Security::new(&config));
     Ok(parts_on(config, &security, client, make))
 }
@@ -64,7 +64,7 @@ pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P)
     let source = KafkaSource::new(&config, Arc::clone(&security));
     let (asked, client) = futures::join!(
         source.client().prefetch_metadata(&config.topics),
-        dynamodb::client(dynamodb::Patience::default())
+        dynamodb::client(dynamodb::CallLimits::default())
     );
     if let Err(error) = asked {
         tracing::debug!(%error, "not asked ahead");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::kafka::KafkaTopic;
 use super::sqs::SqsQueue;
-use crate::config::{Config, OnFailure};
+use crate::config::{Config, OnFailure, Target};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
 use crate::security::Security;
@@ -38,8 +38,10 @@ impl DeadLetters {
     pub fn new(config: &Config, security: &Arc<Security>) -> Self {
         match &config.on_failure {
             OnFailure::Halt | OnFailure::Skip => Self::None,
-            OnFailure::Kafka(topic) => Self::Kafka(Box::new(KafkaTopic::new(config, Arc::clone(security), topic))),
-            OnFailure::Sqs(queue) => Self::Sqs(Box::new(SqsQueue::new(queue.clone()))),
+            OnFailure::DeadLetter(Target::Kafka(topic)) => {
+                Self::Kafka(Box::new(KafkaTopic::new(config, Arc::clone(security), topic)))
+            }
+            OnFailure::DeadLetter(Target::Sqs(queue)) => Self::Sqs(Box::new(SqsQueue::new(queue.clone()))),
         }
     }
 

@@ -48,7 +48,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::pointer;
-use crate::aws::{self, Patience};
+use crate::aws::{self, CallLimits};
 use crate::config::QueueArn;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
@@ -63,7 +63,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// A queue for dead letters. The SQS client is created for the first one.
 pub struct SqsQueue {
     arn: QueueArn,
-    patience: Patience,
+    patience: CallLimits,
     client: OnceCell<Client>,
 }
 
@@ -74,7 +74,7 @@ impl SqsQueue {
     pub fn new(arn: QueueArn) -> Self {
         Self {
             arn,
-            patience: Patience::default(),
+            patience: CallLimits::default(),
             client: OnceCell::new(),
         }
     }

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-use crate::aws::call::{AttemptObserver, is_about_credentials, said, unsent};
+use crate::aws::call::{AttemptObserver, code_and_message, is_about_credentials, unsent};
 use crate::config::QueueArn;
 
 /// Why a message was not accepted.
@@ -35,7 +35,7 @@ impl Call {
     }
 
     pub(super) fn refusal(&self, error: &SdkError<SendMessageError>) -> Refusal {
-        let (code, said) = said(error, "SQS");
+        let (code, said) = code_and_message(error, "SQS");
         if code.is_some_and(|code| is_too_large(code, &said)) {
             return Refusal::TooLarge;
         }

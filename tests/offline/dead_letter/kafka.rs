@@ -266,8 +266,8 @@ async fn credentials_that_take_too_long_are_a_failure_unless_the_run_ends_first(
     let text = retry(give(&target, &letters, PLENTY).await);
     assert_eq!(
         text,
-        "dead letters cannot be written to kafka://dead: no token can be signed for the brokers: it took too long. Look \
-         after what signs them"
+        "dead letters cannot be written to kafka://dead: no token can be signed for the brokers: signing it timed out. Check \
+         the source of the tokens and of its credentials"
     );
     assert_eq!(give(&target, &letters, Duration::from_millis(600)).await, all(0));
 }

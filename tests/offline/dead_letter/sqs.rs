@@ -187,7 +187,7 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
         ),
         (
             Act::Answer(404, "<html>planted".into()),
-            "an answer that is not SQS's came instead, with HTTP status 404",
+            "a response that is not from SQS, with HTTP status 404",
         ),
     ];
     for (act, words) in rows {

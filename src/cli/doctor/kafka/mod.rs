@@ -8,7 +8,7 @@ use super::network::{self, Reach, Server, Whose};
 use super::secrets::Proofs;
 use super::settings;
 use super::{Answer, Practice};
-use crate::config::{Config, Proof};
+use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
 use crate::kafka::group_offsets::KafkaGroup;
@@ -119,8 +119,8 @@ fn obstacle(reached: &[Reach], tls: &[Check]) -> Option<&'static str> {
 fn how(config: &Config) -> String {
     let properties = &config.kafka_properties;
     let mechanism = settings::mechanism(properties);
-    match (&config.proof, properties.protocol().as_str()) {
-        (Proof::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
+    match (&config.authentication, properties.protocol().as_str()) {
+        (Authentication::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
         (_, "plaintext") => "nobody is asked who they are".into(),
         (_, "ssl") => "the connection was accepted, with the client certificate if the broker asked for one".into(),
         _ => format!("{mechanism}: the user was accepted"),

@@ -1,4 +1,4 @@
-//! How the program proves to the brokers who it is: which settings go together.
+//! How clients authenticate with the brokers: which settings go together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +8,10 @@ use super::problem::{InvalidSetting, NotAllowed};
 use super::property::{MECHANISMS, Properties, variable_of};
 use super::target::{is_account, is_partition, is_region};
 
-/// What `KAFKA_SECRET_ARN` stands for.
+/// The properties that `KAFKA_SECRET_ARN` sets, with SASL.
 const PASSWORD: [&str; 2] = ["sasl.username", "sasl.password"];
+
+/// The properties that `KAFKA_SECRET_ARN` replaces, with a client certificate.
 const CERTIFICATE: [&str; 8] = [
     "ssl.certificate.location",
     "ssl.certificate.pem",
@@ -21,8 +23,8 @@ const CERTIFICATE: [&str; 8] = [
     "ssl.engine.id",
 ];
 
-/// What `KAFKA_CA_SECRET_ARN` stands for.
-const AUTHORITY: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
+/// The properties that `KAFKA_CA_SECRET_ARN` replaces.
+const CA: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
 
 /// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl SecretArn {
         &self.region
     }
 
-    /// The ARN as text.
+    /// The ARN, as it was set.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -74,57 +76,56 @@ impl FromStr for SecretArn {
     }
 }
 
-/// As Secrets Manager's `CreateSecret` allows names, with six characters and a dash behind.
+/// As Secrets Manager's `CreateSecret` allows names, with the dash and the six characters that it appends.
 fn is_secret_name(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
     (1..=519).contains(&text.len()) && text.bytes().all(valid)
 }
 
-/// What proves who this is.
+/// How clients authenticate with the brokers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Proof {
-    /// What the properties say, or nothing.
+pub enum Authentication {
+    /// By the librdkafka properties alone, or not at all.
     #[default]
     Properties,
-    /// A user and a password in this secret.
+    /// With the user and the password in this secret (SASL).
     Password(SecretArn),
-    /// A client certificate and its key in this secret.
+    /// With the client certificate and its key in this secret (mutual TLS).
     Certificate(SecretArn),
-    /// Tokens signed with the credentials that the AWS SDK finds.
+    /// With tokens signed for Amazon MSK with the AWS credentials of the process.
     MskIam,
 }
 
-/// Checks what goes together, and says what proves who this is.
+/// Checks which settings go together, and returns how clients authenticate.
 ///
 /// | `KAFKA_SECURITY_PROTOCOL` | mechanism | `KAFKA_SECRET_ARN` | |
 /// |---|---|---|---|
-/// | `PLAINTEXT` (default) | any | unset | nothing is proved |
-/// | `PLAINTEXT` | any | set | wrong: nobody would ask for it |
+/// | `PLAINTEXT` (default) | any | unset | no authentication |
+/// | `PLAINTEXT` | any | set | wrong: it is not used |
 /// | `SSL` | any | unset | the client certificate of the properties, if any |
 /// | `SSL` | any | set | a client certificate in the secret; none in the properties |
-/// | `SASL_*` | none | any | wrong: librdkafka would take Kerberos |
+/// | `SASL_*` | none | any | wrong: librdkafka defaults to Kerberos |
 /// | `SASL_*` | `PLAIN`, `SCRAM-*` | unset | user and password of the properties; both are needed |
 /// | `SASL_*` | `PLAIN`, `SCRAM-*` | set | user and password in the secret; neither in the properties |
-/// | `SASL_*` | `OAUTHBEARER` | unset | tokens of librdkafka's own |
-/// | `SASL_*` | `OAUTHBEARER` | set | wrong: there is no token in it |
+/// | `SASL_*` | `OAUTHBEARER` | unset | tokens made by librdkafka |
+/// | `SASL_*` | `OAUTHBEARER` | set | wrong: it contains no token |
 /// | `SASL_SSL` | `AWS_MSK_IAM` | unset | signed tokens |
-/// | `SASL_SSL` | `AWS_MSK_IAM` | set | wrong: there is nothing to read |
-/// | other | `AWS_MSK_IAM` | any | wrong: a token must not be sent in the clear |
+/// | `SASL_SSL` | `AWS_MSK_IAM` | set | wrong: it is not used |
+/// | other | `AWS_MSK_IAM` | any | wrong: a token must not be sent unencrypted |
 ///
 /// `given` names the variable of each property, also of those that are wrong.
-pub(super) fn proof(
+pub(super) fn authentication(
     properties: &Properties,
     given: &BTreeMap<String, &str>,
     msk_iam: bool,
     secret: Option<SecretArn>,
     problems: &mut Vec<InvalidSetting>,
-) -> Proof {
+) -> Authentication {
     let protocol = properties.protocol().to_ascii_uppercase();
     let refuse_secret = |why: &str| InvalidSetting::name("KAFKA_SECRET_ARN", why.to_owned());
     if msk_iam {
         if protocol != "SASL_SSL" {
-            let why =
-                "AWS_MSK_IAM needs KAFKA_SECURITY_PROTOCOL=SASL_SSL: a signed token must not be sent in the clear";
+            let why = "AWS_MSK_IAM needs KAFKA_SECURITY_PROTOCOL=SASL_SSL: a signed token must not be sent unencrypted";
             problems.push(InvalidSetting::name("KAFKA_SECURITY_PROTOCOL", why));
         }
         if secret.is_some() {
@@ -132,10 +133,10 @@ pub(super) fn proof(
                 "AWS_MSK_IAM signs with the function's role and needs no secret; remove it",
             ));
         }
-        return Proof::MskIam;
+        return Authentication::MskIam;
     }
     if properties.has_sasl() {
-        return sasl_proof(properties, given, secret, problems);
+        return sasl_authentication(properties, given, secret, problems);
     }
     match secret {
         Some(secret) if protocol == "SSL" => {
@@ -146,26 +147,26 @@ pub(super) fn proof(
                 "the client certificate",
                 problems,
             );
-            Proof::Certificate(secret)
+            Authentication::Certificate(secret)
         }
         Some(_) => {
             problems.push(refuse_secret(
-                "nobody asks for it with KAFKA_SECURITY_PROTOCOL=PLAINTEXT, which is the default; use SASL_SSL for a \
+                "not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT, which is the default; use SASL_SSL for a \
                  user and a password, or SSL for a client certificate",
             ));
-            Proof::Properties
+            Authentication::Properties
         }
-        None => Proof::Properties,
+        None => Authentication::Properties,
     }
 }
 
-/// What librdkafka would say only when a client is created: SASL without what it needs.
-fn sasl_proof(
+/// SASL without the properties that it needs: librdkafka reports it only when a client is created.
+fn sasl_authentication(
     properties: &Properties,
     given: &BTreeMap<String, &str>,
     secret: Option<SecretArn>,
     problems: &mut Vec<InvalidSetting>,
-) -> Proof {
+) -> Authentication {
     if !given.contains_key("sasl.mechanisms") {
         let why = format!(
             "not set; KAFKA_SECURITY_PROTOCOL={} needs one of {}",
@@ -173,14 +174,14 @@ fn sasl_proof(
             MECHANISMS.join(", ")
         );
         problems.push(InvalidSetting::name("KAFKA_SASL_MECHANISM", why));
-        return Proof::Properties;
+        return Authentication::Properties;
     }
     let mechanism = properties.get("sasl.mechanisms");
     match (mechanism, secret) {
         (Some("OAUTHBEARER"), Some(_)) => {
-            let why = "OAUTHBEARER takes tokens, and a secret holds none; remove it, or use AWS_MSK_IAM, SCRAM-SHA-512 or PLAIN";
+            let why = "OAUTHBEARER uses tokens, and a secret contains none; remove it, or use AWS_MSK_IAM, SCRAM-SHA-512 or PLAIN";
             problems.push(InvalidSetting::name("KAFKA_SECRET_ARN", why));
-            Proof::Properties
+            Authentication::Properties
         }
         (_, Some(secret)) => {
             refuse_beside(
@@ -190,9 +191,9 @@ fn sasl_proof(
                 "the user and the password",
                 problems,
             );
-            Proof::Password(secret)
+            Authentication::Password(secret)
         }
-        (None | Some("OAUTHBEARER"), None) => Proof::Properties,
+        (None | Some("OAUTHBEARER"), None) => Authentication::Properties,
         (Some(mechanism), None) => {
             for needed in PASSWORD {
                 if !given.contains_key(needed) {
@@ -200,13 +201,13 @@ fn sasl_proof(
                     problems.push(InvalidSetting::name(&variable_of(needed), why));
                 }
             }
-            Proof::Properties
+            Authentication::Properties
         }
     }
 }
 
-/// The certificate authority in a secret needs a connection with TLS, and no other beside it.
-pub(super) fn authority(
+/// A certificate authority (CA) in a secret needs a connection with TLS, and no other CA in the properties.
+pub(super) fn check_ca(
     properties: &Properties,
     given: &BTreeMap<String, &str>,
     secret: Option<&SecretArn>,
@@ -219,16 +220,10 @@ pub(super) fn authority(
         let why = "needs KAFKA_SECURITY_PROTOCOL SASL_SSL or SSL: without TLS there is no certificate to verify";
         problems.push(InvalidSetting::name("KAFKA_CA_SECRET_ARN", why));
     }
-    refuse_beside(
-        given,
-        &AUTHORITY,
-        "KAFKA_CA_SECRET_ARN",
-        "the certificate authority",
-        problems,
-    );
+    refuse_beside(given, &CA, "KAFKA_CA_SECRET_ARN", "the certificate authority", problems);
 }
 
-/// Two sources of one thing: nobody could tell which one counts.
+/// Refuses properties that the secret sets too: it would not be clear which of the two applies.
 fn refuse_beside(
     given: &BTreeMap<String, &str>,
     names: &[&str],
@@ -237,7 +232,7 @@ fn refuse_beside(
     problems: &mut Vec<InvalidSetting>,
 ) {
     for variable in names.iter().filter_map(|name| given.get(*name)) {
-        let why = format!("{secret} brings {what}; set one of them only");
+        let why = format!("{secret} sets {what} too; set one of them only");
         problems.push(InvalidSetting::name(variable, why));
     }
 }

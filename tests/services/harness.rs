@@ -1,4 +1,4 @@
-//! The ground that the other tests stand on.
+//! Tests of the test support itself.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,14 +18,14 @@ use crate::support::services::{
 use crate::support::table::{Table, number};
 
 #[test]
-fn docker_compose_gives_its_services_what_they_are_recognised_by() {
+fn docker_compose_sets_the_ids_that_its_services_are_recognised_by() {
     let compose = include_str!("../../docker-compose.yml");
     assert!(compose.contains(&format!("CLUSTER_ID: {COMPOSE_CLUSTER_ID}\n")));
     assert!(compose.contains(COMPOSE_TABLE));
 }
 
 #[test]
-fn a_kafka_is_taken_for_docker_compose_s_by_its_cluster_id_alone() {
+fn the_kafka_of_docker_compose_is_recognised_by_its_cluster_id() {
     let other = MockCluster::<DefaultProducerContext>::new(1).expect("another Kafka");
     let port = other
         .bootstrap_servers()
@@ -37,7 +37,7 @@ fn a_kafka_is_taken_for_docker_compose_s_by_its_cluster_id_alone() {
 }
 
 #[tokio::test]
-async fn a_dynamodb_is_taken_for_docker_compose_s_by_its_second_table_alone() {
+async fn the_dynamodb_of_docker_compose_is_recognised_by_its_second_table() {
     let start = tokio::task::spawn_blocking(start_private_dynamodb);
     let (_process, port) = start.await.expect("it starts");
     let endpoint = format!("http://127.0.0.1:{port}");
@@ -48,7 +48,7 @@ async fn a_dynamodb_is_taken_for_docker_compose_s_by_its_second_table_alone() {
 }
 
 #[test]
-fn what_is_produced_is_in_the_log() {
+fn produced_records_are_in_the_log() {
     let bootstrap = &services().kafka_bootstrap;
     let topic = unique("support");
     kafka::create_topic(bootstrap, &topic, 2, &[("cleanup.policy", "delete")]);
@@ -120,63 +120,63 @@ fn a_private_broker_can_be_frozen_and_killed() {
         .set("group.id", "g")
         .create()
         .expect("a consumer");
-    let answers = || client.fetch_metadata(None, Duration::from_millis(500)).is_ok();
+    let responds = || client.fetch_metadata(None, Duration::from_millis(500)).is_ok();
     kafka::create_topic(&broker.bootstrap, "t", 1, &[]);
-    assert!(answers());
+    assert!(responds());
     broker.stop();
-    // What it had begun it may still answer: a signal takes a moment to reach every thread.
-    assert!((0..5).any(|_| !answers()));
+    // A request in flight may still get a response: a signal takes a moment to reach every thread.
+    assert!((0..5).any(|_| !responds()));
     broker.cont();
-    assert!(answers());
+    assert!(responds());
     broker.stop();
     broker.kill();
-    assert!(!answers());
+    assert!(!responds());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_forwards_delays_cuts_and_makes_holes() {
+async fn the_proxy_forwards_delays_closes_and_silences_connections() {
     let secured = tokio::task::block_in_place(secured);
     let proxy = secured.proxy().await;
     let connect = || TcpStream::connect(("127.0.0.1", proxy.port)).expect("the proxy listens");
-    let (mut one, patience) = (connect(), Duration::from_millis(300));
-    let quick = answers_in(&mut one, patience).expect("it forwards");
+    let (mut one, timeout) = (connect(), Duration::from_millis(300));
+    let quick = round_trip(&mut one, timeout).expect("it forwards");
     proxy.delay(Duration::from_millis(50));
-    let slow = answers_in(&mut one, patience).expect("it forwards");
+    let slow = round_trip(&mut one, timeout).expect("it forwards");
     assert!(slow >= Duration::from_millis(100) && slow > quick, "{quick:?} {slow:?}");
     proxy.delay(Duration::ZERO);
 
     proxy.black_hole();
     assert_eq!(
-        answers_in(&mut one, patience).map_err(|it| it.kind()),
+        round_trip(&mut one, timeout).map_err(|it| it.kind()),
         Err(ErrorKind::WouldBlock)
     );
     let mut two = connect();
-    answers_in(&mut two, patience).expect("a new connection works");
+    round_trip(&mut two, timeout).expect("a new connection works");
     assert!(proxy.open() >= 2 && proxy.accepted() >= 2);
 
     proxy.cut();
-    assert!(answers_in(&mut two, patience).is_err_and(|it| it.kind() != ErrorKind::WouldBlock));
-    answers_in(&mut connect(), patience).expect("a new connection works");
+    assert!(round_trip(&mut two, timeout).is_err_and(|it| it.kind() != ErrorKind::WouldBlock));
+    round_trip(&mut connect(), timeout).expect("a new connection works");
 }
 
-/// How long a broker takes to answer the smallest of questions, which versions it speaks.
-fn answers_in(connection: &mut TcpStream, patience: Duration) -> std::io::Result<Duration> {
+/// The time of the smallest request to a broker, `ApiVersions`.
+fn round_trip(connection: &mut TcpStream, timeout: Duration) -> std::io::Result<Duration> {
     let started = Instant::now();
-    connection.set_read_timeout(Some(patience))?;
-    // Length, request 18 in version 0, its number, no client id.
+    connection.set_read_timeout(Some(timeout))?;
+    // Length, API key 18 in version 0, correlation id, no client id.
     connection.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])?;
     let mut length = [0; 4];
     connection.read_exact(&mut length)?;
-    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).expect("a length")];
-    connection.read_exact(&mut answer)?;
+    let mut response = vec![0; usize::try_from(u32::from_be_bytes(length)).expect("a length")];
+    connection.read_exact(&mut response)?;
     Ok(started.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scram_user_is_made_and_given_another_password() {
+async fn a_scram_user_is_created_and_its_password_changed() {
     let secured = tokio::task::block_in_place(secured);
     let name = unique("user");
-    let knows = |password: &str| {
+    let accepts = |password: &str| {
         let client: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", secured.address(Listener::Scram))
             .set("security.protocol", Listener::Scram.protocol())
@@ -190,8 +190,8 @@ async fn a_scram_user_is_made_and_given_another_password() {
     };
     tokio::task::block_in_place(|| {
         secured.scram_user(&name, "one");
-        assert!(knows("one") && !knows("two"));
+        assert!(accepts("one") && !accepts("two"));
         secured.scram_user(&name, "two");
-        assert!(knows("two") && !knows("one"));
+        assert!(accepts("two") && !accepts("one"));
     });
 }

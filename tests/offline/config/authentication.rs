@@ -1,6 +1,6 @@
-//! What proves who this is: every protocol with every mechanism, with and without a secret.
+//! Authentication: every protocol with every mechanism, with and without a secret.
 
-use kafka_consumer_lambda::config::{Proof, SecretArn};
+use kafka_consumer_lambda::config::{Authentication, SecretArn};
 
 use super::{accepted, assert_refused, read, refused};
 
@@ -10,8 +10,13 @@ fn arn() -> SecretArn {
     SECRET.parse().expect("an ARN")
 }
 
-/// What the settings come to: a proof, or the variables that are complained about.
-fn judged(protocol: &str, mechanism: &str, with_secret: bool, with_password: bool) -> Result<Proof, Vec<String>> {
+/// The authentication of these settings, or the variables that are reported.
+fn authentication(
+    protocol: &str,
+    mechanism: &str,
+    with_secret: bool,
+    with_password: bool,
+) -> Result<Authentication, Vec<String>> {
     let mut vars = vec![
         ("KAFKA_SECURITY_PROTOCOL", protocol),
         ("KAFKA_SASL_MECHANISM", mechanism),
@@ -22,7 +27,7 @@ fn judged(protocol: &str, mechanism: &str, with_secret: bool, with_password: boo
     if with_password {
         vars.extend([("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_PASSWORD", "p")]);
     }
-    read(&vars).map(|config| config.proof).map_err(|problems| {
+    read(&vars).map(|config| config.authentication).map_err(|problems| {
         let text = problems.to_string();
         let names = text.lines().filter_map(|line| line.split([':', '=']).next());
         names
@@ -32,21 +37,27 @@ fn judged(protocol: &str, mechanism: &str, with_secret: bool, with_password: boo
     })
 }
 
-fn wrong(variables: &[&str]) -> Result<Proof, Vec<String>> {
+fn wrong(variables: &[&str]) -> Result<Authentication, Vec<String>> {
     Err(variables.iter().map(|it| (*it).to_owned()).collect())
 }
 
 #[test]
-fn every_protocol_and_mechanism_takes_the_proof_that_it_can_use_and_no_other() {
-    let (given, password) = (Ok(Proof::Properties), Ok(Proof::Password(arn())));
-    let certificate = Ok(Proof::Certificate(arn()));
+fn every_protocol_and_mechanism_accepts_the_credentials_that_it_can_use_and_no_other() {
+    let (properties, password) = (Ok(Authentication::Properties), Ok(Authentication::Password(arn())));
+    let certificate = Ok(Authentication::Certificate(arn()));
     let no_secret = wrong(&["KAFKA_SECRET_ARN"]);
     let both = wrong(&["KAFKA_SASL_PASSWORD", "KAFKA_SASL_USERNAME"]);
     // Without a secret; with a secret; with a secret and a password beside it.
     let mut rows = vec![
-        ("PLAINTEXT", "", given.clone(), no_secret.clone(), no_secret.clone()),
-        ("", "", given.clone(), no_secret.clone(), no_secret.clone()),
-        ("SSL", "", given.clone(), certificate.clone(), certificate),
+        (
+            "PLAINTEXT",
+            "",
+            properties.clone(),
+            no_secret.clone(),
+            no_secret.clone(),
+        ),
+        ("", "", properties.clone(), no_secret.clone(), no_secret.clone()),
+        ("SSL", "", properties.clone(), certificate.clone(), certificate),
     ];
     for protocol in ["SASL_PLAINTEXT", "SASL_SSL"] {
         let missing = wrong(&["KAFKA_SASL_MECHANISM"]);
@@ -58,7 +69,7 @@ fn every_protocol_and_mechanism_takes_the_proof_that_it_can_use_and_no_other() {
         rows.push((
             protocol,
             "OAUTHBEARER",
-            given.clone(),
+            properties.clone(),
             no_secret.clone(),
             no_secret.clone(),
         ));
@@ -66,41 +77,35 @@ fn every_protocol_and_mechanism_takes_the_proof_that_it_can_use_and_no_other() {
     rows.push((
         "SASL_SSL",
         "AWS_MSK_IAM",
-        Ok(Proof::MskIam),
+        Ok(Authentication::MskIam),
         no_secret.clone(),
         no_secret,
     ));
     for protocol in ["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"] {
-        let in_the_clear = wrong(&["KAFKA_SECURITY_PROTOCOL"]);
+        let unencrypted = wrong(&["KAFKA_SECURITY_PROTOCOL"]);
         let and_a_secret = wrong(&["KAFKA_SECURITY_PROTOCOL", "KAFKA_SECRET_ARN"]);
-        rows.push((
-            protocol,
-            "AWS_MSK_IAM",
-            in_the_clear,
-            and_a_secret.clone(),
-            and_a_secret,
-        ));
+        rows.push((protocol, "AWS_MSK_IAM", unencrypted, and_a_secret.clone(), and_a_secret));
     }
     for (protocol, mechanism, without, with, with_both) in rows {
-        let sorted = |judged: Result<Proof, Vec<String>>| {
-            judged.map_err(|mut names| {
+        let sorted = |result: Result<Authentication, Vec<String>>| {
+            result.map_err(|mut names| {
                 names.sort();
                 names
             })
         };
         let row = format!("{protocol} {mechanism}");
         assert_eq!(
-            sorted(judged(protocol, mechanism, false, false)),
+            sorted(authentication(protocol, mechanism, false, false)),
             sorted(without),
             "{row}"
         );
         assert_eq!(
-            sorted(judged(protocol, mechanism, true, false)),
+            sorted(authentication(protocol, mechanism, true, false)),
             sorted(with),
             "{row} with a secret"
         );
         assert_eq!(
-            sorted(judged(protocol, mechanism, true, true)),
+            sorted(authentication(protocol, mechanism, true, true)),
             sorted(with_both),
             "{row} with both"
         );
@@ -123,12 +128,13 @@ fn a_client_certificate_comes_from_the_secret_or_from_the_properties() {
         ("KAFKA_SECRET_ARN", SECRET),
         ("KAFKA_SSL_KEYSTORE_LOCATION", "/k"),
     ]);
-    let expected = "KAFKA_SSL_KEYSTORE_LOCATION: KAFKA_SECRET_ARN brings the client certificate; set one of them only";
+    let expected =
+        "KAFKA_SSL_KEYSTORE_LOCATION: KAFKA_SECRET_ARN sets the client certificate too; set one of them only";
     assert_eq!(text, expected);
 }
 
 #[test]
-fn an_authority_in_a_secret_needs_tls_and_no_other_beside_it() {
+fn a_ca_in_a_secret_needs_tls_and_no_other_ca_in_the_properties() {
     let with = |protocol: &str, more: &[(&str, &str)]| {
         let mut vars = vec![("KAFKA_SECURITY_PROTOCOL", protocol), ("KAFKA_CA_SECRET_ARN", SECRET)];
         vars.extend(more);
@@ -144,13 +150,13 @@ fn an_authority_in_a_secret_needs_tls_and_no_other_beside_it() {
         .expect_err("two of them")
         .to_string();
     assert!(
-        problems.contains("KAFKA_CA_SECRET_ARN brings the certificate authority"),
+        problems.contains("KAFKA_CA_SECRET_ARN sets the certificate authority too"),
         "{problems}"
     );
 }
 
 #[test]
-fn the_arn_of_a_secret_is_checked_before_anything_is_asked() {
+fn the_arn_of_a_secret_is_validated_before_any_request() {
     for other in [
         "AmazonMSK_orders",
         "arn:aws:sqs:eu-central-1:123456789012:orders",
@@ -167,12 +173,15 @@ fn the_arn_of_a_secret_is_checked_before_anything_is_asked() {
         "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a/b_c+d=e.f@g-h",
     ] {
         let config = accepted(&[("KAFKA_SECURITY_PROTOCOL", "SSL"), ("KAFKA_SECRET_ARN", right)]);
-        assert_eq!(config.proof, Proof::Certificate(right.parse().expect("an ARN")));
+        assert_eq!(
+            config.authentication,
+            Authentication::Certificate(right.parse().expect("an ARN"))
+        );
     }
 }
 
 #[test]
-fn a_mechanism_that_this_build_cannot_do_is_refused_with_those_that_it_can() {
+fn a_mechanism_that_this_build_does_not_support_is_refused_with_those_that_it_supports() {
     assert_refused(
         "KAFKA_SASL_MECHANISM",
         "GSSAPI",
