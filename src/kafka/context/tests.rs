@@ -177,17 +177,21 @@ fn a_connection_that_is_closed_after_a_broker_has_responded_was_lost() {
         "b:1/1: Disconnected: connection closed by peer (after 3ms in state UP)",
     ] {
         let context = context();
-        let told = || context.cause().map(|(_, words)| words.to_string()).unwrap_or_default();
+        let explained = || context.cause().map(|(_, words)| words.to_string()).unwrap_or_default();
         logs(&context, line);
-        assert!(told().contains("set KAFKA_SECURITY_PROTOCOL="), "{}", told());
+        assert!(explained().contains("set KAFKA_SECURITY_PROTOCOL="), "{}", explained());
         context.response_received();
         logs(&context, line);
-        assert!(told().contains("was lost") && !told().contains("KAFKA_"), "{}", told());
+        assert!(
+            explained().contains("was lost") && !explained().contains("KAFKA_"),
+            "{}",
+            explained()
+        );
         logs(&context, REFUSED);
         assert!(
-            told().contains("nothing listens at"),
+            explained().contains("nothing listens at"),
             "the next attempt is newer: {}",
-            told()
+            explained()
         );
     }
 }
@@ -212,10 +216,10 @@ fn settings_are_named_only_where_no_broker_was_ever_connected() {
         "{text}"
     );
 
-    let (answered, connected) = (context(), context());
-    answered.response_received();
+    let (responded, connected) = (context(), context());
+    responded.response_received();
     states(&connected, "UP", 0, 0);
-    for context in [&answered, &connected] {
+    for context in [&responded, &connected] {
         let text = explained(context, &timed_out());
         assert!(text.contains("leader is moving") && !text.contains(SETTING), "{text}");
         logs(

@@ -218,7 +218,10 @@ async fn silence_is_an_error_within_seconds() {
     let started = Instant::now();
     let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    assert!(text.contains(&format!("no response from {}", server.endpoint)), "{text}");
+    assert!(
+        text.contains(&format!("no response from {}", server.endpoint)),
+        "{text}"
+    );
     assert!(text.contains("interface endpoint"), "{text}");
 }
 

@@ -18,7 +18,7 @@ fn a_user_or_password_with_a_trailing_line_break_it_is_named_where_it_is_refused
     let refused =
         "sasl_ssl://b:1/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)";
     let refused = ConnectionError::parse(refused).expect("a connection error");
-    let told = |user: &str, password: &str| {
+    let explained = |user: &str, password: &str| {
         let mut properties = crate::config::Properties::default();
         properties.set("sasl.username", user);
         properties.set("sasl.password", password);
@@ -27,11 +27,14 @@ fn a_user_or_password_with_a_trailing_line_break_it_is_named_where_it_is_refused
             .to_string()
     };
     for (user, password, what) in [("u", "planted\n", "the password"), ("planted\r\n", "p", "the user")] {
-        let told = told(user, password);
-        assert!(told.contains(&format!("{what} ends with a line break")), "{told}");
-        assert!(!told.contains("planted"), "{told}");
+        let explained = explained(user, password);
+        assert!(
+            explained.contains(&format!("{what} ends with a line break")),
+            "{explained}"
+        );
+        assert!(!explained.contains("planted"), "{explained}");
     }
-    assert!(!told("u", " p ").contains("line break"));
+    assert!(!explained("u", " p ").contains("line break"));
 }
 
 #[test]
@@ -241,8 +244,8 @@ fn settings_that_librdkafka_quotes_are_not_repeated() {
     let text = parsed(printable(line))
         .explain(&auth("OAUTHBEARER", false), Evidence::default())
         .to_string();
-    let told =
+    let explained =
         "there is no OAUTHBEARER token: Unrecognized sasl.oauthbearer.config. Check the KAFKA_SASL_OAUTHBEARER_*";
-    assert!(text.contains(told), "{text}");
+    assert!(text.contains(explained), "{text}");
     assert_eq!(printable("anything else"), "anything else");
 }
