@@ -111,5 +111,4 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
 }
 
 #[cfg(test)]
-#[path = "target_tests.rs"]
 mod tests;

@@ -148,8 +148,8 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn of(error: &'a Error) -> Self {
         Self {
-            error_type: error.error_type,
-            message: cut(error.message.as_str(), LONGEST_MESSAGE_BYTES),
+            error_type: error.kind,
+            message: cut(error.message(), LONGEST_MESSAGE_BYTES),
         }
     }
 }
@@ -349,5 +349,4 @@ impl io::Write for Counted {
 }
 
 #[cfg(test)]
-#[path = "limit_tests.rs"]
 mod tests;

@@ -176,5 +176,4 @@ impl Parts {
 }
 
 #[cfg(test)]
-#[path = "expression_tests.rs"]
 mod tests;
