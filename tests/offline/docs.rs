@@ -178,19 +178,22 @@ fn pages() -> Vec<PathBuf> {
     found
 }
 
-/// A page without its blocks of code and its code in lines.
+/// A page without its blocks of code and its code in lines, which may go over the end of a line.
 fn prose(page: &str) -> String {
     let mut is_code = false;
-    let mut prose = String::new();
+    let mut text = String::new();
     for line in page.lines() {
         if line.trim_start().starts_with("```") {
             is_code = !is_code;
         } else if !is_code {
-            prose.extend(line.split('`').step_by(2));
-            prose.push('\n');
+            text.push_str(line);
+            text.push('\n');
         }
     }
-    prose
+    let paragraphs = text.split("\n\n");
+    paragraphs
+        .flat_map(|paragraph| paragraph.split('`').step_by(2))
+        .collect()
 }
 
 /// The targets of `[text](target)` and of `src="target"`.
@@ -284,6 +287,12 @@ fn every_link_of_the_documentation_has_a_target() {
         })
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn links_are_found_beside_code_and_not_in_it() {
+    let page = "`a\nb` [c](D.md) `[e](F.md)`\n\n```\n[g](H.md)\n```\n<img src=\"I.svg\">";
+    assert_eq!(links(page), ["D.md", "I.svg"]);
 }
 
 #[test]
