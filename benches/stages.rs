@@ -12,7 +12,7 @@ use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::config::{MessageFormat, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::decode::decode;
 use kafka_consumer_lambda::ledger::{Ledger, Step};
-use kafka_consumer_lambda::plan::{Facts, Policy, decide_all, fair_shares, wish};
+use kafka_consumer_lambda::plan::{PartitionState, Policy, decide_all, fair_shares, wish};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
 use kafka_consumer_lambda::report::{PartitionReport, Place, RunReport, TopicCounts, metrics_line};
 
@@ -24,10 +24,10 @@ fn next(offset: u32) -> NextOffset {
 }
 
 /// Each partition with a cursor, and so many records behind it.
-fn facts(behind: u32) -> Vec<Facts> {
+fn facts(behind: u32) -> Vec<PartitionState> {
     let topic: Arc<str> = "orders".into();
     (0..PARTITIONS)
-        .map(|partition| Facts {
+        .map(|partition| PartitionState {
             partition: TopicPartition::new(topic.clone(), partition),
             end: Some(Ok(next(500 + behind))),
             high_watermark: None,

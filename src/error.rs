@@ -1,29 +1,32 @@
 //! How a run fails: the contract's error types, and a message that says what
 //! happened, where, and what to do next.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 /// The type of a failure, as it is shown to Lambda, in the report and on the
 /// command line. The names are public: alarms and scripts look for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum ErrorType {
     /// A setting is missing or wrong.
     InvalidConfiguration,
-    /// The invocation event is not one this function knows.
+    /// The invocation event has an unknown action or field, or a wrong value.
     InvalidEvent,
-    /// A broker's name, port or TLS does not answer, or a partition has no leader.
+    /// No connection to a broker (name, port, TLS), no response from it, or a partition has no leader.
     BrokerUnreachable,
     /// The broker refused the credentials.
     AuthenticationFailed,
-    /// The broker knows the user and refuses the topic.
+    /// The user is authenticated and has no permission on the topic.
     NotAuthorized,
     /// The topic does not exist.
     UnknownTopic,
-    /// The `DynamoDB` table does not exist, or its keys are not ours.
+    /// The `DynamoDB` table does not exist, or has other keys.
     TableNotFound,
-    /// `DynamoDB` did not answer, or refused the request.
+    /// `DynamoDB` sent no response, or refused the request.
     TableUnreachable,
     /// An item of the table cannot be read as a cursor.
     InvalidCursor,
@@ -33,7 +36,7 @@ pub enum ErrorType {
     RetentionLoss,
     /// A record cannot be processed, and holds up its partition.
     PartitionBlocked,
-    /// The right to move a cursor was lost while working.
+    /// A claim was taken over, or expired, while its run was working.
     ClaimLost,
     /// The handler or its destination failed for good.
     DestinationFailed,
@@ -45,14 +48,44 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// Which of several errors stands for all: the one with the highest
+    /// severity, and of equal ones the first.
+    ///
+    /// | severity | type | |
+    /// |---|---|---|
+    /// | 15, 14 | `InvalidConfiguration`, `InvalidEvent` | nothing works until it is corrected |
+    /// | 13 to 10 | `BrokerUnreachable`, `AuthenticationFailed`, `NotAuthorized`, `UnknownTopic` | topics wait |
+    /// | 9 to 7 | `TableNotFound`, `TableUnreachable`, `InvalidCursor` | cursors wait |
+    /// | 6, 5 | `DestinationFailed`, `Timeout` | records wait |
+    /// | 4 | `Held` | another run has the claim |
+    /// | 3 to 0 | `Truncated`, `RetentionLoss`, `PartitionBlocked`, `ClaimLost` | the other partitions were done |
+    #[must_use]
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::InvalidConfiguration => 15,
+            Self::InvalidEvent => 14,
+            Self::BrokerUnreachable => 13,
+            Self::AuthenticationFailed => 12,
+            Self::NotAuthorized => 11,
+            Self::UnknownTopic => 10,
+            Self::TableNotFound => 9,
+            Self::TableUnreachable => 8,
+            Self::InvalidCursor => 7,
+            Self::DestinationFailed => 6,
+            Self::Timeout => 5,
+            Self::Held => 4,
+            Self::Truncated => 3,
+            Self::RetentionLoss => 2,
+            Self::PartitionBlocked => 1,
+            Self::ClaimLost => 0,
+        }
+    }
+
     /// Whether the other partitions were done all the same: exit code 3 of the
     /// command line.
     #[must_use]
-    pub fn is_partial(self) -> bool {
-        matches!(
-            self,
-            Self::PartitionBlocked | Self::Truncated | Self::RetentionLoss | Self::ClaimLost
-        )
+    pub const fn is_partial(self) -> bool {
+        self.severity() <= Self::Truncated.severity()
     }
 }
 
@@ -62,34 +95,155 @@ impl fmt::Display for ErrorType {
     }
 }
 
-/// A failure: its type, and a message that says what happened, to which topic,
-/// partition and offset, and what to do next. Never a password, a key or a
-/// record's value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{error_type}: {message}")]
+/// A failure: its type, what happened to which topic, partition and offset, and
+/// what to do next. Holds no password, key or record value.
+///
+/// As text it is `Type: message`, as JSON `{"type", "message"}`, where the
+/// [`message`](Self::message) is what happened and what to do next.
+#[derive(Debug, Clone)]
 pub struct Error {
     /// The type.
-    #[serde(rename = "type")]
-    pub error_type: ErrorType,
-    /// The message.
-    pub message: String,
+    pub kind: ErrorType,
+    /// What happened, and where. Without a full stop at its end.
+    pub what: String,
+    /// What to do next, as a sentence without its full stop. Empty where there
+    /// is nothing to do.
+    pub next: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// A failure of the type `error_type`.
-    pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
+    /// A failure of the type `kind`, by what happened.
+    pub fn new(kind: ErrorType, what: impl Into<String>) -> Self {
         Self {
-            error_type,
-            message: message.into(),
+            kind,
+            what: what.into(),
+            next: String::new(),
+            source: None,
         }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Self {
+        Self {
+            next: next.into(),
+            ..self
+        }
+    }
+
+    /// The same, with the error that caused it, for those who walk the chain of
+    /// sources. Its text is not part of the message.
+    #[must_use]
+    pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self {
+            source: Some(Arc::new(source)),
+            ..self
+        }
+    }
+
+    /// What happened, and what to do next.
+    #[must_use]
+    pub fn message(&self) -> String {
+        if self.next.is_empty() {
+            self.what.clone()
+        } else {
+            format!("{}. {}", self.what, self.next)
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// By type and message: the cause is not compared.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.message() == other.message()
+    }
+}
+
+impl Eq for Error {}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut error = serializer.serialize_struct("Error", 2)?;
+        error.serialize_field("type", &self.kind)?;
+        error.serialize_field("message", &self.message())?;
+        error.end()
     }
 }
 
 impl From<Error> for lambda_runtime::Diagnostic {
     fn from(error: Error) -> Self {
         Self {
-            error_type: error.error_type.to_string(),
-            error_message: error.message,
+            error_type: error.kind.to_string(),
+            error_message: error.message(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In descending order of severity.
+    const TYPES: [ErrorType; 16] = [
+        ErrorType::InvalidConfiguration,
+        ErrorType::InvalidEvent,
+        ErrorType::BrokerUnreachable,
+        ErrorType::AuthenticationFailed,
+        ErrorType::NotAuthorized,
+        ErrorType::UnknownTopic,
+        ErrorType::TableNotFound,
+        ErrorType::TableUnreachable,
+        ErrorType::InvalidCursor,
+        ErrorType::DestinationFailed,
+        ErrorType::Timeout,
+        ErrorType::Held,
+        ErrorType::Truncated,
+        ErrorType::RetentionLoss,
+        ErrorType::PartitionBlocked,
+        ErrorType::ClaimLost,
+    ];
+
+    #[test]
+    fn each_type_has_a_severity_of_its_own_in_the_order_of_the_table() {
+        let severities: Vec<_> = TYPES.map(ErrorType::severity).into();
+        assert_eq!(severities, (0..16).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_errors_of_single_partitions_are_the_least_severe() {
+        let partial: Vec<_> = TYPES.into_iter().filter(|it| it.is_partial()).collect();
+        assert_eq!(partial, TYPES[12..]);
+    }
+
+    #[test]
+    fn an_error_is_its_type_what_happened_and_what_to_do_next() {
+        let error = Error::new(ErrorType::UnknownTopic, "the topic t does not exist").next("Create it");
+        assert_eq!(error.to_string(), "UnknownTopic: the topic t does not exist. Create it");
+        assert_eq!(
+            serde_json::to_value(&error).expect("JSON"),
+            serde_json::json!({"type": "UnknownTopic", "message": "the topic t does not exist. Create it"})
+        );
+        let plain = Error::new(ErrorType::UnknownTopic, "no topic");
+        assert_eq!(plain.to_string(), "UnknownTopic: no topic");
+    }
+
+    #[test]
+    fn a_cause_is_the_source_and_no_part_of_the_message() {
+        let error = Error::new(ErrorType::Timeout, "late").caused_by(fmt::Error);
+        assert!(error.source().is_some_and(<dyn StdError>::is::<fmt::Error>));
+        assert_eq!(error, Error::new(ErrorType::Timeout, "late"));
     }
 }

@@ -66,7 +66,7 @@ where
     let parts = match parts(make).await {
         Ok(parts) => parts,
         Err(error) => {
-            tracing::error!(error_type = %error.error_type, error = error.message, "the function cannot start");
+            tracing::error!(error_type = %error.kind, error = error.message(), "the function cannot start");
             report_init_error(&error).await;
             return Err(error.into());
         }
@@ -122,7 +122,7 @@ async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>)
 }
 
 fn logged(error: Error) -> Error {
-    tracing::error!(error_type = %error.error_type, error = error.message, "invocation failed");
+    tracing::error!(error_type = %error.kind, error = error.message(), "invocation failed");
     error
 }
 

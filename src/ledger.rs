@@ -15,7 +15,7 @@
 //! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
-use crate::claim::{Care, Pace, SMALL_CHUNK};
+use crate::claim::{BatchLimit, CrashGuard, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 
 /// How long settled records may wait for the write of their cursor: what a
@@ -73,9 +73,9 @@ pub struct Ledger {
     in_hand: usize,
     share: u64,
     chunk: usize,
-    care: Option<Care>,
+    care: Option<CrashGuard>,
     /// The care that the item speaks of: what a crash would be judged by.
-    stored_care: Option<Care>,
+    stored_care: Option<CrashGuard>,
     /// Where the item says that records are handed over.
     marked: Option<NextOffset>,
     /// Records still to be handed over one by one.
@@ -96,7 +96,7 @@ impl Ledger {
         stored: NextOffset,
         (from, to): (NextOffset, NextOffset),
         share: u64,
-        care: Option<Care>,
+        care: Option<CrashGuard>,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -225,13 +225,13 @@ impl Ledger {
         self.care = self.care.filter(|care| self.settled < care.until);
         let Some(care) = &mut self.care else { return };
         match care.pace {
-            Pace::Single => {
+            BatchLimit::Single => {
                 self.singles = self.singles.saturating_sub(settled);
                 if self.singles == 0 {
-                    care.pace = Pace::Small;
+                    care.pace = BatchLimit::Small;
                 }
             }
-            Pace::Small => {
+            BatchLimit::Small => {
                 self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
                 if self.smalls == 0 {
                     self.care = None;
@@ -244,15 +244,19 @@ impl Ledger {
     /// as if the run had died.
     pub fn take_more_care(&mut self) {
         let until = self.care.map_or(self.to, |care| care.until);
-        let pace = if self.care.is_some() { Pace::Single } else { Pace::Small };
-        self.care = Some(Care { until, pace }).filter(|care| self.settled < care.until);
+        let pace = if self.care.is_some() {
+            BatchLimit::Single
+        } else {
+            BatchLimit::Small
+        };
+        self.care = Some(CrashGuard { until, pace }).filter(|care| self.settled < care.until);
         self.singles = SMALL_CHUNK;
         self.smalls = CLEAN_CHUNKS;
     }
 
     /// The care that is due from [`settled_at`](Self::settled_at) on.
     #[must_use]
-    pub fn care(&self) -> Option<Care> {
+    pub fn care(&self) -> Option<CrashGuard> {
         self.care
     }
 

@@ -50,7 +50,7 @@ pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result
     Ok(parts_on(config, &security, client, make))
 }
 
-/// The same for a run: brokers are [asked ahead](KafkaSource::ask_ahead) while
+/// The same for a run: brokers are [asked ahead](KafkaSource::prefetch_metadata) while
 /// the client of `DynamoDB` is made. That takes most of a start, for it reads
 /// every certificate that the machine trusts.
 ///
@@ -62,7 +62,7 @@ pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P)
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
     let (asked, client) = futures::join!(
-        source.ask_ahead(&config.topics),
+        source.prefetch_metadata(&config.topics),
         dynamodb::client(dynamodb::Patience::default())
     );
     if let Err(error) = asked {

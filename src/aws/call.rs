@@ -91,9 +91,9 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
 /// as doubt too: the SDK does not tell it apart reliably, and the read that
 /// follows says what is wrong.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Witness(Arc<Seen>);
+pub(crate) struct AttemptObserver(Arc<Seen>);
 
-impl Witness {
+impl AttemptObserver {
     /// Whether an attempt was sent at all. Before that credentials are looked for.
     pub(crate) fn sent(&self) -> bool {
         self.0.sent_ever.load(Ordering::SeqCst)
@@ -101,8 +101,8 @@ impl Witness {
 
     /// Whether one of the attempts may have done its work without our knowing.
     /// The call's own time-out drops an attempt that is open: that one counts.
-    pub(crate) fn in_doubt(&self) -> bool {
-        self.0.in_doubt.load(Ordering::SeqCst) || self.0.sent.load(Ordering::SeqCst)
+    pub(crate) fn may_have_been_applied(&self) -> bool {
+        self.0.may_have_been_applied.load(Ordering::SeqCst) || self.0.sent.load(Ordering::SeqCst)
     }
 
     /// Where the attempts were sent to.
@@ -124,13 +124,13 @@ struct Seen {
     /// An attempt is open.
     sent: AtomicBool,
     sent_ever: AtomicBool,
-    in_doubt: AtomicBool,
+    may_have_been_applied: AtomicBool,
     endpoint: OnceLock<String>,
 }
 
-impl Intercept for Witness {
+impl Intercept for AttemptObserver {
     fn name(&self) -> &'static str {
-        "Witness"
+        "AttemptObserver"
     }
 
     fn read_before_transmit(
@@ -159,7 +159,7 @@ impl Intercept for Witness {
             .is_some_and(|response| response.status().is_client_error());
         let done = context.output_or_error().is_some_and(|result| result.is_ok());
         if sent && !refused && !done {
-            self.0.in_doubt.store(true, Ordering::SeqCst);
+            self.0.may_have_been_applied.store(true, Ordering::SeqCst);
         }
         Ok(())
     }

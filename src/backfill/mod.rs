@@ -43,9 +43,9 @@ use crate::claim::{Bounds, Cursor};
 use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound, short};
-use crate::plan::{self, Decision, Facts, Policy};
+use crate::plan::{self, Decision, PartitionState, Policy};
 use crate::record::NextOffset;
-use crate::source::Looked;
+use crate::source::ListedOffset;
 use crate::store::Consumer;
 use crate::text::cut;
 
@@ -103,7 +103,7 @@ fn consumer(config: &Config, topic: usize, request: &BackfillRequest) -> Consume
 ///
 /// # Errors
 /// When a partition is asked for that the topic does not have.
-pub fn to_start(request: &BackfillRequest, facts: &[Facts]) -> Result<Vec<usize>, Error> {
+pub fn to_start(request: &BackfillRequest, facts: &[PartitionState]) -> Result<Vec<usize>, Error> {
     let highest = facts.iter().rposition(|fact| fact.cursor.is_some());
     let named = request.named();
     if highest.is_none() {
@@ -120,7 +120,7 @@ pub fn to_start(request: &BackfillRequest, facts: &[Facts]) -> Result<Vec<usize>
     Ok((0..facts.len()).filter(begins).collect())
 }
 
-fn known(named: Option<&(&'static str, BTreeSet<i32>)>, facts: &[Facts]) -> Result<(), Error> {
+fn known(named: Option<&(&'static str, BTreeSet<i32>)>, facts: &[PartitionState]) -> Result<(), Error> {
     let there: BTreeSet<i32> = facts.iter().map(|fact| fact.partition.partition).collect();
     let Some((field, named)) = named else {
         return Ok(());
@@ -232,7 +232,7 @@ pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) ->
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
+pub fn decide(facts: &PartitionState, policy: &Policy) -> Decision {
     let Some(Ok(cursor)) = &facts.cursor else {
         return plan::decide(facts, false, policy);
     };
@@ -262,19 +262,19 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
 
 /// The same facts, of a log that ends where the backfill does.
 #[must_use]
-pub fn within(mut facts: Facts) -> Facts {
+pub fn within(mut facts: PartitionState) -> PartitionState {
     let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     if let Some(to) = cursor.and_then(|cursor| Some(cursor.backfill.as_ref()?.to)) {
         facts.end = Some(Ok(to));
         facts.earliest = facts
             .earliest
-            .map(|earliest: Looked| earliest.map(|earliest| earliest.min(to)));
+            .map(|earliest: ListedOffset| earliest.map(|earliest| earliest.min(to)));
     }
     facts
 }
 
 /// The bounds that are stored for a partition.
 #[must_use]
-pub fn stored(facts: &Facts) -> Option<&Arc<Bounds>> {
+pub fn stored(facts: &PartitionState) -> Option<&Arc<Bounds>> {
     facts.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
 }

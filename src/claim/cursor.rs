@@ -17,7 +17,7 @@ pub struct Cursor {
     /// The end that the claim's run had planned to reach.
     pub claim_to: Option<NextOffset>,
     /// How many records the claim's run handed over at once, where it was careful.
-    pub claim_chunk: Option<Pace>,
+    pub claim_chunk: Option<BatchLimit>,
     /// The offset at which a careful run handed records over: it counts only
     /// while that is the next offset.
     pub handed_over: Option<NextOffset>,
@@ -75,7 +75,7 @@ impl Failures {
 /// How many records a careful run hands over at once; it writes the cursor and
 /// a mark before each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pace {
+pub enum BatchLimit {
     /// Up to [`SMALL_CHUNK`]: how much it must be repeated is bounded.
     Small,
     /// One: if the run dies, that record was in its hands and no other.
@@ -85,7 +85,7 @@ pub enum Pace {
 /// A 32nd of the largest chunk.
 pub const SMALL_CHUNK: usize = 128;
 
-impl Pace {
+impl BatchLimit {
     /// How many records that is at most.
     #[must_use]
     pub fn records(self) -> usize {
@@ -104,18 +104,18 @@ impl Pace {
 
 /// Care is due up to an offset, because an earlier run died before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Care {
+pub struct CrashGuard {
     /// The end that the dead run had planned to reach; exclusive.
     pub until: NextOffset,
     /// How many records are handed over at once.
-    pub pace: Pace,
+    pub pace: BatchLimit,
 }
 
 /// What a run takes over from those that died before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Legacy {
+pub struct CrashHistory {
     /// The care that is due.
-    pub care: Option<Care>,
+    pub care: Option<CrashGuard>,
     /// How many runs died with the record at the cursor alone in their hands.
     pub crashes: u32,
     /// Whether the last of them was the run whose claim is taken over.
@@ -195,19 +195,19 @@ impl Cursor {
     /// partition: the run died, or stopped without an answer, before it handed
     /// one over.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> Legacy {
+    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
         let died = self.standing(now_ms) == Standing::Expired;
         let in_handler = died && self.handed_over == Some(self.next);
         let pace = match (died, self.claim_chunk) {
-            (true, None) => Some(Pace::Small),
-            (true, Some(_)) if in_handler => Some(Pace::Single),
+            (true, None) => Some(BatchLimit::Small),
+            (true, Some(_)) if in_handler => Some(BatchLimit::Single),
             (_, pace) => pace,
         };
         let until = self.claim_to.filter(|until| *until > self.next);
         let counted = self.failures().map_or(0, |failure| failure.crashes);
-        let just_died = in_handler && self.claim_chunk == Some(Pace::Single);
-        Legacy {
-            care: until.zip(pace).map(|(until, pace)| Care { until, pace }),
+        let just_died = in_handler && self.claim_chunk == Some(BatchLimit::Single);
+        CrashHistory {
+            care: until.zip(pace).map(|(until, pace)| CrashGuard { until, pace }),
             crashes: counted.saturating_add(u32::from(just_died)),
             just_died,
         }

@@ -58,7 +58,7 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-pub use cursor::{Bounds, Care, Cursor, Failures, Legacy, Pace, SMALL_CHUNK, Standing};
+pub use cursor::{BatchLimit, Bounds, CrashGuard, CrashHistory, Cursor, Failures, SMALL_CHUNK, Standing};
 pub use operator::{CommandId, judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use unreported::{PassedOver, Unreported};
 pub use verdict::{Verdict, judge_claim, judge_flush};
@@ -135,9 +135,9 @@ impl Seen {
 
     /// What is taken over from runs that died.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> Legacy {
+    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
         match self {
-            Self::Nothing { .. } => Legacy::default(),
+            Self::Nothing { .. } => CrashHistory::default(),
             Self::Item(cursor) => cursor.legacy(now_ms),
         }
     }
@@ -242,7 +242,7 @@ pub struct Flush {
     /// Where the cursor goes.
     pub next: NextOffset,
     /// The care that is still due from there on.
-    pub care: Option<Care>,
+    pub care: Option<CrashGuard>,
     /// Whether records are handed to the handler from there on, with care,
     /// once the write is acknowledged.
     pub hands_over: bool,
@@ -307,7 +307,7 @@ pub fn flush(flush: &Flush) -> CursorWrite {
 
 /// Ends a claim without moving the cursor. The care that is due stays due.
 #[must_use]
-pub fn release(run: &RunId, care: Option<Care>) -> CursorWrite {
+pub fn release(run: &RunId, care: Option<CrashGuard>) -> CursorWrite {
     let mut removes = vec![Attribute::ClaimUntil, Attribute::HandedOver];
     removes.extend(unless(care.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
     CursorWrite {

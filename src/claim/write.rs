@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{Bounds, CommandId, Failures, Pace, RunId, Unreported};
+use crate::claim::{BatchLimit, Bounds, CommandId, Failures, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: all clauses hold, or nothing changes.
@@ -53,7 +53,7 @@ pub enum Set {
     /// The end that the run plans to reach, or up to which care is due.
     ClaimTo(NextOffset),
     /// How many records are handed over at once.
-    ClaimChunk(Pace),
+    ClaimChunk(BatchLimit),
     /// The offset from which records are handed over next, with care.
     HandedOver(NextOffset),
     /// What failed, where and how often.

@@ -49,7 +49,7 @@ enum Exit {
 
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
-        match error.error_type {
+        match error.kind {
             ErrorType::InvalidConfiguration | ErrorType::InvalidEvent => Self::Usage,
             kind if kind.is_partial() => Self::Partial,
             _ => Self::Failed,

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::output;
-use crate::plan::Facts;
+use crate::plan::PartitionState;
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::Chunk;
 
@@ -50,7 +50,7 @@ impl<P> Watched<P> {
     }
 
     /// Begins to count: these partitions of one topic, `length` offsets or records to go.
-    pub(super) fn begin(&self, facts: &[Facts], length: u64) {
+    pub(super) fn begin(&self, facts: &[PartitionState], length: u64) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let cursors = facts.iter().filter_map(|fact| {
             Some((

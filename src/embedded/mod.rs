@@ -112,7 +112,7 @@ mod tests {
             .produce("t", 2, ["lost"])
             .await
             .expect_err("there is no partition 2");
-        assert!(error.message.contains("t-2"), "{error}");
+        assert!(error.message().contains("t-2"), "{error}");
     }
 
     #[tokio::test]

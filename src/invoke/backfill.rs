@@ -10,9 +10,9 @@ use crate::claim::{self, Bounds, Cursor};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound};
-use crate::plan::{Decision, Facts};
+use crate::plan::{Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::{LookUp, Looked, Source};
+use crate::source::{ListedOffset, OffsetSpec, Source};
 
 impl<'a, D: Seams> Run<'a, D> {
     /// A run of a backfill.
@@ -35,7 +35,10 @@ impl<'a, D: Seams> Run<'a, D> {
 
 /// The facts of every partition of the backfill, in ascending order, as their
 /// logs are; a backfill that has not begun begins.
-pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest) -> Result<Vec<Facts>, Error> {
+pub(super) async fn survey<D: Seams>(
+    run: &Run<'_, D>,
+    request: &BackfillRequest,
+) -> Result<Vec<PartitionState>, Error> {
     let mut facts = survey::cursors_and_ends(run).await?.all()?;
     let consumer = run.consumer(&run.topics[0]);
     let cursors = facts.iter().filter_map(|fact| fact.cursor.as_ref()?.as_ref().ok());
@@ -58,14 +61,15 @@ pub(super) async fn survey<D: Seams>(run: &Run<'_, D>, request: &BackfillRequest
     }
     facts.retain(|fact| fact.cursor.is_some());
     survey::ask_earliest(run, &mut facts, |fact| {
-        fact.end.as_ref().is_some_and(Looked::is_ok) && crate::plan::needs_earliest(&backfill::within(fact.clone()))
+        fact.end.as_ref().is_some_and(ListedOffset::is_ok)
+            && crate::plan::needs_earliest(&backfill::within(fact.clone()))
     })
     .await?;
     Ok(facts)
 }
 
 /// What a run would do with each of `facts`.
-pub(super) fn decide_all<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Vec<Decision> {
+pub(super) fn decide_all<D: Seams>(run: &Run<'_, D>, facts: &[PartitionState]) -> Vec<Decision> {
     let policy = run.policy();
     facts.iter().map(|fact| backfill::decide(fact, &policy)).collect()
 }
@@ -74,7 +78,7 @@ pub(super) fn decide_all<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> Vec<Dec
 async fn find<D: Seams>(
     run: &Run<'_, D>,
     request: &BackfillRequest,
-    facts: &[Facts],
+    facts: &[PartitionState],
     to_start: &[usize],
 ) -> Result<Vec<Bounds>, Error> {
     let mut ends = Vec::with_capacity(to_start.len());
@@ -92,7 +96,10 @@ async fn find<D: Seams>(
         Bound::At(unix_ms) => Bound::At(unix_ms.saturating_add(backfill::READ_ON_MS)),
         ref other => other.clone(),
     };
-    let (from, to) = futures::try_join!(look_up(run, &request.from, &ends), look_up(run, &read_to, &ends))?;
+    let (from, to) = futures::try_join!(
+        list_offsets(run, &request.from, &ends),
+        list_offsets(run, &read_to, &ends)
+    )?;
     let asked = request.asked();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found
@@ -123,14 +130,14 @@ fn clamped(request: &BackfillRequest, partition: &TopicPartition, end: NextOffse
 }
 
 /// Where a bound lies in each partition, whose ends are known.
-async fn look_up<D: Seams>(
+async fn list_offsets<D: Seams>(
     run: &Run<'_, D>,
     bound: &Bound,
     ends: &[(TopicPartition, NextOffset)],
 ) -> Result<Vec<NextOffset>, Error> {
     let what = match bound {
-        Bound::Earliest => LookUp::Earliest,
-        Bound::At(unix_ms) => LookUp::AtTime(*unix_ms),
+        Bound::Earliest => OffsetSpec::Earliest,
+        Bound::At(unix_ms) => OffsetSpec::ForTimestamp(*unix_ms),
         Bound::Latest | Bound::Offsets(_) => {
             let known = |(partition, end): &(TopicPartition, NextOffset)| {
                 backfill::known_offset(bound, partition.partition, *end)
@@ -140,7 +147,7 @@ async fn look_up<D: Seams>(
         }
     };
     let partitions: Vec<TopicPartition> = ends.iter().map(|(partition, _)| partition.clone()).collect();
-    let found = run.source.look_up(&partitions, what, run.ask_until()).await?;
+    let found = run.source.list_offsets(&partitions, what, run.ask_until()).await?;
     let named = partitions.iter().zip(found);
     named
         .map(|(partition, found)| found.map_err(|unavailable| unresolved(partition, &unavailable.0)))

@@ -92,7 +92,7 @@ impl<D: Seams> Run<'_, D> {
         if positions.is_empty() {
             return Ok(lanes);
         }
-        match self.source.start(&positions) {
+        match self.source.assign(&positions) {
             Ok(()) => Ok(lanes),
             Err(error) => Err((lanes, error)),
         }

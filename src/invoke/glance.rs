@@ -8,10 +8,10 @@ use super::survey::{self, Cursors};
 use super::{Parts, Run, RunRequest, Seams};
 use crate::clock::{Clock, Deadline};
 use crate::error::{Error, ErrorType};
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, PartitionState};
 use crate::processor::Processor;
 use crate::record::TopicPartition;
-use crate::source::{Looked, Source, TopicEnds, Unavailable};
+use crate::source::{EndOffsets, ListedOffset, Source, Unavailable};
 use crate::store::{InvalidCursor, Store};
 
 /// What could be learned, and what kept the rest from being known.
@@ -19,7 +19,7 @@ use crate::store::{InvalidCursor, Store};
 pub struct Glance {
     /// The partitions of the request that the brokers or the table know, in
     /// ascending order. What nobody answered is an error in its place.
-    pub facts: Vec<Facts>,
+    pub facts: Vec<PartitionState>,
     /// What a run would do with each of them.
     pub decisions: Vec<Decision>,
     /// Who did not answer, the table first.
@@ -90,13 +90,13 @@ async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error> {
         .unwrap_or_else(slow)
 }
 
-type Ends = BTreeMap<Arc<str>, Result<Vec<(TopicPartition, Looked)>, Error>>;
+type Ends = BTreeMap<Arc<str>, Result<Vec<(TopicPartition, ListedOffset)>, Error>>;
 
 /// The ends, by topic: one that does not exist, or that this user may not
 /// read, must not hide the others.
 async fn ends<D: Seams>(run: &Run<'_, D>) -> Ends {
     let topics = &run.config.topics;
-    let TopicEnds { partitions, refused } = match run.source.ends(topics, run.ask_until()).await {
+    let EndOffsets { partitions, refused } = match run.source.end_offsets(topics, run.ask_until()).await {
         Ok(ends) => ends,
         Err(error) => return topics.iter().map(|topic| (topic.clone(), Err(error.clone()))).collect(),
     };
@@ -119,7 +119,7 @@ async fn ends<D: Seams>(run: &Run<'_, D>) -> Ends {
 /// | failed | answered | cannot be read | as found |
 /// | answered | failed for its topic | as found | nobody answers |
 /// | failed | failed for its topic | no partition is known | |
-fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<Facts>, Vec<Error>) {
+fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<PartitionState>, Vec<Error>) {
     let mut errors = Vec::new();
     let (cursors, no_table) = match cursors {
         Ok(cursors) => (cursors, false),
@@ -134,7 +134,7 @@ fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<Facts>, Vec<Error>
         match ends {
             Ok(ends) => found.extend(ends),
             Err(error) => {
-                silent.insert(topic, error.error_type);
+                silent.insert(topic, error.kind);
                 errors.push(error);
             }
         }
@@ -152,7 +152,7 @@ fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<Facts>, Vec<Error>
 }
 
 /// What is asked only once cursors and ends are known.
-async fn complete<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], errors: &mut Vec<Error>) {
+async fn complete<D: Seams>(run: &Run<'_, D>, facts: &mut [PartitionState], errors: &mut Vec<Error>) {
     if let Err(error) = survey::ask_again(run, facts).await {
         for fact in facts.iter_mut().filter(|fact| survey::past_the_end(fact)) {
             fact.end = Some(Err(Unavailable("its end could not be asked for once more".into())));
@@ -160,7 +160,7 @@ async fn complete<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], errors: &mut 
         errors.push(error);
     }
     let (starts, _) = survey::starts(run, facts);
-    let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
+    let has_end = |fact: &PartitionState| matches!(fact.end, Some(Ok(_)));
     let (earliest, found, high) = futures::join!(
         survey::earliest(run, facts, has_end),
         survey::start_positions(run, facts, &starts),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn types(errors: &[Error]) -> Vec<ErrorType> {
-        errors.iter().map(|error| error.error_type).collect()
+        errors.iter().map(|error| error.kind).collect()
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use super::lane::{End, Lane};
 use super::{Run, Seams};
-use crate::claim::Pace;
+use crate::claim::BatchLimit;
 use crate::error::Error;
-use crate::plan::{self, Wish};
+use crate::plan::{self, Demand};
 
 /// The lanes of a run, by what they are at. None of them has a claim: a lane
 /// claims its partition when it begins, and ends its claim before it comes back.
@@ -35,8 +35,8 @@ impl Lanes {
     pub(super) fn add(&mut self, lane: Lane) {
         match lane.quarantine() {
             None => self.begin(lane),
-            Some(Pace::Small) => self.small_chunks.push(lane),
-            Some(Pace::Single) => self.single_records.push(lane),
+            Some(BatchLimit::Small) => self.small_chunks.push(lane),
+            Some(BatchLimit::Single) => self.single_records.push(lane),
         }
     }
 
@@ -109,7 +109,7 @@ impl Lanes {
         if !self.limited || self.leftover == 0 {
             return false;
         }
-        let wishes: Vec<Wish> = self.parked.iter().map(Lane::wish).collect();
+        let wishes: Vec<Demand> = self.parked.iter().map(Lane::wish).collect();
         let shares = plan::fair_shares(&wishes, Some(self.leftover));
         let parked = std::mem::take(&mut self.parked);
         for (mut lane, share) in parked.into_iter().zip(shares) {

@@ -26,7 +26,7 @@ use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Request, RunRequest};
-use crate::plan::{self, Decision, Facts, Reading, Wish};
+use crate::plan::{self, Decision, Demand, PartitionState, Reading};
 use crate::processor::{Processor, panic_words};
 use crate::report::{PlanReport, RunReport, TopicCounts};
 use crate::source::Source;
@@ -167,7 +167,7 @@ pub async fn look<S: Store, K: Source, P: Processor, C: Clock, L: Processor>(
     parts: &Parts<S, K, P, C, L>,
     deadline: Deadline,
     pins: Pins,
-) -> Result<(Vec<Facts>, Vec<Decision>), Error> {
+) -> Result<(Vec<PartitionState>, Vec<Decision>), Error> {
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::new(parts, deadline);
     let facts = survey::survey(&run, pins).await?.all()?;
     let decisions = plan::decide_all(&facts, &run.policy());
@@ -184,7 +184,7 @@ pub async fn look_at_backfill<S: Store, K: Source, P: Processor, C: Clock, L: Pr
     parts: &Parts<S, K, P, C, L>,
     request: &BackfillRequest,
     deadline: Deadline,
-) -> Result<(Vec<Facts>, Vec<Decision>), Error> {
+) -> Result<(Vec<PartitionState>, Vec<Decision>), Error> {
     let run: Run<'_, Parts<S, K, P, C, L>> = Run::of_backfill(parts, request, deadline)?;
     let facts = backfill::survey(&run, request).await?;
     let decisions = backfill::decide_all(&run, &facts);
@@ -304,7 +304,7 @@ impl<'a, D: Seams> Run<'a, D> {
             Err(error) => (vec![], Some(error)),
         };
         let decisions = backfill::decide_all(self, &facts);
-        let facts: Vec<Facts> = facts.into_iter().map(crate::backfill::within).collect();
+        let facts: Vec<PartitionState> = facts.into_iter().map(crate::backfill::within).collect();
         let chosen: Vec<usize> = (0..facts.len()).collect();
         let mut work = self.lanes(&facts, &decisions, &chosen, request.max_messages);
         self.work(&mut work, &interrupt).await;
@@ -315,7 +315,7 @@ impl<'a, D: Seams> Run<'a, D> {
     /// from their items.
     async fn report(
         &self,
-        facts: &[Facts],
+        facts: &[PartitionState],
         decisions: &[Decision],
         chosen: &[usize],
         work: &Lanes,
@@ -352,9 +352,15 @@ impl<'a, D: Seams> Run<'a, D> {
     }
 
     /// A lane for each partition with work, with its share of the budget.
-    fn lanes(&self, facts: &[Facts], decisions: &[Decision], chosen: &[usize], asked: Option<MessageLimit>) -> Lanes {
+    fn lanes(
+        &self,
+        facts: &[PartitionState],
+        decisions: &[Decision],
+        chosen: &[usize],
+        asked: Option<MessageLimit>,
+    ) -> Lanes {
         let budget = self.budget(asked);
-        let wanted: Vec<(usize, &Reading, Wish)> = chosen
+        let wanted: Vec<(usize, &Reading, Demand)> = chosen
             .iter()
             .filter_map(|&i| match &decisions[i] {
                 Decision::Read(reading) => Some((i, reading, plan::wish(&facts[i], &decisions[i]))),
@@ -387,7 +393,7 @@ impl<'a, D: Seams> Run<'a, D> {
 impl RunRequest {
     /// A partition that the request names and that neither a topic nor the
     /// table has: asking for it is a mistake, and no idle run.
-    fn unknown_partition(&self, facts: &[Facts]) -> Option<Error> {
+    fn unknown_partition(&self, facts: &[PartitionState]) -> Option<Error> {
         let known = |wanted: &i32| facts.iter().any(|fact| fact.partition.partition == *wanted);
         let wanted = self.partitions.as_deref().unwrap_or_default();
         let unknown = wanted.iter().find(|wanted| !facts.is_empty() && !known(wanted))?;

@@ -8,13 +8,17 @@ use futures::StreamExt;
 use super::lane::{End, Lane};
 use super::{Lanes, Run, Seams, WRITES_AT_ONCE};
 use crate::claim::{self, Unreported};
-use crate::plan::{Decision, Facts};
+use crate::plan::{Decision, PartitionState};
 use crate::record::TopicPartition;
 use crate::store::Store;
 
 /// The note that this run reports: that of an item that no live run has, and
 /// that no other run was faster to claim.
-pub(super) fn note_to_report<'a>(facts: &'a Facts, decision: &Decision, lane: Option<&Lane>) -> Option<&'a Unreported> {
+pub(super) fn note_to_report<'a>(
+    facts: &'a PartitionState,
+    decision: &Decision,
+    lane: Option<&Lane>,
+) -> Option<&'a Unreported> {
     let is_elsewhere = |lane: &Lane| matches!(lane.outcome.end, Some(End::Held { .. } | End::NotClaimed(_)));
     if matches!(decision, Decision::Held(_)) || lane.is_some_and(is_elsewhere) {
         return None;
@@ -25,7 +29,7 @@ pub(super) fn note_to_report<'a>(facts: &'a Facts, decision: &Decision, lane: Op
 /// When the items were written whose notes the report names: they are removed
 /// now. By place in `facts`.
 pub(super) fn reported(
-    facts: &[Facts],
+    facts: &[PartitionState],
     decisions: &[Decision],
     chosen: &[usize],
     lanes: &Lanes,

@@ -6,13 +6,17 @@ use futures::StreamExt;
 use super::{Run, Seams, WRITES_AT_ONCE};
 use crate::claim::{self, Cursor, CursorWrite, Verdict};
 use crate::error::{Error, ErrorType};
-use crate::plan::Facts;
+use crate::plan::PartitionState;
 use crate::record::TopicPartition;
 use crate::source::Unavailable;
 use crate::store::{self, Store};
 
 /// Stores the start of each partition that has no cursor.
-pub(super) async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts: &[usize]) -> Result<(), Error> {
+pub(super) async fn pin<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &mut [PartitionState],
+    starts: &[usize],
+) -> Result<(), Error> {
     let mut wanted = Vec::with_capacity(starts.len());
     for &i in starts {
         match &facts[i].start {
@@ -36,7 +40,7 @@ pub(super) async fn pin<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], starts:
 /// follows if `check` accepts what is there then.
 pub(super) async fn pin_highest_first<D: Seams>(
     run: &Run<'_, D>,
-    facts: &mut [Facts],
+    facts: &mut [PartitionState],
     mut writes: Vec<(usize, CursorWrite)>,
     check: impl Fn(&Cursor) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -65,7 +69,11 @@ pub(super) async fn pin_highest_first<D: Seams>(
 /// Stores the earliest offset of each partition that appeared later, the lowest
 /// first: a cursor above it would make it count as one that was there before.
 /// Those above one that cannot be asked wait for it.
-pub(super) async fn pin_later<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts], later: &[usize]) -> Result<(), Error> {
+pub(super) async fn pin_later<D: Seams>(
+    run: &Run<'_, D>,
+    facts: &mut [PartitionState],
+    later: &[usize],
+) -> Result<(), Error> {
     let mut waiting: Option<TopicPartition> = None;
     for &i in later {
         let partition = facts[i].partition.clone();

@@ -1,4 +1,4 @@
-//! Facts, decisions and what became of them -> the report and its metrics.
+//! The state of each partition, decisions and outcomes -> the report and its metrics.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use super::lane::{End, Lane, Outcome, Stored, Unread};
 use super::notes::note_to_report;
 use super::survey::Survey;
 use super::{Answer, Counts, Invoked, Lanes, REPORT_TARGET, Run, Seams};
-use crate::claim::{Failures, Pace, PassedOver, Unreported};
+use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
-use crate::plan::{self, Decision, Facts, Reading};
+use crate::plan::{self, Decision, PartitionState, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport,
@@ -21,7 +21,7 @@ use crate::text::cut;
 /// The report of a run, its log line and its metrics.
 pub(super) fn summarize<D: Seams>(
     run: &Run<'_, D>,
-    facts: &[Facts],
+    facts: &[PartitionState],
     decisions: &[Decision],
     chosen: &[usize],
     lanes: &Lanes,
@@ -90,7 +90,7 @@ struct Books {
 }
 
 impl Books {
-    fn partition(&mut self, facts: &Facts, decision: &Decision, lane: Option<&Lane>) {
+    fn partition(&mut self, facts: &PartitionState, decision: &Decision, lane: Option<&Lane>) {
         let place = Place::from(&facts.partition);
         self.decision(&place, facts, decision);
         if let Some(note) = note_to_report(facts, decision, lane) {
@@ -127,7 +127,7 @@ impl Books {
         }
     }
 
-    fn decision(&mut self, place: &Place, facts: &Facts, decision: &Decision) {
+    fn decision(&mut self, place: &Place, facts: &PartitionState, decision: &Decision) {
         let partition = &facts.partition;
         match decision {
             Decision::Read(_) | Decision::Idle => {}
@@ -291,10 +291,10 @@ impl Books {
     }
 }
 
-fn quarantine(pace: Pace) -> &'static str {
+fn quarantine(pace: BatchLimit) -> &'static str {
     match pace {
-        Pace::Small => "small_chunks",
-        Pace::Single => "single_records",
+        BatchLimit::Small => "small_chunks",
+        BatchLimit::Single => "single_records",
     }
 }
 
@@ -318,7 +318,7 @@ fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_
 /// not do its work; how many others there are is said too.
 fn worst(mut errors: Vec<Error>) -> Option<Error> {
     // Stable: among equals, the first partition's.
-    errors.sort_by_key(|error| (error.error_type.is_partial(), error.error_type));
+    errors.sort_by_key(|error| std::cmp::Reverse(error.kind.severity()));
     let others = errors.len().saturating_sub(1);
     let mut first = errors.into_iter().next()?;
     let more = if others > 0 {
@@ -326,7 +326,8 @@ fn worst(mut errors: Vec<Error>) -> Option<Error> {
     } else {
         String::new()
     };
-    first.message = format!("{}{more}", cut(first.message, LONGEST_MESSAGE_BYTES - more.len()));
+    first.what = format!("{}{more}", cut(first.message(), LONGEST_MESSAGE_BYTES - more.len()));
+    first.next.clear();
     Some(first)
 }
 
@@ -369,8 +370,8 @@ pub(super) fn log(invoked: &Invoked) {
         ),
         Some(error) => tracing::error!(
             target: REPORT_TARGET,
-            error_type = %error.error_type,
-            error = error.message,
+            error_type = %error.kind,
+            error = error.message(),
             messages_processed = report.messages_processed,
             lag = report.lag,
             stop_reason,
@@ -387,8 +388,8 @@ fn log_plan(plan: &PlanReport) {
     if let Some(error) = &plan.error {
         tracing::error!(
             target: REPORT_TARGET,
-            error_type = %error.error_type,
-            error = error.message,
+            error_type = %error.kind,
+            error = error.message(),
             plan = plan.to_log_field(),
             "plan failed"
         );
@@ -427,7 +428,7 @@ pub(super) fn plan_report<D: Seams>(
     })
 }
 
-fn planned_partition(facts: &Facts, decision: &Decision, share: u64) -> PlannedPartition {
+fn planned_partition(facts: &PartitionState, decision: &Decision, share: u64) -> PlannedPartition {
     let end = facts.end.clone().and_then(Result::ok);
     let next = plan::standing_at(facts, decision);
     let (why, detail) = match decision {

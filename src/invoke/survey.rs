@@ -10,9 +10,9 @@ use crate::claim::{Bounds, Cursor};
 use crate::clock::Clock;
 use crate::config::StartPosition;
 use crate::error::Error;
-use crate::plan::{self, Facts};
+use crate::plan::{self, PartitionState};
 use crate::record::TopicPartition;
-use crate::source::{LookUp, Looked, Source, TopicEnds, Unavailable};
+use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source, Unavailable};
 use crate::store::{InvalidCursor, Store};
 
 /// Whether start positions are stored.
@@ -27,7 +27,7 @@ pub enum Pins {
 /// What is known before a run.
 pub(super) struct Survey {
     /// The facts of every partition of the topics that can be read, in ascending order.
-    pub(super) facts: Vec<Facts>,
+    pub(super) facts: Vec<PartitionState>,
     /// Which topics cannot be read, and why. Nothing is known of their
     /// partitions: they are not gone.
     pub(super) refused: Option<Error>,
@@ -35,7 +35,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// The facts, if all topics can be read.
-    pub(super) fn all(self) -> Result<Vec<Facts>, Error> {
+    pub(super) fn all(self) -> Result<Vec<PartitionState>, Error> {
         self.refused.map_or(Ok(self.facts), Err)
     }
 }
@@ -90,11 +90,11 @@ pub(super) async fn cursors_and_ends<D: Seams>(run: &Run<'_, D>) -> Result<Surve
 fn together(mut refused: impl Iterator<Item = Error>) -> Option<Error> {
     let first = refused.next()?;
     Some(refused.fold(first, |all, next| {
-        Error::new(all.error_type, format!("{}. Besides, {}", all.message, next.message))
+        Error::new(all.kind, format!("{}. Besides, {}", all.message(), next.message()))
     }))
 }
 
-type Offsets = Vec<(TopicPartition, Looked)>;
+type Offsets = Vec<(TopicPartition, ListedOffset)>;
 
 /// How long an answer is waited for that is asked for on suspicion. A client
 /// whose connections died meanwhile gives none.
@@ -103,21 +103,21 @@ const HINT_PATIENCE: Duration = Duration::from_millis(500);
 /// The ends, and the earliest offsets of those partitions that will most likely
 /// be read, so that they are known when the table answers. Where the last run
 /// found news, this one most likely does: there they are asked side by side.
-async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(TopicEnds, Offsets), Error> {
-    let expected = run.source.news();
+async fn ends_and_news<D: Seams>(run: &Run<'_, D>) -> Result<(EndOffsets, Offsets), Error> {
+    let expected = run.source.changed_partitions();
     let (ends, mut earliest) = futures::join!(
-        run.source.ends(run.topics, run.ask_until()),
+        run.source.end_offsets(run.topics, run.ask_until()),
         likely_earliest(run, &expected)
     );
     let ends = ends?;
-    let mut news = run.source.news();
+    let mut news = run.source.changed_partitions();
     news.retain(|partition| expected.binary_search(partition).is_err());
     earliest.extend(likely_earliest(run, &news).await);
     Ok((ends, earliest))
 }
 
 /// The two were not told at the same moment: between them the topic may have been made again.
-fn is_of_one_log(earliest: &Looked, end: Option<&Looked>) -> bool {
+fn is_of_one_log(earliest: &ListedOffset, end: Option<&ListedOffset>) -> bool {
     matches!((earliest, end), (Ok(earliest), Some(Ok(end))) if earliest <= end)
 }
 
@@ -127,13 +127,13 @@ async fn likely_earliest<D: Seams>(run: &Run<'_, D>, partitions: &[TopicPartitio
         return vec![];
     }
     let until = run.ask_until().min(run.clock.now() + HINT_PATIENCE);
-    let looked = run.source.glimpse(partitions, until).await;
+    let looked = run.source.prefetch_earliest_offsets(partitions, until).await;
     partitions.iter().cloned().zip(looked).collect()
 }
 
 /// The partitions without a cursor where `START_POSITION` must be looked up:
 /// those that begin there, and those that appeared later.
-pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[PartitionState]) -> (Vec<usize>, Vec<usize>) {
     let highest = plan::highest_cursors(facts);
     let pinned = run.config.start_position != StartPosition::Earliest;
     (0..facts.len())
@@ -144,13 +144,16 @@ pub(super) fn starts<D: Seams>(run: &Run<'_, D>, facts: &[Facts]) -> (Vec<usize>
 /// Table and brokers are asked side by side, so another run may have read on
 /// in between: a cursor past the end is believed only against an end that was
 /// asked for after the cursor was read.
-pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -> Result<(), Error> {
+pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [PartitionState]) -> Result<(), Error> {
     let doubtful: Vec<usize> = (0..facts.len()).filter(|&i| past_the_end(&facts[i])).collect();
     if doubtful.is_empty() {
         return Ok(());
     }
     let partitions: Vec<TopicPartition> = doubtful.iter().map(|&i| facts[i].partition.clone()).collect();
-    let ends = run.source.look_up(&partitions, LookUp::End, run.ask_until()).await?;
+    let ends = run
+        .source
+        .list_offsets(&partitions, OffsetSpec::Latest, run.ask_until())
+        .await?;
     for (i, end) in doubtful.into_iter().zip(ends) {
         facts[i].end = Some(end);
         // It may be of a log that is gone.
@@ -167,10 +170,10 @@ pub(super) async fn ask_again<D: Seams>(run: &Run<'_, D>, facts: &mut [Facts]) -
 /// One that cannot be told is an error in its place.
 pub(super) async fn high_watermarks<D: Seams>(
     run: &Run<'_, D>,
-    facts: &[Facts],
-    wanted: impl Fn(&Facts) -> bool,
-) -> Vec<(usize, Looked)> {
-    let has_end = |fact: &Facts| matches!(fact.end, Some(Ok(_)));
+    facts: &[PartitionState],
+    wanted: impl Fn(&PartitionState) -> bool,
+) -> Vec<(usize, ListedOffset)> {
+    let has_end = |fact: &PartitionState| matches!(fact.end, Some(Ok(_)));
     let wanted: Vec<usize> = (0..facts.len())
         .filter(|&i| has_end(&facts[i]) && wanted(&facts[i]))
         .collect();
@@ -178,15 +181,17 @@ pub(super) async fn high_watermarks<D: Seams>(
         return vec![];
     }
     let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
-    let asked = run.source.look_up(&partitions, LookUp::HighWatermark, run.ask_until());
+    let asked = run
+        .source
+        .list_offsets(&partitions, OffsetSpec::HighWatermark, run.ask_until());
     let found = asked.await.unwrap_or_else(|error| {
-        let unknown = Unavailable(format!("its high watermark is not known: {}", error.message));
+        let unknown = Unavailable(format!("its high watermark is not known: {}", error.message()));
         vec![Err(unknown); wanted.len()]
     });
     wanted.into_iter().zip(found).collect()
 }
 
-pub(super) fn past_the_end(fact: &Facts) -> bool {
+pub(super) fn past_the_end(fact: &PartitionState) -> bool {
     match (&fact.cursor, &fact.end) {
         (Some(Ok(cursor)), Some(Ok(end))) => {
             let ends_behind = |bounds: &Arc<Bounds>| bounds.to > *end;
@@ -215,8 +220,8 @@ pub(super) async fn cursors<D: Seams>(run: &Run<'_, D>) -> Result<Cursors, Error
 }
 
 /// Every partition that the topics have, and every one that only the table has.
-pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -> Vec<Facts> {
-    let fact = |partition, end, cursor| Facts {
+pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, ListedOffset)>) -> Vec<PartitionState> {
+    let fact = |partition, end, cursor| PartitionState {
         partition,
         end,
         high_watermark: None,
@@ -224,7 +229,7 @@ pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -
         cursor,
         start: None,
     };
-    let mut facts: Vec<Facts> = ends
+    let mut facts: Vec<PartitionState> = ends
         .into_iter()
         .map(|(partition, end)| {
             let cursor = cursors.remove(&partition);
@@ -243,8 +248,8 @@ pub(super) fn facts(mut cursors: Cursors, ends: Vec<(TopicPartition, Looked)>) -
 /// Asks for the earliest offset of those that need it.
 pub(super) async fn ask_earliest<D: Seams>(
     run: &Run<'_, D>,
-    facts: &mut [Facts],
-    needed: impl Fn(&Facts) -> bool,
+    facts: &mut [PartitionState],
+    needed: impl Fn(&PartitionState) -> bool,
 ) -> Result<(), Error> {
     for (i, looked) in earliest(run, facts, needed).await? {
         facts[i].earliest = Some(looked);
@@ -255,10 +260,10 @@ pub(super) async fn ask_earliest<D: Seams>(
 /// The first offsets of the partitions that are `needed`.
 pub(super) async fn earliest<D: Seams>(
     run: &Run<'_, D>,
-    facts: &[Facts],
-    needed: impl Fn(&Facts) -> bool,
-) -> Result<Vec<(usize, Looked)>, Error> {
-    let unknown = |fact: &Facts| fact.earliest.is_none() && needed(fact);
+    facts: &[PartitionState],
+    needed: impl Fn(&PartitionState) -> bool,
+) -> Result<Vec<(usize, ListedOffset)>, Error> {
+    let unknown = |fact: &PartitionState| fact.earliest.is_none() && needed(fact);
     let wanted: Vec<usize> = (0..facts.len()).filter(|&i| unknown(&facts[i])).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
@@ -266,7 +271,7 @@ pub(super) async fn earliest<D: Seams>(
     let partitions: Vec<TopicPartition> = wanted.iter().map(|&i| facts[i].partition.clone()).collect();
     let found = run
         .source
-        .look_up(&partitions, LookUp::Earliest, run.ask_until())
+        .list_offsets(&partitions, OffsetSpec::Earliest, run.ask_until())
         .await?;
     Ok(wanted.into_iter().zip(found).collect())
 }
@@ -274,9 +279,9 @@ pub(super) async fn earliest<D: Seams>(
 /// Where `START_POSITION` lies in the partitions `starts`.
 pub(super) async fn start_positions<D: Seams>(
     run: &Run<'_, D>,
-    facts: &[Facts],
+    facts: &[PartitionState],
     starts: &[usize],
-) -> Result<Vec<Looked>, Error> {
+) -> Result<Vec<ListedOffset>, Error> {
     let StartPosition::At { unix_ms } = run.config.start_position else {
         // `latest` is the end, which is known.
         return Ok(starts.iter().filter_map(|&i| facts[i].end.clone()).collect());
@@ -287,7 +292,7 @@ pub(super) async fn start_positions<D: Seams>(
     let partitions: Vec<TopicPartition> = starts.iter().map(|&i| facts[i].partition.clone()).collect();
     let found = run
         .source
-        .look_up(&partitions, LookUp::AtTime(unix_ms), run.ask_until())
+        .list_offsets(&partitions, OffsetSpec::ForTimestamp(unix_ms), run.ask_until())
         .await?;
     // The end was asked for before: a record that came in between is not passed over.
     let ends = starts.iter().map(|&i| facts[i].end.clone());
@@ -299,7 +304,7 @@ pub(super) async fn start_positions<D: Seams>(
 }
 
 /// The smaller of the two: a time may lie past the last record.
-fn at_most(found: Looked, end: Option<Looked>) -> Looked {
+fn at_most(found: ListedOffset, end: Option<ListedOffset>) -> ListedOffset {
     match (found, end) {
         (Ok(found), Some(Ok(end))) => Ok(found.min(end)),
         (Err(unavailable), _) | (_, Some(Err(unavailable))) => Err(unavailable),

@@ -27,29 +27,29 @@ use std::sync::Arc;
 use crate::claim::{Cursor, Seen};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::Looked;
+use crate::source::ListedOffset;
 use crate::store::InvalidCursor;
 
-pub use shares::{Wish, fair_shares, runs_to_catch_up};
+pub use shares::{Demand, fair_shares, runs_to_catch_up};
 pub use words::{NO_REASON, blocked, words};
 
 /// What is known of one partition before a run.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct PartitionState {
     /// The partition.
     pub partition: TopicPartition,
     /// The end of its log; `None`: the topic has no such partition.
-    pub end: Option<Looked>,
+    pub end: Option<ListedOffset>,
     /// The high watermark, where it was asked for. Beyond the end lie records
     /// that wait for an open transaction.
-    pub high_watermark: Option<Looked>,
+    pub high_watermark: Option<ListedOffset>,
     /// The first offset left by retention. Asked for only where it decides
     /// something: [`needs_earliest`].
-    pub earliest: Option<Looked>,
+    pub earliest: Option<ListedOffset>,
     /// The item of the table, if there is one.
     pub cursor: Option<Result<Cursor, InvalidCursor>>,
     /// Where `START_POSITION` lies in this partition, if it was looked up.
-    pub start: Option<Looked>,
+    pub start: Option<ListedOffset>,
 }
 
 /// The settings that decide.
@@ -160,7 +160,7 @@ impl LostRange {
 /// Whether the earliest offset decides anything for this partition. A
 /// partition that is up to date needs no further question.
 #[must_use]
-pub fn needs_earliest(facts: &Facts) -> bool {
+pub fn needs_earliest(facts: &PartitionState) -> bool {
     match (&facts.cursor, &facts.end) {
         (Some(Ok(cursor)), Some(Ok(end))) => !cursor.paused && cursor.next != *end,
         (None, Some(Ok(_))) => true,
@@ -170,7 +170,7 @@ pub fn needs_earliest(facts: &Facts) -> bool {
 
 /// The highest partition of each topic that has an item, readable or not.
 #[must_use]
-pub fn highest_cursors(facts: &[Facts]) -> BTreeMap<Arc<str>, i32> {
+pub fn highest_cursors(facts: &[PartitionState]) -> BTreeMap<Arc<str>, i32> {
     let mut highest = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.cursor.is_some()) {
         let entry = highest
@@ -195,7 +195,7 @@ pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i
 /// `facts` are all partitions of the topics, also those that this run leaves
 /// to others: what "appeared later" means depends on all of them.
 #[must_use]
-pub fn decide_all(facts: &[Facts], policy: &Policy) -> Vec<Decision> {
+pub fn decide_all(facts: &[PartitionState], policy: &Policy) -> Vec<Decision> {
     let highest = highest_cursors(facts);
     facts
         .iter()
@@ -205,7 +205,7 @@ pub fn decide_all(facts: &[Facts], policy: &Policy) -> Vec<Decision> {
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision {
+pub fn decide(facts: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
     let cursor = match &facts.cursor {
         Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
         Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
@@ -223,7 +223,7 @@ pub fn decide(facts: &Facts, appeared_later: bool, policy: &Policy) -> Decision 
     }
 }
 
-fn resume(cursor: &Cursor, end: NextOffset, facts: &Facts, policy: &Policy) -> Decision {
+fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Policy) -> Decision {
     if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
@@ -296,7 +296,7 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &Facts, policy: &Policy) -> D
     read(stored, Why::Resumed)
 }
 
-fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
+fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
     let (start, why) = match policy.start_position {
         _ if appeared_later => (facts.earliest.as_ref(), Why::AppearedLater),
         StartPosition::Earliest => (facts.earliest.as_ref(), Why::StartPosition),
@@ -318,7 +318,7 @@ fn begin(facts: &Facts, end: NextOffset, appeared_later: bool, policy: &Policy) 
 /// The next offset to read of a partition as it stands before the run: what
 /// its lag is counted from. `None` where it cannot be known.
 #[must_use]
-pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
+pub fn standing_at(facts: &PartitionState, decision: &Decision) -> Option<NextOffset> {
     match (decision, &facts.cursor) {
         (Decision::Read(reading), _) => Some(reading.from),
         (_, Some(Ok(cursor))) => Some(cursor.next),
@@ -330,7 +330,7 @@ pub fn standing_at(facts: &Facts, decision: &Decision) -> Option<NextOffset> {
 /// What an open transaction holds back: from this offset on so many, of which
 /// some may be no records. `None` where nothing is held back, or it is not known.
 #[must_use]
-pub fn waiting(facts: &Facts) -> Option<(NextOffset, u64)> {
+pub fn waiting(facts: &PartitionState) -> Option<(NextOffset, u64)> {
     let (Some(Ok(end)), Some(Ok(high))) = (&facts.end, &facts.high_watermark) else {
         return None;
     };
@@ -339,7 +339,7 @@ pub fn waiting(facts: &Facts) -> Option<(NextOffset, u64)> {
 
 /// What a partition that is to be read could use of the budget.
 #[must_use]
-pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
+pub fn wish(facts: &PartitionState, decision: &Decision) -> Demand {
     let records = match decision {
         Decision::Read(reading) => reading.from.distance_to(reading.to),
         _ => 0,
@@ -348,5 +348,5 @@ pub fn wish(facts: &Facts, decision: &Decision) -> Wish {
         .cursor
         .as_ref()
         .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
-    Wish { records, updated_at_ms }
+    Demand { records, updated_at_ms }
 }

@@ -2,7 +2,7 @@
 
 /// One partition's wish for records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct Demand {
     /// Records it could use: offsets between its position and the end.
     pub records: u64,
     /// When it was written last, in milliseconds since the epoch; `None`: never.
@@ -23,7 +23,7 @@ pub struct Wish {
 /// | 1000 | 600, 600, 10 | 495, 495, 10 |
 /// | 2 | 9, 9, 9 | 1, 1, 0 |
 #[must_use]
-pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
+pub fn fair_shares(wishes: &[Demand], budget: Option<u64>) -> Vec<u64> {
     let Some(budget) = budget else {
         return wishes.iter().map(|wish| wish.records).collect();
     };
@@ -52,7 +52,7 @@ pub fn fair_shares(wishes: &[Wish], budget: Option<u64>) -> Vec<u64> {
 /// | 1000 | 5, 2000 | 3 |
 /// | 2 | 9, 9, 9 | 14 |
 #[must_use]
-pub fn runs_to_catch_up(wishes: &[Wish], budget: Option<u64>) -> u64 {
+pub fn runs_to_catch_up(wishes: &[Demand], budget: Option<u64>) -> u64 {
     let total = wishes.iter().fold(0, |sum: u64, wish| sum.saturating_add(wish.records));
     match budget {
         // A budget of 0 is no budget that a setting allows.
@@ -63,7 +63,7 @@ pub fn runs_to_catch_up(wishes: &[Wish], budget: Option<u64>) -> u64 {
 
 /// The highest share that all can have which could use it, and what is then
 /// left of the budget: less than one for each of those.
-fn level(wishes: &[Wish], mut budget: u64) -> (u64, u64) {
+fn level(wishes: &[Demand], mut budget: u64) -> (u64, u64) {
     let mut ascending: Vec<u64> = wishes.iter().map(|wish| wish.records).collect();
     ascending.sort_unstable();
     let mut left = ascending.len() as u64;
@@ -81,10 +81,10 @@ fn level(wishes: &[Wish], mut budget: u64) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    fn wishes(records: &[u64]) -> Vec<Wish> {
+    fn wishes(records: &[u64]) -> Vec<Demand> {
         records
             .iter()
-            .map(|&records| Wish {
+            .map(|&records| Demand {
                 records,
                 updated_at_ms: Some(0),
             })
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_divided_goes_to_those_written_the_longest_ago() {
-        let wish = |updated_at_ms| Wish {
+        let wish = |updated_at_ms| Demand {
             records: 9,
             updated_at_ms,
         };

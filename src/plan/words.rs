@@ -1,6 +1,6 @@
 //! A decision in words, the same wherever it is shown.
 
-use super::{Decision, Facts, Reading, Why, waiting};
+use super::{Decision, PartitionState, Reading, Why, waiting};
 use crate::claim::Failures;
 
 /// For a failure that somebody wrote by hand.
@@ -9,7 +9,7 @@ pub const NO_REASON: &str = "no reason was stored";
 /// Why a partition is read from where it is, or left alone; and more of it,
 /// where there is more to say.
 #[must_use]
-pub fn words(facts: &Facts, decision: &Decision) -> (&'static str, Option<String>) {
+pub fn words(facts: &PartitionState, decision: &Decision) -> (&'static str, Option<String>) {
     match decision {
         Decision::Read(Reading {
             why: Why::Lost(range), ..
@@ -42,13 +42,13 @@ pub fn words(facts: &Facts, decision: &Decision) -> (&'static str, Option<String
 
 /// The failures that block a partition: it is tried again, now or later.
 #[must_use]
-pub fn blocked(facts: &Facts) -> Option<&Failures> {
+pub fn blocked(facts: &PartitionState) -> Option<&Failures> {
     let cursor = facts.cursor.as_ref()?.as_ref().ok()?;
     cursor.failures().filter(|failures| failures.next_try_at_ms.is_some())
 }
 
 /// The first unstable offset is where the oldest open transaction began.
-fn held_back(facts: &Facts) -> Option<String> {
+fn held_back(facts: &PartitionState) -> Option<String> {
     let (from, count) = waiting(facts)?;
     let records = if count == 1 { "record waits" } else { "records wait" };
     Some(format!(

@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::SecretString;
 
-use crate::aws::call::{Witness, is_about_credentials, said, unsent};
+use crate::aws::call::{AttemptObserver, is_about_credentials, said, unsent};
 use crate::aws::{self, Patience};
 use crate::config::SecretArn;
 
@@ -39,15 +39,15 @@ impl Manager {
         let region = Region::new(secret.region().to_owned());
         // Made for the call: it happens at a cold start and after a rotation.
         let client = Client::new(&aws::config(region, self.patience).await);
-        let witness = Witness::default();
+        let observer = AttemptObserver::default();
         let answer = client
             .get_secret_value()
             .secret_id(secret.as_str())
             .customize()
-            .interceptor(witness.clone())
+            .interceptor(observer.clone())
             .send()
             .await
-            .map_err(|error| explain(&error, &witness, secret.region()))?;
+            .map_err(|error| explain(&error, &observer, secret.region()))?;
         if let Some(text) = answer.secret_string {
             return Ok(text.into());
         }
@@ -60,16 +60,16 @@ impl Manager {
     }
 }
 
-fn explain(error: &SdkError<GetSecretValueError>, witness: &Witness, region: &str) -> String {
+fn explain(error: &SdkError<GetSecretValueError>, observer: &AttemptObserver, region: &str) -> String {
     let (code, said) = said(error, "Secrets Manager");
     match code {
         Some(code) => refused(code, &said, region),
-        None if !witness.sent() => format!("the question could not be sent: {}", unsent(&said)),
+        None if !observer.sent() => format!("the question could not be sent: {}", unsent(&said)),
         None => format!(
             "no answer from {}: {said}. Check the network: a function in a VPC needs a Secrets Manager interface \
              endpoint whose security group admits the function's, or a NAT gateway; and \
              AWS_ENDPOINT_URL_SECRETS_MANAGER or AWS_ENDPOINT_URL, if set, must be right",
-            witness.endpoint().unwrap_or("Secrets Manager")
+            observer.endpoint().unwrap_or("Secrets Manager")
         ),
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::record::{NextOffset, Record, TopicPartition};
 
 /// An offset of one partition's log, or why nobody could tell it.
-pub type Looked = Result<NextOffset, Unavailable>;
+pub type ListedOffset = Result<NextOffset, Unavailable>;
 
 /// Why a partition could not be asked or read: no leader, or a broker that
 /// does not answer. It concerns this partition and no other.
@@ -22,21 +22,21 @@ pub struct Unavailable(pub String);
 /// The ends of several topics. A topic that cannot be read is an error of its
 /// own, and hides no other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopicEnds {
+pub struct EndOffsets {
     /// The end of every partition of the topics that can be read, in ascending
     /// order of topic and partition.
-    pub partitions: Vec<(TopicPartition, Looked)>,
+    pub partitions: Vec<(TopicPartition, ListedOffset)>,
     /// Why the partitions of the others are not known: `UnknownTopic`,
     /// `NotAuthorized`, or `BrokerUnreachable`.
     pub refused: BTreeMap<Arc<str>, Error>,
 }
 
-impl TopicEnds {
+impl EndOffsets {
     /// The partitions, if all topics can be read.
     ///
     /// # Errors
     /// That of the first topic that cannot.
-    pub fn all(self) -> Result<Vec<(TopicPartition, Looked)>, Error> {
+    pub fn all(self) -> Result<Vec<(TopicPartition, ListedOffset)>, Error> {
         self.refused.into_values().next().map_or(Ok(self.partitions), Err)
     }
 }
@@ -85,19 +85,27 @@ pub trait Source: Send + Sync {
     /// When no broker answers before `until`. Neither a topic that does not
     /// exist, or may not be read, is an error of the call, nor a partition
     /// without a leader.
-    fn ends(&self, topics: &[Arc<str>], until: Instant) -> impl Future<Output = Result<TopicEnds, Error>> + Send;
+    fn end_offsets(
+        &self,
+        topics: &[Arc<str>],
+        until: Instant,
+    ) -> impl Future<Output = Result<EndOffsets, Error>> + Send;
 
     /// The partitions whose ends have changed between the last two answers of
     /// [`ends`](Self::ends), or were told for the first time: there is most
     /// likely something to read. A hint, in ascending order: it may name too
     /// many, or none.
-    fn news(&self) -> Vec<TopicPartition> {
+    fn changed_partitions(&self) -> Vec<TopicPartition> {
         vec![]
     }
 
     /// The earliest offsets of `partitions`, in the same order, or nothing: a
     /// hint, from one question that is not asked again.
-    fn glimpse(&self, partitions: &[TopicPartition], until: Instant) -> impl Future<Output = Vec<Looked>> + Send {
+    fn prefetch_earliest_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        until: Instant,
+    ) -> impl Future<Output = Vec<ListedOffset>> + Send {
         let _ = (partitions, until);
         std::future::ready(vec![])
     }
@@ -107,19 +115,19 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When no broker answers before `until`, or the topic of all of them may
     /// not be read.
-    fn look_up(
+    fn list_offsets(
         &self,
         partitions: &[TopicPartition],
-        what: LookUp,
+        what: OffsetSpec,
         until: Instant,
-    ) -> impl Future<Output = Result<Vec<Looked>, Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<ListedOffset>, Error>> + Send;
 
     /// Starts to fetch these partitions at these offsets, beside those that
     /// are being read: all of them, or with an error none.
     ///
     /// # Errors
     /// When the client refuses: a bug, not a state of the cluster.
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error>;
+    fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error>;
 
     /// Waits for something of a started partition. Ends by itself when the
     /// brokers are silent for longer than `POLL_TIMEOUT`. May be dropped at any
@@ -127,21 +135,21 @@ pub trait Source: Send + Sync {
     fn poll(&self, partition: &TopicPartition, limit: Limit) -> impl Future<Output = Polled> + Send;
 
     /// Stops fetching these partitions. Unknown ones are ignored.
-    fn finish(&self, partitions: &[TopicPartition]);
+    fn unassign(&self, partitions: &[TopicPartition]);
 }
 
 /// Which offset of a log to look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookUp {
+pub enum OffsetSpec {
     /// The first offset that retention has left.
     Earliest,
-    /// The end.
-    End,
+    /// The end offset.
+    Latest,
     /// The high watermark: the end with the records of open transactions, and
     /// what lies behind them, whatever the isolation level.
     HighWatermark,
     /// The first record with this timestamp or a later one (milliseconds since
     /// the epoch). If there is none, an offset past every record: the caller
     /// takes the end that it knows.
-    AtTime(i64),
+    ForTimestamp(i64),
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::claim::{Attribute, Clause, Cursor, CursorWrite, Set};
 use crate::error::Error;
-use crate::store::{Consumer, Store, StoredCursor, Written};
+use crate::store::{Consumer, Store, StoredCursor, WriteResult};
 
 /// A table in memory. It obeys the same conditions as the real one.
 #[derive(Debug, Default)]
@@ -58,18 +58,18 @@ impl Store for MemoryStore {
         Ok(self.get(consumer, partition))
     }
 
-    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
         let mut items = self.items();
         let key = (consumer.to_string(), partition);
         let old = items.get(&key);
         if !write.conditions.iter().all(|clause| holds(clause, old)) {
-            return Ok(Written::Refused(old.cloned().map(Ok)));
+            return Ok(WriteResult::Refused(old.cloned().map(Ok)));
         }
         let mut item = old.cloned().unwrap_or_default();
         write.removes.iter().for_each(|attribute| remove(&mut item, *attribute));
         write.sets.iter().for_each(|set| apply(&mut item, set));
         items.insert(key, item);
-        Ok(Written::Applied)
+        Ok(WriteResult::Applied)
     }
 }
 

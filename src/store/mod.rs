@@ -58,13 +58,13 @@ pub struct InvalidCursor(pub String);
 
 /// What a store answered to a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteResult {
     /// The write was made.
     Applied,
     /// A clause did not hold; this is the item that was there.
     Refused(Option<Result<Cursor, InvalidCursor>>),
     /// No answer: the write may have been applied or not.
-    Unanswered(String),
+    Unknown(String),
 }
 
 /// Cursors and claims, by consumer and partition.
@@ -94,13 +94,13 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the write was certainly not made. Without an answer it is
-    /// [`Written::Unanswered`], which is no error yet: the item tells.
+    /// [`WriteResult::Unknown`], which is no error yet: the item tells.
     fn write(
         &self,
         consumer: &Consumer,
         partition: i32,
         write: &CursorWrite,
-    ) -> impl Future<Output = Result<Written, Error>> + Send;
+    ) -> impl Future<Output = Result<WriteResult, Error>> + Send;
 }
 
 /// Why it is not known what became of a write, or why it was not made.
@@ -159,11 +159,11 @@ pub async fn write_or_say_why<S: Store>(
             }
         };
         let item = match store.write(consumer, partition, write).await.map_err(failed)? {
-            Written::Applied => return Ok(Verdict::Applied),
-            Written::Refused(item) => item
+            WriteResult::Applied => return Ok(Verdict::Applied),
+            WriteResult::Refused(item) => item
                 .transpose()
                 .map_err(|invalid| failed(Error::new(ErrorType::InvalidCursor, invalid.0)))?,
-            Written::Unanswered(trouble) => {
+            WriteResult::Unknown(trouble) => {
                 unanswered = Some(trouble);
                 let item = store.load_one(consumer, partition).await;
                 item.map_err(Unwritten::Unknown)?

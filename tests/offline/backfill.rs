@@ -6,9 +6,9 @@ use kafka_consumer_lambda::backfill::{bounds, check, decide, difference, to_star
 use kafka_consumer_lambda::claim::{Bounds, Cursor, Seen};
 use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::event::{BackfillRequest, Bound};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why};
+use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::{Looked, Unavailable};
+use kafka_consumer_lambda::source::{ListedOffset, Unavailable};
 use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -45,8 +45,8 @@ fn cursor(at: i64) -> Cursor {
     }
 }
 
-fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> Facts {
-    Facts {
+fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> PartitionState {
+    PartitionState {
         partition: TopicPartition::new("t", partition),
         end: Some(Ok(next(end))),
         high_watermark: None,
@@ -111,14 +111,14 @@ fn a_loss_to_retention_halts_where_the_policy_says_so() {
 
 #[test]
 fn trouble_of_one_partition_is_that_of_any_run() {
-    let with = |change: fn(&mut Facts)| {
+    let with = |change: fn(&mut PartitionState)| {
         let mut facts = fact(0, (0, 90), Some(cursor(12)));
         change(&mut facts);
         decide(&facts, &POLICY)
     };
     let gone = with(|facts| facts.end = None);
     assert!(matches!(gone, Decision::Truncated(_)), "{gone:?}");
-    let silent = with(|facts| facts.end = Some(Looked::Err(Unavailable("no leader".into()))));
+    let silent = with(|facts| facts.end = Some(ListedOffset::Err(Unavailable("no leader".into()))));
     assert_eq!(silent, Decision::Unavailable("no leader".into()));
     let unreadable = with(|facts| facts.cursor = Some(Err(InvalidCursor("offset is text".into()))));
     assert_eq!(unreadable, Decision::Invalid("offset is text".into()));
@@ -188,7 +188,7 @@ fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
         (&[0, 1], Some(vec![0, 1, 3]), &[3]),
     ];
     for (items, partitions, expected) in rows {
-        let facts: Vec<Facts> = (0..4)
+        let facts: Vec<PartitionState> = (0..4)
             .map(|partition| fact(partition, (0, 9), items.contains(&partition).then(|| cursor(0))))
             .collect();
         let started = to_start(&request(Bound::Earliest, Bound::Latest, partitions.clone()), &facts);

@@ -39,9 +39,9 @@ fn refuse(kafka: &EmbeddedKafka, request: RDKafkaApiKey, error: RDKafkaRespErr) 
 
 #[track_caller]
 fn assert_refused(error: &Error, error_type: ErrorType, said: &[&str]) {
-    assert_eq!(error.error_type, error_type, "{error}");
+    assert_eq!(error.kind, error_type, "{error}");
     for said in said {
-        assert!(error.message.contains(said), "{said} is not said: {error}");
+        assert!(error.message().contains(said), "{said} is not said: {error}");
     }
 }
 
@@ -139,7 +139,10 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
     let (config, source) = source(&kafka, "b,a");
     for _ in 0..3 {
         let until = Instant::now() + Duration::from_secs(10);
-        let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
+        let ends = source
+            .end_offsets(&config.topics, until)
+            .await
+            .expect("the brokers answer");
         let names: Vec<String> = ends
             .partitions
             .iter()
@@ -158,11 +161,14 @@ async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_ru
     let cluster = kafka.cluster().expect("it runs");
     kafka.create_topic("t", 1).await.expect("a topic");
     cluster.request_errors(RDKafkaApiKey::Metadata, &refused);
-    source.ask_ahead(&config.topics).await.expect("it is sent");
+    source.prefetch_metadata(&config.topics).await.expect("it is sent");
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.clear_request_errors(RDKafkaApiKey::Metadata);
     let until = Instant::now() + Duration::from_secs(10);
-    let ends = source.ends(&config.topics, until).await.expect("the brokers answer");
+    let ends = source
+        .end_offsets(&config.topics, until)
+        .await
+        .expect("the brokers answer");
     assert_eq!(ends.partitions.len(), 1);
 }
 
@@ -195,8 +201,11 @@ async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of
     let positions = [0, 1].map(|number| (TopicPartition::new("t", number), NextOffset::ZERO));
     for _run in 0..3 {
         let until = Instant::now() + Duration::from_secs(10);
-        source.ends(&config.topics, until).await.expect("the brokers answer");
-        source.start(&positions).expect("nothing is being read");
+        source
+            .end_offsets(&config.topics, until)
+            .await
+            .expect("the brokers answer");
+        source.assign(&positions).expect("nothing is being read");
         for (partition, _) in &positions {
             assert_eq!(read(&source, partition, 2).await, 2, "{partition}");
         }
@@ -208,14 +217,17 @@ async fn a_start_that_is_refused_leaves_nothing_behind() {
     let (kafka, _) = group().await;
     let (config, source) = source(&kafka, "t");
     let until = Instant::now() + Duration::from_secs(10);
-    source.ends(&config.topics, until).await.expect("the brokers answer");
+    source
+        .end_offsets(&config.topics, until)
+        .await
+        .expect("the brokers answer");
     let twice = [(partition(), NextOffset::ZERO), (partition(), NextOffset::ZERO)];
-    source.start(&twice).expect_err("one partition cannot be read twice");
+    source.assign(&twice).expect_err("one partition cannot be read twice");
     let polled = source.poll(&partition(), ALL).await;
     assert!(
         matches!(polled, Polled::Unavailable(_)),
         "it is not being read: {polled:?}"
     );
-    source.start(&twice[..1]).expect("nothing is being read");
+    source.assign(&twice[..1]).expect("nothing is being read");
     assert_eq!(read(&source, &partition(), 3).await, 3);
 }

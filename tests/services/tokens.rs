@@ -60,7 +60,7 @@ fn source(world: &World, lifetime_ms: &Arc<AtomicI64>) -> (KafkaSource, Arc<Atom
 
 async fn end(source: &KafkaSource, world: &World) -> Result<i64, kafka_consumer_lambda::error::Error> {
     let until = Instant::now() + Duration::from_secs(5);
-    let ends = source.ends(&[world.topic.as_str().into()], until).await?;
+    let ends = source.end_offsets(&[world.topic.as_str().into()], until).await?;
     let looked = ends.partitions[0].1.as_ref().expect("it has a leader");
     Ok(looked.get())
 }
@@ -101,7 +101,7 @@ async fn a_token_that_the_brokers_refuse_is_made_anew_once() {
     lifetime_ms.store(-120_000, Ordering::SeqCst);
     let started = Instant::now();
     let refused = end(&source, &world).await.expect_err("it is refused");
-    assert_eq!(refused.error_type, ErrorType::AuthenticationFailed, "{refused}");
+    assert_eq!(refused.kind, ErrorType::AuthenticationFailed, "{refused}");
     assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
     assert!(made.load(Ordering::SeqCst) <= 3, "{made:?}");
     lifetime_ms.store(900_000, Ordering::SeqCst);
@@ -117,7 +117,7 @@ async fn a_token_that_ends_during_a_run_is_followed_by_another() {
     assert_eq!(end(&source, &world).await, Ok(3));
     let partition = TopicPartition::new(world.topic.as_str(), 0);
     let next = NextOffset::new(0).expect("an offset");
-    source.start(&[(partition.clone(), next)]).expect("it starts");
+    source.assign(&[(partition.clone(), next)]).expect("it starts");
     let started = Instant::now();
     let limit = Limit {
         records: 10,

@@ -14,13 +14,13 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    Bounds, Care, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Unreported,
-    claim, flush, pin, release,
+    BatchLimit, Bounds, Claim, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId, Seen,
+    Unreported, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{DynamoStore, TableCreated};
-use kafka_consumer_lambda::store::{Consumer, Store, Written};
+use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
 use super::store_histories::{Bench, consumer, next, raw};
 use super::table::{Item, Table, five_attributes};
@@ -127,7 +127,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         run: Some(RunId::new("run-1")),
         claim_until_ms: Some(20),
         claim_to: Some(next(9)),
-        claim_chunk: Some(Pace::Small),
+        claim_chunk: Some(BatchLimit::Small),
         handed_over: Some(next(5)),
         failure: Some(failure),
         paused: true,
@@ -143,7 +143,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
     };
     assert_eq!(
         bench.store.write(&consumer, 3, &raw(&cursor)).await,
-        Ok(Written::Applied)
+        Ok(WriteResult::Applied)
     );
     let mut expected = five_attributes(&consumer.group_id, &consumer.topic, 3, 4);
     expected.extend(
@@ -195,9 +195,9 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
             updated_at_ms: 100,
         },
         next: next(6),
-        care: Some(Care {
+        care: Some(CrashGuard {
             until: next(9),
-            pace: Pace::Single,
+            pace: BatchLimit::Single,
         }),
         ending: Ending::Interim,
         now_ms: 101,
@@ -227,7 +227,7 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
     for write in writes {
         assert_eq!(
             bench.store.write(&consumer, 0, &write).await,
-            Ok(Written::Applied),
+            Ok(WriteResult::Applied),
             "{write:?}"
         );
         let item = bench.table.get_item(&consumer.to_string(), 0).await.unwrap();
@@ -252,7 +252,7 @@ pub(crate) async fn an_item_that_is_no_cursor_stops_only_its_own_partition(endpo
     let error = bench.store.load_one(&consumer, 1).await.unwrap_err();
     assert_eq!(error, Error::new(ErrorType::InvalidCursor, why.0.clone()));
     let refused = bench.store.write(&consumer, 1, &pin(next(0), 100)).await;
-    assert_eq!(refused, Ok(Written::Refused(Some(Err(why)))));
+    assert_eq!(refused, Ok(WriteResult::Refused(Some(Err(why)))));
 }
 
 pub(crate) async fn an_item_of_a_group_with_the_same_key_is_refused(endpoint: &str) {
@@ -291,8 +291,8 @@ pub(crate) async fn a_sort_key_that_is_no_partition_fails_the_load(endpoint: &st
             .put_item(with(item, "partition", AttributeValue::N(key.to_owned())))
             .await;
         let error = bench.store.load(&consumer).await.unwrap_err();
-        assert_eq!(error.error_type, ErrorType::InvalidCursor);
-        assert!(error.message.contains(&format!("partition is {key} (N)")), "{error}");
+        assert_eq!(error.kind, ErrorType::InvalidCursor);
+        assert!(error.message().contains(&format!("partition is {key} (N)")), "{error}");
     }
 }
 
@@ -317,20 +317,20 @@ pub(crate) async fn a_number_is_read_however_it_was_written(endpoint: &str) {
             .store
             .write(&consumer, 0, &claim(&Seen::Item(cursor), &ours))
             .await;
-        assert_eq!(claimed, Ok(Written::Applied), "{written}");
+        assert_eq!(claimed, Ok(WriteResult::Applied), "{written}");
     }
 }
 
 pub(crate) async fn a_missing_table_is_not_found(endpoint: &str) {
     let bench = DynamoBench::without_table(endpoint);
     for error in failures_of_every_call(&bench.store).await {
-        assert_eq!(error.error_type, ErrorType::TableNotFound, "{error}");
+        assert_eq!(error.kind, ErrorType::TableNotFound, "{error}");
         let place = format!(
             "there is no table \"{}\" (region us-east-1, endpoint {endpoint})",
             bench.table.name
         );
-        assert!(error.message.starts_with(&place), "{error}");
-        assert!(error.message.contains("kafka-consumer table create"), "{error}");
+        assert!(error.message().starts_with(&place), "{error}");
+        assert!(error.message().contains("kafka-consumer table create"), "{error}");
     }
 }
 
@@ -339,11 +339,11 @@ pub(crate) async fn a_table_with_other_keys_is_not_found(endpoint: &str) {
         let bench = DynamoBench::without_table(endpoint);
         create_with(&bench.table, keys).await;
         let failures = failures_of_every_call(&bench.store).await;
-        assert!(failures[2].message.contains("Its keys are "), "{}", failures[2]);
+        assert!(failures[2].message().contains("Its keys are "), "{}", failures[2]);
         for error in failures {
-            assert_eq!(error.error_type, ErrorType::TableNotFound, "{keys:?}: {error}");
+            assert_eq!(error.kind, ErrorType::TableNotFound, "{keys:?}: {error}");
             assert!(
-                error.message.contains("are not consumer_id (S) and partition (N)"),
+                error.message().contains("are not consumer_id (S) and partition (N)"),
                 "{keys:?}: {error}"
             );
         }
@@ -353,8 +353,11 @@ pub(crate) async fn a_table_with_other_keys_is_not_found(endpoint: &str) {
 pub(crate) async fn a_name_that_no_table_can_have_is_not_found(endpoint: &str) {
     let store = DynamoStore::new(Table::named(endpoint, "").client, "a table!");
     for error in failures_of_every_call(&store).await {
-        assert_eq!(error.error_type, ErrorType::TableNotFound, "{error}");
-        assert!(error.message.contains("no table can be called \"a table!\""), "{error}");
+        assert_eq!(error.kind, ErrorType::TableNotFound, "{error}");
+        assert!(
+            error.message().contains("no table can be called \"a table!\""),
+            "{error}"
+        );
     }
 }
 
@@ -369,9 +372,9 @@ pub(crate) async fn a_table_with_other_keys_is_never_taken_for_ours(endpoint: &s
     let bench = DynamoBench::without_table(endpoint);
     create_with(&bench.table, OTHER_KEYS[2]).await;
     let error = bench.store.create_table().await.unwrap_err();
-    assert_eq!(error.error_type, ErrorType::InvalidConfiguration);
+    assert_eq!(error.kind, ErrorType::InvalidConfiguration);
     let words = "its keys are consumer_id (S), partition (S), not consumer_id (S), partition (N)";
-    assert!(error.message.contains(words), "{error}");
+    assert!(error.message().contains(words), "{error}");
 }
 
 const OTHER_KEYS: [&[(&str, ScalarAttributeType)]; 4] = [

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds};
+use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source};
 
 /// One topic; each partition has as many records, and all of them the same value.
 #[derive(Debug)]
@@ -57,19 +57,24 @@ impl PaperKafka {
 }
 
 impl Source for PaperKafka {
-    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<TopicEnds, Error> {
+    async fn end_offsets(&self, _: &[Arc<str>], _: Instant) -> Result<EndOffsets, Error> {
         let end = |partition| (TopicPartition::new(self.topic.clone(), partition), Ok(self.end));
-        Ok(TopicEnds {
+        Ok(EndOffsets {
             partitions: (0..self.partitions).map(end).collect(),
             refused: BTreeMap::new(),
         })
     }
 
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, _: Instant) -> Result<Vec<Looked>, Error> {
+    async fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        what: OffsetSpec,
+        _: Instant,
+    ) -> Result<Vec<ListedOffset>, Error> {
         let found = match what {
-            LookUp::Earliest => NextOffset::ZERO,
-            LookUp::End | LookUp::HighWatermark => self.end,
-            LookUp::AtTime(time) => {
+            OffsetSpec::Earliest => NextOffset::ZERO,
+            OffsetSpec::Latest | OffsetSpec::HighWatermark => self.end,
+            OffsetSpec::ForTimestamp(time) => {
                 let first = self.times.iter().zip(0..).find(|(at, _)| **at >= time);
                 first
                     .and_then(|(_, offset)| NextOffset::new(offset))
@@ -79,7 +84,7 @@ impl Source for PaperKafka {
         Ok(vec![Ok(found); partitions.len()])
     }
 
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+    fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
         let started = positions.iter().map(|(partition, next)| (partition.partition, *next));
         self.positions
             .lock()
@@ -103,7 +108,7 @@ impl Source for PaperKafka {
         ready(Polled::Records(records))
     }
 
-    fn finish(&self, partitions: &[TopicPartition]) {
+    fn unassign(&self, partitions: &[TopicPartition]) {
         let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         for partition in partitions {
             positions.remove(&partition.partition);

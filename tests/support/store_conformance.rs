@@ -10,10 +10,10 @@
 
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
-    Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Pace, RunId, Seen, Verdict, claim, flush,
+    BatchLimit, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, RunId, Seen, Verdict, claim, flush,
     judge_claim, judge_flush, move_to, pause, pin, release, resume,
 };
-use kafka_consumer_lambda::store::{Consumer, Store, Written, write_and_judge};
+use kafka_consumer_lambda::store::{Consumer, Store, WriteResult, write_and_judge};
 
 use super::store_histories::{
     Bench, EXPIRED_MS, History, LATER_MS, NOW_MS, OTHERS_UNTIL_MS, OUR_UNTIL_MS, blocked_at_5, check, claimed,
@@ -96,7 +96,7 @@ pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(be
 pub(crate) async fn an_expired_claim_is_taken_over_only_as_it_was_seen<B: Bench>(bench: &B) {
     let write = claim(&Seen::Item(claimed("other", EXPIRED_MS)), &our_claim());
     check(bench, &write, &[History::OthersExpired], |_| Cursor {
-        claim_chunk: Some(Pace::Small),
+        claim_chunk: Some(BatchLimit::Small),
         ..claimed("me", OUR_UNTIL_MS)
     })
     .await;
@@ -201,7 +201,7 @@ pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
         History::OursThenDeleted.make(bench, &consumer, 0).await;
         assert_eq!(
             store.write(&consumer, 0, &write).await,
-            Ok(Written::Refused(None)),
+            Ok(WriteResult::Refused(None)),
             "{write:?}"
         );
         assert_eq!(store.load(&consumer).await, Ok(vec![]), "{write:?}");
@@ -253,11 +253,11 @@ async fn write_twice<B: Bench>(
     judge: impl Fn(Option<&Cursor>) -> Verdict,
 ) {
     let store = bench.store();
-    assert_eq!(store.write(consumer, partition, write).await, Ok(Written::Applied));
+    assert_eq!(store.write(consumer, partition, write).await, Ok(WriteResult::Applied));
     let item = store.load_one(consumer, partition).await.unwrap();
     assert_eq!(
         store.write(consumer, partition, write).await,
-        Ok(Written::Refused(item.map(Ok)))
+        Ok(WriteResult::Refused(item.map(Ok)))
     );
     let verdict = write_and_judge(store, consumer, partition, write, judge).await;
     assert_eq!(verdict, Ok(Verdict::Applied), "{write:?}");
@@ -290,7 +290,10 @@ pub(crate) async fn new_failures_replace_all_of_the_old_ones<B: Bench>(bench: &B
             failure: Some(failures),
             ..Cursor::at(next(5))
         });
-        assert_eq!(bench.store().write(&consumer, 0, &write).await, Ok(Written::Applied));
+        assert_eq!(
+            bench.store().write(&consumer, 0, &write).await,
+            Ok(WriteResult::Applied)
+        );
     }
     let item = bench.store().load_one(&consumer, 0).await.unwrap().unwrap();
     assert_eq!(item.failure, Some(new));
@@ -304,16 +307,16 @@ pub(crate) async fn a_pause_refuses_a_claim_and_survives_every_other_write<B: Be
     let ours = claim(&Seen::Item(item.clone()), &our_claim());
     let refused = store.write(&consumer, 0, &ours).await.unwrap();
     assert!(
-        matches!(refused, Written::Refused(Some(Ok(Cursor { paused: true, .. })))),
+        matches!(refused, WriteResult::Refused(Some(Ok(Cursor { paused: true, .. })))),
         "{refused:?}"
     );
     let resumed = store.write(&consumer, 0, &resume()).await;
-    assert_eq!(resumed, Ok(Written::Applied));
-    assert_eq!(store.write(&consumer, 0, &ours).await, Ok(Written::Applied));
+    assert_eq!(resumed, Ok(WriteResult::Applied));
+    assert_eq!(store.write(&consumer, 0, &ours).await, Ok(WriteResult::Applied));
     bench.pause(&consumer, 0).await;
     let writes = [flush(&flushed(Ending::Final(None))), release(&me(), None)];
     for write in writes {
-        assert_eq!(store.write(&consumer, 0, &write).await, Ok(Written::Applied));
+        assert_eq!(store.write(&consumer, 0, &write).await, Ok(WriteResult::Applied));
         assert!(store.load_one(&consumer, 0).await.unwrap().unwrap().paused, "{write:?}");
     }
 }
@@ -338,8 +341,8 @@ pub(crate) async fn two_runs_claim_every_partition_once<B: Bench>(bench: &B) {
         )
         .await;
         let winner = match (written.0.unwrap(), written.1.unwrap()) {
-            (Written::Applied, Written::Refused(Some(Ok(item)))) if item.run == Some(me()) => me(),
-            (Written::Refused(Some(Ok(item))), Written::Applied) if item.run == Some(rival.run.clone()) => {
+            (WriteResult::Applied, WriteResult::Refused(Some(Ok(item)))) if item.run == Some(me()) => me(),
+            (WriteResult::Refused(Some(Ok(item))), WriteResult::Applied) if item.run == Some(rival.run.clone()) => {
                 rival.run.clone()
             }
             both => panic!("partition {partition}: {both:?}"),
@@ -363,7 +366,7 @@ pub(crate) async fn items_of_more_than_one_page_are_loaded_in_order<B: Bench>(be
     for partition in (0..11).rev() {
         assert_eq!(
             store.write(&consumer, partition, &raw(&cursor)).await,
-            Ok(Written::Applied)
+            Ok(WriteResult::Applied)
         );
     }
     let items = store.load(&consumer).await.unwrap();

@@ -8,7 +8,7 @@ use kafka_consumer_lambda::claim::{
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
-use kafka_consumer_lambda::store::{Consumer, Store, Written};
+use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
 /// A store, and the hand of an operator on the same items.
 pub(crate) trait Bench {
@@ -102,7 +102,7 @@ impl History {
         };
         let apply = async |write: &CursorWrite| {
             let written = bench.store().write(consumer, partition, write).await;
-            assert_eq!(written, Ok(Written::Applied), "{self:?}");
+            assert_eq!(written, Ok(WriteResult::Applied), "{self:?}");
         };
         match self {
             Nothing => return,
@@ -140,11 +140,15 @@ pub(super) async fn check<B: Bench>(
         let written = store.write(&consumer, partition, write).await.unwrap();
         let now = store.load_one(&consumer, partition).await.unwrap();
         if made_in.contains(&history) {
-            assert_eq!((written, now), (Written::Applied, Some(after(before))), "{history:?}");
+            assert_eq!(
+                (written, now),
+                (WriteResult::Applied, Some(after(before))),
+                "{history:?}"
+            );
         } else {
             assert_eq!(
                 (written, &now),
-                (Written::Refused(before.clone().map(Ok)), &before),
+                (WriteResult::Refused(before.clone().map(Ok)), &before),
                 "{history:?}"
             );
         }

@@ -15,7 +15,7 @@ use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillName, BackfillRequest, Bound};
 use crate::invoke;
-use crate::plan::Facts;
+use crate::plan::PartitionState;
 use crate::processor::Processor;
 use passes::Passes;
 
@@ -112,12 +112,12 @@ fn check(config: &Config, request: &BackfillRequest) -> Result<(), String> {
             config.topics.join(", ")
         ));
     }
-    pure::topic(config, request).map_err(|error| error.message)?;
+    pure::topic(config, request).map_err(|error| error.message())?;
     Ok(())
 }
 
 /// How many offsets lie before a partition's end.
-fn to_go(facts: &Facts) -> u64 {
+fn to_go(facts: &PartitionState) -> u64 {
     let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     cursor
         .zip(pure::stored(facts))
@@ -125,7 +125,7 @@ fn to_go(facts: &Facts) -> u64 {
 }
 
 /// What will be read, before it is.
-fn announcement(request: &BackfillRequest, facts: &[Facts]) -> String {
+fn announcement(request: &BackfillRequest, facts: &[PartitionState]) -> String {
     let mut partitions = table(&["partition", "from", "to", "next", "to go"], 1..=4);
     let mut goes_on = false;
     for fact in facts {

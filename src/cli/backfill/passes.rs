@@ -58,7 +58,7 @@ enum Next {
 /// | else: the time was over before the first record was settled | again, a few times |
 fn next(pass: &RunReport, stop: bool) -> Next {
     let fail = |error: &Error| Next::Fail(error.clone());
-    let partial = pass.error.as_ref().is_none_or(|error| error.error_type.is_partial());
+    let partial = pass.error.as_ref().is_none_or(|error| error.kind.is_partial());
     match &pass.error {
         None if pass.done == Some(true) => Next::Done,
         Some(error) if !partial || stop => fail(error),
@@ -295,7 +295,7 @@ mod tests {
         let Next::Fail(error) = next(&paused, false) else {
             panic!("nobody resumes it")
         };
-        assert!(error.message.contains("t-0"), "{error}");
+        assert!(error.message().contains("t-0"), "{error}");
     }
 
     #[test]

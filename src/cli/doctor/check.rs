@@ -83,10 +83,11 @@ impl Check {
 
     /// A failure that a run would have too, in its words.
     pub(super) fn error(name: &'static str, error: &Error) -> Self {
-        let (what, next) = sentences(&error.message);
+        let message = error.message();
+        let (what, next) = sentences(&message);
         Self {
             next: next.map(str::to_owned),
-            error_type: Some(error.error_type),
+            error_type: Some(error.kind),
             ..Self::new(name, Status::Failed, what)
         }
     }

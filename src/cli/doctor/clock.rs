@@ -10,7 +10,7 @@ use crate::clock::Clock as _;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::{LookUp, Source as _};
+use crate::source::{OffsetSpec, Source as _};
 
 /// Half of what a claim leaves for two clocks to differ.
 const MUCH_MS: i64 = MARGIN_MS / 2;
@@ -90,11 +90,11 @@ async fn records(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>)
     let partitions: Vec<TopicPartition> = known.iter().map(|(partition, _)| partition.clone()).collect();
     let now = practice.parts.clock.wall_ms();
     let from = async |ms: i64| {
-        let asked = LookUp::AtTime(now.saturating_add(ms));
+        let asked = OffsetSpec::ForTimestamp(now.saturating_add(ms));
         practice
             .parts
             .source
-            .look_up(&partitions, asked, practice.until())
+            .list_offsets(&partitions, asked, practice.until())
             .await
     };
     let (much, too_much) = futures::join!(from(MUCH_MS), from(TOO_MUCH_MS));

@@ -38,13 +38,13 @@ fn nobody_answers(glance: &Glance) -> bool {
     let let_in = [ErrorType::UnknownTopic, ErrorType::NotAuthorized];
     let asked = glance.brokers.values();
     !glance.facts.iter().any(|fact| matches!(fact.end, Some(Ok(_))))
-        && asked.clone().all(|error| !let_in.contains(&error.error_type))
+        && asked.clone().all(|error| !let_in.contains(&error.kind))
 }
 
 /// By a client of its own: the source is fetching just now.
 async fn ask_topic(practice: &Practice, topic: &TopicName) -> Result<usize, Error> {
     let source = KafkaSource::new(practice.config(), Arc::clone(&practice.security));
-    let ends = source.ends(&[topic.as_str().into()], practice.until()).await;
+    let ends = source.end_offsets(&[topic.as_str().into()], practice.until()).await;
     // Closing it would take longer than all the rest.
     std::mem::forget(source);
     Ok(ends?.all()?.len())
@@ -65,13 +65,13 @@ fn of_topic(answer: Result<usize, &Error>) -> Check {
             let what = format!("the topic is there, with {partitions} partition{s}, and this user sees it");
             Check::ok(NAME, what).with(["whether it may Write is proved by the first dead letter alone".to_owned()])
         }
-        Err(error) if error.error_type == ErrorType::UnknownTopic => Check::failed(
+        Err(error) if error.kind == ErrorType::UnknownTopic => Check::failed(
             NAME,
             ErrorType::DestinationFailed,
             "the topic does not exist",
             "Create it, or correct ON_FAILURE; only brokers with auto.create.topics.enable make it by themselves",
         ),
-        Err(error) if error.error_type == ErrorType::NotAuthorized => Check::failed(
+        Err(error) if error.kind == ErrorType::NotAuthorized => Check::failed(
             NAME,
             ErrorType::DestinationFailed,
             "this user may not see the topic, so it may not write to it either",

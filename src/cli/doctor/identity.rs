@@ -7,7 +7,7 @@ use super::Practice;
 use super::check::Check;
 use super::dates::{Dates, Told};
 use crate::aws;
-use crate::aws::call::{Witness, is_about_credentials, said};
+use crate::aws::call::{AttemptObserver, is_about_credentials, said};
 use crate::error::ErrorType::TableUnreachable;
 
 /// What could be learned.
@@ -51,9 +51,9 @@ pub(super) async fn ask(practice: &Practice) -> Identity {
         };
     };
     let client = Client::new(&aws::config(region, practice.patience).await);
-    let (witness, dates) = (Witness::default(), Dates::default());
+    let (observer, dates) = (AttemptObserver::default(), Dates::default());
     let call = client.get_caller_identity().customize();
-    let call = call.interceptor(witness.clone()).interceptor(dates.clone());
+    let call = call.interceptor(observer.clone()).interceptor(dates.clone());
     let answer = match call.send().await {
         Ok(caller) => Answer::Known {
             account: caller.account.unwrap_or_default(),
@@ -61,7 +61,7 @@ pub(super) async fn ask(practice: &Practice) -> Identity {
         },
         Err(error) => match said(&error, "STS") {
             (Some(code), _) if is_about_credentials(code) => Answer::Refused(code.to_owned()),
-            (None, words) if !witness.sent() => Answer::None(words),
+            (None, words) if !observer.sent() => Answer::None(words),
             (_, words) => Answer::Silent(words),
         },
     };

@@ -89,7 +89,7 @@ fn refused(denied: &[(&str, &Error)]) -> Check {
     actions.dedup();
     let said = denied
         .iter()
-        .map(|(_, error)| super::check::sentences(&error.message).0.to_owned());
+        .map(|(_, error)| super::check::sentences(&error.message()).0.to_owned());
     let mut said: Vec<String> = said.collect();
     said.dedup();
     let actions = actions.join(", ");

@@ -41,7 +41,7 @@ use crate::clock::Deadline;
 use crate::error::Error;
 use crate::event::RunRequest;
 use crate::invoke::{self, Glance};
-use crate::plan::{self, Decision, Facts, Reading, Why};
+use crate::plan::{self, Decision, PartitionState, Reading, Why};
 use crate::record::NextOffset;
 use crate::report::Place;
 
@@ -74,7 +74,7 @@ pub(super) enum State {
 }
 
 impl State {
-    fn of(facts: &Facts, decision: &Decision) -> Self {
+    fn of(facts: &PartitionState, decision: &Decision) -> Self {
         match decision {
             Decision::Invalid(_) | Decision::Unavailable(_) => Self::Unknown,
             Decision::Paused => Self::Paused,
@@ -175,7 +175,7 @@ impl From<Glance> for Look {
 }
 
 /// A row for each partition.
-fn rows(facts: &[Facts], decisions: &[Decision]) -> Vec<Row> {
+fn rows(facts: &[PartitionState], decisions: &[Decision]) -> Vec<Row> {
     facts
         .iter()
         .zip(decisions)
@@ -183,7 +183,7 @@ fn rows(facts: &[Facts], decisions: &[Decision]) -> Vec<Row> {
         .collect()
 }
 
-fn row(facts: &Facts, decision: &Decision) -> Row {
+fn row(facts: &PartitionState, decision: &Decision) -> Row {
     let no_cursor = Cursor::default();
     let (item, is_readable) = match &facts.cursor {
         Some(Ok(cursor)) => (Some(cursor), true),
@@ -192,7 +192,7 @@ fn row(facts: &Facts, decision: &Decision) -> Row {
     };
     let cursor = item.unwrap_or(&no_cursor);
     let begins_at = plan::standing_at(facts, decision);
-    let known = |looked: &Option<crate::source::Looked>| looked.clone().and_then(Result::ok);
+    let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
     Row {
         place: Place::from(&facts.partition),

@@ -64,8 +64,8 @@ fn paused(cursor: Cursor) -> Cursor {
 }
 
 /// A partition with a log from 100 to 5000.
-fn with(cursor: Option<Cursor>) -> Facts {
-    Facts {
+fn with(cursor: Option<Cursor>) -> PartitionState {
+    PartitionState {
         partition: TopicPartition::new("orders", 0),
         end: Some(Ok(next(5_000))),
         high_watermark: None,
@@ -75,34 +75,34 @@ fn with(cursor: Option<Cursor>) -> Facts {
     }
 }
 
-fn silent(facts: Facts) -> Facts {
-    Facts {
+fn silent(facts: PartitionState) -> PartitionState {
+    PartitionState {
         end: Some(Err(Unavailable("it has no leader".into()))),
         earliest: None,
         ..facts
     }
 }
 
-fn gone(facts: Facts) -> Facts {
-    Facts {
+fn gone(facts: PartitionState) -> PartitionState {
+    PartitionState {
         end: None,
         earliest: None,
         ..facts
     }
 }
 
-fn unread(facts: Facts) -> Facts {
-    Facts {
+fn unread(facts: PartitionState) -> PartitionState {
+    PartitionState {
         cursor: Some(Err(InvalidCursor("the table could not be read".into()))),
         ..facts
     }
 }
 
-/// Facts of partition 0, 1, 2, ... as a look.
-fn look_at(facts: Vec<Facts>, policy: &Policy, errors: Vec<Error>) -> Look {
-    let facts: Vec<Facts> = (0..)
+/// The states of partitions 0, 1, 2, ... as a look.
+fn look_at(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> Look {
+    let facts: Vec<PartitionState> = (0..)
         .zip(facts)
-        .map(|(partition, facts)| Facts {
+        .map(|(partition, facts)| PartitionState {
             partition: TopicPartition::new("orders", partition),
             ..facts
         })
@@ -141,7 +141,7 @@ pub(in crate::cli) fn every_state() -> Look {
 
 /// The brokers are down: three partitions of which the table alone tells.
 pub(in crate::cli) fn without_brokers() -> Look {
-    let unknown = |facts| Facts {
+    let unknown = |facts| PartitionState {
         end: Some(Err(Unavailable("its end is not known (BrokerUnreachable)".into()))),
         ..silent(facts)
     };
@@ -154,7 +154,7 @@ pub(in crate::cli) fn without_brokers() -> Look {
     look_at(facts, &HALT, vec![error])
 }
 
-fn state(facts: Facts, policy: &Policy) -> &'static str {
+fn state(facts: PartitionState, policy: &Policy) -> &'static str {
     look_at(vec![facts], policy, vec![]).partitions[0].state.as_str()
 }
 
@@ -197,7 +197,7 @@ fn each_state_has_its_row_and_the_first_that_fits_wins() {
 /// next, end, lag, earliest, last
 type Numbers = (Option<i64>, Option<i64>, Option<u64>, Option<i64>, Option<i64>);
 
-fn numbers(facts: Facts, policy: &Policy) -> Numbers {
+fn numbers(facts: PartitionState, policy: &Policy) -> Numbers {
     let row = look_at(vec![facts], policy, vec![]).partitions.remove(0);
     (
         row.next_offset,
@@ -248,7 +248,7 @@ fn the_lag_is_what_a_run_could_still_read_and_null_where_a_half_is_missing() {
 #[test]
 fn what_waits_for_an_open_transaction_is_shown_and_no_lag() {
     let row = |high, at| {
-        let facts = Facts {
+        let facts = PartitionState {
             high_watermark: Some(Ok(next(high))),
             ..with(Some(cursor(at)))
         };

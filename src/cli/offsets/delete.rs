@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 
 use super::at;
-use super::moves::{command_id, consumer, deadline, look_up};
+use super::moves::{command_id, consumer, deadline, list_offsets};
 use super::row::{Moves, Outcome, Row};
 use crate::claim::Cursor;
 use crate::cli::parts::CliParts;
@@ -15,9 +15,9 @@ use crate::clock::Clock as _;
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
-use crate::plan::{self, Decision, Facts, Policy, Why};
+use crate::plan::{self, Decision, PartitionState, Policy, Why};
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::LookUp;
+use crate::source::OffsetSpec;
 use crate::store::InvalidCursor;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -61,7 +61,7 @@ pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<M
 }
 
 /// Of all partitions, those that have a cursor; of the named ones, each.
-fn is_chosen(arguments: &DeleteArgs, fact: &Facts) -> bool {
+fn is_chosen(arguments: &DeleteArgs, fact: &PartitionState) -> bool {
     if arguments.all {
         fact.cursor.is_some()
     } else {
@@ -69,7 +69,7 @@ fn is_chosen(arguments: &DeleteArgs, fact: &Facts) -> bool {
     }
 }
 
-fn held_until(fact: &Facts, now_ms: i64) -> Option<i64> {
+fn held_until(fact: &PartitionState, now_ms: i64) -> Option<i64> {
     fact.cursor.as_ref()?.as_ref().ok()?.held_until_ms(now_ms)
 }
 
@@ -86,9 +86,9 @@ fn policy(parts: &CliParts, now_ms: i64) -> Policy {
 /// deleted.
 async fn without_cursors(
     parts: &CliParts,
-    before: &[Facts],
-    goes: impl Fn(&Facts) -> bool,
-) -> Result<Vec<Facts>, Error> {
+    before: &[PartitionState],
+    goes: impl Fn(&PartitionState) -> bool,
+) -> Result<Vec<PartitionState>, Error> {
     let mut facts = before.to_vec();
     let mut there = vec![];
     for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| goes(fact)) {
@@ -98,13 +98,19 @@ async fn without_cursors(
         }
     }
     let names: Vec<TopicPartition> = there.iter().map(|&i| facts[i].partition.clone()).collect();
-    for (&i, earliest) in there.iter().zip(look_up(parts, &names, LookUp::Earliest).await?) {
+    for (&i, earliest) in there
+        .iter()
+        .zip(list_offsets(parts, &names, OffsetSpec::Earliest).await?)
+    {
         facts[i].earliest = Some(earliest);
         let end = facts[i].end.clone();
         facts[i].start = end;
     }
     if let StartPosition::At { unix_ms } = parts.config.start_position {
-        for (&i, found) in there.iter().zip(look_up(parts, &names, LookUp::AtTime(unix_ms)).await?) {
+        for (&i, found) in there
+            .iter()
+            .zip(list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?)
+        {
             let end = facts[i].end.clone();
             facts[i].start = Some(found.and_then(|found| end.map_or(Ok(found), |end| Ok(found.min(end?)))));
         }
@@ -120,7 +126,7 @@ async fn without_cursors(
 /// | none | no cursor |
 /// | under a live claim | held |
 /// | any other, also one that cannot be read | would delete |
-fn row(before: &Facts, held_until_ms: Option<i64>, after: &Facts, decision: &Decision) -> Row {
+fn row(before: &PartitionState, held_until_ms: Option<i64>, after: &PartitionState, decision: &Decision) -> Row {
     let current = before
         .cursor
         .as_ref()

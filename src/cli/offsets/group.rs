@@ -1,7 +1,7 @@
 //! `offsets import` and `export`: from and to the committed offsets of a
 //! consumer group of Kafka's.
 
-use super::moves::{self, Position, Wanted, look_up, positions};
+use super::moves::{self, Position, Wanted, list_offsets, positions};
 use super::reset::towards;
 use super::row::{Moves, Outcome, Row};
 use super::target::{Log, Target};
@@ -15,7 +15,7 @@ use crate::invoke::Pins;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
 use crate::security::Security;
-use crate::source::LookUp;
+use crate::source::OffsetSpec;
 use crate::source::kafka::group::KafkaGroup;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -89,7 +89,10 @@ async fn ends_since(
     let is_past = |i: &usize| committed[*i].is_some_and(|next| next > ends[*i]);
     let past: Vec<usize> = (0..ends.len()).filter(is_past).collect();
     let named: Vec<TopicPartition> = past.iter().map(|&i| positions[i].partition.clone()).collect();
-    for (i, end) in past.into_iter().zip(look_up(parts, &named, LookUp::End).await?) {
+    for (i, end) in past
+        .into_iter()
+        .zip(list_offsets(parts, &named, OffsetSpec::Latest).await?)
+    {
         ends[i] = end.unwrap_or(ends[i]);
     }
     Ok(ends)

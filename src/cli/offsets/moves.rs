@@ -18,10 +18,10 @@ use crate::clock::{Clock as _, Deadline};
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
-use crate::plan::{self, Decision, Facts};
+use crate::plan::{self, Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
-use crate::source::{LookUp, Looked, Source as _};
+use crate::source::{ListedOffset, OffsetSpec, Source as _};
 use crate::store::{self, Consumer};
 
 /// A partition that can be moved.
@@ -137,11 +137,12 @@ pub(super) async fn positions(
     let (facts, decisions) = invoke::look(parts, deadline(parts), pins).await?;
     selection.check(facts.iter().map(|fact| &fact.partition).chain(known))?;
     let chosen = facts.into_iter().zip(decisions);
-    let chosen: Vec<(Facts, Decision)> = chosen.filter(|(fact, _)| selection.includes(&fact.partition)).collect();
+    let chosen: Vec<(PartitionState, Decision)> =
+        chosen.filter(|(fact, _)| selection.includes(&fact.partition)).collect();
     let there = chosen.iter().filter(|(fact, _)| matches!(fact.end, Some(Ok(_))));
     let there: Vec<TopicPartition> = there.map(|(fact, _)| fact.partition.clone()).collect();
-    let earliest = look_up(parts, &there, LookUp::Earliest).await?;
-    let earliest: BTreeMap<TopicPartition, Looked> = there.into_iter().zip(earliest).collect();
+    let earliest = list_offsets(parts, &there, OffsetSpec::Earliest).await?;
+    let earliest: BTreeMap<TopicPartition, ListedOffset> = there.into_iter().zip(earliest).collect();
     let now_ms = parts.clock.wall_ms();
     let (mut positions, mut stuck) = (vec![], vec![]);
     for (fact, decision) in &chosen {
@@ -157,13 +158,13 @@ pub(super) async fn positions(
 }
 
 /// One offset of each of these logs.
-pub(super) async fn look_up(
+pub(super) async fn list_offsets(
     parts: &CliParts,
     partitions: &[TopicPartition],
-    what: LookUp,
-) -> Result<Vec<Looked>, Error> {
+    what: OffsetSpec,
+) -> Result<Vec<ListedOffset>, Error> {
     let until = parts.clock.now() + parts.config.poll_timeout;
-    parts.source.look_up(partitions, what, until).await
+    parts.source.list_offsets(partitions, what, until).await
 }
 
 /// Why a partition cannot be moved.
@@ -178,7 +179,12 @@ struct Stuck(Outcome, String);
 /// | any | no broker answers | stuck: unavailable |
 /// | one | known | at its cursor; not to be moved under a live claim |
 /// | none | known | where a run would start |
-fn position(fact: &Facts, decision: &Decision, earliest: Option<&Looked>, now_ms: i64) -> Result<Position, Stuck> {
+fn position(
+    fact: &PartitionState,
+    decision: &Decision,
+    earliest: Option<&ListedOffset>,
+    now_ms: i64,
+) -> Result<Position, Stuck> {
     let cursor = match &fact.cursor {
         Some(Err(invalid)) => return Err(Stuck(Outcome::Invalid, invalid.to_string())),
         Some(Ok(cursor)) => Some(cursor),

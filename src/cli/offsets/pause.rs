@@ -123,7 +123,7 @@ async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chos
     if creates && parts.config.start_position != StartPosition::Earliest {
         (facts, decisions) = invoke::look(parts, deadline(parts), Pins::Store).await?;
     }
-    let known = |(fact, decision): (plan::Facts, plan::Decision)| {
+    let known = |(fact, decision): (plan::PartitionState, plan::Decision)| {
         let start = || match plan::standing_at(&fact, &decision) {
             Some(start) => Ok(Seen::Nothing { start }),
             None => Err((

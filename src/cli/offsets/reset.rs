@@ -8,7 +8,7 @@ use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
 use crate::error::Error;
 use crate::record::TopicPartition;
-use crate::source::LookUp;
+use crate::source::OffsetSpec;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct ResetArgs {
@@ -73,7 +73,7 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Mov
             Err(unix_ms) => unix_ms,
         };
         let names: Vec<TopicPartition> = positions.iter().map(|it| it.partition.clone()).collect();
-        let found = moves::look_up(parts, &names, LookUp::AtTime(unix_ms)).await?;
+        let found = moves::list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?;
         let wanted = positions.iter().zip(found).map(|(it, found)| match found {
             // A source answers past every record where there is none.
             Ok(found) => towards(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),

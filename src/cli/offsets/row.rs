@@ -143,13 +143,11 @@ impl Row {
     /// What a write came to that failed.
     pub(super) fn unwritten(unwritten: Unwritten) -> (Outcome, String) {
         match unwritten {
-            Unwritten::NotMade(error) if error.error_type == ErrorType::InvalidCursor => {
-                (Outcome::Invalid, error.message)
-            }
-            Unwritten::NotMade(error) => (Outcome::Failed, error.message),
+            Unwritten::NotMade(error) if error.kind == ErrorType::InvalidCursor => (Outcome::Invalid, error.message()),
+            Unwritten::NotMade(error) => (Outcome::Failed, error.message()),
             Unwritten::Unknown(error) => (
                 Outcome::Unknown,
-                format!("it is unknown whether it was changed: {}", error.message),
+                format!("it is unknown whether it was changed: {}", error.message()),
             ),
         }
     }

@@ -43,7 +43,7 @@ pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String 
         line = format!("{line} · {word} {count}");
     }
     match &report.error {
-        Some(error) => format!("{line} · {}", error.error_type),
+        Some(error) => format!("{line} · {}", error.kind),
         None => line,
     }
 }

@@ -26,7 +26,7 @@ use crate::live::LiveParts;
 use crate::processor::{Failure, Processor, RunContext, panic_words};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
-use crate::source::{LookUp, Looked, Source as _, TopicEnds, Unavailable};
+use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source as _, Unavailable};
 use read::Reader;
 use told::{Outcome, Told};
 use wanted::{Offsets, origin};
@@ -169,10 +169,13 @@ impl<P: Processor> Redrive<P> {
     /// The records that the dead letters of this group and these topics stand for.
     async fn dead_letters(&mut self, topic: &Arc<str>, since_ms: Option<i64>) -> Result<Wanted, Error> {
         let source = &self.parts.source;
-        let ends = source.ends(std::slice::from_ref(topic), self.until()).await?.all()?;
+        let ends = source
+            .end_offsets(std::slice::from_ref(topic), self.until())
+            .await?
+            .all()?;
         let partitions: Vec<TopicPartition> = ends.iter().map(|(partition, _)| partition.clone()).collect();
-        let what = since_ms.map_or(LookUp::Earliest, LookUp::AtTime);
-        let starts = source.look_up(&partitions, what, self.until()).await?;
+        let what = since_ms.map_or(OffsetSpec::Earliest, OffsetSpec::ForTimestamp);
+        let starts = source.list_offsets(&partitions, what, self.until()).await?;
         let mut found: BTreeMap<TopicPartition, Vec<(i64, i64)>> = BTreeMap::new();
         let config = &self.parts.config;
         for ((partition, end), start) in ends.iter().zip(starts) {
@@ -208,8 +211,8 @@ impl<P: Processor> Redrive<P> {
     /// Everything that is wanted, partition by partition in ascending order.
     async fn all(&mut self, wanted: Wanted) -> Result<(), Error> {
         let topics = &self.parts.config.topics;
-        let TopicEnds { partitions, refused } = self.parts.source.ends(topics, self.until()).await?;
-        let ends: BTreeMap<TopicPartition, Looked> = partitions.into_iter().collect();
+        let EndOffsets { partitions, refused } = self.parts.source.end_offsets(topics, self.until()).await?;
+        let ends: BTreeMap<TopicPartition, ListedOffset> = partitions.into_iter().collect();
         let mut first_error = None;
         for (partition, offsets) in wanted {
             if self.interrupted() || self.told.fatal.is_some() {
@@ -230,7 +233,7 @@ impl<P: Processor> Redrive<P> {
             if let Err(error) = done {
                 let rest = self.told.untold(&partition, &offsets);
                 self.told
-                    .ranges(&partition, &rest, Outcome::NotTried, Some(&error.message));
+                    .ranges(&partition, &rest, Outcome::NotTried, Some(&error.message()));
                 first_error.get_or_insert(error);
             }
         }
@@ -242,7 +245,7 @@ impl<P: Processor> Redrive<P> {
         let looked = self
             .parts
             .source
-            .look_up(&asked, LookUp::Earliest, self.until())
+            .list_offsets(&asked, OffsetSpec::Earliest, self.until())
             .await?;
         let earliest = known(partition, looked.first().unwrap_or(&Ok(NextOffset::ZERO)))?;
         let gone = offsets.between(0, earliest.get());
@@ -343,7 +346,7 @@ fn go_on_unless(stop: bool) -> ControlFlow<()> {
     }
 }
 
-fn known(partition: &TopicPartition, looked: &Looked) -> Result<NextOffset, Error> {
+fn known(partition: &TopicPartition, looked: &ListedOffset) -> Result<NextOffset, Error> {
     looked.clone().map_err(|why| unavailable(partition, &why))
 }
 

@@ -9,7 +9,7 @@ use crate::clock::{Deadline, SystemClock};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::record::{NextOffset, Record, TopicPartition};
-use crate::source::{Limit, LookUp, Polled, Source};
+use crate::source::{Limit, OffsetSpec, Polled, Source};
 
 /// What one poll may bring.
 const AT_ONCE: Limit = Limit {
@@ -42,9 +42,9 @@ impl<S: Source> Reader<'_, S> {
         // An end below `to` is believed the second time: the first may be that
         // of a replica that was behind.
         for is_last in [false, true] {
-            self.source.start(&[(partition.clone(), next)])?;
+            self.source.assign(&[(partition.clone(), next)])?;
             let ended = self.read_on(partition, &mut next, to, &mut each).await;
-            self.source.finish(std::slice::from_ref(partition));
+            self.source.unassign(std::slice::from_ref(partition));
             if ended?.is_break() || next >= to {
                 return Ok(());
             }
@@ -57,7 +57,9 @@ impl<S: Source> Reader<'_, S> {
 
     async fn check_end(&self, partition: &TopicPartition, to: NextOffset) -> Result<(), Error> {
         let until = Deadline::after(self.patience, &SystemClock).at;
-        let asked = self.source.look_up(std::slice::from_ref(partition), LookUp::End, until);
+        let asked = self
+            .source
+            .list_offsets(std::slice::from_ref(partition), OffsetSpec::Latest, until);
         match asked.await?.pop() {
             Some(Ok(end)) if end >= to => Ok(()),
             Some(Ok(end)) => Err(Error::new(

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::failed::GivenUp;
 use super::{End, Lane};
-use crate::claim::Pace;
+use crate::claim::BatchLimit;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
@@ -60,7 +60,7 @@ impl Lane {
     /// The time was over before the handler was: next time with more care. A
     /// record that had the time to itself is to blame.
     pub(super) fn unfinished<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, took: Duration) {
-        let alone = self.ledger.care().is_some_and(|care| care.pace == Pace::Single);
+        let alone = self.ledger.care().is_some_and(|care| care.pace == BatchLimit::Single);
         self.ledger.take_more_care();
         self.outcome.failed_tries += 1;
         if alone && took * 3 >= run.whole_time() {

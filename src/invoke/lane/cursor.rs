@@ -4,13 +4,13 @@
 use std::time::Instant;
 
 use super::{ClaimState, End, Lane, Stored};
-use crate::claim::{self, Care, Claim, Cursor, Ending, Failures, Flush, Left, Seen, Verdict};
+use crate::claim::{self, Claim, CrashGuard, Cursor, Ending, Failures, Flush, Left, Seen, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
 use crate::plan::Why;
 use crate::source::Polled;
-use crate::store::{self, Store, Written};
+use crate::store::{self, Store, WriteResult};
 
 impl Lane {
     /// Claims the partition, while its first records come: they are returned,
@@ -168,7 +168,7 @@ impl Lane {
 
     /// Ends the claim, if it is this run's. Without an answer it is tried once
     /// more: a claim that stays behind makes the next run wait, and careful.
-    async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<Care>) {
+    async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<CrashGuard>) {
         self.claim = ClaimState::Ended;
         let write = claim::release(&run.id, care);
         let mut problem = String::new();
@@ -194,8 +194,8 @@ impl Lane {
     ) -> Result<(), String> {
         let written = run.store.write(&self.consumer, self.partition.partition, write);
         match run.in_time(until, written).await {
-            Ok(Written::Applied | Written::Refused(_)) => Ok(()),
-            Ok(Written::Unanswered(problem)) => Err(problem),
+            Ok(WriteResult::Applied | WriteResult::Refused(_)) => Ok(()),
+            Ok(WriteResult::Unknown(problem)) => Err(problem),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -19,11 +19,11 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::{Run, Seams};
-use crate::claim::{Ending, Left, Legacy, Pace, Seen, Unreported};
+use crate::claim::{BatchLimit, CrashHistory, Ending, Left, Seen, Unreported};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ledger::{Ledger, Step};
-use crate::plan::{Reading, Why, Wish};
+use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_words;
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::Skips;
@@ -52,7 +52,7 @@ pub(super) struct Lane {
     /// it was applied.
     unknown: Option<Left>,
     /// What runs that died have left.
-    legacy: Legacy,
+    legacy: CrashHistory,
     /// What an earlier run passed over and did not report.
     earlier: Option<Arc<Unreported>>,
     /// The record at the cursor has killed too many runs: it is not handed over again.
@@ -164,7 +164,7 @@ impl Lane {
     }
 
     /// How carefully the partition is worked on, because a run has died here.
-    pub(super) fn quarantine(&self) -> Option<Pace> {
+    pub(super) fn quarantine(&self) -> Option<BatchLimit> {
         Some(self.legacy.care?.pace)
     }
 
@@ -176,12 +176,12 @@ impl Lane {
     }
 
     /// What this lane could still use of the budget.
-    pub(super) fn wish(&self) -> Wish {
+    pub(super) fn wish(&self) -> Demand {
         let updated_at_ms = match &self.seen {
             Seen::Item(cursor) => cursor.updated_at_ms,
             Seen::Nothing { .. } => None,
         };
-        Wish {
+        Demand {
             records: self.ledger.wish(),
             updated_at_ms,
         }
@@ -290,6 +290,6 @@ struct Fetching<'a, K: Source>(&'a K, TopicPartition);
 
 impl<K: Source> Drop for Fetching<'_, K> {
     fn drop(&mut self) {
-        self.0.finish(std::slice::from_ref(&self.1));
+        self.0.unassign(std::slice::from_ref(&self.1));
     }
 }

@@ -10,13 +10,13 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::{Interrupt, Run, Seams};
 use crate::ledger::Step;
 use crate::record::Record;
-use crate::source::{Limit, LookUp, Polled, Source};
+use crate::source::{Limit, OffsetSpec, Polled, Source};
 
 impl Lane {
     pub(super) async fn poll<D: Seams>(&mut self, run: &Run<'_, D>, records: usize) {
         if !self.is_fetching {
             let here = (self.partition.clone(), self.ledger.settled_at());
-            if let Err(error) = run.source.start(&[here]) {
+            if let Err(error) = run.source.assign(&[here]) {
                 return self.end(End::Failed(error));
             }
             self.is_fetching = true;
@@ -51,7 +51,7 @@ impl Lane {
                 && run.window().is_none()
             {
                 // Else the end of the log would be asked for again and again.
-                run.source.finish(std::slice::from_ref(&self.partition));
+                run.source.unassign(std::slice::from_ref(&self.partition));
             }
             *came = Some(polled);
         }
@@ -91,7 +91,7 @@ impl Lane {
     }
 
     fn stop_fetching<D: Seams>(&mut self, run: &Run<'_, D>) {
-        run.source.finish(std::slice::from_ref(&self.partition));
+        run.source.unassign(std::slice::from_ref(&self.partition));
         self.is_fetching = false;
     }
 
@@ -111,7 +111,11 @@ impl Lane {
         }
         let asked = run
             .source
-            .look_up(std::slice::from_ref(&self.partition), LookUp::End, run.ask_until())
+            .list_offsets(
+                std::slice::from_ref(&self.partition),
+                OffsetSpec::Latest,
+                run.ask_until(),
+            )
             .await;
         match asked.map(|mut ends| ends.pop()) {
             Ok(Some(Ok(end))) if end >= self.ledger.to() => {

@@ -61,7 +61,7 @@ impl Lane {
                 let what = format!("the handler panicked: {}", panic_words(&*panic));
                 let records = chunk.len();
                 self.take_back(chunk.into_records());
-                self.in_doubt(run, records, what).await;
+                self.may_have_been_applied(run, records, what).await;
             }
         }
     }
@@ -91,7 +91,7 @@ impl Lane {
             None if settled == 0 && run.is_nearly_over() => self.end(End::OutOfTime),
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let silent = "the handler settled nothing and gave no reason".to_owned();
-                self.in_doubt(run, records, silent).await;
+                self.may_have_been_applied(run, records, silent).await;
             }
             None => {}
         }
@@ -99,7 +99,7 @@ impl Lane {
 
     /// The handler failed without a word on which record it was: no innocent
     /// one may take the blame, so they are handed over one at a time.
-    async fn in_doubt<D: Seams>(&mut self, run: &Run<'_, D>, records: usize, what: String) {
+    async fn may_have_been_applied<D: Seams>(&mut self, run: &Run<'_, D>, records: usize, what: String) {
         if records == 1 {
             return self.failed(run, Failure::Retry(what)).await;
         }

@@ -128,7 +128,7 @@ impl KafkaTopic {
 
     async fn connect(&self) -> Result<Client, String> {
         let access = self.security.access(self.patience).await;
-        let access = access.map_err(|error| error.message)?;
+        let access = access.map_err(|error| error.message())?;
         match Client::new(&self.config, Arc::clone(&access), &self.security, self.patience) {
             Ok(client) => Ok(client),
             Err(error) => {

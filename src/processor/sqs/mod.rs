@@ -136,7 +136,7 @@ impl SqsQueue {
                 .message_group_id(message::group(letter))
                 .message_deduplication_id(message::deduplication(letter));
         }
-        let answer = request.customize().interceptor(call.witness()).send().await;
+        let answer = request.customize().interceptor(call.observer()).send().await;
         answer.map(|_| ()).map_err(|error| call.refusal(&error))
     }
 

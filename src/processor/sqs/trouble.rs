@@ -3,7 +3,7 @@
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-use crate::aws::call::{Witness, is_about_credentials, said, unsent};
+use crate::aws::call::{AttemptObserver, is_about_credentials, said, unsent};
 use crate::config::QueueArn;
 
 /// Why a message was not taken.
@@ -18,20 +18,20 @@ pub(super) enum Refusal {
 /// One `SendMessage`, and what its attempts came to.
 pub(super) struct Call {
     region: String,
-    witness: Witness,
+    observer: AttemptObserver,
 }
 
 impl Call {
     pub(super) fn new(queue: &QueueArn) -> Self {
         Self {
             region: queue.region().to_owned(),
-            witness: Witness::default(),
+            observer: AttemptObserver::default(),
         }
     }
 
     /// Watches the attempts of this call; to be given to the SDK.
-    pub(super) fn witness(&self) -> Witness {
-        self.witness.clone()
+    pub(super) fn observer(&self) -> AttemptObserver {
+        self.observer.clone()
     }
 
     pub(super) fn refusal(&self, error: &SdkError<SendMessageError>) -> Refusal {
@@ -65,11 +65,11 @@ impl Call {
                 format!("SQS throttles the queue ({code}): {said}. A FIFO queue takes more in high throughput mode")
             }
             Some(code) => format!("{code}: {said}. Try again"),
-            None if !self.witness.sent() => format!("the message could not be sent: {}", unsent(said)),
+            None if !self.observer.sent() => format!("the message could not be sent: {}", unsent(said)),
             None => format!(
                 "no answer from {}: {said}. Check the network: a function in a VPC needs an SQS interface endpoint or a \
                  NAT gateway, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL, if set, must be right",
-                self.witness.endpoint().unwrap_or("SQS")
+                self.observer.endpoint().unwrap_or("SQS")
             ),
         }
     }

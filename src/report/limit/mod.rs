@@ -148,8 +148,8 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn of(error: &'a Error) -> Self {
         Self {
-            error_type: error.error_type,
-            message: cut(error.message.as_str(), LONGEST_MESSAGE_BYTES),
+            error_type: error.kind,
+            message: cut(error.message(), LONGEST_MESSAGE_BYTES),
         }
     }
 }

@@ -61,11 +61,11 @@ mod tests {
             (0x020c_0101, "2.12.1-pre1"),
         ] {
             let error = expect(0x020c_01ff, loaded).expect_err("it is refused");
-            assert_eq!(error.error_type, ErrorType::InvalidConfiguration);
+            assert_eq!(error.kind, ErrorType::InvalidConfiguration);
             let said = format!("made for librdkafka 2.12.1, and {called} was loaded");
-            assert!(error.message.contains(&said), "{error}");
+            assert!(error.message().contains(&said), "{error}");
             assert!(
-                error.message.contains("layer.zip") && error.message.contains("function.zip"),
+                error.message().contains("layer.zip") && error.message().contains("function.zip"),
                 "{error}"
             );
         }

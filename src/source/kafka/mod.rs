@@ -33,9 +33,9 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::security::Security;
-use crate::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds, Unavailable};
+use crate::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source, Unavailable};
 pub(crate) use connection::close;
-use connection::{Asked, Connection, Cure, Cures, KafkaConsumer, Outcome};
+use connection::{Connection, Cure, Cures, KafkaConsumer, Outcome, PendingRequest};
 use context::Context;
 use lane::Lane;
 use topics::{TopicAnswer, Topics};
@@ -50,7 +50,7 @@ pub struct KafkaSource {
     lanes: Mutex<BTreeMap<TopicPartition, Arc<Lane>>>,
     known: Arc<Mutex<Topics>>,
     /// Questions for partitions that were sent before anybody needed the answer.
-    asked_ahead: Mutex<BTreeMap<Arc<str>, Asked<TopicAnswer>>>,
+    asked_ahead: Mutex<BTreeMap<Arc<str>, PendingRequest<TopicAnswer>>>,
     told: Mutex<Ends>,
     /// Whether a broker left a question unanswered while others did not.
     unanswered: AtomicBool,
@@ -59,12 +59,12 @@ pub struct KafkaSource {
 /// The ends that were told last.
 #[derive(Default)]
 struct Ends {
-    ends: Vec<(TopicPartition, Looked)>,
+    ends: Vec<(TopicPartition, ListedOffset)>,
     news: Vec<TopicPartition>,
 }
 
 impl Ends {
-    fn hear(&mut self, ends: &[(TopicPartition, Looked)]) {
+    fn hear(&mut self, ends: &[(TopicPartition, ListedOffset)]) {
         let same_places = self.ends.len() == ends.len();
         self.news = ends
             .iter()
@@ -203,9 +203,9 @@ impl KafkaSource {
         self.context().is_some_and(|context| context.is_doubted())
     }
 
-    fn outcome(&self, answer: &Result<TopicEnds, Error>) -> Outcome {
+    fn outcome(&self, answer: &Result<EndOffsets, Error>) -> Outcome {
         match answer {
-            Err(error) => match error.error_type {
+            Err(error) => match error.kind {
                 ErrorType::AuthenticationFailed => Outcome::Refused,
                 ErrorType::BrokerUnreachable if self.is_doubted() => Outcome::Doubted,
                 ErrorType::BrokerUnreachable => Outcome::Unanswered,
@@ -219,15 +219,15 @@ impl KafkaSource {
 }
 
 /// Whether brokers told all there is to tell.
-fn is_complete(ends: &TopicEnds) -> bool {
-    let is_told = |error: &Error| error.error_type != ErrorType::BrokerUnreachable;
+fn is_complete(ends: &EndOffsets) -> bool {
+    let is_told = |error: &Error| error.kind != ErrorType::BrokerUnreachable;
     ends.partitions.iter().all(|(_, looked)| looked.is_ok()) && ends.refused.values().all(is_told)
 }
 
 impl Source for KafkaSource {
     /// The first question of a run: what died since the last one, or was
     /// changed, is found out here.
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
+    async fn end_offsets(&self, topics: &[Arc<str>], until: Instant) -> Result<EndOffsets, Error> {
         let proven = self.connection.open(left(until)).await?;
         self.drop_leftovers();
         let mut cures = Cures {
@@ -260,26 +260,31 @@ impl Source for KafkaSource {
         }
     }
 
-    fn news(&self) -> Vec<TopicPartition> {
+    fn changed_partitions(&self) -> Vec<TopicPartition> {
         self.told().news.clone()
     }
 
     /// Whatever comes of it says nothing about the brokers to [`ends`](Self::ends).
-    async fn glimpse(&self, partitions: &[TopicPartition], until: Instant) -> Vec<Looked> {
-        let asked = self.offsets(partitions.to_vec(), LookUp::Earliest, until).await;
+    async fn prefetch_earliest_offsets(&self, partitions: &[TopicPartition], until: Instant) -> Vec<ListedOffset> {
+        let asked = self.offsets(partitions.to_vec(), OffsetSpec::Earliest, until).await;
         let found = asked.unwrap_or_default().into_iter();
         found.map(|(looked, _)| looked).collect()
     }
 
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        if what == LookUp::HighWatermark {
+    async fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        what: OffsetSpec,
+        until: Instant,
+    ) -> Result<Vec<ListedOffset>, Error> {
+        if what == OffsetSpec::HighWatermark {
             return self.high_watermarks(partitions, until).await;
         }
         self.connection.open(left(until)).await?;
-        self.look_up_patiently(partitions, what, until).await
+        self.list_offsets_patiently(partitions, what, until).await
     }
 
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+    fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
         let refused = |error: &dyn std::fmt::Display| {
             Error::new(
                 ErrorType::BrokerUnreachable,
@@ -334,7 +339,7 @@ impl Source for KafkaSource {
         }
     }
 
-    fn finish(&self, partitions: &[TopicPartition]) {
+    fn unassign(&self, partitions: &[TopicPartition]) {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             if self.lanes().remove(partition).is_some() {
@@ -355,9 +360,9 @@ impl Source for KafkaSource {
 /// said.
 fn and_unread(error: Error, unread: Option<Error>) -> Error {
     match unread {
-        Some(unread) if error.error_type == ErrorType::AuthenticationFailed => Error::new(
-            error.error_type,
-            format!("{}. Besides, {}", error.message, unread.message),
+        Some(unread) if error.kind == ErrorType::AuthenticationFailed => Error::new(
+            error.kind,
+            format!("{}. Besides, {}", error.message(), unread.message()),
         ),
         _ => error,
     }

@@ -16,7 +16,7 @@ use super::topics::{ELECTION_PAUSE, Leader, NO_LEADER, Partitions, is_refusal, t
 use super::{KafkaSource, left, now};
 use crate::error::Error;
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::{LookUp, Looked, TopicEnds, Unavailable};
+use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Unavailable};
 
 /// How long a partition without a leader is asked again before it counts as
 /// unavailable: a new topic or an election settles in some 10 milliseconds.
@@ -32,7 +32,7 @@ const TOGETHER: Duration = Duration::from_millis(10);
 const ALL_AT_ONCE_SHARE: u32 = 2;
 
 impl KafkaSource {
-    pub(super) async fn all_ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
+    pub(super) async fn all_ends(&self, topics: &[Arc<str>], until: Instant) -> Result<EndOffsets, Error> {
         let partitions = match self.remembered(topics) {
             // Known already: what is new of the topics is asked side by side.
             Some(remembered) => match self.ends_unless_changed(&remembered, topics, until).await? {
@@ -41,7 +41,9 @@ impl KafkaSource {
             },
             None => self.refresh_all(topics, until).await?,
         };
-        let found = self.look_up_patiently(&partitions.all, LookUp::End, until).await?;
+        let found = self
+            .list_offsets_patiently(&partitions.all, OffsetSpec::Latest, until)
+            .await?;
         Ok(ends(partitions, found))
     }
 
@@ -54,8 +56,8 @@ impl KafkaSource {
         remembered: &Partitions,
         topics: &[Arc<str>],
         until: Instant,
-    ) -> Result<Result<Vec<Looked>, Partitions>, Error> {
-        let asked = pin!(self.look_up_patiently(&remembered.all, LookUp::End, until));
+    ) -> Result<Result<Vec<ListedOffset>, Partitions>, Error> {
+        let asked = pin!(self.list_offsets_patiently(&remembered.all, OffsetSpec::Latest, until));
         let refreshing = pin!(self.refresh_all(topics, until));
         let (found, refreshed) = match select(asked, refreshing).await {
             Either::Left((Ok(found), refreshing)) if found.iter().all(Result::is_ok) => {
@@ -77,31 +79,33 @@ impl KafkaSource {
         &self,
         partitions: &[TopicPartition],
         until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
+    ) -> Result<Vec<ListedOffset>, Error> {
         let Some(connection) = self.connection.uncommitted() else {
             self.connection.open(left(until)).await?;
-            return self.look_up_patiently(partitions, LookUp::End, until).await;
+            return self.list_offsets_patiently(partitions, OffsetSpec::Latest, until).await;
         };
         let other = Self {
             known: Arc::clone(&self.known),
             ..Self::with(connection, self.bootstrap_servers.clone(), self.poll_timeout)
         };
         other.connection.open(left(until)).await?;
-        let found = other.look_up_patiently(partitions, LookUp::End, until).await;
+        let found = other
+            .list_offsets_patiently(partitions, OffsetSpec::Latest, until)
+            .await;
         other.connection.close();
         found
     }
 
     /// One request to each leader; asked again for those whose leader is just
     /// being elected.
-    pub(super) async fn look_up_patiently(
+    pub(super) async fn list_offsets_patiently(
         &self,
         partitions: &[TopicPartition],
-        what: LookUp,
+        what: OffsetSpec,
         until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
+    ) -> Result<Vec<ListedOffset>, Error> {
         let patient_until = (now() + ELECTION_PATIENCE).min(until);
-        let mut found = self.look_up_once(partitions, what, until).await?;
+        let mut found = self.list_offsets_once(partitions, what, until).await?;
         while found.iter().any(Result::is_err) && now() + ELECTION_PAUSE < patient_until {
             tokio::time::sleep(ELECTION_PAUSE).await;
             let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].is_err()).collect();
@@ -110,7 +114,7 @@ impl KafkaSource {
             // What is known already is never given up for a question that failed.
             let _ = self.refresh_all(&topics, patient_until).await;
             let again: Vec<TopicPartition> = missing.iter().map(|&i| partitions[i].clone()).collect();
-            let Ok(answers) = self.look_up_once(&again, what, patient_until).await else {
+            let Ok(answers) = self.list_offsets_once(&again, what, patient_until).await else {
                 break;
             };
             for (i, looked) in missing.into_iter().zip(answers) {
@@ -120,12 +124,12 @@ impl KafkaSource {
         Ok(found)
     }
 
-    async fn look_up_once(
+    async fn list_offsets_once(
         &self,
         partitions: &[TopicPartition],
-        what: LookUp,
+        what: OffsetSpec,
         until: Instant,
-    ) -> Result<Vec<Looked>, Error> {
+    ) -> Result<Vec<ListedOffset>, Error> {
         if partitions.is_empty() {
             return Ok(vec![]);
         }
@@ -137,20 +141,20 @@ impl KafkaSource {
             Err(KafkaError::OffsetFetch(code)) if is_refusal(code) && is_of_one_topic(partitions) => {
                 Err(topic_error(&partitions[0].topic, Some(code)))
             }
-            Err(error) => self.look_up_apart(partitions, what, until, (&error, since)).await,
+            Err(error) => self.list_offsets_apart(partitions, what, until, (&error, since)).await,
         }
     }
 
     /// One silent broker fails the whole request, and so does one partition
     /// that a broker does not have, or refuses. So each topic is asked for at
     /// each of its leaders.
-    async fn look_up_apart(
+    async fn list_offsets_apart(
         &self,
         partitions: &[TopicPartition],
-        what: LookUp,
+        what: OffsetSpec,
         until: Instant,
         (first_error, since): (&KafkaError, Instant),
-    ) -> Result<Vec<Looked>, Error> {
+    ) -> Result<Vec<ListedOffset>, Error> {
         let mut apart: BTreeMap<(Leader, &Arc<str>), Vec<usize>> = BTreeMap::new();
         let mut leaderless = false;
         for (i, partition) in partitions.iter().enumerate() {
@@ -173,7 +177,7 @@ impl KafkaSource {
                 .map(|group| self.offsets(group.iter().map(|&i| partitions[i].clone()).collect(), what, until)),
         )
         .await;
-        let mut found: Vec<Looked> = vec![Err(Unavailable("it has no leader".into())); partitions.len()];
+        let mut found: Vec<ListedOffset> = vec![Err(Unavailable("it has no leader".into())); partitions.len()];
         for (group, answer) in groups.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => group
@@ -219,8 +223,8 @@ impl KafkaSource {
     fn unless_refused(
         &self,
         partitions: &[TopicPartition],
-        found: Vec<(Looked, Option<RDKafkaErrorCode>)>,
-    ) -> Result<Vec<Looked>, Error> {
+        found: Vec<(ListedOffset, Option<RDKafkaErrorCode>)>,
+    ) -> Result<Vec<ListedOffset>, Error> {
         if let Some(context) = self.context() {
             context.answered();
         }
@@ -240,16 +244,16 @@ impl KafkaSource {
     pub(super) async fn offsets(
         &self,
         partitions: Vec<TopicPartition>,
-        what: LookUp,
+        what: OffsetSpec,
         until: Instant,
-    ) -> Result<Vec<(Looked, Option<RDKafkaErrorCode>)>, KafkaError> {
+    ) -> Result<Vec<(ListedOffset, Option<RDKafkaErrorCode>)>, KafkaError> {
         let timeout = left(until);
         self.blocking(move |consumer| {
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             let wanted = match what {
-                LookUp::Earliest => Offset::Beginning,
-                LookUp::End | LookUp::HighWatermark => Offset::End,
-                LookUp::AtTime(unix_ms) => Offset::Offset(unix_ms.max(0)),
+                OffsetSpec::Earliest => Offset::Beginning,
+                OffsetSpec::Latest | OffsetSpec::HighWatermark => Offset::End,
+                OffsetSpec::ForTimestamp(unix_ms) => Offset::Offset(unix_ms.max(0)),
             };
             for partition in &partitions {
                 list.add_partition(&partition.topic, partition.partition);
@@ -263,8 +267,8 @@ impl KafkaSource {
     }
 }
 
-fn ends(partitions: Partitions, found: Vec<Looked>) -> TopicEnds {
-    TopicEnds {
+fn ends(partitions: Partitions, found: Vec<ListedOffset>) -> EndOffsets {
+    EndOffsets {
         partitions: partitions.all.into_iter().zip(found).collect(),
         refused: partitions.refused,
     }
@@ -279,8 +283,8 @@ fn is_of_one_topic(partitions: &[TopicPartition]) -> bool {
 fn read_offsets(
     answer: &TopicPartitionList,
     partitions: &[TopicPartition],
-    what: LookUp,
-) -> Vec<(Looked, Option<RDKafkaErrorCode>)> {
+    what: OffsetSpec,
+) -> Vec<(ListedOffset, Option<RDKafkaErrorCode>)> {
     let elements = answer.elements();
     let is_of = |element: &TopicPartitionListElem<'_>, partition: &TopicPartition| {
         element.partition() == partition.partition && element.topic() == &*partition.topic
@@ -297,7 +301,7 @@ fn read_offsets(
         .collect()
 }
 
-fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, Option<RDKafkaErrorCode>) {
+fn read_offset(element: &TopicPartitionListElem<'_>, what: OffsetSpec) -> (ListedOffset, Option<RDKafkaErrorCode>) {
     // The error first: a leaderless partition shows an end as if all were well.
     if let Err(error) = element.error() {
         let code = error.rdkafka_error_code();
@@ -306,7 +310,7 @@ fn read_offset(element: &TopicPartitionListElem<'_>, what: LookUp) -> (Looked, O
     let looked = match element.offset() {
         Offset::Offset(offset) => NextOffset::new(offset).ok_or_else(|| Unavailable(format!("offset {offset}"))),
         // A time past the last record: the caller takes the end.
-        Offset::End if matches!(what, LookUp::AtTime(_)) => {
+        Offset::End if matches!(what, OffsetSpec::ForTimestamp(_)) => {
             NextOffset::new(i64::MAX).ok_or_else(|| Unavailable("no offset".into()))
         }
         other => Err(Unavailable(format!("the broker answered {other:?}"))),

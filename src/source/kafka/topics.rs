@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::Offset;
 
-use super::connection::Asked;
+use super::connection::PendingRequest;
 use super::{KafkaSource, left, now};
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
@@ -37,7 +37,7 @@ impl KafkaSource {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn ask_ahead(&self, topics: &[Arc<str>]) -> Result<(), Error> {
+    pub async fn prefetch_metadata(&self, topics: &[Arc<str>]) -> Result<(), Error> {
         self.connect().await?;
         for topic in topics {
             if let Some(asked) = self.ask_metadata(topic, self.poll_timeout) {
@@ -62,7 +62,7 @@ impl KafkaSource {
         });
     }
 
-    fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Asked<TopicAnswer>>> {
+    fn asked_ahead(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, PendingRequest<TopicAnswer>>> {
         self.asked_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,13 +93,13 @@ impl KafkaSource {
         self.answer(asked).await
     }
 
-    async fn answer<T>(&self, asked: Asked<T>) -> Result<T, KafkaError> {
+    async fn answer<T>(&self, asked: PendingRequest<T>) -> Result<T, KafkaError> {
         self.connection.answer(asked, || self.serve_events()).await
     }
 
     /// Begins to ask for the topic's partitions. They are remembered even if
     /// nobody waits for them any more.
-    fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<Asked<TopicAnswer>> {
+    fn ask_metadata(&self, topic: &Arc<str>, timeout: Duration) -> Option<PendingRequest<TopicAnswer>> {
         let (name, known) = (Arc::clone(topic), Arc::clone(&self.known));
         self.connection.ask(move |consumer| {
             let metadata = consumer
@@ -143,8 +143,8 @@ impl KafkaSource {
             }
             self.unanswered.store(true, Ordering::Relaxed);
             told.refused.extend(unanswered.into_iter().map(|(topic, _)| {
-                let message = format!("the partitions of the topic {topic} are not known: {}", why.message);
-                (topic.clone(), Error::new(why.error_type, message))
+                let message = format!("the partitions of the topic {topic} are not known: {}", why.message());
+                (topic.clone(), Error::new(why.kind, message))
             }));
         }
         told.all.sort();

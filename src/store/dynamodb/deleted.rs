@@ -144,7 +144,7 @@ impl DynamoStore {
         let call = self.call("GetItem");
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let get = get.set_key(Some(key(consumer, partition))).customize();
-        let found = get.interceptor(call.witness()).send().await;
+        let found = get.interceptor(call.observer()).send().await;
         Ok(found.map_err(|error| call.error(&error))?.item)
     }
 
@@ -157,13 +157,13 @@ impl DynamoStore {
             .transact_items(TransactWriteItem::builder().put(put).build())
             .transact_items(TransactWriteItem::builder().delete(delete).build())
             .customize()
-            .interceptor(call.witness());
+            .interceptor(call.observer());
         let Err(error) = transaction.send().await else {
             return Ok(Sent::Applied);
         };
         match &error {
             SdkError::ServiceError(refused) if is_refused(refused.err()) => Ok(Sent::Refused),
-            _ if call.in_doubt() => Ok(Sent::Unanswered(call.error(&error))),
+            _ if call.may_have_been_applied() => Ok(Sent::Unanswered(call.error(&error))),
             _ => Err(call.error(&error)),
         }
     }

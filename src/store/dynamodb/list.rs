@@ -45,7 +45,7 @@ impl DynamoStore {
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone()))
                 .set_exclusive_start_key(start)
                 .customize()
-                .interceptor(call.witness())
+                .interceptor(call.observer())
                 .send()
                 .await
                 .map_err(|error| call.error(&error))?;

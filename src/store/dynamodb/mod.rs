@@ -42,7 +42,7 @@ use self::item::{Item, Place, name};
 use self::trouble::Call;
 use crate::claim::{Cursor, CursorWrite};
 use crate::error::{Error, ErrorType};
-use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, Written};
+use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, WriteResult};
 
 /// The least number that `DynamoDB` can hold.
 const LEAST_NUMBER: &str = "-9.9999999999999999999999999999999999999E+125";
@@ -124,7 +124,7 @@ impl Store for DynamoStore {
                 .query(consumer)
                 .set_exclusive_start_key(start)
                 .customize()
-                .interceptor(call.witness())
+                .interceptor(call.observer())
                 .send()
                 .await;
             let page = match page {
@@ -153,7 +153,7 @@ impl Store for DynamoStore {
             .consistent_read(true)
             .set_key(Some(key(consumer, partition)))
             .customize()
-            .interceptor(call.witness())
+            .interceptor(call.observer())
             .send()
             .await
             .map_err(|error| call.error(&error))?;
@@ -167,7 +167,7 @@ impl Store for DynamoStore {
     /// As the trait says. A write counts as unanswered as soon as one of the
     /// SDK's attempts may have reached the table without an answer of it,
     /// whatever the last attempt came to.
-    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
         let call = self.call("UpdateItem");
         let Expression {
             update,
@@ -187,23 +187,25 @@ impl Store for DynamoStore {
             .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .customize()
-            .interceptor(call.witness())
+            .interceptor(call.observer())
             .send()
             .await;
         let Err(error) = answer else {
-            return Ok(Written::Applied);
+            return Ok(WriteResult::Applied);
         };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                 let old = refused.item().filter(|item| !item.is_empty());
-                Ok(Written::Refused(old.map(|item| self.read(consumer, partition, item))))
+                Ok(WriteResult::Refused(
+                    old.map(|item| self.read(consumer, partition, item)),
+                ))
             }
             // Certainly not applied, but a matter of a moment: the item tells
             // the caller so, and the write is made again.
             Some(
                 UpdateItemError::TransactionConflictException(_) | UpdateItemError::ReplicatedWriteConflictException(_),
-            ) => Ok(Written::Unanswered(call.error(&error).message)),
-            _ if call.in_doubt() => Ok(Written::Unanswered(call.error(&error).message)),
+            ) => Ok(WriteResult::Unknown(call.error(&error).message())),
+            _ if call.may_have_been_applied() => Ok(WriteResult::Unknown(call.error(&error).message())),
             _ => Err(call.error(&error)),
         }
     }

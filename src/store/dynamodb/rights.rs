@@ -46,7 +46,7 @@ impl DynamoStore {
     pub async fn may_query(&self, consumer: &Consumer) -> Right {
         let call = self.call("Query");
         let query = self.query(consumer).limit(1).customize();
-        Right::of(&call, query.interceptor(call.witness()).send().await)
+        Right::of(&call, query.interceptor(call.observer()).send().await)
     }
 
     /// The right `dynamodb:GetItem`, by an item that is not there.
@@ -54,7 +54,7 @@ impl DynamoStore {
         let call = self.call("GetItem");
         let get = self.client.get_item().table_name(&self.table);
         let get = get.consistent_read(true).set_key(Some(key(consumer, NOWHERE)));
-        Right::of(&call, get.customize().interceptor(call.witness()).send().await)
+        Right::of(&call, get.customize().interceptor(call.observer()).send().await)
     }
 
     /// The right `dynamodb:UpdateItem`, by a write that can never be made: its
@@ -71,7 +71,7 @@ impl DynamoStore {
             .condition_expression("attribute_exists(#key) AND attribute_not_exists(#key)")
             .expression_attribute_names("#claim_until", name::CLAIM_UNTIL)
             .expression_attribute_names("#key", name::CONSUMER_ID);
-        let answer = write.customize().interceptor(call.witness()).send().await;
+        let answer = write.customize().interceptor(call.observer()).send().await;
         let refused = answer.as_ref().err().and_then(SdkError::as_service_error);
         match refused {
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => Right::Allowed,

@@ -72,7 +72,7 @@ impl DynamoStore {
             .describe_table()
             .table_name(&self.table)
             .customize()
-            .interceptor(call.witness())
+            .interceptor(call.observer())
             .send()
             .await;
         match answer {
@@ -89,8 +89,8 @@ impl DynamoStore {
     pub(super) async fn with_keys(&self, error: Error) -> Error {
         match self.describe().await {
             Ok(Some(table)) => Error::new(
-                error.error_type,
-                format!("{}. Its keys are {}", error.message, keys_of(&table)),
+                error.kind,
+                format!("{}. Its keys are {}", error.message(), keys_of(&table)),
             ),
             _ => error,
         }
@@ -120,12 +120,14 @@ impl DynamoStore {
                         .map_err(incomplete)?,
                 );
         }
-        match request.customize().interceptor(call.witness()).send().await {
+        match request.customize().interceptor(call.observer()).send().await {
             Ok(_) => Ok(TableCreated::Created),
             Err(error) => match error.as_service_error() {
                 // Our own attempt without an answer was carried out, or
                 // somebody else was faster.
-                Some(CreateTableError::ResourceInUseException(_)) if call.in_doubt() => Ok(TableCreated::Created),
+                Some(CreateTableError::ResourceInUseException(_)) if call.may_have_been_applied() => {
+                    Ok(TableCreated::Created)
+                }
                 Some(CreateTableError::ResourceInUseException(_)) => Ok(TableCreated::AlreadyThere),
                 _ => Err(call.error(&error)),
             },

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::call::{Witness, is_about_credentials, said, unsent};
+use crate::aws::call::{AttemptObserver, is_about_credentials, said, unsent};
 use crate::error::{Error, ErrorType};
 
 /// One call: what was asked, and what its attempts came to.
@@ -13,7 +13,7 @@ pub(super) struct Call {
     action: &'static str,
     table: String,
     region: Option<String>,
-    witness: Witness,
+    observer: AttemptObserver,
 }
 
 impl Call {
@@ -23,18 +23,18 @@ impl Call {
             action,
             table: table.to_owned(),
             region: region.map(str::to_owned),
-            witness: Witness::default(),
+            observer: AttemptObserver::default(),
         }
     }
 
     /// Watches the attempts of this call; to be given to the SDK.
-    pub(super) fn witness(&self) -> Witness {
-        self.witness.clone()
+    pub(super) fn observer(&self) -> AttemptObserver {
+        self.observer.clone()
     }
 
     /// Whether one of the attempts may have done its work without our knowing.
-    pub(super) fn in_doubt(&self) -> bool {
-        self.witness.in_doubt()
+    pub(super) fn may_have_been_applied(&self) -> bool {
+        self.observer.may_have_been_applied()
     }
 
     /// The failure in the contract's words.
@@ -104,7 +104,7 @@ impl Call {
                 TableUnreachable,
                 format!("{action} on {place} failed: {code}: {said}. Try again"),
             ),
-            None if !self.witness.sent() => (
+            None if !self.observer.sent() => (
                 TableUnreachable,
                 format!("{action} on {place} could not be sent: {}", unsent(said)),
             ),
@@ -141,7 +141,7 @@ impl Call {
 
     fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("unknown");
-        match self.witness.endpoint() {
+        match self.observer.endpoint() {
             Some(endpoint) => format!("table \"{}\" (region {region}, endpoint {endpoint})", self.table),
             None => format!("table \"{}\" (region {region})", self.table),
         }

@@ -6,12 +6,12 @@ mod verdict;
 
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
-    Care, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS, Left, Legacy, Pace, RunId, Seen,
-    Set, Standing, Verdict, claim, flush, judge_claim, judge_flush, pin, release,
+    BatchLimit, Claim, CrashGuard, CrashHistory, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS,
+    Left, RunId, Seen, Set, Standing, Verdict, claim, flush, judge_claim, judge_flush, pin, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
-use kafka_consumer_lambda::store::{Consumer, Store, Written};
+use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const EXPIRED: Option<i64> = Some(NOW_MS);
@@ -22,7 +22,7 @@ fn next(offset: i64) -> NextOffset {
 }
 
 /// What a write makes of an item: whether it was made, and the item then.
-fn write(item: Option<Cursor>, write: &CursorWrite) -> (Written, Option<Cursor>) {
+fn write(item: Option<Cursor>, write: &CursorWrite) -> (WriteResult, Option<Cursor>) {
     let consumer = Consumer {
         group_id: "g".into(),
         topic: "t".into(),
@@ -40,7 +40,7 @@ fn write(item: Option<Cursor>, write: &CursorWrite) -> (Written, Option<Cursor>)
 /// The item after a write that must be made.
 fn written(item: Cursor, the_write: &CursorWrite) -> Cursor {
     let (written, item) = write(Some(item), the_write);
-    assert_eq!(written, Written::Applied);
+    assert_eq!(written, WriteResult::Applied);
     item.expect("it was written")
 }
 
@@ -63,7 +63,7 @@ fn crashed(at: i64, crashes: u32) -> Failures {
 }
 
 /// A run's first flush of an item that it has claimed.
-fn flushed(item: &Cursor, to: i64, care: Option<Care>, ending: Ending) -> Flush {
+fn flushed(item: &Cursor, to: i64, care: Option<CrashGuard>, ending: Ending) -> Flush {
     Flush {
         hands_over: false,
         unreported: None,
@@ -81,15 +81,15 @@ fn flushed(item: &Cursor, to: i64, care: Option<Care>, ending: Ending) -> Flush 
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where there may be none")]
-fn care(until: i64, pace: Pace) -> Option<Care> {
-    Some(Care {
+fn care(until: i64, pace: BatchLimit) -> Option<CrashGuard> {
+    Some(CrashGuard {
         until: next(until),
         pace,
     })
 }
 
 /// So many records at once, and the handler had them.
-fn with_chunk(cursor: Cursor, claim_chunk: Option<Pace>) -> Cursor {
+fn with_chunk(cursor: Cursor, claim_chunk: Option<BatchLimit>) -> Cursor {
     Cursor {
         claim_chunk,
         handed_over: claim_chunk.map(|_| cursor.next),
@@ -158,7 +158,7 @@ fn a_clock_at_the_end_of_its_range_judges_claims_all_the_same() {
 
 #[test]
 fn each_death_makes_the_next_run_more_careful() {
-    let paces = [None, Some(Pace::Small), Some(Pace::Single)];
+    let paces = [None, Some(BatchLimit::Small), Some(BatchLimit::Single)];
     let careful = |until, pace| with_chunk(left(until), pace).legacy(NOW_MS).care;
     for pace in paces {
         // Nobody died: what an earlier run left is still due. A claim that is too long to be
@@ -167,14 +167,14 @@ fn each_death_makes_the_next_run_more_careful() {
             assert_eq!(careful(until, pace), pace.and_then(|pace| care(9, pace)));
         }
     }
-    assert_eq!(careful(EXPIRED, None), care(9, Pace::Small));
-    assert_eq!(careful(EXPIRED, Some(Pace::Small)), care(9, Pace::Single));
-    assert_eq!(careful(EXPIRED, Some(Pace::Single)), care(9, Pace::Single));
+    assert_eq!(careful(EXPIRED, None), care(9, BatchLimit::Small));
+    assert_eq!(careful(EXPIRED, Some(BatchLimit::Small)), care(9, BatchLimit::Single));
+    assert_eq!(careful(EXPIRED, Some(BatchLimit::Single)), care(9, BatchLimit::Single));
 }
 
 #[test]
 fn no_care_is_due_once_the_cursor_has_reached_the_planned_end() {
-    for (at, due) in [(8, care(9, Pace::Small)), (9, None), (10, None)] {
+    for (at, due) in [(8, care(9, BatchLimit::Small)), (9, None), (10, None)] {
         let cursor = Cursor {
             next: next(at),
             ..left(EXPIRED)
@@ -190,7 +190,7 @@ fn no_care_is_due_once_the_cursor_has_reached_the_planned_end() {
 
 #[test]
 fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
-    for (pace, alone) in [(None, 0), (Some(Pace::Small), 0), (Some(Pace::Single), 1)] {
+    for (pace, alone) in [(None, 0), (Some(BatchLimit::Small), 0), (Some(BatchLimit::Single), 1)] {
         for (until, died) in [(None, 0), (LIVE, 0), (Some(i64::MAX), 0), (EXPIRED, alone)] {
             let item = with_chunk(left(until), pace);
             let crashes = |failed_at| {
@@ -202,7 +202,10 @@ fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
             assert_eq!((crashes(4), crashes(5), crashes(6)), (died, 2 + died, died));
         }
     }
-    let often = with_failure(with_chunk(left(EXPIRED), Some(Pace::Single)), crashed(5, u32::MAX));
+    let often = with_failure(
+        with_chunk(left(EXPIRED), Some(BatchLimit::Single)),
+        crashed(5, u32::MAX),
+    );
     assert_eq!(often.legacy(NOW_MS).crashes, u32::MAX);
 }
 
@@ -210,7 +213,7 @@ fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
 #[test]
 fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_death_and_makes_no_chunk_smaller() {
     for handed_over in [None, Some(next(4)), Some(next(6))] {
-        for pace in [Pace::Small, Pace::Single] {
+        for pace in [BatchLimit::Small, BatchLimit::Single] {
             let item = Cursor {
                 handed_over,
                 ..with_chunk(left(EXPIRED), Some(pace))
@@ -228,7 +231,7 @@ fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_death_and_makes_n
 
 #[test]
 fn a_death_is_counted_once_however_often_the_partition_is_claimed_after_it() {
-    let mut item = with_chunk(left(EXPIRED), Some(Pace::Single));
+    let mut item = with_chunk(left(EXPIRED), Some(BatchLimit::Single));
     for _ in 0..3 {
         item = taken_over(&item, 9);
         item.claim_until_ms = EXPIRED;
@@ -241,7 +244,7 @@ fn a_death_is_counted_once_however_often_the_partition_is_claimed_after_it() {
 fn an_offset_that_is_edited_after_a_death_leaves_the_death_behind() {
     let item = Cursor {
         next: next(6),
-        ..with_chunk(left(EXPIRED), Some(Pace::Single))
+        ..with_chunk(left(EXPIRED), Some(BatchLimit::Single))
     };
     let edited = taken_over(&item, 9);
     assert_eq!((edited.failure, edited.handed_over), (None, None));
@@ -264,7 +267,7 @@ fn a_partition_that_was_paused_since_it_was_read_is_not_claimed() {
     let (made, item) = write(Some(paused.clone()), &claim(&seen, &ours));
     assert_eq!(
         (&made, &item),
-        (&Written::Refused(Some(Ok(paused.clone()))), &Some(paused))
+        (&WriteResult::Refused(Some(Ok(paused.clone()))), &Some(paused))
     );
     assert_eq!(judge_claim(&seen, &ours, item.as_ref()), Verdict::Paused);
 }
@@ -279,7 +282,7 @@ fn a_flush_is_known_by_what_an_earlier_one_of_unknown_fate_left() {
         ..flushed(&item, 7, None, Ending::Final(None))
     };
     let (made, after) = write(Some(applied), &flush(&second));
-    assert!(matches!(made, Written::Refused(_)));
+    assert!(matches!(made, WriteResult::Refused(_)));
     assert_eq!(
         judge_flush(&second, after.as_ref()),
         Verdict::AppliedBefore(first.leaves())
@@ -294,17 +297,17 @@ fn a_flush_is_known_by_what_an_earlier_one_of_unknown_fate_left() {
 
 #[test]
 fn a_partition_without_an_item_has_no_past() {
-    assert_eq!(Seen::Nothing { start: next(5) }.legacy(NOW_MS), Legacy::default());
+    assert_eq!(Seen::Nothing { start: next(5) }.legacy(NOW_MS), CrashHistory::default());
 }
 
 #[test]
 fn a_claim_notes_the_care_that_is_due_and_the_death_of_a_run_with_one_record() {
     let first = taken_over(&left(EXPIRED), 9);
-    assert_eq!((first.claim_chunk, &first.failure), (Some(Pace::Small), &None));
-    let second = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Small)), 9);
-    assert_eq!((second.claim_chunk, &second.failure), (Some(Pace::Single), &None));
-    let third = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
-    assert_eq!(third.claim_chunk, Some(Pace::Single));
+    assert_eq!((first.claim_chunk, &first.failure), (Some(BatchLimit::Small), &None));
+    let second = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Small)), 9);
+    assert_eq!((second.claim_chunk, &second.failure), (Some(BatchLimit::Single), &None));
+    let third = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
+    assert_eq!(third.claim_chunk, Some(BatchLimit::Single));
     assert_eq!(third.failure, Some(crashed(5, 1)));
 }
 
@@ -315,7 +318,7 @@ fn a_death_keeps_what_is_known_of_the_record() {
         error: Some("no JSON".into()),
         ..crashed(5, 1)
     };
-    let item = with_chunk(with_failure(left(EXPIRED), known.clone()), Some(Pace::Single));
+    let item = with_chunk(with_failure(left(EXPIRED), known.clone()), Some(BatchLimit::Single));
     assert_eq!(taken_over(&item, 9).failure, Some(Failures { crashes: 2, ..known }));
 }
 
@@ -325,7 +328,7 @@ fn a_death_at_another_record_begins_a_count_of_its_own() {
         attempts: 2,
         ..crashed(4, 7)
     };
-    let item = with_chunk(with_failure(left(EXPIRED), other), Some(Pace::Single));
+    let item = with_chunk(with_failure(left(EXPIRED), other), Some(BatchLimit::Single));
     assert_eq!(taken_over(&item, 9).failure, Some(crashed(5, 1)));
 }
 
@@ -340,7 +343,7 @@ fn a_claim_on_a_free_partition_counts_no_death_and_needs_no_care() {
     // Care that ended where the cursor is now is forgotten.
     let passed = Cursor {
         claim_to: Some(next(5)),
-        ..with_chunk(left(None), Some(Pace::Single))
+        ..with_chunk(left(None), Some(BatchLimit::Single))
     };
     assert_eq!(taken_over(&passed, 9).claim_chunk, None);
 }
@@ -373,7 +376,7 @@ fn a_record_that_kills_every_run_is_counted_from_the_third_on() {
         // It dies with the record in the handler.
         item.handed_over = Some(item.next);
     }
-    let (small, single) = (Some(Pace::Small), Some(Pace::Single));
+    let (small, single) = (Some(BatchLimit::Small), Some(BatchLimit::Single));
     assert_eq!(
         history,
         [
@@ -389,7 +392,7 @@ fn a_record_that_kills_every_run_is_counted_from_the_third_on() {
 
 #[test]
 fn a_last_write_forgets_the_claim_the_care_and_the_failures() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
     let done = written(item.clone(), &flush(&flushed(&item, 9, None, Ending::Final(None))));
     let forgotten = Cursor {
         run: Some(RunId::new("me")),
@@ -401,8 +404,8 @@ fn a_last_write_forgets_the_claim_the_care_and_the_failures() {
 
 #[test]
 fn a_last_write_keeps_the_care_that_is_still_due() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Small)), 12);
-    let still_due = care(9, Pace::Single);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Small)), 12);
+    let still_due = care(9, BatchLimit::Single);
     let done = written(item.clone(), &flush(&flushed(&item, 7, still_due, Ending::Final(None))));
     assert_eq!(done.legacy(NOW_MS + 6).care, still_due);
     assert_eq!((done.claim_until_ms, done.next), (None, next(7)));
@@ -411,11 +414,11 @@ fn a_last_write_keeps_the_care_that_is_still_due() {
 #[test]
 fn an_interim_write_moves_the_cursor_and_keeps_the_claim() {
     let item = taken_over(&left(EXPIRED), 9);
-    let single = care(9, Pace::Single);
+    let single = care(9, BatchLimit::Single);
     let moved = written(item.clone(), &flush(&flushed(&item, 6, single, Ending::Interim)));
     let expected = Cursor {
         next: next(6),
-        claim_chunk: Some(Pace::Single),
+        claim_chunk: Some(BatchLimit::Single),
         updated_at_ms: Some(NOW_MS + 5),
         ..item.clone()
     };
@@ -452,14 +455,17 @@ fn a_failed_record_is_remembered_without_a_claim() {
 #[test]
 fn a_release_notes_the_care_that_became_due_although_nothing_was_settled() {
     let item = taken_over(&left(None), 9);
-    let item = written(item, &release(&RunId::new("me"), care(8, Pace::Single)));
-    assert_eq!((item.claim_to, item.claim_chunk), (Some(next(8)), Some(Pace::Single)));
+    let item = written(item, &release(&RunId::new("me"), care(8, BatchLimit::Single)));
+    assert_eq!(
+        (item.claim_to, item.claim_chunk),
+        (Some(next(8)), Some(BatchLimit::Single))
+    );
 }
 
 #[test]
 fn a_stored_chunk_of_one_is_single_and_any_larger_one_is_small() {
-    assert_eq!([0, 1].map(Pace::of), [Pace::Single; 2]);
-    assert_eq!([2, 128, u64::MAX].map(Pace::of), [Pace::Small; 3]);
+    assert_eq!([0, 1].map(BatchLimit::of), [BatchLimit::Single; 2]);
+    assert_eq!([2, 128, u64::MAX].map(BatchLimit::of), [BatchLimit::Small; 3]);
 }
 
 /// An item of this program has the table's five attributes, whoever reads it.
@@ -470,12 +476,12 @@ fn a_pinned_start_names_its_topic_and_group() {
 
 #[test]
 fn a_release_leaves_the_cursor_and_what_is_known_of_failures() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(Pace::Single)), 9);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
     let unclaimed = Cursor {
         claim_until_ms: None,
         ..item.clone()
     };
-    let due = care(9, Pace::Single);
+    let due = care(9, BatchLimit::Single);
     assert_eq!(written(item.clone(), &release(&RunId::new("me"), due)), unclaimed);
     let carefree = Cursor {
         claim_to: None,

@@ -1,10 +1,10 @@
 //! An operator's writes: what they leave on an item, and what a refused one means.
 
 use kafka_consumer_lambda::claim::{
-    CommandId, Cursor, Failures, Pace, RunId, Seen, Verdict, judge_move, judge_pause, judge_resume, move_to, pause,
-    resume,
+    BatchLimit, CommandId, Cursor, Failures, RunId, Seen, Verdict, judge_move, judge_pause, judge_resume, move_to,
+    pause, resume,
 };
-use kafka_consumer_lambda::store::Written;
+use kafka_consumer_lambda::store::WriteResult;
 
 use super::{EXPIRED, LIVE, next, write};
 
@@ -30,7 +30,7 @@ fn items() -> Vec<Option<Cursor>> {
                     items.push(Some(Cursor {
                         run: run.map(RunId::new),
                         claim_until_ms,
-                        claim_chunk: tries.map(|_| Pace::Single),
+                        claim_chunk: tries.map(|_| BatchLimit::Single),
                         previous: previous.map(next),
                         command: command.map(CommandId::new),
                         failure: tries.map(|attempts| Failures {
@@ -63,14 +63,14 @@ fn assert_judged(
     judge: impl Fn(Option<&Cursor>) -> Verdict,
     item: Option<&Cursor>,
     done: bool,
-    written: &Written,
+    written: &WriteResult,
     after: Option<&Cursor>,
     context: &str,
 ) {
     let verdict = judge(item);
     if done {
         assert_eq!(verdict, Verdict::Applied, "{context}");
-    } else if *written == Written::Applied {
+    } else if *written == WriteResult::Applied {
         assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
         assert_eq!(judge(after), Verdict::Applied, "after the write, {context}");
     } else {
@@ -107,7 +107,7 @@ fn a_move_leaves_nothing_of_runs_and_all_that_an_operator_has_set() {
             command: Some(ours()),
             ..Cursor::at(next(TARGET))
         };
-        assert_eq!((written, after), (Written::Applied, Some(expected)), "{item:?}");
+        assert_eq!((written, after), (WriteResult::Applied, Some(expected)), "{item:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use kafka_consumer_lambda::claim::{
     Claim, Cursor, Ending, Failures, Flush, Left, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush,
 };
-use kafka_consumer_lambda::store::Written;
+use kafka_consumer_lambda::store::WriteResult;
 
 use super::{NOW_MS, next, write};
 
@@ -85,7 +85,7 @@ fn a_flush_is_judged_by_what_the_store_did_with_it() {
             let (written, after) = write(item.clone(), &flush(&ours));
             let verdict = judge(item.as_ref());
             let context = format!("{ours:?}: {item:?}");
-            if written == Written::Applied {
+            if written == WriteResult::Applied {
                 assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
                 assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
                 continue;
@@ -139,7 +139,7 @@ fn a_claim_is_judged_by_what_the_store_did_with_it() {
             let context = format!("{seen:?}: {item:?}");
             let until_ms = item.as_ref().and_then(|item| item.claim_until_ms);
             let is_ours = item.is_some_and(|item| item.run == Some(us())) && until_ms == OUR_UNTIL;
-            if written == Written::Applied {
+            if written == WriteResult::Applied {
                 assert_eq!(verdict, Verdict::NotApplied, "before the write, {context}");
                 assert_eq!(judge(after.as_ref()), Verdict::Applied, "after the write, {context}");
             } else if is_ours {
@@ -157,7 +157,7 @@ fn a_write_that_was_made_is_never_made_again() {
         for ours in flushes() {
             let (_, once) = write(item.clone(), &flush(&ours));
             let (again, twice) = write(once.clone(), &flush(&ours));
-            assert!(matches!(again, Written::Refused(_)), "{ours:?}: {item:?}");
+            assert!(matches!(again, WriteResult::Refused(_)), "{ours:?}: {item:?}");
             assert_eq!(once, twice);
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::config::Config;
+use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Invoked, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
@@ -151,7 +152,7 @@ async fn a_handler_that_gives_up_at_length_fails_the_run_with_a_short_message() 
     let source = KafkaSource::new(&config, security(&config));
     let (invoked, answer) = run(config, source, handler).await;
     assert_eq!(answer["error"]["type"], "DestinationFailed");
-    let message = invoked.error().map_or("", |error| &error.message);
+    let message = invoked.error().map(Error::message).unwrap_or_default();
     assert!((500..2_000).contains(&message.len()), "{}", message.len());
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kafka_consumer_lambda::claim::{Cursor, Pace, RunId};
+use kafka_consumer_lambda::claim::{BatchLimit, Cursor, RunId};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, NextOffset};
 use kafka_consumer_lambda::{Failure, Record, each};
@@ -19,7 +19,7 @@ fn next(offset: i64) -> NextOffset {
 }
 
 /// An item at 0 that a run left which had planned to reach `to`.
-fn left_behind(to: i64, claim_chunk: Option<Pace>) -> Cursor {
+fn left_behind(to: i64, claim_chunk: Option<BatchLimit>) -> Cursor {
     Cursor {
         run: Some(RunId::new("dead")),
         claim_until_ms: Some(1),
@@ -56,7 +56,7 @@ async fn claims_that_are_never_answered_in_time_cost_no_record() {
     world
         .table
         .inner
-        .put(&consumer(), 0, left_behind(20, Some(Pace::Single)));
+        .put(&consumer(), 0, left_behind(20, Some(BatchLimit::Single)));
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     world.table.write_takes = Duration::from_secs(3);
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn partitions_that_are_read_record_by_record_take_turns() {
         world
             .table
             .inner
-            .put(&consumer(), partition, left_behind(1_000, Some(Pace::Single)));
+            .put(&consumer(), partition, left_behind(1_000, Some(BatchLimit::Single)));
     }
     let slow = || {
         each(|_: Record| async {
@@ -160,7 +160,7 @@ async fn in_each_run_one_partition_that_is_read_record_by_record_has_time_for_a_
         world
             .table
             .inner
-            .put(&consumer(), partition, left_behind(1_000, Some(Pace::Single)));
+            .put(&consumer(), partition, left_behind(1_000, Some(BatchLimit::Single)));
     }
     for run in 1..=3 {
         let slow = each(|_: Record| async {
@@ -208,7 +208,7 @@ async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
     world
         .table
         .inner
-        .put(&consumer(), 0, left_behind(5, Some(Pace::Single)));
+        .put(&consumer(), 0, left_behind(5, Some(BatchLimit::Single)));
     let fetching = Arc::new(AtomicBool::new(false));
     let told = fetching.clone();
     let config = world.config(&[]);

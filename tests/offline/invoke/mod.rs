@@ -33,7 +33,7 @@ use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::memory::MemoryStore;
-use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, Written};
+use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -68,7 +68,7 @@ impl Store for &Table {
         self.inner.load_one(consumer, partition).await
     }
 
-    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(self.write_takes).await;
         if let Some(hook) = &self.before_write {

@@ -7,7 +7,7 @@ use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::kafka::KafkaSource;
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds};
+use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source};
 
 use super::security;
 
@@ -74,9 +74,9 @@ impl Brokers {
 }
 
 impl Source for &Brokers {
-    async fn ends(&self, topics: &[Arc<str>], until: Instant) -> Result<TopicEnds, Error> {
+    async fn end_offsets(&self, topics: &[Arc<str>], until: Instant) -> Result<EndOffsets, Error> {
         assert!(!self.panics_at_the_start, "a defect of the client");
-        let mut ends = self.source.ends(topics, until).await?;
+        let mut ends = self.source.end_offsets(topics, until).await?;
         if let Some(old) = self.old_end {
             for (_, end) in ends.partitions.iter_mut().filter(|(_, end)| end.is_ok()) {
                 *end = Ok(old);
@@ -85,12 +85,17 @@ impl Source for &Brokers {
         Ok(ends)
     }
 
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, until: Instant) -> Result<Vec<Looked>, Error> {
-        self.source.look_up(partitions, what, until).await
+    async fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        what: OffsetSpec,
+        until: Instant,
+    ) -> Result<Vec<ListedOffset>, Error> {
+        self.source.list_offsets(partitions, what, until).await
     }
 
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
-        self.source.start(positions)
+    fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+        self.source.assign(positions)
     }
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
@@ -106,8 +111,8 @@ impl Source for &Brokers {
         polled
     }
 
-    fn finish(&self, partitions: &[TopicPartition]) {
+    fn unassign(&self, partitions: &[TopicPartition]) {
         (self.tell)("fetching ended");
-        self.source.finish(partitions);
+        self.source.unassign(partitions);
     }
 }

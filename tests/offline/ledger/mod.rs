@@ -4,7 +4,7 @@ mod care;
 mod chunk;
 mod model;
 
-use kafka_consumer_lambda::claim::Care;
+use kafka_consumer_lambda::claim::CrashGuard;
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
 
@@ -37,7 +37,7 @@ fn busy() -> Ledger {
     with_care(None)
 }
 
-fn with_care(care: Option<Care>) -> Ledger {
+fn with_care(care: Option<CrashGuard>) -> Ledger {
     let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, care, 0);
     ledger.polled(&records(0..20_000));
     if care.is_some() {

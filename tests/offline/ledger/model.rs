@@ -1,6 +1,6 @@
 //! The ledger against a model that keeps every record and adds up nothing.
 
-use kafka_consumer_lambda::claim::{Care, Pace};
+use kafka_consumer_lambda::claim::{BatchLimit, CrashGuard};
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ struct World {
     log: Vec<Record>,
     from: NextOffset,
     to: NextOffset,
-    care: Option<Care>,
+    care: Option<CrashGuard>,
     /// Whether the item as it is stored speaks of care.
     stored_care: bool,
     singles: usize,
@@ -70,12 +70,16 @@ impl World {
         }
     }
 
-    fn careful(&self) -> Option<Pace> {
+    fn careful(&self) -> Option<BatchLimit> {
         let care = self
             .care
             .filter(|care| self.may_stand_at() < care.until && self.smalls < 32)?;
-        let is_single = care.pace == Pace::Single && self.singles < 128;
-        Some(if is_single { Pace::Single } else { Pace::Small })
+        let is_single = care.pace == BatchLimit::Single && self.singles < 128;
+        Some(if is_single {
+            BatchLimit::Single
+        } else {
+            BatchLimit::Small
+        })
     }
 
     fn check(&mut self) {
@@ -127,8 +131,8 @@ impl World {
     fn largest_chunk(&self) -> usize {
         match self.careful() {
             None => LARGEST_CHUNK,
-            Some(Pace::Small) => 128,
-            Some(Pace::Single) => 1,
+            Some(BatchLimit::Small) => 128,
+            Some(BatchLimit::Single) => 1,
         }
     }
 
@@ -159,7 +163,7 @@ impl World {
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
                 self.singles += count.clamp(1, most);
-                self.smalls += usize::from(pace == Some(Pace::Small));
+                self.smalls += usize::from(pace == Some(BatchLimit::Small));
                 if self.in_hand() > 0 {
                     self.ledger.stand_at(&self.log[self.settled]);
                 }
@@ -224,9 +228,9 @@ prop_compose! {
         let offsets = steps.iter().scan(from - 1, |last, step| { *last += step; Some(*last) });
         let stored = next(if is_jump { stored } else { from });
         let (from, to) = (next(from), next(from + length));
-        let care = care.map(|(until, is_single)| Care {
+        let care = care.map(|(until, is_single)| CrashGuard {
             until: next(until),
-            pace: if is_single { Pace::Single } else { Pace::Small },
+            pace: if is_single { BatchLimit::Single } else { BatchLimit::Small },
         });
         World {
             ledger: Ledger::new(stored, (from, to), share, care, 0),

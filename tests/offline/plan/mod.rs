@@ -9,7 +9,7 @@ mod together;
 
 use kafka_consumer_lambda::claim::{Cursor, Failures, Seen};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why, decide};
+use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why, decide};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
@@ -33,8 +33,8 @@ fn nobody<T>() -> Result<T, Unavailable> {
 }
 
 /// Partition 0 of a log from `earliest` to `end`, without an item.
-fn log(earliest: i64, end: i64) -> Facts {
-    Facts {
+fn log(earliest: i64, end: i64) -> PartitionState {
+    PartitionState {
         partition: TopicPartition::new("t", 0),
         end: Some(Ok(next(end))),
         high_watermark: None,
@@ -44,19 +44,19 @@ fn log(earliest: i64, end: i64) -> Facts {
     }
 }
 
-fn with(facts: Facts, cursor: Cursor) -> Facts {
-    Facts {
+fn with(facts: PartitionState, cursor: Cursor) -> PartitionState {
+    PartitionState {
         cursor: Some(Ok(cursor)),
         ..facts
     }
 }
 
 /// The log from `earliest` to `end` with a cursor at `at`.
-fn stored(at: i64, (earliest, end): (i64, i64)) -> Facts {
+fn stored(at: i64, (earliest, end): (i64, i64)) -> PartitionState {
     with(log(earliest, end), Cursor::at(next(at)))
 }
 
-fn decided(facts: &Facts) -> Decision {
+fn decided(facts: &PartitionState) -> Decision {
     decide(facts, false, &POLICY)
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, LostRange, Policy, Reading, Why, decide_all, fair_shares, wish};
+use kafka_consumer_lambda::plan::{
+    Decision, LostRange, PartitionState, Policy, Reading, Why, decide_all, fair_shares, wish,
+};
 use kafka_consumer_lambda::record::TopicPartition;
 use proptest::prelude::*;
 
@@ -29,7 +31,7 @@ fn offsets(keep: impl Fn(&i64) -> bool) -> Offsets {
 }
 
 /// The log `earliest <= offset < end` and what was asked of it, if it was answered.
-fn bounds(facts: &Facts) -> Option<(i64, i64)> {
+fn bounds(facts: &PartitionState) -> Option<(i64, i64)> {
     let end = facts.end.clone()?.ok()?;
     let earliest = facts.earliest.clone()?.ok()?;
     Some((earliest.get(), end.get()))
@@ -43,7 +45,7 @@ fn is_left_alone(cursor: &Cursor) -> bool {
 }
 
 /// What must become of a partition, offset by offset.
-fn expected(facts: &Facts, is_later: bool, policy: &Policy) -> Fate {
+fn expected(facts: &PartitionState, is_later: bool, policy: &Policy) -> Fate {
     let (Some((earliest, end)), Ok(cursor)) = (bounds(facts), facts.cursor.clone().transpose()) else {
         return Fate::default();
     };
@@ -128,11 +130,11 @@ prop_compose! {
         cursor in proptest::option::of(prop_oneof![12 => any_cursor().prop_map(Ok), 1 => Just(Err(invalid()))]),
         is_silent in proptest::bool::weighted(0.05),
         is_gone in proptest::bool::weighted(0.05),
-    ) -> Facts {
+    ) -> PartitionState {
         let mut bounds = [bounds.0, bounds.1, bounds.2];
         bounds.sort_unstable();
         let [earliest, start, end] = bounds.map(next).map(Ok);
-        Facts {
+        PartitionState {
             // Placed by `any_plan`.
             partition: TopicPartition::new("t", 0),
             end: match (is_gone, is_silent) {
@@ -149,10 +151,10 @@ prop_compose! {
 }
 
 /// Up to 4 partitions of each of two topics, in order.
-fn any_plan() -> impl Strategy<Value = Vec<Facts>> {
+fn any_plan() -> impl Strategy<Value = Vec<PartitionState>> {
     let topic = |name: &'static str| {
         proptest::collection::vec(any_facts(), 0..5).prop_map(move |facts| {
-            let place = |(i, fact): (usize, Facts)| Facts {
+            let place = |(i, fact): (usize, PartitionState)| PartitionState {
                 partition: TopicPartition::new(name, i32::try_from(i).expect("a few")),
                 ..fact
             };
@@ -167,9 +169,9 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 /// Whether no partition from this one on has an item, and one before has.
-fn is_later(facts: &[Facts], i: usize) -> bool {
+fn is_later(facts: &[PartitionState], i: usize) -> bool {
     let topic = &facts[i].partition.topic;
-    let with_item = |fact: &&Facts| fact.partition.topic == *topic && fact.cursor.is_some();
+    let with_item = |fact: &&PartitionState| fact.partition.topic == *topic && fact.cursor.is_some();
     !facts[i..].iter().any(|fact| with_item(&fact)) && facts[..i].iter().any(|fact| with_item(&fact))
 }
 
@@ -195,7 +197,7 @@ proptest! {
         prop_assume!(!facts.is_empty());
         let which = which.index(facts.len());
         let mut changed = facts.clone();
-        changed[which] = Facts {
+        changed[which] = PartitionState {
             partition: facts[which].partition.clone(),
             // That there is an item tells which partitions appeared later.
             cursor: facts[which].cursor.as_ref().map(|_| other.cursor.clone().unwrap_or_else(|| Err(invalid()))),

@@ -4,10 +4,11 @@
 use kafka_consumer_lambda::claim::{Cursor, Seen};
 use kafka_consumer_lambda::config::OnTruncation;
 use kafka_consumer_lambda::plan::{
-    Decision, Facts, Policy, Reading, Why, appeared_later, decide, decide_all, highest_cursors, needs_earliest, wish,
+    Decision, PartitionState, Policy, Reading, Why, appeared_later, decide, decide_all, highest_cursors,
+    needs_earliest, wish,
 };
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::Looked;
+use kafka_consumer_lambda::source::ListedOffset;
 use proptest::prelude::*;
 
 use super::{LAST, NOW_MS, backing_off, invalid, next, nobody, policies};
@@ -16,7 +17,7 @@ fn any_offset() -> impl Strategy<Value = NextOffset> {
     prop_oneof![0..12_i64, LAST - 9..=i64::MAX, 0..=i64::MAX].prop_map(next)
 }
 
-fn any_looked() -> impl Strategy<Value = Option<Looked>> {
+fn any_looked() -> impl Strategy<Value = Option<ListedOffset>> {
     prop_oneof![
         8 => any_offset().prop_map(|offset| Some(Ok(offset))),
         1 => Just(Some(nobody())),
@@ -37,15 +38,15 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Facts of any kind, also those of a log that changed between two questions.
+    /// The state of a partition of any kind, also of a log that changed between two questions.
     fn any_facts()(
         partition in 0..4,
         end in any_looked(),
         earliest in any_looked(),
         cursor in proptest::option::of(prop_oneof![9 => any_cursor().prop_map(Ok), 1 => Just(Err(invalid()))]),
         start in any_looked(),
-    ) -> Facts {
-        Facts { partition: TopicPartition::new("t", partition), end, high_watermark: None, earliest, cursor, start }
+    ) -> PartitionState {
+        PartitionState { partition: TopicPartition::new("t", partition), end, high_watermark: None, earliest, cursor, start }
     }
 }
 
@@ -60,7 +61,7 @@ proptest! {
     fn the_first_offset_decides_nothing_where_it_is_not_asked_for(
         facts in any_facts(), earliest in any_looked(), policy in any_policy(), later: bool,
     ) {
-        let other = Facts { earliest, ..facts.clone() };
+        let other = PartitionState { earliest, ..facts.clone() };
         if !needs_earliest(&facts) {
             prop_assert_eq!(decide(&facts, later, &policy), decide(&other, later, &policy));
         }

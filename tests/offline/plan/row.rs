@@ -2,7 +2,7 @@
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, Seen};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, Policy, Why, decide, needs_earliest, wish};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, needs_earliest, wish};
 
 use super::{
     LAST, NOW_MS, POLICY, backing_off, decided, invalid, log, next, nobody, range, read, resumed, stored, with,
@@ -10,7 +10,7 @@ use super::{
 
 #[test]
 fn an_item_that_cannot_be_read_stops_its_partition_and_says_why() {
-    let facts = Facts {
+    let facts = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
@@ -29,7 +29,7 @@ fn a_paused_partition_is_left_alone() {
 #[test]
 fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
     for on_truncation in [OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest] {
-        let facts = Facts {
+        let facts = PartitionState {
             end: None,
             ..stored(3, (0, 10))
         };
@@ -48,7 +48,7 @@ fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
 #[test]
 fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
     for facts in [stored(3, (0, 10)), log(0, 10)] {
-        let facts = Facts {
+        let facts = PartitionState {
             end: Some(nobody()),
             ..facts
         };
@@ -60,7 +60,7 @@ fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
 fn a_partition_whose_first_offset_nobody_tells_is_unavailable() {
     for earliest in [None, Some(nobody())] {
         for facts in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
-            let facts = Facts {
+            let facts = PartitionState {
                 earliest: earliest.clone(),
                 ..facts
             };
@@ -123,7 +123,7 @@ fn a_cursor_at_the_end_is_idle() {
 
 #[test]
 fn a_cursor_at_the_end_is_idle_although_nobody_asked_for_the_first_offset() {
-    let facts = Facts {
+    let facts = PartitionState {
         earliest: None,
         ..stored(10, (0, 10))
     };
@@ -240,7 +240,7 @@ fn a_log_that_retention_emptied_while_it_was_looked_at_has_nothing_to_read() {
 
 #[test]
 fn a_partition_without_an_item_begins_at_start_position() {
-    let facts = Facts {
+    let facts = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -260,7 +260,7 @@ fn a_partition_without_an_item_begins_at_start_position() {
 
 #[test]
 fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_position_says() {
-    let facts = Facts {
+    let facts = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -290,7 +290,7 @@ fn a_partition_without_an_item_and_without_records_is_idle() {
 fn a_start_position_that_nobody_tells_is_never_replaced_by_a_guess() {
     for start_position in [StartPosition::Latest, StartPosition::At { unix_ms: 5 }] {
         for start in [None, Some(nobody())] {
-            let facts = Facts { start, ..log(0, 10) };
+            let facts = PartitionState { start, ..log(0, 10) };
             let policy = Policy {
                 start_position,
                 ..POLICY

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use kafka_consumer_lambda::plan::{Wish, fair_shares};
+use kafka_consumer_lambda::plan::{Demand, fair_shares};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
 /// Deals the budget one by one, round after round, to all that still wish:
 /// those first that were written the longest ago.
-fn dealt_one_by_one(wishes: &[Wish], mut budget: u64) -> Vec<u64> {
+fn dealt_one_by_one(wishes: &[Demand], mut budget: u64) -> Vec<u64> {
     let mut order: Vec<usize> = (0..wishes.len()).collect();
     order.sort_by_key(|&i| wishes[i].updated_at_ms);
     let mut shares = vec![0; wishes.len()];
@@ -27,9 +27,9 @@ fn dealt_one_by_one(wishes: &[Wish], mut budget: u64) -> Vec<u64> {
     }
 }
 
-fn wishes(records: impl Strategy<Value = u64>) -> impl Strategy<Value = Vec<Wish>> {
+fn wishes(records: impl Strategy<Value = u64>) -> impl Strategy<Value = Vec<Demand>> {
     let wish = (records, proptest::option::of(-3..3_i64));
-    let wish = wish.prop_map(|(records, updated_at_ms)| Wish { records, updated_at_ms });
+    let wish = wish.prop_map(|(records, updated_at_ms)| Demand { records, updated_at_ms });
     proptest::collection::vec(wish, 0..12)
 }
 
@@ -86,7 +86,7 @@ proptest! {
 #[test]
 fn the_table_of_shares_is_true() {
     let shares = |records: &[u64], budget| {
-        let wish = |&records| Wish {
+        let wish = |&records| Demand {
             records,
             updated_at_ms: Some(0),
         };
@@ -100,7 +100,7 @@ fn the_table_of_shares_is_true() {
 
 #[test]
 fn with_a_limit_below_the_number_of_partitions_nobody_waits_for_longer_than_a_round() {
-    let mut wishes = [Wish {
+    let mut wishes = [Demand {
         records: 100,
         updated_at_ms: None,
     }; 7];
@@ -119,7 +119,7 @@ fn with_a_limit_below_the_number_of_partitions_nobody_waits_for_longer_than_a_ro
 
 #[test]
 fn what_is_over_when_several_wishes_are_just_met_goes_to_the_one_that_can_use_it() {
-    let wish = |records| Wish {
+    let wish = |records| Demand {
         records,
         updated_at_ms: Some(0),
     };
@@ -128,11 +128,11 @@ fn what_is_over_when_several_wishes_are_just_met_goes_to_the_one_that_can_use_it
 
 #[test]
 fn ten_thousand_partitions_are_shared_among_at_once() {
-    let wish = |i: u64| Wish {
+    let wish = |i: u64| Demand {
         records: i * i % 1013,
         updated_at_ms: Some(i64::try_from(i * 31 % 997).expect("it is small")),
     };
-    let wishes: Vec<Wish> = (0..10_000).map(wish).collect();
+    let wishes: Vec<Demand> = (0..10_000).map(wish).collect();
     let start = Instant::now();
     let shares = fair_shares(&wishes, Some(1_000_003));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());

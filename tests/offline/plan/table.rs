@@ -2,15 +2,15 @@
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, Facts, Policy, decide};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, decide};
 use kafka_consumer_lambda::record::NextOffset;
-use kafka_consumer_lambda::source::Looked;
+use kafka_consumer_lambda::source::ListedOffset;
 use kafka_consumer_lambda::store::InvalidCursor;
 
 use super::{LAST, NOW_MS, backing_off, invalid, log, next, nobody, policies};
 
 /// The table, once more: the first row that fits, in the words of the table.
-fn first_row_that_fits(facts: &Facts, appeared_later: bool, policy: &Policy) -> &'static str {
+fn first_row_that_fits(facts: &PartitionState, appeared_later: bool, policy: &Policy) -> &'static str {
     let item = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     let end = facts.end.as_ref().and_then(|end| end.as_ref().ok());
     let earliest = facts.earliest.as_ref().and_then(|earliest| earliest.as_ref().ok());
@@ -116,7 +116,7 @@ fn items() -> Vec<Option<Result<Cursor, InvalidCursor>>> {
 
 #[test]
 fn the_first_row_that_fits_decides_in_every_combination() {
-    let looked: [Looked; 3] = [nobody(), Ok(next(5)), Ok(next(10))];
+    let looked: [ListedOffset; 3] = [nobody(), Ok(next(5)), Ok(next(10))];
     let maybe_looked = || looked.iter().cloned().map(Some).chain([None]);
     let (items, policies) = (items(), policies());
     for cursor in &items {
@@ -129,7 +129,7 @@ fn the_first_row_that_fits_decides_in_every_combination() {
                     high_watermarks.clone().map(|high| (first.clone(), start.clone(), high))
                 })
             }) {
-                let facts = Facts {
+                let facts = PartitionState {
                     end: end.clone(),
                     high_watermark,
                     earliest,

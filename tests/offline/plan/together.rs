@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kafka_consumer_lambda::claim::{Cursor, Seen};
 use kafka_consumer_lambda::config::StartPosition;
 use kafka_consumer_lambda::plan::{
-    Decision, Facts, Policy, Why, appeared_later, decide_all, highest_cursors, standing_at, wish,
+    Decision, PartitionState, Policy, Why, appeared_later, decide_all, highest_cursors, standing_at, wish,
 };
 use kafka_consumer_lambda::record::TopicPartition;
 
@@ -13,7 +13,7 @@ use super::{LAST, POLICY, decided, invalid, log, next, nobody, read, stored, wit
 
 #[test]
 fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
-    let fact = |topic, partition, cursor| Facts {
+    let fact = |topic, partition, cursor| PartitionState {
         partition: TopicPartition::new(topic, partition),
         cursor,
         start: Some(Ok(next(7))),
@@ -53,7 +53,7 @@ fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
 
 #[test]
 fn an_item_of_a_partition_that_is_gone_counts_among_the_cursors() {
-    let gone = Facts {
+    let gone = PartitionState {
         partition: TopicPartition::new("t", 5),
         end: None,
         ..stored(3, (0, 10))
@@ -81,7 +81,7 @@ fn a_wish_is_the_distance_from_the_first_offset_read_to_the_end() {
 
 #[test]
 fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stands() {
-    let standing = |facts: &Facts| standing_at(facts, &decided(facts));
+    let standing = |facts: &PartitionState| standing_at(facts, &decided(facts));
     assert_eq!(standing(&stored(3, (5, 10))), Some(next(5)));
     assert_eq!(standing(&log(2, 10)), Some(next(2)));
     assert_eq!(standing(&log(10, 10)), Some(next(10)));
@@ -90,12 +90,12 @@ fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stand
         ..Cursor::at(next(3))
     };
     assert_eq!(standing(&with(log(0, 10), paused)), Some(next(3)));
-    let unread = Facts {
+    let unread = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
     assert_eq!(standing(&unread), None);
-    let unanswered = Facts {
+    let unanswered = PartitionState {
         end: Some(nobody()),
         ..log(0, 10)
     };

@@ -83,7 +83,7 @@ mod failures {
     use kafka_consumer_lambda::claim::pin;
     use kafka_consumer_lambda::error::{Error, ErrorType};
     use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
-    use kafka_consumer_lambda::store::{Store, Written};
+    use kafka_consumer_lambda::store::{Store, WriteResult};
     use tokio::time::Instant;
 
     use crate::support::scripted_dynamodb::{Act, Scripted};
@@ -118,7 +118,7 @@ mod failures {
     }
 
     /// What a write comes to whose tries meet `acts`; all of them must be used.
-    async fn write_meets(acts: &[Act]) -> Result<Written, Error> {
+    async fn write_meets(acts: &[Act]) -> Result<WriteResult, Error> {
         let server = Scripted::start(NOWHERE).await;
         server.next(acts.iter().cloned());
         let written = store_at(&server.endpoint)
@@ -135,9 +135,9 @@ mod failures {
     #[tokio::test]
     async fn a_write_that_was_only_throttled_was_certainly_not_made() {
         let error = write_meets(&[throttled(), throttled(), throttled()]).await.unwrap_err();
-        assert_eq!(error.error_type, ErrorType::TableUnreachable);
+        assert_eq!(error.kind, ErrorType::TableUnreachable);
         assert!(
-            error.message.contains("throttled") && error.message.contains("slow down"),
+            error.message().contains("throttled") && error.message().contains("slow down"),
             "{error}"
         );
     }
@@ -151,7 +151,7 @@ mod failures {
         ] {
             let denied = Act::error(400, "AccessDeniedException", "no");
             let written = write_meets(&[doubt.clone(), throttled(), denied]).await;
-            assert!(matches!(written, Ok(Written::Unanswered(_))), "{doubt:?}: {written:?}");
+            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{doubt:?}: {written:?}");
         }
     }
 
@@ -163,7 +163,7 @@ mod failures {
             Act::error(500, "InternalServerError", "oops"),
         ] {
             let written = write_meets(&[doubt.clone(), doubt.clone(), doubt.clone()]).await;
-            assert!(matches!(written, Ok(Written::Unanswered(_))), "{doubt:?}: {written:?}");
+            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{doubt:?}: {written:?}");
         }
     }
 
@@ -175,13 +175,13 @@ mod failures {
         let store = store_with(&server.endpoint, Duration::from_secs(5), Duration::from_millis(300));
         let written = store.write(&consumer(), 0, &pin(next(0), 100)).await;
         assert_eq!(server.left(), 0);
-        assert!(matches!(written, Ok(Written::Unanswered(_))), "{written:?}");
+        assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{written:?}");
     }
 
     #[tokio::test]
     async fn a_conflict_with_a_transaction_is_worth_another_try() {
         let written = write_meets(&[Act::error(400, "TransactionConflictException", "busy")]).await;
-        assert!(matches!(written, Ok(Written::Unanswered(_))), "{written:?}");
+        assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{written:?}");
     }
 
     #[tokio::test]
@@ -210,8 +210,8 @@ mod failures {
         ];
         for (code, error_type, advice) in rows {
             let error = write_meets(&[Act::error(400, code, "words")]).await.unwrap_err();
-            assert_eq!(error.error_type, error_type, "{error}");
-            assert!(error.message.contains(advice), "{error}");
+            assert_eq!(error.kind, error_type, "{error}");
+            assert!(error.message().contains(advice), "{error}");
         }
     }
 
@@ -220,9 +220,9 @@ mod failures {
         let error = write_meets(&[Act::Answer(403, "<html>Forbidden</html>".to_owned())])
             .await
             .unwrap_err();
-        assert_eq!(error.error_type, ErrorType::TableUnreachable);
+        assert_eq!(error.kind, ErrorType::TableUnreachable);
         assert!(
-            error.message.contains("with HTTP status 403. Check the network"),
+            error.message().contains("with HTTP status 403. Check the network"),
             "{error}"
         );
     }
@@ -233,12 +233,12 @@ mod failures {
         let error = write_meets(&[Act::error(400, "InvalidSignatureException", signature)])
             .await
             .unwrap_err();
-        assert!(!error.message.contains("planted"), "{error}");
+        assert!(!error.message().contains("planted"), "{error}");
         let error = store_at(&format!("http://{NOWHERE}"))
             .load(&consumer())
             .await
             .unwrap_err();
-        assert!(!error.message.contains("planted"), "{error}");
+        assert!(!error.message().contains("planted"), "{error}");
     }
 
     #[tokio::test]
@@ -253,9 +253,9 @@ mod failures {
             let start = Instant::now();
             let error = store_at(endpoint).load(&consumer()).await.unwrap_err();
             assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-            assert_eq!(error.error_type, ErrorType::TableUnreachable, "{error}");
+            assert_eq!(error.kind, ErrorType::TableUnreachable, "{error}");
             let place = format!("no answer to Query from table \"cursors\" (region eu-west-1, endpoint {endpoint}): ");
-            assert!(error.message.starts_with(&place), "{error}");
+            assert!(error.message().starts_with(&place), "{error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::check::Check;
 use crate::cli::look::Look;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
-use crate::plan::{self, Decision, Facts, Reading, Why};
+use crate::plan::{self, Decision, PartitionState, Reading, Why};
 
 pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
     let glance = glance.await;
@@ -58,7 +58,7 @@ enum Trouble {
 /// | halt, because records are gone | `RetentionLoss` |
 /// | halt, because the cursor lies past the end | `Truncated` |
 /// | halt, because the item is no cursor | `InvalidCursor` |
-fn trouble(facts: &Facts, decision: &Decision) -> Trouble {
+fn trouble(facts: &PartitionState, decision: &Decision) -> Trouble {
     match decision {
         Decision::Invalid(_) => Trouble::Invalid,
         Decision::Truncated(_) => Trouble::Truncated,

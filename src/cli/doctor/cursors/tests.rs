@@ -8,8 +8,8 @@ fn next(offset: i64) -> NextOffset {
     NextOffset::new(offset).expect("an offset")
 }
 
-fn facts() -> Facts {
-    Facts {
+fn facts() -> PartitionState {
+    PartitionState {
         partition: TopicPartition::new("t", 0),
         end: Some(Ok(next(10))),
         high_watermark: None,
@@ -19,7 +19,7 @@ fn facts() -> Facts {
     }
 }
 
-fn blocked() -> Facts {
+fn blocked() -> PartitionState {
     let failure = Failures {
         offset: next(4),
         attempts: 2,
@@ -31,7 +31,7 @@ fn blocked() -> Facts {
         failure: Some(failure),
         ..Cursor::at(next(4))
     };
-    Facts {
+    PartitionState {
         cursor: Some(Ok(cursor)),
         ..facts()
     }
@@ -46,7 +46,7 @@ fn reading(why: Why) -> Decision {
     })
 }
 
-fn judged(all: Vec<(Facts, Decision)>) -> Check {
+fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
     let (facts, decisions) = all.into_iter().unzip();
     judge(&Glance {
         facts,
@@ -66,7 +66,7 @@ fn each_decision_of_the_next_run_has_its_trouble_and_its_type_of_error() {
         stored: next(99),
         passed_over: None,
     };
-    let rows: [(Facts, Decision, Status, Option<ErrorType>); 13] = [
+    let rows: [(PartitionState, Decision, Status, Option<ErrorType>); 13] = [
         (facts(), reading(Why::Resumed), Fine, None),
         (facts(), Decision::Idle, Fine, None),
         (facts(), Decision::Paused, Fine, None),
@@ -135,7 +135,7 @@ fn the_worst_of_a_topic_decides_and_all_is_counted() {
 
 #[test]
 fn a_topic_without_cursors_is_no_trouble() {
-    let new = Facts {
+    let new = PartitionState {
         cursor: None,
         ..facts()
     };

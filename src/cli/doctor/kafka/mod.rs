@@ -96,7 +96,7 @@ impl<'a> Topic<'a> {
     }
 
     fn answer(&self) -> Result<(), ErrorType> {
-        self.error.map_or(Ok(()), |error| Err(error.error_type))
+        self.error.map_or(Ok(()), |error| Err(error.kind))
     }
 }
 
@@ -172,12 +172,12 @@ async fn fetch(practice: &Practice, end: Option<&(TopicPartition, NextOffset)>) 
         return Fetched::Nowhere;
     };
     let source = &practice.parts.source;
-    if let Err(error) = source.start(&[(partition.clone(), *end)]) {
-        return Fetched::Silent(error.message);
+    if let Err(error) = source.assign(&[(partition.clone(), *end)]) {
+        return Fetched::Silent(error.message());
     }
     let limit = Limit { records: 1, bytes: 1 };
     let polled = tokio::time::timeout(practice.limit(), source.poll(partition, limit)).await;
-    source.finish(std::slice::from_ref(partition));
+    source.unassign(std::slice::from_ref(partition));
     match polled {
         Ok(Polled::Records(_) | Polled::End | Polled::OutOfRange | Polled::Unreadable(_)) => Fetched::Proved,
         Ok(Polled::Failed(error)) => Fetched::Refused(error),
@@ -228,7 +228,7 @@ fn authorisation(topic: &Topic<'_>, fetched: &Fetched, let_in: bool) -> Check {
 }
 
 fn refusal(error: &Error, let_in: bool) -> Check {
-    let told = match error.error_type {
+    let told = match error.kind {
         ErrorType::UnknownTopic => {
             "the brokers say that there is none; if this user might not see it, they would say that instead"
         }
@@ -318,12 +318,12 @@ fn group_check(committed: Result<bool, &Error>) -> Check {
             name,
             "runs need no right on it; this user may look at it, and it has committed nothing",
         ),
-        Err(error) if error.error_type == ErrorType::NotAuthorized => Check::ok(
+        Err(error) if error.kind == ErrorType::NotAuthorized => Check::ok(
             name,
             "runs need no right on it, and this user has none: for `offsets import` it would need Describe, for \
              `offsets export` Read",
         ),
-        Err(error) => Check::skipped(name, format!("runs do not ask it. {}", error.message)),
+        Err(error) => Check::skipped(name, format!("runs do not ask it. {}", error.message())),
     }
 }
 

@@ -46,7 +46,7 @@ impl Client {
                 | Code::SSL
                 | Code::Authentication,
             ) => match self.listener() {
-                Some(listener) => listener.context.explain(bootstrap_servers, waited, error).message,
+                Some(listener) => listener.context.explain(bootstrap_servers, waited, error).message(),
                 None => error.to_string(),
             },
             _ => format!("{error}. Look at the brokers' logs"),

@@ -41,13 +41,13 @@ struct Open {
 }
 
 /// A blocking call of the client that is on its way.
-pub(super) struct Asked<T> {
+pub(super) struct PendingRequest<T> {
     context: Arc<Context>,
     at: Instant,
     answer: JoinHandle<Result<T, KafkaError>>,
 }
 
-impl<T> Asked<T> {
+impl<T> PendingRequest<T> {
     pub(super) fn is_answered(&self) -> bool {
         self.answer.is_finished()
     }
@@ -193,9 +193,9 @@ impl Connection {
     pub(super) fn ask<T: Send + 'static>(
         &self,
         call: impl FnOnce(&KafkaConsumer) -> Result<T, KafkaError> + Send + 'static,
-    ) -> Option<Asked<T>> {
+    ) -> Option<PendingRequest<T>> {
         let consumer = self.consumer()?;
-        Some(Asked {
+        Some(PendingRequest {
             context: Arc::clone(consumer.context()),
             at: now(),
             answer: tokio::task::spawn_blocking(move || call(&consumer)),
@@ -203,7 +203,11 @@ impl Connection {
     }
 
     /// Waits for the answer, and serves the client's events meanwhile.
-    pub(super) async fn answer<T>(&self, mut asked: Asked<T>, mut serve_events: impl FnMut()) -> Result<T, KafkaError> {
+    pub(super) async fn answer<T>(
+        &self,
+        mut asked: PendingRequest<T>,
+        mut serve_events: impl FnMut(),
+    ) -> Result<T, KafkaError> {
         let renewable = self.current().as_ref().is_some_and(|open| open.renewable);
         loop {
             let answered = tokio::time::timeout(LOOK_EVERY, &mut asked.answer).await;

@@ -276,7 +276,7 @@ impl ClientContext for Context {
 
     /// librdkafka asks while it is polled, and cannot wait: the token was
     /// signed ahead. It asks again after 80 % of what is left of a token's life.
-    /// Asked for the second time, another one is made meanwhile.
+    /// At the second request for the same token, another one is made meanwhile.
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.count_served();
         let token = self.security.token().ok_or("there is no token")?;

@@ -157,7 +157,7 @@ fn the_time_is_the_one_that_was_waited_and_its_setting_is_named_where_that_ended
         logs(&context, REFUSED);
         let error = context.explain("b:1", Duration::from_millis(waited_ms), &timed_out());
         let start = format!("no broker of b:1 answered {expected}nobody listens at b:1");
-        assert!(error.message.starts_with(&start), "{error}");
+        assert!(error.message().starts_with(&start), "{error}");
     }
 }
 
@@ -191,8 +191,8 @@ fn settings_are_named_only_where_no_broker_was_ever_connected() {
     const SETTING: &str = "KAFKA_";
     let explained = |context: &Context, error: &KafkaError| {
         let explained = context.explain("b:1", Duration::from_secs(4), error);
-        assert_eq!(explained.error_type, ErrorType::BrokerUnreachable);
-        explained.message
+        assert_eq!(explained.kind, ErrorType::BrokerUnreachable);
+        explained.message()
     };
     let silent = context();
     assert!(explained(&silent, &timed_out()).contains("Check KAFKA_BOOTSTRAP_SERVERS"));

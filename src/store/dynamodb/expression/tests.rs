@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::{Expression, of};
 use crate::claim::{
-    self, Care, Claim, Clause, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, RunId, Seen, Set,
+    self, BatchLimit, Claim, Clause, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId,
+    Seen, Set,
 };
 use crate::record::NextOffset;
 use crate::store::Consumer;
@@ -125,12 +126,12 @@ fn any_run() -> impl Strategy<Value = RunId> {
     prop_oneof![Just("me"), Just("other")].prop_map(RunId::new)
 }
 
-fn any_pace() -> impl Strategy<Value = Pace> {
-    prop_oneof![Just(Pace::Small), Just(Pace::Single)]
+fn any_pace() -> impl Strategy<Value = BatchLimit> {
+    prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]
 }
 
-fn any_care() -> impl Strategy<Value = Option<Care>> {
-    proptest::option::of((any_next(), any_pace()).prop_map(|(until, pace)| Care { until, pace }))
+fn any_care() -> impl Strategy<Value = Option<CrashGuard>> {
+    proptest::option::of((any_next(), any_pace()).prop_map(|(until, pace)| CrashGuard { until, pace }))
 }
 
 fn any_failures() -> impl Strategy<Value = Failures> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{Bounds, CommandId, Cursor, Failures, Pace, RunId, Unreported};
+use crate::claim::{BatchLimit, Bounds, CommandId, Cursor, Failures, RunId, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 use crate::text::cut;
@@ -121,7 +121,7 @@ pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCurs
         claim_until_ms: fields.number(name::CLAIM_UNTIL, TIME, not_negative)?,
         claim_to: fields.number(name::CLAIM_TO, OFFSET, NextOffset::new)?,
         claim_chunk: fields.number(name::CLAIM_CHUNK, COUNT, |records| {
-            u64::try_from(records).ok().map(Pace::of)
+            u64::try_from(records).ok().map(BatchLimit::of)
         })?,
         handed_over: fields.number(name::HANDED_OVER, OFFSET, NextOffset::new)?,
         failure: fields.failures()?,

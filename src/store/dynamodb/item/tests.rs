@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::super::expression;
 use super::{Item, Place, partition, read};
 use crate::claim::{
-    Attribute, Bounds, CommandId, Cursor, CursorWrite, Failures, Pace, PassedOver, RunId, Set, Unreported,
+    Attribute, BatchLimit, Bounds, CommandId, Cursor, CursorWrite, Failures, PassedOver, RunId, Set, Unreported,
 };
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
@@ -253,7 +253,7 @@ proptest! {
         run in proptest::option::of("[a-z0-9-]{1,40}"),
         claim_until_ms in proptest::option::of(0..=i64::MAX),
         claim_to in proptest::option::of(any_next()),
-        claim_chunk in proptest::option::of(prop_oneof![Just(Pace::Small), Just(Pace::Single)]),
+        claim_chunk in proptest::option::of(prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]),
         failure in proptest::option::of(any_failures()),
         updated_at_ms in proptest::option::of(any::<i64>()),
         handed_over in proptest::option::of(any_next()),

@@ -5,14 +5,14 @@ use std::iter::successors;
 use std::mem;
 
 use kafka_consumer_lambda::claim::{
-    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Pace, Standing, Verdict, claim, flush,
+    Attribute, BatchLimit, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Standing, Verdict, claim, flush,
     judge_claim, judge_flush, release,
 };
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::ledger::{Ledger, Step};
-use kafka_consumer_lambda::plan::{Decision, Facts, Policy, Reading, decide};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, decide};
 use kafka_consumer_lambda::record::{Record, TopicPartition};
-use kafka_consumer_lambda::store::Written;
+use kafka_consumer_lambda::store::WriteResult;
 
 use super::super::{next, write};
 use super::run::{Attempt, Doing, Kind, Offsets, Run, What, below, record};
@@ -183,7 +183,7 @@ impl Partition {
     }
 
     fn begin(&mut self, r: usize, now_ms: i64) {
-        let facts = Facts {
+        let facts = PartitionState {
             partition: TopicPartition::new("t", 0),
             end: Some(Ok(next(self.end))),
             high_watermark: None,
@@ -284,7 +284,7 @@ impl Partition {
 
     fn answered(&mut self, r: usize, attempt: &Attempt, now_ms: i64) {
         match self.arrive(r, attempt, now_ms) {
-            Written::Applied => self.come_to(r, attempt, &Verdict::Applied, now_ms),
+            WriteResult::Applied => self.come_to(r, attempt, &Verdict::Applied, now_ms),
             _ => self.judged(r, attempt, now_ms),
         }
     }
@@ -346,9 +346,9 @@ impl Partition {
     }
 
     /// The store makes a write of run `r`, or refuses it. Whatever it makes must keep the promises.
-    fn arrive(&mut self, r: usize, attempt: &Attempt, now_ms: i64) -> Written {
+    fn arrive(&mut self, r: usize, attempt: &Attempt, now_ms: i64) -> WriteResult {
         let (written, after) = write(self.item.clone(), &attempt.write);
-        if written != Written::Applied {
+        if written != WriteResult::Applied {
             return written;
         }
         let before = mem::replace(&mut self.item, after);
@@ -381,7 +381,7 @@ impl Partition {
                 assert!(before <= flush.next, "P2: moved back");
                 assert!(!self.runs[r].lost, "P3: a run that lost its claim moved the cursor");
                 assert!(!self.edit_is_open, "P4: an edit was passed over");
-                if let (Some(at), Some(Pace::Single)) = (after.handed_over, after.claim_chunk) {
+                if let (Some(at), Some(BatchLimit::Single)) = (after.handed_over, after.claim_chunk) {
                     self.handed_over_alone[usize::try_from(at.get()).expect("small")] += 1;
                 }
             }
@@ -442,6 +442,7 @@ impl Partition {
 
 /// How often the record at `offset` was handed over alone before: by the run that left this item.
 fn marks_at(item: Option<&Cursor>, offset: i64) -> u32 {
-    let marked = item.filter(|item| item.claim_chunk == Some(Pace::Single) && item.handed_over == Some(next(offset)));
+    let marked =
+        item.filter(|item| item.claim_chunk == Some(BatchLimit::Single) && item.handed_over == Some(next(offset)));
     u32::from(marked.is_some())
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
-use kafka_consumer_lambda::source::{Limit, LookUp, Looked, Polled, Source, TopicEnds, Unavailable};
+use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source, Unavailable};
 
 /// Few, so that a partition takes several polls.
 const RECORDS_IN_A_POLL: usize = 2;
@@ -105,15 +105,15 @@ impl Brokers {
             .collect()
     }
 
-    fn look(&self, partition: &TopicPartition, what: LookUp) -> Looked {
+    fn look(&self, partition: &TopicPartition, what: OffsetSpec) -> ListedOffset {
         let logs = self.logs();
         let log = usize::try_from(partition.partition).ok().and_then(|i| logs.get(i));
         let log = log.ok_or_else(|| Unavailable("there is no such partition".into()))?;
         let offset = match what {
-            LookUp::Earliest => log.earliest,
-            LookUp::End | LookUp::HighWatermark => log.end,
+            OffsetSpec::Earliest => log.earliest,
+            OffsetSpec::Latest | OffsetSpec::HighWatermark => log.end,
             // Each record was written at the millisecond that is its offset.
-            LookUp::AtTime(ms) => log.between(ms, i64::MAX).next().unwrap_or(i64::MAX),
+            OffsetSpec::ForTimestamp(ms) => log.between(ms, i64::MAX).next().unwrap_or(i64::MAX),
         };
         Ok(NextOffset::new(offset).expect("an offset"))
     }
@@ -156,22 +156,27 @@ fn record(partition: &TopicPartition, offset: i64, is_broken: bool) -> Record {
 }
 
 impl Source for &Brokers {
-    async fn ends(&self, _: &[Arc<str>], _: Instant) -> Result<TopicEnds, Error> {
+    async fn end_offsets(&self, _: &[Arc<str>], _: Instant) -> Result<EndOffsets, Error> {
         let with_end = |partition| {
-            let end = self.look(&partition, LookUp::End);
+            let end = self.look(&partition, OffsetSpec::Latest);
             (partition, end)
         };
-        Ok(TopicEnds {
+        Ok(EndOffsets {
             partitions: self.partitions().into_iter().map(with_end).collect(),
-            ..TopicEnds::default()
+            ..EndOffsets::default()
         })
     }
 
-    async fn look_up(&self, partitions: &[TopicPartition], what: LookUp, _: Instant) -> Result<Vec<Looked>, Error> {
+    async fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        what: OffsetSpec,
+        _: Instant,
+    ) -> Result<Vec<ListedOffset>, Error> {
         Ok(partitions.iter().map(|partition| self.look(partition, what)).collect())
     }
 
-    fn start(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
+    fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
         for (partition, next) in positions {
             let position = Reading {
                 next: next.get(),
@@ -197,7 +202,7 @@ impl Source for &Brokers {
         }
     }
 
-    fn finish(&self, partitions: &[TopicPartition]) {
+    fn unassign(&self, partitions: &[TopicPartition]) {
         for partition in partitions {
             self.reading().remove(&partition.partition);
         }

@@ -55,7 +55,7 @@ async fn edited(spec: &Spec, trouble: Trouble, seed: usize) -> bool {
 
 /// The run itself is well, and at most partition 0 is lost to it.
 fn check_the_run(world: &World, report: &RunReport) {
-    let is_the_world_s = |error: &Error| error.error_type == ErrorType::PartitionBlocked;
+    let is_the_world_s = |error: &Error| error.kind == ErrorType::PartitionBlocked;
     assert!(report.error.as_ref().is_none_or(is_the_world_s), "{:?}", report.error);
     let others: Vec<_> = report.held.iter().filter(|held| held.place.partition != 0).collect();
     assert!(others.is_empty(), "lost to the run: {others:?}");

@@ -14,7 +14,7 @@ use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::report::{OffsetRange, RunReport};
-use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, Written};
+use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
 use tokio::sync::watch;
 
 use super::brokers::Brokers;
@@ -48,7 +48,7 @@ struct Mine {
     /// Reads of this item fail.
     is_deaf: Option<i32>,
     /// Partitions of which the run cannot know what it stored.
-    in_doubt: Vec<i32>,
+    may_have_been_applied: Vec<i32>,
 }
 
 impl<'a> Process<'a> {
@@ -133,12 +133,12 @@ impl<'a> Process<'a> {
     }
 
     /// Applies a write under its conditions, and checks what it did.
-    async fn apply(&self, partition: i32, write: &CursorWrite) -> Written {
+    async fn apply(&self, partition: i32, write: &CursorWrite) -> WriteResult {
         let before = self.world.cursor(partition);
         let table = &self.world.table;
         let written = table.write(&self.world.consumer(), partition, write).await;
         let written = written.expect("a table in memory");
-        if written == Written::Applied {
+        if written == WriteResult::Applied {
             let after = self.world.cursor(partition).expect("it was written");
             self.note_acknowledged(partition, before.as_ref(), &after);
             self.note_claim(partition, before.as_ref(), &after);
@@ -257,7 +257,7 @@ impl<'a> Process<'a> {
         );
         let named = lost_ranges(report);
         // In doubt it is named, and once more by the run that stores it.
-        let is_certain = self.mine().in_doubt.is_empty();
+        let is_certain = self.mine().may_have_been_applied.is_empty();
         // What an earlier run stored and did not report is named by a later one.
         let earlier = self.world.books().stored_lost.clone();
         let is_known = |range: &(i32, i64, i64)| lost.contains(range) || earlier.contains(range);
@@ -297,7 +297,7 @@ impl<'a> Process<'a> {
 
     /// Whether the run could not find out what became of a write.
     pub(super) fn was_in_doubt(&self) -> bool {
-        !self.mine().in_doubt.is_empty()
+        !self.mine().may_have_been_applied.is_empty()
     }
 
     /// A run that comes to its end leaves no claim, unless an answer was lost.
@@ -343,13 +343,13 @@ impl Store for &Process<'_> {
 
     async fn load_one(&self, consumer: &Consumer, partition: i32) -> Result<Option<Cursor>, Error> {
         if self.mine().is_deaf == Some(partition) {
-            self.mine().in_doubt.push(partition);
+            self.mine().may_have_been_applied.push(partition);
             return Err(Error::new(ErrorType::TableUnreachable, "the table does not answer"));
         }
         self.world.table.load_one(consumer, partition).await
     }
 
-    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<Written, Error> {
+    async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
         assert_eq!(*consumer, self.world.consumer(), "somebody else's cursor");
         self.effect(partition).await;
         self.earlier_writes_arrive(partition).await;
@@ -366,7 +366,7 @@ impl Store for &Process<'_> {
             when => self.mine().late.push((partition, write.clone(), when)),
         }
         self.mine().is_deaf = (!lost.can_be_read).then_some(partition);
-        Ok(Written::Unanswered("the answer was lost".into()))
+        Ok(WriteResult::Unknown("the answer was lost".into()))
     }
 }
 
