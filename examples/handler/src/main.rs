@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 async fn handle(order: Option<Order>, record: Record) -> Result<(), Failure> {
     match order {
         Some(order) => tracing::info!(id = record.id(), order.quantity, "order received"),
-        None => tracing::info!(id = record.id(), "order deleted"),
+        None => tracing::info!(id = record.id(), "order deleted"), // a tombstone
     }
     Ok(())
 }
