@@ -7,7 +7,7 @@ import pytest
 
 from stack import ROOT, STACKS, stack, template
 
-REPORT = (ROOT / "src/report.rs").read_text()
+REPORT = (ROOT / "src/report/mod.rs").read_text()
 OURS = set(re.findall(r'count\("(\w+)"', REPORT)) | {"RunDuration"}
 AWS = {
     "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
