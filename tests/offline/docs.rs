@@ -15,7 +15,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The cells of each row of the table under the first heading that ends with `heading`, without its head.
+/// The cells of each row of the first table under the line `heading`, without the row of titles.
 fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
     let page = text(page);
     let lines = page.lines().skip_while(|line| *line != heading).skip(1);
@@ -31,7 +31,7 @@ fn cells(row: &str) -> Vec<String> {
     inner.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// What stands between backticks.
+/// The code spans of a cell.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -154,7 +154,7 @@ mod command_line {
     }
 }
 
-/// All Markdown files of the repository, without what builds and tests leave behind.
+/// All Markdown files of the repository, without those in folders of builds.
 fn pages() -> Vec<PathBuf> {
     fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder") {
@@ -178,7 +178,7 @@ fn pages() -> Vec<PathBuf> {
     found
 }
 
-/// A page without its blocks of code and its code in lines, which may go over the end of a line.
+/// A page without code blocks and code spans. A span may continue on the next line.
 fn prose(page: &str) -> String {
     let mut is_code = false;
     let mut text = String::new();
@@ -251,7 +251,7 @@ fn normal(path: &Path) -> PathBuf {
     })
 }
 
-/// What is wrong with a link of the page `from`; `None`: nothing.
+/// The fault of a link of the page `from`, if it has one.
 fn problem(from: &Path, link: &str) -> Option<String> {
     if let Some(external) = link.strip_prefix("https://") {
         let is_host = external.split('/').next().is_some_and(|host| host.contains('.'));
