@@ -19,7 +19,7 @@ def test_every_parameter_is_in_one_group():
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_parameter_says_what_it_is_and_what_it_may_be(name):
+def test_every_parameter_has_a_description_and_a_constraint(name):
     rules = PARAMETERS[name]
     assert rules["Description"]
     if rules["Type"] == "Number":
@@ -37,7 +37,7 @@ def test_every_default_is_allowed(name):
         assert re.fullmatch(rules.get("AllowedPattern", ".*"), str(rules["Default"]))
 
 
-def test_only_what_nobody_can_guess_has_no_default():
+def test_only_parameters_without_a_sensible_value_have_no_default():
     needed = {name for name, rules in PARAMETERS.items() if "Default" not in rules}
     assert needed == {
         "CodeBucket",
@@ -93,7 +93,7 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("StartPosition", "2026-01-31T08:00:00.5+01:00"),
     ],
 )
-def test_a_right_value_is_taken(name, right):
+def test_a_valid_value_is_accepted(name, right):
     assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], right)
 
 
