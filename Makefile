@@ -17,7 +17,7 @@ test: test-offline ## Run all tests; real services come from Docker, or with Jav
 	cargo test $(CARGO_FLAGS) --test services
 
 test-offline: ## Run the tests that need no server
-	cargo test $(CARGO_FLAGS) --lib --bins --examples --test offline
+	cargo test --workspace $(CARGO_FLAGS) --lib --bins --examples --test offline
 	cargo test $(CARGO_FLAGS) --doc
 
 bench: ## Compare with a minimal client and a conventional poller; BENCH_ARGS="--only warm"
@@ -28,9 +28,9 @@ bench-stages: ## Measure the stages without I/O
 	cargo bench $(CARGO_FLAGS) --bench growth
 
 lint: ## Check the format, the code and the dependencies
-	cargo fmt --check
-	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	cargo deny --all-features check --hide-inclusion-graph
+	cargo fmt --all --check
+	cargo clippy --workspace $(CARGO_FLAGS) --all-targets -- -D warnings
+	cargo deny --workspace --all-features check --hide-inclusion-graph
 
 check-template: ## Check the CloudFormation template, without an account
 	deploy/check.sh template
@@ -38,7 +38,7 @@ check-template: ## Check the CloudFormation template, without an account
 check-deploy: ## Check the template, build the packages and run them as Lambda would
 	deploy/check.sh
 
-package: ## Build dist/function.zip and dist/layer.zip (LINKING=dynamic: also the function that needs the layer)
+package: ## Build dist/function.zip and dist/layer.zip; HANDLER=folder: of that crate; LINKING=dynamic: also for the layer
 	deploy/package.sh $(LINKING)
 
 deploy: ## Deploy dist/function.zip: make deploy STACK=... BUCKET=... PARAMETERS=file; PLAN=1 only shows what would change

@@ -48,8 +48,11 @@ if [[ ${1:-} == template ]]; then
 fi
 
 deploy/package.sh dynamic
+# Only the crate itself and the last link are new.
+HANDLER=examples/handler DIST=$target/handler-packages deploy/package.sh
 export PACKAGES=$target/packages
 "$tools/bin/python" tests/deploy/unpack.py dist "$PACKAGES"
+"$tools/bin/python" tests/deploy/unpack.py "$target/handler-packages" "$PACKAGES/handler"
 # One at a time: some of them measure.
 cargo test --locked --all-features --test package -- --test-threads 1
 test_with tests/deploy/test_package.py

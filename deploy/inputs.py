@@ -53,7 +53,7 @@ def read_parameters(text, known):
             problems.append(f"line {number} is not Name=value (a comment begins with #)")
         elif name not in known:
             meant = nearest(name, known)
-            hint = f": is {meant} meant?" if meant else "; the README lists the parameters"
+            hint = f": is {meant} meant?" if meant else "; docs/DEPLOYMENT.md lists the parameters"
             problems.append(f"line {number}: there is no parameter {name!r}{hint}")
         elif name in UPLOADED:
             problems.append(f"line {number}: {name} follows from BUCKET and PACKAGE, so it has no place in the file")

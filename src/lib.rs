@@ -1,8 +1,48 @@
 //! Your own Kafka event source for AWS Lambda: a schedule starts it, it reads
-//! what is new, hands it to your handler, and remembers where it was in a
-//! `DynamoDB` table that people can read and move.
+//! what is new, hands it to your handler, and stores its position in a
+//! `DynamoDB` table that people can read and edit.
 //!
-//! The way the data goes, and the module that does it:
+//! A whole function, in a crate that depends on this one:
+//!
+//! ```no_run
+//! use kafka_consumer_lambda::{Failure, Record, json, lambda, lambda_runtime};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order {
+//!     quantity: u32,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), lambda_runtime::Error> {
+//!     lambda::run(|_config| json(handle)).await
+//! }
+//!
+//! async fn handle(order: Option<Order>, record: Record) -> Result<(), Failure> {
+//!     match order {
+//!         Some(order) => tracing::info!(id = record.id(), order.quantity, "order received"),
+//!         None => tracing::info!(id = record.id(), "order deleted"), // a tombstone
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! `make package HANDLER=path/to/crate` packages it; `examples/handler` is such a crate.
+//!
+//! # For the author of a handler
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`lambda`] | the entry point of a function |
+//! | [`each()`], [`json()`] | a processor from an async function, called for each record |
+//! | [`Failure`] | why a record is not settled: try again, never, or stop |
+//! | [`Record`], [`record`] | record, partition, offset, chunk |
+//! | [`processor`] | the [`Processor`](processor::Processor) trait, for work on whole chunks |
+//! | [`config`] | settings -> validated [`Config`](config::Config) |
+//! | `cli` | the command line, with your handler (feature `cli`) |
+//!
+//! # Inside
+//!
+//! The way of the data, and the module of each stage:
 //!
 //! ```text
 //! invocation event -> request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report
@@ -11,55 +51,75 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`event`] | invocation JSON -> [`Request`](event::Request) |
-//! | [`config`] | settings -> validated [`Config`](config::Config) |
-//! | [`record`] | the domain's words: record, partition, offset, chunk |
-//! | [`plan`] | pure: stored cursors + log bounds + policy -> what to read, what was lost |
-//! | [`claim`] | pure: who may work on a partition, and what a refused write means |
-//! | [`ledger`] | pure: polled, settled, failed -> the next step |
-//! | [`decode`] | pure: bytes -> value |
-//! | [`backfill`] | pure: a part of the log, read again under a cursor of its own |
-//! | [`dead_letter`] | a failed record -> its dead letter, and the topic or queue that it is sent to |
-//! | [`report`] | pure: what a run says of itself, as JSON and as metrics |
-//! | [`error`] | the types of failure, and their words |
-//! | [`clock`] | the time, as a seam |
-//! | [`security`] | how the brokers are told who this is: properties, secrets, tokens |
-//! | [`kafka`] | the Kafka client: connections, metadata, offsets, producer, errors |
-//! | [`source`] | records from Kafka |
-//! | [`store`] | cursors and claims in `DynamoDB`, or in memory |
-//! | [`processor`] | what happens to records: your handler |
-//! | [`invoke`] | the only place where the stages are joined |
-//! | [`live`] | the real parts: settings from the environment, Kafka, `DynamoDB` |
-//! | [`lambda`] | the way in from Lambda |
+//! | `event` | invocation JSON -> `Request` |
+//! | `plan` | pure: stored cursors + log bounds + policy -> what to read, what was lost |
+//! | `claim` | pure: which run may work on a partition, and what a refused write means |
+//! | `ledger` | pure: polled, settled, failed -> the next step |
+//! | `decode` | pure: bytes -> value |
+//! | `backfill` | pure: a part of the log, read again under a cursor of its own |
+//! | `dead_letter` | a failed record -> its dead letter, and the topic or queue that it is sent to |
+//! | `report` | pure: the result of a run, as JSON and as metrics |
+//! | `error` | the types of failure, and their messages |
+//! | `clock` | the time, as a seam |
+//! | `security` | authentication with the brokers: properties, secrets, tokens |
+//! | `kafka` | the Kafka client: connections, metadata, offsets, producer, errors |
+//! | `source` | records from Kafka |
+//! | `store` | cursors and claims in `DynamoDB`, or in memory |
+//! | `invoke` | the only place where the stages are joined |
+//! | `live` | the real parts: settings from the environment, Kafka, `DynamoDB` |
+//! | `aws` | clients of AWS's services |
 //! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
 
-mod aws;
-pub mod backfill;
-pub mod claim;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod dead_letter;
-pub mod decode;
-#[cfg(feature = "embedded")]
-pub mod embedded;
-pub mod error;
-pub mod event;
-pub mod invoke;
-pub mod kafka;
 pub mod lambda;
-pub mod ledger;
-pub mod live;
-pub mod plan;
 pub mod processor;
 pub mod record;
+
+// Public for tests and benches, which are crates of their own, and hidden because their items may change
+// in any version.
+#[doc(hidden)]
+pub mod backfill;
+#[doc(hidden)]
+pub mod claim;
+#[doc(hidden)]
+pub mod clock;
+#[doc(hidden)]
+pub mod dead_letter;
+#[doc(hidden)]
+pub mod decode;
+#[cfg(feature = "embedded")]
+#[doc(hidden)]
+pub mod embedded;
+#[doc(hidden)]
+pub mod error;
+#[doc(hidden)]
+pub mod event;
+#[doc(hidden)]
+pub mod invoke;
+#[doc(hidden)]
+pub mod kafka;
+#[doc(hidden)]
+pub mod ledger;
+#[doc(hidden)]
+pub mod live;
+#[doc(hidden)]
+pub mod plan;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod security;
+#[doc(hidden)]
 pub mod source;
+#[doc(hidden)]
 pub mod store;
+
+mod aws;
 mod text;
 
+// Its `Error` is what `lambda::run` returns.
+pub use lambda_runtime;
 pub use processor::Failure;
 pub use processor::closure::{each, json};
 pub use record::Record;

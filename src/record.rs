@@ -134,6 +134,31 @@ impl Header {
 ///
 /// `Debug` shows where the record is and how large, never its key or value:
 /// records must not reach a log by accident.
+///
+/// ```
+/// use kafka_consumer_lambda::Record;
+///
+/// /// The tenant from a header, if the record has a key.
+/// fn tenant(record: &Record) -> Option<String> {
+///     record.key.as_ref()?;
+///     let header = record.headers.iter().find(|header| header.is_named("tenant"))?;
+///     String::from_utf8(header.value.as_ref()?.to_vec()).ok()
+/// }
+///
+/// // All fields are public, so a test of a handler can make a record.
+/// # use kafka_consumer_lambda::record::{Header, TopicPartition};
+/// let record = Record {
+///     partition: TopicPartition::new("orders", 3),
+///     offset: 17,
+///     timestamp_ms: Some(1_700_000_000_000),
+///     key: Some("order-7".into()),
+///     value: None,
+///     headers: vec![Header::new("tenant", Some("shop".into()))],
+/// };
+/// assert_eq!(record.id(), "orders-3-17");
+/// assert_eq!(tenant(&record).as_deref(), Some("shop"));
+/// assert!(record.is_tombstone());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Where the record lies.

@@ -62,7 +62,20 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// The validated settings of a run. Built by [`Config::from_environment`] alone.
+/// All settings of a run, validated. Built by [`Config::from_environment`] alone.
+///
+/// ```
+/// use kafka_consumer_lambda::config::Config;
+///
+/// let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+/// let config = Config::from_lookup([setting("KAFKA_TOPIC", "orders"), setting("KAFKA_GROUP_ID", "billing")])?;
+/// assert_eq!(&*config.group_id, "billing");
+/// assert_eq!(config.table, "kafka-consumer-offsets"); // the default
+///
+/// let invalid = Config::from_lookup([setting("MAX_MESSAGES", "many")]).unwrap_err();
+/// assert!(invalid.to_string().contains("MAX_MESSAGES"));
+/// # Ok::<(), kafka_consumer_lambda::config::InvalidSettings>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The bootstrap brokers: `host:port`, comma-separated, without blanks.

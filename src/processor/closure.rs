@@ -12,13 +12,17 @@ use crate::record::{Chunk, Record};
 
 /// A processor from a closure that handles one record.
 ///
-/// The closure is called for each record in order; an `Err` stops the
-/// partition at that record. Between two records it stops when the time is
-/// over, so a slow handler still settles some records in each run.
+/// The closure is called for each record of a partition in order, one call at
+/// a time, and for several partitions at once. An `Err` stops the partition at
+/// that record. Between two records it stops when the next would not be done
+/// in the time left, so a slow handler still settles some records in each run.
+///
+/// A value that does not fit `MESSAGE_FORMAT` (default `json`) does not reach
+/// the closure: it fails as [`Failure::Poison`] does.
 ///
 /// ```
-/// use kafka_consumer_lambda::processor::{Failure, Processor, closure::each};
-/// use kafka_consumer_lambda::record::Record;
+/// use kafka_consumer_lambda::processor::Processor;
+/// use kafka_consumer_lambda::{Failure, Record, each};
 ///
 /// fn handler() -> impl Processor {
 ///     each(|record: Record| async move {
@@ -43,11 +47,12 @@ where
 ///
 /// Like [`each`], with the value parsed into `T`; `None` is a tombstone. A
 /// value that is not a `T` is [`Failure::Poison`]: the error names the record
-/// and the place in it, and shows nothing of the value.
+/// and the position of the error in it, and shows nothing of the value.
+/// `MESSAGE_FORMAT` does not apply.
 ///
 /// ```
-/// use kafka_consumer_lambda::processor::{Processor, closure::json};
-/// use kafka_consumer_lambda::record::Record;
+/// use kafka_consumer_lambda::processor::Processor;
+/// use kafka_consumer_lambda::{Record, json};
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Order { id: u64 }

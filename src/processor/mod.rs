@@ -30,6 +30,37 @@ use log::Log;
 /// - The future may be dropped at any `.await`, when the time is over. What it
 ///   had not reported as settled comes again in the next run.
 /// - Retries are the run's: report a [`Failure::Retry`], do not loop.
+/// - A panic is a failed attempt. The records of the chunk are then handed over
+///   one at a time, so that it counts against the record that causes it alone.
+///
+/// ```
+/// use kafka_consumer_lambda::Failure;
+/// use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
+/// use kafka_consumer_lambda::record::Chunk;
+///
+/// /// Stores each chunk in one transaction.
+/// struct Orders {
+///     database: Database,
+/// }
+///
+/// impl Processor for Orders {
+///     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
+///         let rows = chunk.records().iter().map(|record| (record.id(), record.value.clone()));
+///         match self.database.insert_all(rows.collect()).await {
+///             Ok(()) => Progress::all(chunk),
+///             Err(error) => Progress {
+///                 settled: 0,
+///                 stop: Some(Failure::Retry(error.to_string())),
+///             },
+///         }
+///     }
+/// }
+/// # struct Database;
+/// # impl Database {
+/// #     async fn insert_all<T>(&self, _: Vec<T>) -> Result<(), std::io::Error> { Ok(()) }
+/// # }
+/// # fn is_a_processor(orders: Orders) -> impl Processor { orders }
+/// ```
 pub trait Processor: Send + Sync {
     /// Handles a chunk and says how many of its records are settled.
     fn process(&self, chunk: &Chunk, run: &RunContext) -> impl Future<Output = Progress> + Send;
@@ -41,15 +72,15 @@ pub trait Processor: Send + Sync {
     }
 }
 
-/// How far a processor came with a chunk.
+/// How much of a chunk was processed.
 ///
 /// `settled` counts from the front: a hole cannot be expressed. Fewer than the
-/// chunk holds and no `stop` means that the time was over.
+/// chunk holds and no `stop` means that the time ran out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// How many records, from the first on, are done for good.
     pub settled: usize,
-    /// What went wrong with the record after those.
+    /// Why the record after those is not settled.
     pub stop: Option<Failure>,
 }
 
@@ -65,17 +96,31 @@ impl Progress {
 }
 
 /// Why a record is not settled. The text says what is wrong and what to do; it
-/// is shown in reports and stored on the cursor's item, so it must hold no
-/// value of a record and no secret.
+/// is logged, shown in reports and stored on the cursor's item, so it must hold
+/// no value of a record and no secret. It is cut at 1,000 bytes.
+///
+/// ```
+/// use kafka_consumer_lambda::Failure;
+///
+/// fn failure_of(status: u16) -> Failure {
+///     match status {
+///         400 => Failure::Poison("the service rejected the order".into()),
+///         401 | 403 => Failure::Fatal("the service rejected the credentials: renew API_TOKEN".into()),
+///         _ => Failure::Retry(format!("the service returned {status}")),
+///     }
+/// }
+/// # assert_eq!(failure_of(503), Failure::Retry("the service returned 503".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// This may pass: try again, in this run and in later ones.
+    /// Temporary. The record is tried again a few times in this run, then in later runs after a back-off of 1 to 15
+    /// minutes. Where `ON_FAILURE` is not `halt`, it applies after `MAX_ATTEMPTS` attempts.
     #[error("{0}")]
     Retry(String),
-    /// This record can never be processed.
+    /// This record can never be processed. It is not tried again before `ON_FAILURE` applies.
     #[error("{0}")]
     Poison(String),
-    /// Nothing can be processed: wrong credentials, a bug. The run stops.
+    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`.
     #[error("{0}")]
     Fatal(String),
 }
@@ -95,17 +140,17 @@ impl Failure {
     }
 }
 
-/// What a processor may know of the run it works for.
+/// The run that a processor is called in.
 #[derive(Debug, Clone)]
 pub struct RunContext {
-    /// When the time for processing is over. What is settled by then is saved.
+    /// The end of the time for processing. What is settled by then is saved.
     pub stop_at: Instant,
-    /// Which attempt this is for the first record of the chunk: 1 for the first, over all runs.
+    /// The number of this attempt for the first record of the chunk, over all runs: 1 for the first.
     pub attempt: u32,
 }
 
 impl RunContext {
-    /// The time left for processing; zero once it is over.
+    /// The time left for processing; zero once it has ended.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         #[expect(clippy::disallowed_methods, reason = "a handler asks while it works")]

@@ -1,6 +1,6 @@
 //! What a run says of itself: counts, lag, stop reason, and everything that
 //! was skipped, lost, held or blocked. The JSON shapes are public, and of a
-//! [bounded size](limit).
+//! bounded size.
 
 mod dimension;
 mod limit;

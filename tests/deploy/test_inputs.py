@@ -40,7 +40,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_right_one(written, meant):
 
 
 def test_a_name_that_is_near_to_none_refers_to_the_readme():
-    assert problems("Zzz=x") == ["line 1: there is no parameter 'Zzz'; the README lists the parameters"]
+    assert problems("Zzz=x") == ["line 1: there is no parameter 'Zzz'; docs/DEPLOYMENT.md lists the parameters"]
 
 
 def test_a_space_beside_the_sign_is_seen():

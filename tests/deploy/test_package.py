@@ -24,6 +24,8 @@ PACKAGES = {
     "function-dynamic.zip": "bootstrap",
     "layer.zip": "lib/librdkafka.so.1",
 }
+# Of examples/handler, a crate of its own.
+HANDLER = UNPACKED / "handler/function/bootstrap"
 # What AWS's services do in the role's name, and what is no request of its own.
 NOT_THE_CODES = {
     "logs:CreateLogStream": "Lambda writes the log",
@@ -72,6 +74,13 @@ def test_packages_are_below_lambdas_limits():
 )
 def test_they_need_nothing_that_the_runtime_does_not_have(files):
     assert fits(*(UNPACKED / each for each in files)).returncode == 0
+
+
+def test_the_function_of_a_crate_of_ones_own_fits_and_does_not_tell_where_it_was_built():
+    assert fits(HANDLER).returncode == 0
+    content = HANDLER.read_bytes()
+    for folder in (str(ROOT), os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")), str(pathlib.Path.home()) + "/"):
+        assert folder.encode() not in content
 
 
 def test_the_function_for_the_layer_does_not_fit_without_it():

@@ -213,18 +213,16 @@ def test_no_yaml_alias_is_used():
     assert not re.search(r"(^|[\s\[{])[&*][A-Za-z]", re.sub(r'"[^"]*"|^\s*#.*$', "", TEXT, flags=re.M))
 
 
-def test_the_readme_explains_every_parameter_with_its_default():
-    readme = (ROOT / "README.md").read_text()
-    if "### Parameters" not in readme:
-        pytest.skip("the README has no chapter of parameters")
-    rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", readme.split("### Parameters")[1].split("\n### ")[0], re.MULTILINE)
-    documented = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
-    assert documented.keys() == PARAMETERS.keys()
+def test_the_deployment_page_explains_every_parameter_with_its_default():
+    page = (ROOT / "docs/DEPLOYMENT.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", page.split("## Parameters")[1].split("\n## ")[0], re.MULTILINE)
+    listed = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    assert listed.keys() == PARAMETERS.keys()
     for name, rules in PARAMETERS.items():
         default = rules.get("Default")
         if default is not None and str(default) != "":
-            assert documented[name] == f"`{default}`", name
+            assert listed[name] == f"`{default}`", name
         elif default == "":
-            assert documented[name] == "" or documented[name].startswith("set by"), name
+            assert listed[name] == "" or listed[name].startswith("set by"), name
         else:
-            assert documented[name] == "needed" or documented[name].startswith("set by"), name
+            assert listed[name] == "needed" or listed[name].startswith("set by"), name

@@ -12,6 +12,7 @@ mod dead_letter;
 mod decode;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod demo;
+mod docs;
 mod event;
 #[cfg(feature = "embedded")]
 mod invoke;

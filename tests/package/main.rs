@@ -7,6 +7,7 @@
 
 mod events;
 mod figures;
+mod handler;
 mod kafka;
 mod layer;
 mod packages;

@@ -10,11 +10,12 @@ use serde_json::Value;
 use crate::support::runtime_api::{Function, InitError};
 use crate::support::world::World;
 
-/// How the function's librdkafka is linked.
+/// The packaged functions: the shipped one, by how its librdkafka is linked, and that of `examples/handler`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Package {
     Static,
     Dynamic,
+    Handler,
 }
 
 pub(crate) const BOTH: [Package; 2] = [Package::Static, Package::Dynamic];
@@ -33,6 +34,7 @@ impl Package {
         let name = match self {
             Self::Static => "function",
             Self::Dynamic => "function-dynamic",
+            Self::Handler => "handler/function",
         };
         folder().join(name).join("bootstrap")
     }
@@ -40,7 +42,7 @@ impl Package {
     /// Starts it with the template's environment, Lambda's own, and this world's.
     pub(crate) fn start(self, world: &World) -> Function {
         let layer = match self {
-            Self::Static => None,
+            Self::Static | Self::Handler => None,
             Self::Dynamic => Some(layer()),
         };
         self.start_with(world, layer)

@@ -137,7 +137,7 @@ async fn when_the_table_cannot_be_read_nothing_is_read_from_kafka() {
     assert!(!proxy.take_seen().contains(&"UpdateItem".to_owned()));
 }
 
-/// P6: an item that is no cursor stops its partition.
+/// P6: an item that is not a valid cursor stops its partition.
 #[tokio::test]
 async fn items_that_are_no_cursors_stop_their_partition_and_are_named() {
     for (offset, found) in [

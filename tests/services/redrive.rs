@@ -149,7 +149,7 @@ async fn the_records_that_dead_letters_stand_for_are_processed_again() {
     );
 }
 
-/// P9: one partition's trouble is its own.
+/// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_of_a_partition_that_is_gone_is_told_and_the_others_are_processed() {
     let world = World::new("shrunk", 2).await;

@@ -31,7 +31,7 @@ fn plan(world: &World) -> Ran {
     world.ran(&["plan", "--output", "json"])
 }
 
-/// P9: a topic's trouble is its own.
+/// P9: a topic's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_does_not_exist_fails_the_run_once_the_others_are_drained_and_stored() {
     let missing = missing();

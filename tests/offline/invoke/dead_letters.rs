@@ -31,7 +31,7 @@ async fn a_run_writes_a_hundred_dead_letters_and_then_blocks() {
     );
 }
 
-/// P9: one partition's trouble is its own.
+/// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_refuses_blocks_the_partition_until_it_takes_the_dead_letter() {
     let world = world(5).await;

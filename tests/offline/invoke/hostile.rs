@@ -79,7 +79,7 @@ async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation()
     assert_eq!(seen.offsets(), [8, 9]);
 }
 
-/// P9: one partition's trouble is its own.
+/// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaderless_partition_is_named_and_the_others_are_read() {
     let world = World::new(3, 3, 3).await;
@@ -92,7 +92,7 @@ async fn a_leaderless_partition_is_named_and_the_others_are_read() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-/// P8: a run that could not look says so, and fails.
+/// P8: a run that could not read the state fails, and reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_answers_and_brings_nothing_is_silent_after_poll_timeout() {
     let world = World::new(1, 1, 10).await;

@@ -51,7 +51,7 @@ async fn put(dynamodb: &EmbeddedDynamoDb, key: &str, partition: i32, item: &Item
     request.send().await.expect("an item");
 }
 
-/// P6: an item that is no cursor stops its partition, and no other. P9: the other partitions go on.
+/// P6: an item that is not a valid cursor stops its partition, and no other. P9: the other partitions go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_over_any_items_reads_a_partition_or_names_its_item() {
     let world = World::new(1, PARTITIONS, 2).await;

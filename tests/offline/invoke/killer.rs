@@ -147,7 +147,7 @@ async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_al
     );
 }
 
-/// P9: one partition's trouble is its own.
+/// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_record_kills_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;

@@ -189,7 +189,7 @@ proptest! {
         }
     }
 
-    /// P9: one partition's trouble is its own.
+    /// P9: one partition's failure is its own.
     #[test]
     fn what_is_true_of_one_partition_changes_nothing_for_another(
         facts in any_plan(), other in any_facts(), which: prop::sample::Index, policy in any_policy(),

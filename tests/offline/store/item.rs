@@ -205,7 +205,7 @@ fn check(stored: &StoredCursor, item: &Item) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// P6: an item that is no cursor stops its partition, and no other.
+/// P6: an item that is not a valid cursor stops its partition, and no other.
 #[test]
 fn any_item_is_a_cursor_or_an_error_that_names_its_attribute() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -45,7 +45,7 @@ async fn a_record_that_cannot_be_decoded_is_in_the_topic_before_the_cursor_passe
     assert!(!ran.stderr.contains("nothing"), "no value in any log");
 }
 
-/// P9: one partition's trouble is its own.
+/// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_takes_no_dead_letters_blocks_the_partition_and_loses_none() {
     let mut world = with_a_bad_record().await;
