@@ -4,13 +4,13 @@ CARGO_FLAGS = --all-features
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-offline bench bench-stages lint check-template check-deploy package deploy destroy up down
 
-help: ## Show the targets
+help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the library and both programs
 	cargo build $(CARGO_FLAGS)
 
-demo: ## Watch the main job at work; needs no server, no Docker and no account
+demo: ## Run a demonstration; needs no server, no Docker and no AWS account
 	cargo run $(CARGO_FLAGS) --bin kafka-consumer -- demo
 
 test: test-offline ## Run all tests; real services come from Docker, or with Java and Maven
@@ -20,10 +20,10 @@ test-offline: ## Run the tests that need no server
 	cargo test --workspace $(CARGO_FLAGS) --lib --bins --examples --test offline
 	cargo test $(CARGO_FLAGS) --doc
 
-bench: ## Measure the product beside a bare program and the usual poller; BENCH_ARGS="--only warm"
+bench: ## Compare with a minimal client and a conventional poller; BENCH_ARGS="--only warm"
 	cargo bench $(CARGO_FLAGS) --bench side_by_side -- $(BENCH_ARGS)
 
-bench-stages: ## Measure the stages that talk to nobody
+bench-stages: ## Measure the stages without I/O
 	cargo bench $(CARGO_FLAGS) --bench stages
 	cargo bench $(CARGO_FLAGS) --bench growth
 
@@ -52,5 +52,5 @@ up: ## Start Kafka (port 9092) and DynamoDB Local (port 8000) with a topic and a
 	docker compose run --rm topic
 	docker compose run --rm table
 
-down: ## Stop them and forget their data
+down: ## Stop them and delete their data
 	docker compose down --volumes

@@ -22,7 +22,7 @@ class Stop(Exception):
 
 
 class AwsError(Exception):
-    """What the command line has written; `code` and `text` are AWS's own, where it answered."""
+    """The error output of the command line; `code` and `text` are those of AWS's response, if there was one."""
 
     def __init__(self, written):
         super().__init__(written)

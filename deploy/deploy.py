@@ -18,7 +18,7 @@ AWS's own variables (AWS_PROFILE, AWS_REGION) say which account and region. Exit
 2: something is missing or wrong, and nothing was changed.
 
 It needs Python 3.8 and AWS's command line, and no package. It makes change sets itself, because
-`aws cloudformation deploy` drops unknown parameters without a word and says neither what changes nor what failed.
+`aws cloudformation deploy` silently drops unknown parameters and prints neither the changes nor the failures.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 
 
 class Deployment:
-    """All that can be known without AWS. `problems` says what is wrong with it."""
+    """A deployment as far as it can be checked without AWS. `problems` are its errors."""
 
     def __init__(self):
         self.problems = []
@@ -85,8 +85,8 @@ class Deployment:
             return
         if self.given.get("Architecture", function.processor) != function.processor:
             self.problems.append(
-                f"{self.package} was built for {function.processor}, and {setting('PARAMETERS')} says "
-                f"Architecture={self.given['Architecture']}: build it for that processor, or take the line out"
+                f"{self.package} was built for {function.processor}, and {setting('PARAMETERS')} sets "
+                f"Architecture={self.given['Architecture']}: build it for that processor, or remove the line"
             )
         self.values["Architecture"] = function.processor
         if layer and layer.processor != function.processor:
@@ -153,7 +153,7 @@ def confirm(account, question):
     if not answer and sys.stdin.isatty():
         answer = input(question)
     if answer != account.stack:
-        raise Stop(2, f"nothing was changed (CONFIRM={account.stack} goes on without a question)")
+        raise Stop(2, f"nothing was changed (CONFIRM={account.stack} confirms it without a prompt)")
 
 
 def deploy():

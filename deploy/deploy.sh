@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Puts the function, its table and what watches it into an account, and takes them out again.
+# Deploys the function, its table and its alarms into an account, and removes them again.
 #
 #   STACK=orders BUCKET=my-packages PARAMETERS=orders.params deploy/deploy.sh deploy
 #   STACK=orders deploy/deploy.sh destroy
 #
-# deploy/deploy.py does it, and says what else can be set. This runs with the bash of every Mac (3.2).
+# deploy/deploy.py does the work and lists the other settings. This script runs with the bash of macOS (3.2).
 set -euo pipefail
 
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then

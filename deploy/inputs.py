@@ -141,7 +141,7 @@ class Program:
                     strings = value
         if not names:
             return set()
-        # The table of names is given by its address in memory: the segment that is loaded there says where it is.
+        # The string table is given by its address in memory: the segment at that address has its offset in the file.
         table = next(
             strings - address + offset
             for kind, _, offset, address, _, length in headers

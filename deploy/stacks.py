@@ -1,5 +1,5 @@
-"""What CloudFormation says of a stack, in sentences: its state, what a change set would do to it, what failed, and
-what stays in the account. Pure: deploy.py sends the requests and prints."""
+"""Messages about a stack: its state, the changes of a change set, the resources that failed, and the resources that
+stay in the account. Pure: deploy.py sends the requests and prints."""
 
 import re
 

@@ -8,8 +8,8 @@
 # the linker. The archives are librdkafka.a, libssl.a, libcrypto.a, libzstd.a and libz.a: what the static
 # function holds, so both variants run the same code.
 #
-# In one library because Lambda looks into /lib64 before /opt/lib: a libssl of the layer's own could lose to
-# another one there.
+# In one library because Lambda's loader searches /lib64 before /opt/lib: another libssl there would be loaded
+# instead of the layer's.
 set -euo pipefail
 # Bash has it since 4.4; the one of Macs is 3.2.
 shopt -s inherit_errexit 2>/dev/null || true

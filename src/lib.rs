@@ -57,11 +57,12 @@
 //! | `ledger` | pure: polled, settled, failed -> the next step |
 //! | `decode` | pure: bytes -> value |
 //! | `backfill` | pure: a part of the log, read again under a cursor of its own |
-//! | `dead_letter` | pure: a failed record -> what is kept of it |
+//! | `dead_letter` | a failed record -> its dead letter, and the topic or queue that it is sent to |
 //! | `report` | pure: the result of a run, as JSON and as metrics |
 //! | `error` | the types of failure, and their messages |
 //! | `clock` | the time, as a seam |
 //! | `security` | authentication with the brokers: properties, secrets, tokens |
+//! | `kafka` | the Kafka client: connections, metadata, offsets, producer, errors |
 //! | `source` | records from Kafka |
 //! | `store` | cursors and claims in `DynamoDB`, or in memory |
 //! | `invoke` | the only place where the stages are joined |
@@ -97,6 +98,8 @@ pub mod error;
 pub mod event;
 #[doc(hidden)]
 pub mod invoke;
+#[doc(hidden)]
+pub mod kafka;
 #[doc(hidden)]
 pub mod ledger;
 #[doc(hidden)]

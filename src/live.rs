@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::dead_letter::target::DeadLetters;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
-use crate::processor::dead_letters::DeadLetters;
+use crate::kafka::linked;
 use crate::security::Security;
-use crate::source::kafka::{KafkaSource, linked};
+use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::{self, DynamoStore};
 
 /// Parts that talk to real services.
@@ -45,12 +46,12 @@ pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Co
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
 pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let security = Arc::new(Security::new(&config));
     Ok(parts_on(config, &security, client, make))
 }
 
-/// The same for a run: brokers are [asked ahead](KafkaSource::prefetch_metadata) while
+/// The same for a run: brokers are [asked ahead](crate::kafka::KafkaClient::prefetch_metadata) while
 /// the client of `DynamoDB` is made. That takes most of a start, for it reads
 /// every certificate that the machine trusts.
 ///
@@ -62,8 +63,8 @@ pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P)
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
     let (asked, client) = futures::join!(
-        source.prefetch_metadata(&config.topics),
-        dynamodb::client(dynamodb::Patience::default())
+        source.client().prefetch_metadata(&config.topics),
+        dynamodb::client(dynamodb::CallLimits::default())
     );
     if let Err(error) = asked {
         tracing::debug!(%error, "not asked ahead");

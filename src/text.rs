@@ -1,11 +1,11 @@
-//! Texts from outside that may be of any length.
+//! Cuts texts of unlimited length.
 
 use std::borrow::Cow;
 
 const ELLIPSIS: char = '…';
 
-/// `text` in at most `longest_bytes`, cut between characters. A text that was
-/// cut ends with an ellipsis.
+/// `text` in at most `longest_bytes` (3 or more), cut between characters. A
+/// text that was cut ends with an ellipsis.
 pub(crate) fn cut<'a>(text: impl Into<Cow<'a, str>>, longest_bytes: usize) -> Cow<'a, str> {
     let text = text.into();
     if text.len() <= longest_bytes {
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_fits_stays_as_it_is() {
+    fn a_text_that_fits_is_unchanged() {
         assert!(matches!(cut("twelve bytes", 12), Cow::Borrowed("twelve bytes")));
     }
 

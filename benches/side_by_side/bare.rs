@@ -1,5 +1,5 @@
-//! The limit: what librdkafka and the SDK can do when nothing is checked, claimed, reported or
-//! kept for a retry. Written as fast as they let it be; no program to use.
+//! The limit: the speed of librdkafka and the SDK when nothing is checked, claimed, reported or
+//! kept for a retry. For comparison only.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// How this program is told to be the bare one, and what of it.
+/// The variable that selects the bare program, and its mode.
 pub(crate) const VARIABLE: &str = "BENCH_BARE";
 /// As a Lambda function.
 pub(crate) const FUNCTION: &str = "function";
@@ -29,12 +29,12 @@ const CURSOR: (&str, &str) = (
     "SET #offset = :new REMOVE claim_until",
     "run = :run AND #offset = :seen AND attribute_exists(claim_until)",
 );
-/// Any time: nobody else comes.
+/// Any time in the future: there is no other run.
 const CLAIM_UNTIL: i64 = 4_102_444_800_000;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What it is asked to do.
+/// The work of one invocation.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -50,7 +50,7 @@ pub(crate) enum Event {
         /// From the beginning instead.
         again: bool,
     },
-    /// The same with what the product's promises cost at the least: the idle questions first, a claim
+    /// The same with what the product's promises cost at the least: the requests of an idle run first, a claim
     /// of each partition beside the fetch, cursors that are conditional on it.
     Claim { records: u64 },
 }
@@ -125,7 +125,7 @@ impl Bare {
         })
     }
 
-    /// Does it, and tells how many microseconds it took.
+    /// Does the work, and returns its duration in microseconds.
     async fn answer(&self, event: Event) -> Result<u64, Failure> {
         let started = now();
         match event {
@@ -260,7 +260,7 @@ impl Bare {
     }
 }
 
-/// Reads so many records, and answers with the last offset of each partition.
+/// Reads so many records, and returns the last offset of each partition.
 fn poll(consumer: &BaseConsumer, partitions: usize, records: u64) -> Result<Vec<Option<i64>>, Failure> {
     let mut last = vec![None; partitions];
     let mut left = records;

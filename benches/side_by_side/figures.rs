@@ -1,4 +1,4 @@
-//! What was measured -> a table, JSON, and which bars are reached.
+//! The measurements -> a table, JSON, and which limits are met.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(crate) struct Row {
 /// What is to be reached.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Bar {
-    /// In words.
+    /// The limit, with its unit.
     pub(crate) words: String,
     /// What was reached.
     pub(crate) value: f64,
@@ -172,7 +172,7 @@ pub(crate) fn write(path: &Path, rows: &[Row]) {
     println!("\nthe figures are in {}", path.display());
 }
 
-/// What it was measured on, and whether others were at work there.
+/// The machine, and whether other load disturbed the measurement.
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, value_enum)]
     only: Vec<Section>,
 
-    /// How many rounds, as a multiple of the usual
+    /// How many rounds, as a multiple of the default
     #[arg(long, default_value_t = 1.0)]
     effort: f64,
 

@@ -1,4 +1,4 @@
-//! What is measured, in turns, so that a slow moment of the machine meets all alike.
+//! The measurements, in turns, so that a slow moment of the machine affects all alike.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ const RECORDS: u64 = 1_000;
 pub(crate) struct Bench {
     pub(crate) runtime: Handle,
     pub(crate) effort: f64,
-    /// What the product is given beside the usual.
+    /// Additional settings of the product.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) python: Option<PathBuf>,
 }
@@ -390,7 +390,7 @@ pub(crate) const GROWTH: [&str; 2] = [
     "idle run, 1,000 partitions, stored cursors",
 ];
 
-/// An idle run, and the bare program's answers to its questions.
+/// An idle run, and the same requests of the bare program.
 #[derive(Default)]
 struct Idle {
     product: Sample,
@@ -413,7 +413,7 @@ impl Idle {
         self.both.add(bare.ask(&Event::Idle).outside);
     }
 
-    /// The slower of the two questions comes first.
+    /// The slower of the two requests comes first.
     fn row(self, what: String) -> Row {
         let (query, ends) = (("bare: one Query", self.query), ("bare: the end offsets", self.ends));
         let (slower, other) = if query.1.median() > ends.1.median() {

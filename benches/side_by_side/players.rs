@@ -1,4 +1,4 @@
-//! Who runs: the product, the bare program, and the usual poller.
+//! The programs that are compared: the product, the bare program, and a conventional poller.
 
 use std::ffi::OsString;
 use std::fs;
@@ -69,7 +69,7 @@ impl Bare {
     }
 }
 
-/// The usual poller, kept as a warm function would be.
+/// The conventional poller, kept running like a warm function.
 pub(crate) struct Poller {
     child: Child,
     input: ChildStdin,
@@ -152,7 +152,7 @@ pub(crate) fn cold_bare(world: &World, records: u64) -> f64 {
     to_the_end(command)
 }
 
-/// The same of the usual poller.
+/// The same of the conventional poller.
 pub(crate) fn cold_poller(python: &Path, world: &World) -> f64 {
     let mut command = poller_command(python, world);
     command.arg("once");
@@ -209,7 +209,7 @@ fn settings(world: &World) -> Vec<(OsString, OsString)> {
     let set = command
         .get_envs()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-    // The usual poller and the bare program read the SDKs' own.
+    // The conventional poller and the bare program read the variables of the SDKs.
     set.chain([("AWS_DEFAULT_REGION".into(), "us-east-1".into())]).collect()
 }
 

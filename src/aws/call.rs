@@ -1,6 +1,7 @@
-//! One call of an AWS service: what its attempts came to, and what was said.
+//! The failed call of an AWS service: the state of its attempts, and its error.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,29 +11,29 @@ use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 
 use super::profile;
 
-/// The code of a failed call, if `service` answered with one, and its words:
-/// those of the service, or of what went wrong on the way to it.
-pub(crate) fn said<'a, E>(error: &'a SdkError<E>, service: &str) -> (Option<&'a str>, String)
+/// The error code of a failed call, if `service` returned one, and the message:
+/// that of the service, or the error of the connection.
+pub(crate) fn code_and_message<'a, E>(error: &'a SdkError<E>, service: &str) -> (Option<&'a str>, String)
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    let answer = error.as_service_error();
-    let code = answer.and_then(ProvideErrorMetadata::code);
-    let said = match (answer, error.raw_response()) {
-        (Some(answer), _) if code.is_some() => answer.message().unwrap_or_default().to_owned(),
+    let service_error = error.as_service_error();
+    let code = service_error.and_then(ProvideErrorMetadata::code);
+    let message = match (service_error, error.raw_response()) {
+        (Some(service_error), _) if code.is_some() => service_error.message().unwrap_or_default().to_owned(),
         // A proxy's page, or another service on this port.
         (Some(_), Some(response)) => {
             format!(
-                "an answer that is not {service}'s came instead, with HTTP status {}",
+                "a response that is not from {service}, with HTTP status {}",
                 response.status().as_u16()
             )
         }
         _ => chain(error),
     };
-    (code, said)
+    (code, message)
 }
 
-/// Whether a service refused the credentials themselves, whatever they may do.
+/// Whether the error code refuses the credentials themselves, whatever their permissions.
 pub(crate) fn is_about_credentials(code: &str) -> bool {
     matches!(
         code,
@@ -48,70 +49,92 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
     )
 }
 
-/// Why a request was never sent, and what to do next. Before that credentials are looked for.
-pub(crate) fn unsent(said: &str) -> String {
-    let known = profile::missing().or_else(|| no_endpoint(said));
-    known.unwrap_or_else(|| format!("{said}. Check the AWS credentials: environment, profile (AWS_PROFILE) or role"))
+/// Why a request was not sent, in two parts as in [`Error`](crate::error::Error).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    /// What happened.
+    pub(crate) what: String,
+    /// What to do next.
+    pub(crate) next: &'static str,
 }
 
-/// An endpoint that no request can be sent to. The variables are checked before; a profile can have
-/// one too. The SDK's words hold the whole request.
-fn no_endpoint(said: &str) -> Option<String> {
-    let (_, rest) = said.split_once("failed to apply endpoint `")?;
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}. {}", self.what, self.next)
+    }
+}
+
+/// Explains why a request was not sent. `message` is the SDK's error: credentials are resolved before
+/// the request is sent, so most often there are none.
+pub(crate) fn unsent(message: &str) -> Unsent {
+    profile::missing()
+        .or_else(|| invalid_endpoint(message))
+        .unwrap_or_else(|| Unsent {
+            what: message.to_owned(),
+            next: "Check the AWS credentials: environment, profile (AWS_PROFILE) or role",
+        })
+}
+
+/// An endpoint that no request can be sent to. The variables are validated with the settings; a
+/// profile can set one too. The SDK's message contains the whole request.
+fn invalid_endpoint(message: &str) -> Option<Unsent> {
+    let (_, rest) = message.split_once("failed to apply endpoint `")?;
     let (endpoint, _) = rest.split_once('`')?;
-    Some(format!(
-        "the endpoint \"{}\" is no URL. Correct endpoint_url in the profile of ~/.aws/config, or AWS_ENDPOINT_URL: it \
-         begins with its scheme, as http://127.0.0.1:8000 does",
-        without_password(endpoint)
-    ))
+    Some(Unsent {
+        what: format!("the endpoint \"{}\" is not a URL", without_password(endpoint)),
+        next: "Correct endpoint_url in the profile of ~/.aws/config, or AWS_ENDPOINT_URL: it begins with its scheme, as \
+               http://127.0.0.1:8000 does",
+    })
 }
 
-/// An error with its causes on one line, each said once, without the SDK's
-/// wrappers, which say nothing.
+/// An error with its causes on one line, each once, without the SDK's wrappers,
+/// which add no information.
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     const WRAPPERS: [&str; 4] = ["dispatch failure", "other", "io error", "service error"];
-    let mut said: Vec<String> = vec![];
+    let mut messages: Vec<String> = vec![];
     let mut next = Some(error);
     while let Some(error) = next {
-        let words = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
-        if !WRAPPERS.contains(&words.as_str()) && said.last().is_none_or(|last| !last.contains(&words)) {
-            said.push(words);
+        let message = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        if !WRAPPERS.contains(&message.as_str()) && messages.last().is_none_or(|last| !last.contains(&message)) {
+            messages.push(message);
         }
         next = error.source();
     }
-    said.join(": ").trim_end_matches('.').to_owned()
+    messages.join(": ").trim_end_matches('.').to_owned()
 }
 
-/// Watches the attempts that the SDK makes for one call.
+/// Observes the attempts that the SDK makes for one call.
 ///
-/// The SDK tells only of the last attempt. For a conditional write the others
-/// matter as much: one that was sent and got no answer may have been applied,
-/// even if the next was throttled. An attempt that the service answered with a
-/// 4xx was certainly not applied. A connection that could not be made counts
-/// as doubt too: the SDK does not tell it apart reliably, and the read that
-/// follows says what is wrong.
+/// The SDK reports only the last attempt. For a conditional write the others
+/// matter as much:
+///
+/// | an attempt that was sent | may have been applied |
+/// |---|---|
+/// | and succeeded, or got a 4xx response | no: the result of the call is certain |
+/// | and got a 5xx response, or none | yes, even if the next attempt is throttled |
+/// | and failed to connect | yes: the SDK does not distinguish it reliably |
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AttemptObserver(Arc<Seen>);
+pub(crate) struct AttemptObserver(Arc<Attempts>);
 
 impl AttemptObserver {
-    /// Whether an attempt was sent at all. Before that credentials are looked for.
+    /// Whether an attempt was sent at all. Credentials are resolved before that.
     pub(crate) fn sent(&self) -> bool {
-        self.0.sent_ever.load(Ordering::SeqCst)
+        self.0.any_sent.load(Ordering::SeqCst)
     }
 
-    /// Whether one of the attempts may have done its work without our knowing.
-    /// The call's own time-out drops an attempt that is open: that one counts.
+    /// Whether an attempt may have been applied although the call failed. The
+    /// call's own time-out cancels the attempt in flight: that one counts too.
     pub(crate) fn may_have_been_applied(&self) -> bool {
-        self.0.may_have_been_applied.load(Ordering::SeqCst) || self.0.sent.load(Ordering::SeqCst)
+        self.0.may_have_been_applied.load(Ordering::SeqCst) || self.0.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Where the attempts were sent to.
+    /// The URL that the attempts were sent to, without path, user and password.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.get().map(String::as_str)
     }
 }
 
-/// An address without the `user:password@` that may stand before its host.
+/// An address without the `user:password@` in front of its host.
 fn without_password(uri: &str) -> String {
     let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -120,10 +143,9 @@ fn without_password(uri: &str) -> String {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// An attempt is open.
-    sent: AtomicBool,
-    sent_ever: AtomicBool,
+struct Attempts {
+    in_flight: AtomicBool,
+    any_sent: AtomicBool,
     may_have_been_applied: AtomicBool,
     endpoint: OnceLock<String>,
 }
@@ -139,8 +161,8 @@ impl Intercept for AttemptObserver {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.sent.store(true, Ordering::SeqCst);
-        self.0.sent_ever.store(true, Ordering::SeqCst);
+        self.0.in_flight.store(true, Ordering::SeqCst);
+        self.0.any_sent.store(true, Ordering::SeqCst);
         self.0
             .endpoint
             .get_or_init(|| without_password(context.request().uri().trim_end_matches('/')));
@@ -153,12 +175,12 @@ impl Intercept for AttemptObserver {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let sent = self.0.sent.swap(false, Ordering::SeqCst);
+        let sent = self.0.in_flight.swap(false, Ordering::SeqCst);
         let refused = context
             .response()
             .is_some_and(|response| response.status().is_client_error());
-        let done = context.output_or_error().is_some_and(|result| result.is_ok());
-        if sent && !refused && !done {
+        let succeeded = context.output_or_error().is_some_and(|result| result.is_ok());
+        if sent && !refused && !succeeded {
             self.0.may_have_been_applied.store(true, Ordering::SeqCst);
         }
         Ok(())
@@ -186,20 +208,20 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_no_url_is_said_without_the_request() {
-        let said = "failed to apply endpoint `u:planted@127.0.0.1:8000` to request `Request { body: planted }`: endpoint \
+    fn an_endpoint_that_is_not_a_url_is_reported_without_the_request() {
+        let message = "failed to apply endpoint `u:planted@127.0.0.1:8000` to request `Request { body: planted }`: endpoint \
                     must contain scheme";
-        let explained = no_endpoint(said).expect("it is about the endpoint");
+        let explained = invalid_endpoint(message).expect("it is about the endpoint").to_string();
         assert!(
-            explained.starts_with("the endpoint \"127.0.0.1:8000\" is no URL. Correct endpoint_url"),
+            explained.starts_with("the endpoint \"127.0.0.1:8000\" is not a URL. Correct endpoint_url"),
             "{explained}"
         );
         assert!(!explained.contains("planted"), "{explained}");
-        assert_eq!(no_endpoint("no providers in chain provided credentials"), None);
+        assert_eq!(invalid_endpoint("no providers in chain provided credentials"), None);
     }
 
     #[test]
-    fn every_cause_is_said_once_and_on_one_line() {
+    fn every_cause_is_in_the_message_once_and_on_one_line() {
         #[derive(Debug, thiserror::Error)]
         #[error("{0}")]
         struct Layer(&'static str, #[source] std::io::Error);

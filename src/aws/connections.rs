@@ -1,9 +1,9 @@
-//! Kept connections that may have died while the process was frozen.
+//! Kept-alive connections that may be dead after the process was frozen.
 //!
-//! The SDK's own HTTP client keeps any number of idle connections and learns
-//! only by using one that it is dead. After a freeze all of them can be: each
-//! attempt of a call would take another dead one. Here they are given up
-//! together, as soon as one turns out to be dead.
+//! The SDK's own HTTP client keeps any number of idle connections, and detects
+//! a dead one only by using it. After a freeze all of them may be dead: each
+//! attempt of a call would use another dead one. Here all are dropped together
+//! as soon as one is found dead.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,56 +22,55 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-use super::Patience;
+use super::CallLimits;
 use crate::clock::{Clock as _, SystemClock};
 
-/// A kept connection that has been silent for this long may be dead. One that
-/// is in use within a run is not silent for a second.
+/// A kept-alive connection that was idle for this long may be dead. Within a
+/// run no connection in use is idle for a second.
 const SUSPECT_AFTER_MS: u64 = 1_000;
 
-/// How long an attempt waits on a suspect connection. As patient as with a
-/// broker's; AWS's services take milliseconds, and an attempt that is given up
-/// too early costs a reconnect.
-const SUSPECT_PATIENCE: Duration = Duration::from_millis(500);
+/// The response time-out on a connection that may be dead. AWS's services take
+/// milliseconds, and a time-out that is too short costs one reconnect.
+const SUSPECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// So many connections are remembered at most: far more than are kept at once.
+/// The most connections whose last response is remembered: far more than are kept alive at once.
 const MOST_REMEMBERED: usize = 1_024;
 
-/// An HTTP client of the SDK's.
+/// An HTTP client for the SDK.
 ///
-/// | an attempt on | waits for | and without a response |
+/// | an attempt on | time-out | without a response |
 /// |---|---|---|
-/// | a new connection | the client's own time-outs | fails |
-/// | a kept one, used within a second | the same | fails; all kept connections are given up |
-/// | a kept one, silent for longer | half a second | the same |
+/// | a new connection | the client's own | the attempt fails |
+/// | a kept-alive one, used within a second | the same | the attempt fails; all kept-alive connections are dropped |
+/// | a kept-alive one, idle for longer | half a second | the same |
 ///
-/// The next attempt then connects anew. It is the SDK's, which knows that the
-/// one before may have been applied. Requests that are in flight on other
-/// connections go on.
+/// The SDK's next attempt then uses a new connection; an
+/// [`AttemptObserver`](super::call::AttemptObserver) records that the one before
+/// may have been applied. Requests in flight on other connections continue.
 ///
-/// The time is that of the wall clock: the monotonic one may stand still while
-/// the process is frozen.
+/// Idle times are measured with the wall clock: the monotonic one may stop
+/// while the process is frozen.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
     pool: Arc<Mutex<Arc<Pool>>>,
 }
 
 impl Connections {
-    /// With a connector for these time-outs made already: it reads the
-    /// certificates that the machine trusts, which takes milliseconds.
-    pub(super) fn new(patience: Patience) -> Self {
+    /// Creates the connector for these time-outs at once: it reads the system's
+    /// CAs, which takes milliseconds.
+    pub(super) fn new(limits: CallLimits) -> Self {
         let pool = Pool::default();
-        pool.connector((Some(patience.connect), Some(patience.answer)));
+        pool.connector((Some(limits.connect), Some(limits.response)));
         Self {
             pool: Arc::new(Mutex::new(Arc::new(pool))),
         }
     }
 
-    /// Gives up the connections of `pool`, unless that was done already.
+    /// Drops the connections of `pool`, unless that was done already.
     fn renew(&self, pool: &Arc<Pool>) {
         let mut current = lock(&self.pool);
         if Arc::ptr_eq(&current, pool) {
-            tracing::debug!("a kept connection is dead: connecting anew");
+            tracing::debug!("a kept-alive connection is dead: reconnecting");
             *current = Arc::default();
         }
     }
@@ -88,16 +87,16 @@ impl HttpClient for Connections {
     }
 }
 
-/// For the connection, and for the response.
+/// For connecting, and for the response.
 type Timeouts = (Option<Duration>, Option<Duration>);
 
-/// Connections that are given up together.
+/// Connections that are dropped together.
 #[derive(Debug, Default)]
 struct Pool {
     connectors: Mutex<HashMap<Timeouts, SharedHttpConnector>>,
-    /// When a response last came on a connection, in milliseconds since the
-    /// epoch, by its own address.
-    heard: Mutex<HashMap<SocketAddr, i64>>,
+    /// The time of the last response on a connection, in milliseconds since the
+    /// epoch, by its local address.
+    last_response_ms: Mutex<HashMap<SocketAddr, i64>>,
 }
 
 impl Pool {
@@ -109,16 +108,16 @@ impl Pool {
             .clone()
     }
 
-    fn heard_ms(&self, address: SocketAddr) -> Option<i64> {
-        lock(&self.heard).get(&address).copied()
+    fn last_response_ms(&self, address: SocketAddr) -> Option<i64> {
+        lock(&self.last_response_ms).get(&address).copied()
     }
 
-    fn hear(&self, address: SocketAddr) {
-        let mut heard = lock(&self.heard);
-        if heard.len() >= MOST_REMEMBERED {
-            heard.clear();
+    fn record_response(&self, address: SocketAddr) {
+        let mut last_response_ms = lock(&self.last_response_ms);
+        if last_response_ms.len() >= MOST_REMEMBERED {
+            last_response_ms.clear();
         }
-        heard.insert(address, SystemClock.wall_ms());
+        last_response_ms.insert(address, SystemClock.wall_ms());
     }
 }
 
@@ -133,7 +132,7 @@ fn connector((connect, read): Timeouts) -> SharedHttpConnector {
     SharedHttpConnector::new(connector.build())
 }
 
-/// Serves one attempt of a call.
+/// Sends one attempt of a call.
 #[derive(Debug, Clone)]
 struct Attempt {
     connector: SharedHttpConnector,
@@ -165,24 +164,26 @@ impl Attempt {
         let response = tokio::select! {
             biased;
             response = response => response,
-            () = self.suspect(began_ms, &address) => Err(ConnectorError::timeout(
-                format!("no response within {SUSPECT_PATIENCE:?} on a connection that had been idle").into(),
+            () = self.suspect_timeout(began_ms, &address) => Err(ConnectorError::timeout(
+                format!("no response within {SUSPECT_TIMEOUT:?} on a connection that had been idle").into(),
             )),
         };
         match (address(), &response) {
-            (Some(address), Ok(_)) => self.pool.hear(address),
-            (Some(address), Err(_)) if self.pool.heard_ms(address).is_some() => self.connections.renew(&self.pool),
+            (Some(address), Ok(_)) => self.pool.record_response(address),
+            (Some(address), Err(_)) if self.pool.last_response_ms(address).is_some() => {
+                self.connections.renew(&self.pool);
+            }
             _ => {}
         }
         response
     }
 
-    /// Returns when the attempt has waited long enough for its connection;
-    /// never for one that is not suspect.
-    async fn suspect(&self, began_ms: i64, address: impl Fn() -> Option<SocketAddr>) {
-        tokio::time::sleep(SUSPECT_PATIENCE).await;
-        let heard_ms = address().and_then(|address| self.pool.heard_ms(address));
-        if heard_ms.is_none_or(|heard_ms| began_ms.abs_diff(heard_ms) < SUSPECT_AFTER_MS) {
+    /// Returns after [`SUSPECT_TIMEOUT`] on a connection that was idle before
+    /// the attempt; never on another one.
+    async fn suspect_timeout(&self, began_ms: i64, address: impl Fn() -> Option<SocketAddr>) {
+        tokio::time::sleep(SUSPECT_TIMEOUT).await;
+        let last_response_ms = address().and_then(|address| self.pool.last_response_ms(address));
+        if last_response_ms.is_none_or(|last_ms| began_ms.abs_diff(last_ms) < SUSPECT_AFTER_MS) {
             std::future::pending::<()>().await;
         }
     }

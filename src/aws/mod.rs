@@ -1,5 +1,5 @@
-//! What the clients of AWS services share: where settings and credentials come
-//! from, how long they wait, and words for what goes wrong.
+//! The common configuration of all AWS clients: region, credentials, time-outs,
+//! connections, and the explanation of failed calls.
 
 pub(crate) mod call;
 mod connections;
@@ -21,36 +21,38 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_dynamodb::config::SharedIdentityCache;
 
+use self::call::Unsent;
 use self::connections::Connections;
 
-/// How long a client waits, and how often it tries, before a call fails.
+/// The time-outs and the number of attempts of a call.
 ///
-/// The SDK's own defaults wait without end for an answer. These make a service
-/// that cannot be reached an error within 10 seconds, because a run has a
-/// deadline to keep and somebody may be watching.
+/// The SDK's own defaults wait for a response without limit. With these a call
+/// to a service that cannot be reached fails within 10 seconds, because a run
+/// has a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// For the name, the connection and TLS. Within a region this takes
-    /// milliseconds; packets dropped by a security group take for ever.
+pub struct CallLimits {
+    /// For DNS, TCP and TLS. Within a region this takes milliseconds; a security
+    /// group that drops packets is only detected by this time-out.
     pub connect: Duration,
-    /// From the request sent to the answer's first byte. `DynamoDB` and SQS take
-    /// milliseconds; the longest stalls that pass by themselves last a second.
-    /// On a connection that was idle, half a second at most.
-    pub answer: Duration,
-    /// For finding credentials, which may ask another service or run a program.
+    /// From sending the request to the first byte of the response. `DynamoDB`
+    /// and SQS take milliseconds, and recover from a stall within a second. On
+    /// a connection that was idle, half a second at most.
+    pub response: Duration,
+    /// For finding credentials, which may need a request to another service or
+    /// a subprocess.
     pub credentials: Duration,
     /// For one call with all its attempts and the pauses between them.
     pub call: Duration,
-    /// How often a call is tried. The third attempt is for a connection that
-    /// went stale while the process was frozen, and one more misfortune.
+    /// Attempts of a call, the first one included. Three allow for a connection
+    /// that went stale while the process was frozen, and one other failure.
     pub attempts: u32,
 }
 
-impl Default for Patience {
+impl Default for CallLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
-            answer: Duration::from_secs(2),
+            response: Duration::from_secs(2),
             credentials: Duration::from_secs(5),
             call: Duration::from_secs(8),
             attempts: 3,
@@ -58,13 +60,13 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl CallLimits {
     pub(crate) fn timeouts(self) -> TimeoutConfig {
-        // No time-out per attempt: it would count the search for credentials
-        // as well, and hide what went wrong there.
+        // No time-out per attempt: it would include the search for credentials,
+        // and hide its error.
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
-            .read_timeout(self.answer)
+            .read_timeout(self.response)
             .operation_timeout(self.call)
             .build()
     }
@@ -80,39 +82,39 @@ impl Patience {
     }
 }
 
-/// Asking EC2 for a region or credentials: it answers in milliseconds, or this
-/// is no EC2 instance. The SDK would try for 4 seconds and more.
-const METADATA_PATIENCE: Duration = Duration::from_secs(1);
+/// For EC2's instance metadata, which responds in milliseconds on an EC2
+/// instance and nowhere else. The SDK's default is 4 seconds and more.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first pause between attempts; doubled after each, with a random part.
-/// Far below the patience, so that all attempts fit in.
+/// Far below the time-outs, so that there is time for all attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A client for the metadata of EC2 that gives up in a second.
+/// A client for EC2's instance metadata with [`METADATA_TIMEOUT`].
 fn metadata() -> imds::Client {
     imds::Client::builder()
         .max_attempts(2)
-        .connect_timeout(METADATA_PATIENCE / 2)
-        .read_timeout(METADATA_PATIENCE / 2)
-        .operation_timeout(METADATA_PATIENCE)
+        .connect_timeout(METADATA_TIMEOUT / 2)
+        .read_timeout(METADATA_TIMEOUT / 2)
+        .operation_timeout(METADATA_TIMEOUT)
         .build()
 }
 
-/// What a client of any service is made of: as AWS's own tools are, by the
-/// environment, the shared configuration files, or the role of the machine.
-/// Endpoints are the SDK's own `AWS_ENDPOINT_URL_<SERVICE>` or
+/// The configuration of a client of any service, as AWS's own tools read it:
+/// from the environment, the shared configuration files, or the role of the
+/// machine. Endpoints are the SDK's own `AWS_ENDPOINT_URL_<SERVICE>` or
 /// `AWS_ENDPOINT_URL`.
 ///
-/// Credentials are looked for by the first call, not here.
-pub(crate) async fn config(region: Region, patience: Patience) -> SdkConfig {
+/// Credentials are resolved by the first call, not here.
+pub(crate) async fn config(region: Region, limits: CallLimits) -> SdkConfig {
     let credentials = chain(region.clone()).await;
     aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(credentials)
-        .http_client(Connections::new(patience))
-        .timeout_config(patience.timeouts())
-        .retry_config(patience.retries())
-        .identity_cache(patience.identities())
+        .http_client(Connections::new(limits))
+        .timeout_config(limits.timeouts())
+        .retry_config(limits.retries())
+        .identity_cache(limits.identities())
         .load()
         .await
 }
@@ -122,8 +124,8 @@ async fn chain(region: Region) -> DefaultCredentialsChain {
     builder.imds_client(metadata()).build().await
 }
 
-/// The region that is set, in the environment, in the profile, or by the
-/// machine; after one second at most.
+/// The region from the environment, the profile, or the instance metadata,
+/// within one second.
 pub(crate) async fn region() -> Option<Region> {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
@@ -132,16 +134,16 @@ pub(crate) async fn region() -> Option<Region> {
         .await
 }
 
-/// The credentials for `region` as they are now; or why there are none.
-pub(crate) async fn credentials(region: Region, patience: Patience) -> Result<Credentials, String> {
+/// The current credentials for `region`; or why there are none.
+pub(crate) async fn credentials(region: Region, limits: CallLimits) -> Result<Credentials, Unsent> {
     let chain = chain(region).await;
-    let found = tokio::time::timeout(patience.credentials, chain.provide_credentials()).await;
+    let found = tokio::time::timeout(limits.credentials, chain.provide_credentials()).await;
     match found {
         Ok(Ok(credentials)) => Ok(credentials),
         Ok(Err(error)) => Err(call::unsent(&call::chain(&error))),
         Err(_) => Err(call::unsent(&format!(
-            "no credentials came within {:?}",
-            patience.credentials
+            "no credentials were found within {:?}",
+            limits.credentials
         ))),
     }
 }

@@ -1,19 +1,22 @@
-//! The profile of AWS's shared configuration files that is named and does not exist.
+//! Detects an `AWS_PROFILE` that does not exist in AWS's shared configuration files.
 //!
-//! The SDK goes on without it, and fails with words about everything else it tried.
+//! The SDK continues without the profile, and fails with an error about its other sources of
+//! credentials.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The variable of each file, and where it lies in the home folder otherwise.
+use super::call::Unsent;
+
+/// The variable of each file, and its default path in the home folder.
 const FILES: [(&str, &str); 2] = [
     ("AWS_CONFIG_FILE", ".aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
 ];
 
-/// What is wrong and what to do next, if `AWS_PROFILE` names a profile that no file has.
-pub(crate) fn missing() -> Option<String> {
-    // The SDK needs no file for this one.
+/// The error, if `AWS_PROFILE` names a profile that is in none of the files.
+pub(crate) fn missing() -> Option<Unsent> {
+    // The SDK needs no file for this profile.
     let name = variable("AWS_PROFILE").filter(|name| name != "default")?;
     let home = variable("HOME").unwrap_or_else(|| "~".to_owned());
     let paths =
@@ -26,24 +29,22 @@ pub(crate) fn missing() -> Option<String> {
         let absent = if path.exists() { "" } else { " (no such file)" };
         format!("{}{absent}", path.display())
     });
-    (!found).then(|| {
-        format!(
-            "AWS_PROFILE names the profile {name:?}, and neither {config} nor {credentials} has it. Correct \
-             AWS_PROFILE, or add the profile"
-        )
+    (!found).then(|| Unsent {
+        what: format!("AWS_PROFILE names the profile {name:?}, and neither {config} nor {credentials} has it"),
+        next: "Correct AWS_PROFILE, or add the profile",
     })
 }
 
 fn variable(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the SDK reads them itself, and its errors do not say so"
+        reason = "the SDK reads them itself, and its errors do not name them"
     )]
     let value = std::env::var(name);
     value.ok().filter(|value| !value.is_empty())
 }
 
-/// Whether one of the two files has a section of this profile: `[profile name]` or `[name]`.
+/// Whether a file has a section for this profile: `[profile name]` or `[name]`.
 fn has_profile(text: &str, name: &str) -> bool {
     text.lines().any(|line| {
         let section = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']'));

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::store::dynamodb::{self, DynamoStore, TableCreated};
 
 pub(super) async fn create(config: &Config, out: Out) -> Result<Exit, Error> {
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let (created, words) = match DynamoStore::new(client, &config.table).create_table().await? {
         TableCreated::Created => (true, "created, billed on demand"),
         TableCreated::AlreadyThere => (false, "already there, with the right keys"),

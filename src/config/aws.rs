@@ -1,4 +1,4 @@
-//! The variables that the AWS SDK reads, where a wrong one would come back as words about a request.
+//! The variables that the AWS SDK reads: it reports a wrong one only as the failure of a request.
 
 use super::problem::{InvalidSetting, NotAllowed};
 use super::target::is_host_label;

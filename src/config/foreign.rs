@@ -1,6 +1,6 @@
-//! `KAFKA_*` variables that are other programs', and come along with a container or a shell.
+//! `KAFKA_*` variables of other programs, set by a container platform or a shell.
 
-/// What Kafka's own scripts and images read, beside everything that ends with `_OPTS`.
+/// The variables that Kafka's own scripts and images read, beside everything that ends with `_OPTS`.
 const SCRIPTS: [&str; 5] = [
     "KAFKA_HOME",
     "KAFKA_VERSION",
@@ -9,20 +9,20 @@ const SCRIPTS: [&str; 5] = [
     "KAFKA_JMX_HOSTNAME",
 ];
 
-/// The protocols of Kubernetes' services.
+/// The protocols of Kubernetes services.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whose variable this is, if it is a well-known one, as words. Names of librdkafka's properties come first;
-/// the caller looks.
+/// Describes a well-known variable of another program; `None` for any other variable. Names of librdkafka
+/// properties take precedence; the caller checks that.
 ///
-/// | variable | whose |
+/// | variable | set by |
 /// |---|---|
-/// | `KAFKA_PORT`, `KAFKA_PORT_*`, `KAFKA_SERVICE_*` | Kubernetes': of a service named kafka |
-/// | `KAFKA_<NAME>_SERVICE_HOST`, `.._SERVICE_PORT`, `.._SERVICE_PORT_*` | of a service named kafka-<name> |
+/// | `KAFKA_PORT`, `KAFKA_PORT_*`, `KAFKA_SERVICE_*` | Kubernetes, for a service named kafka |
+/// | `KAFKA_<NAME>_SERVICE_HOST`, `.._SERVICE_PORT`, `.._SERVICE_PORT_*` | Kubernetes, for a service named kafka-<name> |
 /// | `KAFKA_<NAME>_PORT` with `tcp://..`, `KAFKA_<NAME>_PORT_<number>_TCP`, `.._TCP_*` | the same |
-/// | `KAFKA_OPTS`, `KAFKA_<NAME>_OPTS`, `KAFKA_HOME`, `KAFKA_VERSION`, `KAFKA_JMX_PORT` and their like | Kafka's own scripts' |
+/// | `KAFKA_OPTS`, `KAFKA_<NAME>_OPTS`, `KAFKA_HOME`, `KAFKA_VERSION`, `KAFKA_JMX_PORT` and the like | Kafka's own scripts |
 /// | anything else, in lower case too | none: a misspelt property must not be ignored |
-pub(super) fn whose(variable: &str, value: &str) -> Option<&'static str> {
+pub(super) fn other_program(variable: &str, value: &str) -> Option<&'static str> {
     let name = variable.strip_prefix("KAFKA_")?;
     if name == "OPTS" || name.ends_with("_OPTS") || SCRIPTS.contains(&variable) {
         Some("a setting of Kafka's own scripts")
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_of_kubernetes_and_of_kafkas_scripts_are_known() {
+    fn variables_of_kubernetes_and_of_kafkas_scripts_are_recognised() {
         for (variable, value) in [
             ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
             ("KAFKA_PORT", "9092"),
@@ -69,7 +69,7 @@ mod tests {
             ("KAFKA_LOG4J_OPTS", "-Dx"),
             ("KAFKA_HOME", "/opt/kafka"),
         ] {
-            assert!(whose(variable, value).is_some(), "{variable}");
+            assert!(other_program(variable, value).is_some(), "{variable}");
         }
     }
 
@@ -85,7 +85,7 @@ mod tests {
             ("MY_KAFKA_OPTS", "x"),
             ("KAFKA_", "x"),
         ] {
-            assert_eq!(whose(variable, value), None, "{variable}");
+            assert_eq!(other_program(variable, value), None, "{variable}");
         }
     }
 }

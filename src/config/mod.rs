@@ -1,11 +1,10 @@
 //! Raw settings -> validated [`Config`].
 //!
-//! Nothing is read from the environment here: the caller passes the variables in, so that the
-//! command line can put its flags over them and a test can pass anything. Nothing is connected
-//! either, so every wrong setting is known, and all are reported together, before the first
-//! effect.
+//! The caller passes the variables in, so that the command line can override them with flags and a
+//! test can pass anything. No connection is made: all wrong settings are reported together, before
+//! the first effect.
 
-mod access;
+mod authentication;
 mod aws;
 mod foreign;
 mod name;
@@ -28,7 +27,7 @@ use std::time::Duration;
 
 use crate::report::dimension;
 
-pub use access::{Proof, SecretArn};
+pub use authentication::{Authentication, SecretArn};
 pub(crate) use name::MAX_KEY_BYTES;
 pub(crate) use number::whole_number;
 pub(crate) use pem::{PemKind, normalised as normalised_pem};
@@ -37,9 +36,9 @@ pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
 pub use setting::{SETTINGS, Setting};
 pub(crate) use target::is_host_label;
-pub use target::{QueueArn, TopicName};
+pub use target::{QueueArn, Target, TopicName};
 #[cfg(feature = "cli")]
-pub(crate) use time::{NoTime, TIME_ALLOWED, unix_ms};
+pub(crate) use time::{InvalidTime, TIME_ALLOWED, unix_ms};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 use vars::Vars;
 
@@ -49,11 +48,11 @@ const MIB: u64 = 1024 * 1024;
 /// Above 300 s a silent broker would take a third of the longest run there is.
 const POLL_TIMEOUT_SECONDS: RangeInclusive<f64> = 0.1..=300.0;
 
-/// 5,400 s is the limit of functions on managed instances, the longest of Lambda's: the command
-/// line takes no longer than a function could.
+/// 5,400 s is the longest time-out of a Lambda function, on managed instances: a run on the command
+/// line takes no longer.
 const TIME_LIMIT_SECONDS: RangeInclusive<f64> = 1.0..=5400.0;
 
-/// AWS's own event source mappings stop at 10,000 too. To never give up there is `halt`.
+/// 10,000 is the maximum of AWS's event source mappings too. For unlimited attempts there is `halt`.
 const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=10_000;
 
 /// From the largest record of a broker with default settings to the memory of the largest Lambda
@@ -63,7 +62,7 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// All settings of a run, validated. Built by [`Config::from_environment`] alone.
+/// The validated settings of a run. Built by [`Config::from_environment`] alone.
 ///
 /// ```
 /// use kafka_consumer_lambda::config::Config;
@@ -79,7 +78,7 @@ const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Brokers to ask first: `host:port`, comma-separated, without blanks.
+    /// The bootstrap brokers: `host:port`, comma-separated, without blanks.
     pub bootstrap_servers: String,
     /// The topics to read: at least one, none twice, in the order given.
     pub topics: Vec<Arc<str>>,
@@ -95,9 +94,9 @@ pub struct Config {
     pub time_limit: Duration,
     /// Where a topic without cursors starts.
     pub start_position: StartPosition,
-    /// What the values of records are.
+    /// How the values of records are decoded.
     pub message_format: MessageFormat,
-    /// What happens to records.
+    /// Where records go.
     pub destination: Destination,
     /// What happens to a record that cannot be decoded or processed.
     pub on_failure: OnFailure,
@@ -109,15 +108,15 @@ pub struct Config {
     pub on_truncation: OnTruncation,
     /// What fetched records may take at once, in bytes. A single larger record is still read.
     pub max_memory_bytes: u64,
-    /// What proves to the brokers who this is.
-    pub proof: Proof,
+    /// How clients authenticate with the brokers.
+    pub authentication: Authentication,
     /// The secret with the certificate authority that signed the brokers' certificates.
     pub ca_secret: Option<SecretArn>,
     /// librdkafka properties by name, checked one by one. They never hold `bootstrap.servers`,
-    /// `group.id`, or a property that the program owns; `client.id` only if somebody set it.
+    /// `group.id`, or a property that the program owns; `client.id` only if it was set.
     pub kafka_properties: Properties,
-    /// What is not wrong and will surprise, a line each: it begins with the variable. To be shown
-    /// once, at the start.
+    /// Settings that are valid and may have an unexpected effect, one line each, which begins with
+    /// the variable. To be logged once, at the start.
     pub warnings: Vec<String>,
 }
 
@@ -132,8 +131,8 @@ impl Config {
     }
 
     /// Validates settings given as `(variable, value)`: the whole environment, or flags under the
-    /// names of their variables. Of two values for the same variable the later counts, so flags
-    /// come behind the environment. An empty value counts as unset. White space around a value is
+    /// names of their variables. Of two values for the same variable the later applies, so flags
+    /// follow the environment. An empty value counts as unset. White space around a value is
     /// ignored, except in `KAFKA_GROUP_ID` and librdkafka properties.
     ///
     /// # Errors
@@ -164,29 +163,28 @@ impl Config {
     }
 }
 
-/// The warning of a group whose metrics bear another name.
+/// The warning for a group id that CloudWatch does not accept as a dimension.
 fn unfit_dimension(group_id: &str) -> Option<String> {
     let variable = "KAFKA_GROUP_ID";
     let value = dimension(group_id);
     (value != group_id).then(|| {
         format!(
-            "{variable}: CloudWatch takes up to 1,024 printable ASCII characters for a dimension; the metrics say \
-             ConsumerGroup={}",
+            "{variable}: a CloudWatch dimension has at most 1,024 printable ASCII characters; the metrics are written \
+             with ConsumerGroup={}",
             problem::shown(variable, &value)
         )
     })
 }
 
-/// The variables that are set, and what was wrong with those read so far.
+/// The variables that are set, and the problems found so far.
 struct Settings<'a> {
     vars: &'a Vars,
     problems: Vec<InvalidSetting>,
 }
 
 impl Settings<'_> {
-    /// Reads every named setting, whatever went wrong with the one before. `None` only if
-    /// something was.
-    fn read(&mut self, read: property::Read<'_>) -> Option<Config> {
+    /// Reads every named setting, so that all problems are found. `None` only if there is one.
+    fn read(&mut self, read: property::ReadProperties<'_>) -> Option<Config> {
         let protocol = read.properties.protocol();
         let bootstrap_servers = self.parse("KAFKA_BOOTSTRAP_SERVERS", |text| {
             name::bootstrap_servers(text, &protocol)
@@ -211,15 +209,16 @@ impl Settings<'_> {
         let secret = self.secret("KAFKA_SECRET_ARN");
         let ca_secret = self.secret("KAFKA_CA_SECRET_ARN");
         let (properties, given) = (&read.properties, &read.given);
-        let mut proof = Proof::default();
+        let mut authentication = Authentication::default();
         let no_protocol = given.contains_key("security.protocol") && properties.get("security.protocol").is_none();
         let no_secret = self.vars.is_set("KAFKA_SECRET_ARN") && secret.is_none();
-        // What is wrong with these has been said, and more would follow from it.
+        // Their own problem is reported already; do not report what only follows from it.
         if !no_protocol && !no_secret {
-            proof = access::proof(properties, given, read.msk_iam, secret, &mut self.problems);
+            authentication =
+                authentication::authentication(properties, given, read.msk_iam, secret, &mut self.problems);
         }
         if !no_protocol {
-            access::authority(properties, given, ca_secret.as_ref(), &mut self.problems);
+            authentication::check_ca(properties, given, ca_secret.as_ref(), &mut self.problems);
         }
         let destination = match (destination?, log_values?) {
             (Destination::Log { .. }, values) => Destination::Log { values },
@@ -241,7 +240,7 @@ impl Settings<'_> {
             on_retention_loss: on_retention_loss?,
             on_truncation: on_truncation?,
             max_memory_bytes: max_memory_bytes?,
-            proof,
+            authentication,
             ca_secret,
             kafka_properties: read.properties,
             warnings: Vec::new(),
@@ -262,7 +261,7 @@ impl Settings<'_> {
         let default = || SETTINGS.iter().find(|setting| setting.variable == variable)?.default;
         let text = match self.vars.get(variable) {
             Some(text) => text,
-            // It is no text, and that is known by now.
+            // It is not UTF-8: reported already.
             None if self.vars.is_set(variable) => return None,
             None => default().unwrap_or_default(),
         };
@@ -292,7 +291,7 @@ impl Settings<'_> {
         })
     }
 
-    /// Group and topic are one key in the table: together they must fit.
+    /// Group and topic form one key in the table, whose length is limited.
     fn check_key_length(&mut self, group_id: Option<&str>, topics: Option<&[Arc<str>]>) {
         let (Some(group_id), Some(topics)) = (group_id, topics) else {
             return;
@@ -312,9 +311,9 @@ impl Settings<'_> {
         }
     }
 
-    /// A dead letter in a topic that is read would be read, fail, and be written there again.
+    /// A dead letter in a topic that is read would fail again, and be written there again.
     fn check_dead_letter_topic(&mut self, on_failure: Option<&OnFailure>, topics: Option<&[Arc<str>]>) {
-        let (Some(target @ OnFailure::Kafka(dead)), Some(topics)) = (on_failure, topics) else {
+        let (Some(OnFailure::DeadLetter(target @ Target::Kafka(dead))), Some(topics)) = (on_failure, topics) else {
             return;
         };
         if topics.iter().any(|topic| &**topic == dead.as_str()) {
@@ -329,12 +328,12 @@ impl Settings<'_> {
     }
 }
 
-/// What fetched records may take when nobody says.
+/// The default limit of fetched records, in bytes.
 ///
-/// In a function: 40 % of what is left after 40 MiB. The process itself, with the SDK, TLS and
-/// small buffers, was measured at 17 MB; 40 leave room for the handler. A record exists up to
-/// twice while it is handled, as fetched and as decoded, and the rest of the memory takes the
-/// decoded copies. On the command line: 256 MiB, what a function of 680 MB would get.
+/// In a function: 40 % of the memory that remains after 40 MiB. The process itself, with the SDK,
+/// TLS and small buffers, was measured at 17 MB; 40 leave room for the handler. A record exists up
+/// to twice while it is handled, as fetched and as decoded; the remaining 60 % is for the decoded
+/// copies. On the command line: 256 MiB, as in a function of 680 MB.
 fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
     const BASE_MIB: u64 = 40;
     const SHARE_PERCENT: u64 = 40;

@@ -1,5 +1,5 @@
-//! Names of things outside: brokers, topics, the group and the table. Each function takes the raw
-//! text of a setting and returns it checked, or what it must be.
+//! Names of brokers, topics, the group and the table. Each function takes the raw text of a setting
+//! and returns it validated, or what is allowed.
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -10,7 +10,7 @@ use super::problem::NotAllowed;
 /// Kafka's own limit, in characters: a log directory's name has to fit into a file name.
 const MAX_TOPIC_CHARS: usize = 249;
 
-/// The limits of a table's name, in characters.
+/// The length of a table's name, in characters.
 const TABLE_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// The limit of the table's partition key, in bytes.
@@ -21,9 +21,9 @@ const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
 /// A comma-separated list of `host`, `host:port` or `protocol://host:port`, without blanks.
 ///
-/// librdkafka only logs an address that it cannot read and ignores those behind it, and so would
-/// a run until its time-out. That is why they are checked here. `security_protocol` is the
-/// setting's value in lower case: librdkafka ignores an address with another protocol.
+/// librdkafka only logs an address that it cannot parse and ignores those behind it; a run would then
+/// wait until its time-out. `security_protocol` is the setting's value in lower case: librdkafka
+/// ignores an address with another protocol.
 pub(super) fn bootstrap_servers(text: &str, security_protocol: &str) -> Result<String, NotAllowed> {
     let servers: Vec<&str> = text.split(',').map(str::trim).collect();
     for server in &servers {
@@ -91,7 +91,7 @@ pub(super) fn topics(text: &str) -> Result<Vec<Arc<str>>, NotAllowed> {
         .collect()
 }
 
-/// Whether Kafka takes `text` as the name of a topic.
+/// Whether `text` is a valid name of a Kafka topic.
 pub(super) fn is_topic(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=MAX_TOPIC_CHARS).contains(&text.len()) && !matches!(text, "." | "..") && text.bytes().all(valid)

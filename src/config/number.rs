@@ -3,7 +3,8 @@
 /// The digits of the largest number that is read: more than an `i128` never needs to hold.
 const MAX_DIGITS: usize = 38;
 
-/// A whole number in any of JSON's spellings, read exactly; `None` if it is none, or does not fit.
+/// A whole number in any of JSON's spellings, parsed exactly; `None` for anything else, and for a
+/// number that does not fit.
 ///
 /// | text | |
 /// |---|---|

@@ -1,71 +1,91 @@
-//! PEM as it comes out of templates, consoles and YAML -> PEM that OpenSSL reads.
+//! PEM as templates, consoles and YAML leave it -> PEM that OpenSSL parses.
 //!
-//! Between BEGIN and END there is base64 alone, which has neither white space nor backslashes. So
-//! line breaks and indentation can be lost, doubled or escaped, and what is meant stays certain.
+//! Between BEGIN and END there is only base64, which has neither white space nor backslashes. So PEM
+//! can be restored unambiguously when line breaks and indentation were lost, doubled or escaped.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a PEM is for.
+/// The use of a PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PemKind {
-    /// Certificates to trust; their order means nothing.
-    Authority,
-    /// Our own certificate, and behind it those that vouch for it.
+    /// Certificates of certificate authorities (CAs), in any order.
+    Ca,
+    /// The client certificate, followed by the intermediate certificates of its chain.
     Certificate,
     /// A private key.
     Key,
 }
 
 impl PemKind {
-    /// What the property holds, if it is PEM.
+    /// The kind of PEM that the property takes; `None` for a property that takes none.
     pub(crate) fn of(property: &str) -> Option<Self> {
         match property {
-            "ssl.ca.pem" => Some(Self::Authority),
+            "ssl.ca.pem" => Some(Self::Ca),
             "ssl.certificate.pem" => Some(Self::Certificate),
             "ssl.key.pem" => Some(Self::Key),
             _ => None,
         }
     }
 
-    /// How the labels of its blocks end.
+    /// The end of the labels of its blocks.
     fn label(self) -> &'static str {
         match self {
-            Self::Authority | Self::Certificate => "CERTIFICATE",
+            Self::Ca | Self::Certificate => "CERTIFICATE",
             Self::Key => "PRIVATE KEY",
         }
     }
 }
 
-const LINE_BREAKS: &str =
-    "is PEM that lost its line breaks, and has headers, so that they cannot be put back. Keep each line";
-const DAMAGED: &str = "is damaged PEM: between BEGIN and END stands what is no base64. Check its line breaks, its \
-                       indentation, and that each BEGIN has its END";
+/// Why a text is not PEM, in two parts as in [`Error`](crate::error::Error). Quotes nothing of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InvalidPem {
+    /// What is wrong, as half a sentence that follows the name of the text.
+    pub(crate) what: Cow<'static, str>,
+    /// What to do next.
+    pub(crate) next: Cow<'static, str>,
+}
 
-/// The PEM in `text` with a line of its own for each line; or what is wrong, as half a sentence
-/// that shows nothing of it.
+impl fmt::Display for InvalidPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}. {}", self.what, self.next)
+    }
+}
+
+const LINE_BREAKS: InvalidPem = InvalidPem {
+    what: Cow::Borrowed("is PEM that lost its line breaks, and has headers, so that they cannot be put back"),
+    next: Cow::Borrowed("Keep each line"),
+};
+const DAMAGED: InvalidPem = InvalidPem {
+    what: Cow::Borrowed("is damaged PEM: the text between BEGIN and END is not base64"),
+    next: Cow::Borrowed("Check its line breaks, its indentation, and that each BEGIN has its END"),
+};
+
+/// The PEM in `text`, in lines of 64 characters.
 ///
 /// | text | |
 /// |---|---|
-/// | lines with CR LF, indented, or with blank lines | as they were meant |
+/// | lines with CR LF, indented, or with blank lines | restored |
 /// | literal `\n` or `\r\n` in place of line breaks | broken into lines |
 /// | blanks in place of line breaks, or nothing at all | broken into lines; with headers (`Proc-Type`): refused |
 /// | anything before, between and behind the blocks | left out |
-/// | a chain with an authority before our own certificate | our own first, each followed by its issuer |
-/// | a chain in which several could be our own | as it is |
+/// | a chain with a CA before the client certificate | the client certificate first, each followed by its issuer |
+/// | a chain in which several could be the client certificate | unchanged |
 /// | a BEGIN without its END, or no block of this kind | refused |
-pub(crate) fn normalised(text: &str, kind: PemKind) -> Result<String, String> {
+pub(crate) fn normalised(text: &str, kind: PemKind) -> Result<String, InvalidPem> {
     let text = text.replace("\\\\", "\\").replace("\\r", "\r").replace("\\n", "\n");
     let mut blocks = blocks(&text)?;
     if !blocks.iter().any(|block| block.label.ends_with(kind.label())) {
-        return Err(format!(
-            "is no PEM with a {}. It must hold a line -----BEGIN {}-----",
-            kind.label().to_lowercase(),
-            kind.label()
-        ));
+        return Err(InvalidPem {
+            what: format!("is not PEM with a {}", kind.label().to_lowercase()).into(),
+            next: format!("It must contain a line -----BEGIN {}-----", kind.label()).into(),
+        });
     }
     if kind == PemKind::Certificate {
-        blocks = own_first(blocks);
+        blocks = client_first(blocks);
     }
     Ok(blocks.iter().map(Block::text).collect())
 }
@@ -76,7 +96,7 @@ struct Block<'a> {
     base64: String,
 }
 
-fn blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
+fn blocks(text: &str) -> Result<Vec<Block<'_>>, InvalidPem> {
     let mut blocks = vec![];
     let mut rest = text;
     while let Some((_, begun)) = rest.split_once("-----BEGIN ") {
@@ -89,7 +109,7 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
 }
 
 impl<'a> Block<'a> {
-    fn read(label: &'a str, body: &'a str) -> Result<Self, String> {
+    fn read(label: &'a str, body: &'a str) -> Result<Self, InvalidPem> {
         let lines: Vec<&str> = body
             .split(['\n', '\r'])
             .map(str::trim)
@@ -104,8 +124,8 @@ impl<'a> Block<'a> {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
         match (&*headers, &*base64) {
-            ([_, ..], "") => Err(LINE_BREAKS.to_owned()),
-            _ if !is_base64 => Err(DAMAGED.to_owned()),
+            ([_, ..], "") => Err(LINE_BREAKS),
+            _ if !is_base64 => Err(DAMAGED),
             _ => Ok(Self { label, headers, base64 }),
         }
     }
@@ -133,8 +153,8 @@ struct Names {
     subject: Vec<u8>,
 }
 
-/// Our own certificate first, then the issuer of each; unchanged where that is not certain.
-fn own_first(blocks: Vec<Block<'_>>) -> Vec<Block<'_>> {
+/// The client certificate first, then the issuer of each; unchanged where the order is ambiguous.
+fn client_first(blocks: Vec<Block<'_>>) -> Vec<Block<'_>> {
     let names = |block: &Block<'_>| names(&STANDARD.decode(&block.base64).ok()?);
     let (certificates, others): (Vec<_>, Vec<_>) = blocks
         .into_iter()
@@ -147,7 +167,7 @@ fn own_first(blocks: Vec<Block<'_>>) -> Vec<Block<'_>> {
     ordered.chain(others).collect()
 }
 
-/// The chain from the only certificate that issued no other one.
+/// The order of the chain, from the only certificate that issued no other one; `None` if there are several.
 fn order(all: &[Names]) -> Option<Vec<usize>> {
     let issued_another = |index: usize| {
         let others = all.iter().enumerate().filter(|(other, _)| *other != index);
@@ -186,7 +206,7 @@ fn names(der: &[u8]) -> Option<Names> {
     })
 }
 
-/// The first element of DER: its tag, its content, and what is behind it.
+/// The first element of DER: its tag, its content, and the bytes behind it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
@@ -211,8 +231,8 @@ mod tests {
     const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00FF\n\nMIIB\n\
                        -----END RSA PRIVATE KEY-----\n";
 
-    fn read(text: &str) -> Result<String, String> {
-        normalised(text, PemKind::Authority)
+    fn read(text: &str) -> Result<String, InvalidPem> {
+        normalised(text, PemKind::Ca)
     }
 
     #[test]
@@ -254,29 +274,29 @@ mod tests {
         for text in [KEY.to_owned(), KEY.replace('\n', "\\n"), KEY.replace('\n', "\r\n   ")] {
             assert_eq!(read(&text).as_deref(), Ok(KEY), "{text:?}");
         }
-        assert_eq!(read(&KEY.replace('\n', " ")), Err(LINE_BREAKS.to_owned()));
+        assert_eq!(read(&KEY.replace('\n', " ")), Err(LINE_BREAKS));
     }
 
     #[test]
-    fn what_is_cut_damaged_or_of_another_kind_is_refused_and_never_shown() {
-        for (text, kind, said) in [
-            ("planted", PemKind::Authority, "is no PEM with a certificate"),
-            (ONE, PemKind::Key, "is no PEM with a private key"),
-            (KEY, PemKind::Certificate, "is no PEM with a certificate"),
-            ("-----BEGIN CERTIFICATE", PemKind::Authority, "damaged"),
-            ("-----BEGIN CERTIFICATE-----\nplanted", PemKind::Authority, "damaged"),
+    fn pem_that_is_cut_damaged_or_of_another_kind_is_refused_and_never_shown() {
+        for (text, kind, expected) in [
+            ("planted", PemKind::Ca, "is not PEM with a certificate"),
+            (ONE, PemKind::Key, "is not PEM with a private key"),
+            (KEY, PemKind::Certificate, "is not PEM with a certificate"),
+            ("-----BEGIN CERTIFICATE", PemKind::Ca, "damaged"),
+            ("-----BEGIN CERTIFICATE-----\nplanted", PemKind::Ca, "damaged"),
             (
                 "-----BEGIN CERTIFICATE-----\npl$nted\n-----END CERTIFICATE-----",
-                PemKind::Authority,
+                PemKind::Ca,
                 "damaged",
             ),
         ] {
-            let problem = normalised(text, kind).expect_err(text);
-            assert!(problem.contains(said) && !problem.contains("planted"), "{problem}");
+            let problem = normalised(text, kind).expect_err(text).to_string();
+            assert!(problem.contains(expected) && !problem.contains("planted"), "{problem}");
         }
     }
 
-    /// What `names` reads of a certificate, and nothing else.
+    /// A certificate with only the fields that `names` reads.
     fn certificate(issuer: u8, subject: u8) -> String {
         let sequence = |content: &[u8]| [&[0x30, u8::try_from(content.len()).expect("short")], content].concat();
         let name = |name| sequence(&[2, 1, name]);
@@ -298,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_certificate_comes_first_and_each_is_followed_by_its_issuer() {
+    fn the_client_certificate_comes_first_and_each_is_followed_by_its_issuer() {
         const ROOT: u8 = 1;
         let (root, middle, own) = (certificate(ROOT, ROOT), certificate(ROOT, 2), certificate(2, 3));
         let right = [&*own, &middle, &root].concat();
@@ -310,9 +330,9 @@ mod tests {
         ] {
             let wrong: String = wrong.map(String::as_str).concat();
             assert_eq!(normalised(&wrong, PemKind::Certificate).as_deref(), Ok(&*right));
-            assert_eq!(normalised(&wrong, PemKind::Authority).as_deref(), Ok(&*wrong));
+            assert_eq!(normalised(&wrong, PemKind::Ca).as_deref(), Ok(&*wrong));
         }
-        // Two that could be ours, and what is no certificate: nothing is guessed.
+        // Two candidates, and a block that is not a certificate: the order is not guessed.
         let another = certificate(2, 4);
         for uncertain in [[&*root, &own, &another].concat(), format!("{root}{own}{ONE}")] {
             assert_eq!(normalised(&uncertain, PemKind::Certificate).as_deref(), Ok(&*uncertain));
@@ -321,13 +341,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_pem_that_stays_as_it_is_or_is_refused(
+        fn normalised_pem_stays_unchanged_and_any_other_text_is_refused(
             text in prop_oneof![
                 any::<String>(),
                 "(-----BEGIN CERTIFICATE-----|-----END CERTIFICATE-----|[A-Za-z0-9+/=: \n\\\\rn-]{0,9}){0,8}",
             ],
         ) {
-            for kind in [PemKind::Authority, PemKind::Certificate, PemKind::Key] {
+            for kind in [PemKind::Ca, PemKind::Certificate, PemKind::Key] {
                 if let Ok(pem) = normalised(&text, kind) {
                     prop_assert_eq!(normalised(&pem, kind), Ok(pem));
                 }

@@ -1,11 +1,11 @@
-//! What is wrong with the settings, in words that never show a secret.
+//! The errors of settings. Their text never shows a secret.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a name must contain to make its value a secret.
+/// The parts of a name that make its value a secret.
 ///
-/// Longer than strictly needed: hiding a harmless value costs little, showing a password does not.
+/// More than strictly needed: hiding a harmless value costs little, showing a password much.
 const SECRET_WORDS: [&str; 11] = [
     "password",
     "passphrase",
@@ -20,16 +20,16 @@ const SECRET_WORDS: [&str; 11] = [
     "sasl.username",
 ];
 
-/// What is shown in place of a secret.
+/// Shown in place of a secret.
 const HIDDEN: &str = "***";
 
 /// The longest part of a value that is shown, in characters: enough to recognise it, short enough
 /// for a log line.
 const SHOWN_CHARS: usize = 80;
 
-/// Why a text is not a value of some kind: what it must be, and what to do next.
+/// A text is not a valid value: what is allowed, and what to do next.
 ///
-/// The text itself is not part of it: only the caller knows whether it is a secret.
+/// The text itself is not part of it, as it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct NotAllowed {
@@ -37,13 +37,13 @@ pub struct NotAllowed {
 }
 
 impl NotAllowed {
-    /// An error with this reason: half a sentence that can follow the variable and the value.
+    /// `reason` is half a sentence that can follow the variable and the value.
     pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into() }
     }
 }
 
-/// One setting that is wrong. Its [`Display`](fmt::Display) is one line.
+/// A setting that is wrong. Its [`Display`](fmt::Display) is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
     variable: String,
@@ -52,7 +52,7 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    /// A value that is not allowed. Values of secret-like variables are hidden.
+    /// A value that is not allowed. It is hidden if the variable's name is that of a secret.
     pub(crate) fn value(variable: &str, value: &str, reason: NotAllowed) -> Self {
         Self {
             variable: variable.to_owned(),
@@ -61,7 +61,7 @@ impl InvalidSetting {
         }
     }
 
-    /// A setting that is wrong whatever its value, or that is missing: no value is shown.
+    /// A setting that is wrong whatever its value, or missing: no value is shown.
     pub(crate) fn name(variable: &str, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             variable: variable.to_owned(),
@@ -121,13 +121,13 @@ impl fmt::Display for InvalidSettings {
 
 impl std::error::Error for InvalidSettings {}
 
-/// Whether a variable or a librdkafka property holds something that must never be shown.
+/// Whether the value of a variable or a librdkafka property must never be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', ".");
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// The value in quotes, hidden where it is a secret, and capped in length.
+/// The value in quotes, hidden where it is a secret, and cut to [`SHOWN_CHARS`].
 pub(super) fn shown(name: &str, value: &str) -> String {
     // An address may carry `user:password@` in front of the host.
     if is_secret(name) || value.contains('@') {

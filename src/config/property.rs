@@ -1,8 +1,7 @@
 //! `KAFKA_*` variables that are librdkafka properties.
 //!
-//! librdkafka itself is asked whether a property exists and takes its value, so the answer is
-//! that of the very version that will run. Asking builds a configuration and no client: nothing
-//! is connected.
+//! Whether a property exists and accepts its value is checked with librdkafka itself, the version
+//! that is linked in: a configuration is built with it, and no client, so no connection is made.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,16 +11,16 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::foreign::whose;
+use super::foreign::other_program;
 use super::pem::{self, PemKind};
 use super::problem::{InvalidSetting, NotAllowed, is_secret, shown};
 use super::suggest::similar_names;
 use super::vars::Vars;
 
-/// What every variable of Kafka begins with.
+/// The beginning of every variable of a librdkafka property.
 const PREFIX: &str = "KAFKA_";
 
-/// Variables that are named settings, and no librdkafka properties.
+/// Variables that are settings of this program, and no librdkafka properties.
 const NAMED: [(&str, &str); 5] = [
     ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers"),
     ("KAFKA_TOPIC", "topic"),
@@ -30,13 +29,13 @@ const NAMED: [(&str, &str); 5] = [
     ("KAFKA_CA_SECRET_ARN", "ca.secret.arn"),
 ];
 
-/// The mechanism that is OAUTHBEARER with a token signed for Amazon MSK.
+/// The setting for OAUTHBEARER with tokens signed for Amazon MSK.
 const MSK_IAM: &str = "AWS_MSK_IAM";
 
-/// SASL mechanisms that this build can do. GSSAPI, librdkafka's default, needs Kerberos.
+/// The SASL mechanisms of this build. GSSAPI, librdkafka's default, needs Kerberos.
 pub(super) const MECHANISMS: [&str; 5] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", MSK_IAM];
 
-/// The property that a variable means, as in Confluent's images: `_` is `.`, `__` is `_`, `___`
+/// The property that a variable sets, as in Confluent's images: `_` is `.`, `__` is `_`, `___`
 /// is `-`, and case does not matter. `None` for a variable that does not begin with `KAFKA_`.
 #[must_use]
 pub fn property_of(variable: &str) -> Option<String> {
@@ -63,13 +62,12 @@ pub fn variable_of(property: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
-/// Properties of librdkafka's by name. Some are secrets: they are hidden where
-/// this is printed.
+/// librdkafka properties by name. Values that are secrets are hidden in the `Debug` output.
 #[derive(Clone, PartialEq, Default)]
 pub struct Properties(BTreeMap<String, String>);
 
 impl Properties {
-    /// A property under this name or an alias of it.
+    /// The value of a property, by its name or an alias of it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let same = |(key, _): &(&String, &String)| canonical(key) == canonical(name);
@@ -82,25 +80,25 @@ impl Properties {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// Every property by its own name: librdkafka takes aliases in no certain order.
+    /// Every property by its canonical name: librdkafka applies aliases in no defined order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (canonical(name), value.as_str()))
     }
 
-    /// Whether the connection to the brokers is encrypted; only then is a
-    /// certificate of theirs verified.
+    /// Whether the connection to the brokers is encrypted; only then are their
+    /// certificates verified.
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.protocol().ends_with("ssl")
     }
 
-    /// Whether the broker is told who this is by SASL.
+    /// Whether clients authenticate with SASL.
     #[must_use]
     pub fn has_sasl(&self) -> bool {
         self.protocol().starts_with("sasl")
     }
 
-    /// The protocol in lower case; librdkafka's default is without TLS and SASL.
+    /// `security.protocol` in lower case; librdkafka's default is `plaintext`.
     #[must_use]
     pub fn protocol(&self) -> String {
         let given = self.get("security.protocol");
@@ -116,21 +114,21 @@ impl fmt::Debug for Properties {
     }
 }
 
-/// What the variables say of librdkafka's properties.
-pub(super) struct Read<'a> {
-    /// Those that librdkafka takes.
+/// The librdkafka properties that the variables set.
+pub(super) struct ReadProperties<'a> {
+    /// Those that librdkafka accepts.
     pub(super) properties: Properties,
     /// The variable of each that is set, also of those that are wrong.
     pub(super) given: BTreeMap<String, &'a str>,
     /// Variables that are set for other programs, a line each.
     pub(super) warnings: Vec<String>,
-    /// Whether the mechanism is [`MSK_IAM`], which librdkafka knows as OAUTHBEARER.
+    /// Whether the mechanism is [`MSK_IAM`], which is OAUTHBEARER in librdkafka.
     pub(super) msk_iam: bool,
 }
 
-/// Reads all properties from the variables that are set, and adds what is wrong to `problems`.
-pub(super) fn read<'a>(vars: &'a Vars, problems: &mut Vec<InvalidSetting>) -> Read<'a> {
-    let mut read = Read {
+/// Reads all properties from the variables that are set, and adds the errors to `problems`.
+pub(super) fn read<'a>(vars: &'a Vars, problems: &mut Vec<InvalidSetting>) -> ReadProperties<'a> {
+    let mut read = ReadProperties {
         properties: Properties::default(),
         given: BTreeMap::new(),
         warnings: Vec::new(),
@@ -140,17 +138,16 @@ pub(super) fn read<'a>(vars: &'a Vars, problems: &mut Vec<InvalidSetting>) -> Re
         let Some(property) = own_property(variable) else {
             continue;
         };
-        if let Some(program) = whose(variable, value)
+        if let Some(program) = other_program(variable, value)
             && !exists(&property)
         {
-            read.warnings
-                .push(format!("{variable}: is {program}, and not read here"));
+            read.warnings.push(format!("{variable}: ignored, it is {program}"));
             continue;
         }
-        let read = read.take(variable, property, value);
-        problems.extend(read.err());
+        let added = read.add(variable, property, value);
+        problems.extend(added.err());
     }
-    for variable in vars.not_text() {
+    for variable in vars.not_utf8() {
         let property = own_property(variable);
         read.given
             .extend(property.map(|property| (canonical(&property).to_owned(), variable)));
@@ -158,18 +155,18 @@ pub(super) fn read<'a>(vars: &'a Vars, problems: &mut Vec<InvalidSetting>) -> Re
     read
 }
 
-/// The property that a variable means; `None` for a named setting, and for what is not Kafka's.
+/// The property that a variable sets; `None` for a setting of this program, and for other variables.
 fn own_property(variable: &str) -> Option<String> {
     let is_named = NAMED.iter().any(|(named, _)| *named == variable);
     property_of(variable).filter(|_| !is_named)
 }
 
-impl<'a> Read<'a> {
-    fn take(&mut self, variable: &'a str, property: String, value: &str) -> Result<(), InvalidSetting> {
+impl<'a> ReadProperties<'a> {
+    fn add(&mut self, variable: &'a str, property: String, value: &str) -> Result<(), InvalidSetting> {
         match self.given.entry(canonical(&property).to_owned()) {
             Entry::Vacant(entry) => _ = entry.insert(variable),
             Entry::Occupied(entry) => {
-                let why = format!("means the same property as {}; set one of them only", entry.get());
+                let why = format!("sets the same property as {}; set one of them only", entry.get());
                 return Err(InvalidSetting::name(variable, why));
             }
         }
@@ -177,7 +174,9 @@ impl<'a> Read<'a> {
         self.msk_iam |= signed;
         let value = match PemKind::of(&property) {
             _ if signed => "OAUTHBEARER".to_owned(),
-            Some(kind) => pem::normalised(value, kind).map_err(|why| InvalidSetting::name(variable, why))?,
+            Some(kind) => {
+                pem::normalised(value, kind).map_err(|invalid| InvalidSetting::name(variable, invalid.to_string()))?
+            }
             None => value.to_owned(),
         };
         check(variable, &property, &value)?;
@@ -186,7 +185,7 @@ impl<'a> Read<'a> {
     }
 }
 
-/// The name behind an alias of librdkafka's.
+/// The name of the property behind an alias.
 #[must_use]
 pub fn canonical(property: &str) -> &str {
     match property {
@@ -238,19 +237,19 @@ fn check(variable: &str, property: &str, value: &str) -> Result<(), InvalidSetti
             Err(not_allowed(description))
         }
         // Neither name nor value reached librdkafka, so this too may be a misspelt sasl.password.
-        Err(KafkaError::Nul(_)) => Err(InvalidSetting::name(variable, "must not hold a NUL character")),
-        // librdkafka's own words repeat the value.
-        Err(_) => Err(not_allowed(format!("is no value for librdkafka's `{property}`"))),
+        Err(KafkaError::Nul(_)) => Err(InvalidSetting::name(variable, "must not contain a NUL character")),
+        // librdkafka's own message repeats the value.
+        Err(_) => Err(not_allowed(format!("is not a value for librdkafka's `{property}`"))),
     }
 }
 
-/// Whether librdkafka would use less than the value: it cuts white space, as C's `isspace` knows
+/// Whether librdkafka would use less than the value: it removes white space, as C's `isspace` defines
 /// it, from the front of every text.
 pub(crate) fn is_cut(value: &str) -> bool {
     value.starts_with([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
 }
 
-/// Whether librdkafka takes any text for the property, and neither a number nor certain words.
+/// Whether librdkafka accepts any text for the property, and not only a number or an enum's values.
 fn is_text(property: &str) -> bool {
     let mut config = ClientConfig::new();
     config.set(property, "\u{1}");
@@ -267,9 +266,9 @@ fn refusal(property: &str) -> Option<&'static str> {
         "auto.offset.reset" => {
             "owned by the program: it would skip records silently; use START_POSITION, ON_RETENTION_LOSS and ON_TRUNCATION"
         }
-        "enable.partition.eof" => "owned by the program: it tells a run that it has caught up; remove it",
+        "enable.partition.eof" => "owned by the program: a run needs it to detect that it has caught up; remove it",
         "client.rack" => {
-            "not available: a follower may lag behind the end that a run has seen; remove it to read from the leaders"
+            "not available: a follower may lag behind the end offsets of the leader; remove it to read from the leaders"
         }
         "check.crcs" => "owned by the program: damaged records are always detected; remove it",
         "plugin.library.paths" => "not available: it would load code into the process; remove it",
@@ -287,22 +286,22 @@ fn unknown(property: &str) -> String {
             reason.push_str(&variable);
             reason.push('?');
         }
-        None => reason.push_str("; correct the name, or unset it if it is another program's"),
+        None => reason.push_str("; correct the name, or unset it if it belongs to another program"),
     }
     reason
 }
 
-/// The variable that may have been meant. Names that the program owns are never suggested.
+/// The variable that may have been meant. Properties that the program owns are never suggested.
 fn suggestion(property: &str) -> Option<String> {
     similar_names(property).find_map(|name| match NAMED.iter().find(|(_, named)| *named == name) {
         Some((variable, _)) => Some((*variable).to_owned()),
-        // Names with `_` are call-backs and pointers, which no text can set.
+        // Names with `_` are callbacks and pointers, which cannot be set as text.
         None => (!name.contains('_') && refusal(&name).is_none() && exists(&name)).then(|| variable_of(&name)),
     })
 }
 
-/// Whether librdkafka knows the property. Asking for its value would not do: one that has none by
-/// default, as `sasl.password`, is then as unknown as one that does not exist.
+/// Whether librdkafka has the property. It is set and not read: reading one without a default, such
+/// as `sasl.password`, fails as for one that does not exist.
 fn exists(property: &str) -> bool {
     let mut config = ClientConfig::new();
     config.set(property, "");
@@ -310,8 +309,8 @@ fn exists(property: &str) -> bool {
     !matches!(config.create_native_config(), Err(KafkaError::ClientConfig(result, ..)) if result == unknown)
 }
 
-/// Whether librdkafka took only the beginning of a number: it reads `10s` and `10` as the same,
-/// `010` as 8, and cuts what is too long for its type.
+/// Whether librdkafka parsed only the beginning of a number: it reads `10s` and `10` as the same,
+/// `010` as 8, and truncates a number that is too large for its type.
 fn is_misread(value: &str, read: &str) -> bool {
     let value = value.trim();
     let looks_like_number = value
@@ -320,7 +319,7 @@ fn is_misread(value: &str, read: &str) -> bool {
     let Ok(read_number) = read.parse::<f64>() else {
         return false;
     };
-    // Far below any difference between two whole numbers, or two settings people tell apart.
+    // Far below the difference between two whole numbers, or two different settings.
     looks_like_number
         && value != read
         && !value

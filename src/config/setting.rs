@@ -7,9 +7,9 @@ pub struct Setting {
     pub variable: &'static str,
     /// The shorter flag of the command line, without `--`, where there is one.
     pub alias: Option<&'static str>,
-    /// What an unset or empty variable means. `None`: it depends, and `meaning` says on what.
+    /// The value of an unset or empty variable. `None`: there is no fixed one, see `meaning`.
     pub default: Option<&'static str>,
-    /// What it sets, its unit, and what is allowed: one line of plain text.
+    /// What it sets, its unit, and the values allowed: one line of plain text.
     pub meaning: &'static str,
 }
 
@@ -29,7 +29,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "KAFKA_BOOTSTRAP_SERVERS",
         alias: Some("bootstrap-servers"),
         default: Some("localhost:9092"),
-        meaning: "Brokers to ask first: host:port, comma-separated",
+        meaning: "Bootstrap brokers: host:port, comma-separated",
     },
     Setting {
         variable: "KAFKA_TOPIC",
@@ -41,7 +41,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "KAFKA_GROUP_ID",
         alias: Some("group-id"),
         default: Some("lambda-consumer-group"),
-        meaning: "Names the cursors in the table; also the default client.id. Runs need no right on the group",
+        meaning: "Names the cursors in the table; also the default client.id. Runs need no permission on the group",
     },
     Setting {
         variable: "DYNAMODB_TABLE",
@@ -65,7 +65,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "TIME_LIMIT",
         alias: None,
         default: Some("60"),
-        meaning: "Seconds a run may take on the command line, 1 to 5400; in Lambda the function's deadline rules",
+        meaning: "Seconds a run may take on the command line, 1 to 5400; in Lambda the function's deadline applies",
     },
     Setting {
         variable: "START_POSITION",
@@ -77,13 +77,13 @@ pub const SETTINGS: &[Setting] = &[
         variable: "MESSAGE_FORMAT",
         alias: None,
         default: Some("json"),
-        meaning: "What values are: json, text (UTF-8) or bytes",
+        meaning: "Format of the values: json, text (UTF-8) or bytes",
     },
     Setting {
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "What happens to records: log (one structured line each) or discard",
+        meaning: "Where records go: log (one structured line each) or discard",
     },
     Setting {
         variable: "LOG_VALUES",
@@ -101,7 +101,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "MAX_ATTEMPTS",
         alias: None,
         default: Some("3"),
-        meaning: "How often a record is tried, over all runs, before skip or a dead letter applies to a failure that could pass, 1 to 10000",
+        meaning: "Attempts for a record, over all runs, before skip or a dead letter applies to a retryable failure, 1 to 10000",
     },
     Setting {
         variable: "ON_RETENTION_LOSS",
@@ -119,18 +119,18 @@ pub const SETTINGS: &[Setting] = &[
         variable: "MAX_MEMORY_BYTES",
         alias: None,
         default: None,
-        meaning: "Bytes that fetched records may take at once, 1 MiB to 10 GiB. Unset: 40 % of what the function's memory leaves after 40 MiB; 256 MiB on the command line",
+        meaning: "Bytes that fetched records may take at once, 1 MiB to 10 GiB. Unset: 40 % of the function's memory above 40 MiB; 256 MiB on the command line",
     },
     Setting {
         variable: "KAFKA_SECRET_ARN",
         alias: None,
         default: None,
-        meaning: "The Secrets Manager secret that proves who this is, by its ARN: {username, password}, or {certificate, privateKey, privateKeyPassword}. Unset: what the KAFKA_SASL_* and KAFKA_SSL_* properties say",
+        meaning: "ARN of the Secrets Manager secret to authenticate with: {username, password}, or {certificate, privateKey, privateKeyPassword}. Unset: the KAFKA_SASL_* and KAFKA_SSL_* properties",
     },
     Setting {
         variable: "KAFKA_CA_SECRET_ARN",
         alias: None,
         default: None,
-        meaning: "The secret with the certificate authority of the brokers, by its ARN: {certificate}, or the PEM itself. Unset: the system's authorities, or KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION",
+        meaning: "ARN of the secret with the CA of the brokers' certificates: {certificate}, or the PEM itself. Unset: KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION, else the system's CAs",
     },
 ];

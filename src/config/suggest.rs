@@ -1,24 +1,26 @@
-//! Names that somebody may have meant: what is one slip of the finger away, and the same words in
-//! another order, as Java's `fetch.max.wait.ms` is `fetch.wait.max.ms` in librdkafka.
+//! Similar names for a misspelt one: those one edit away, and the same words in another order, as
+//! Java's `fetch.max.wait.ms` is `fetch.wait.max.ms` in librdkafka.
 //!
-//! The names are made from the wrong one and asked for, so no list of properties has to be kept.
+//! The candidates are generated and then checked with librdkafka, so no list of properties has to
+//! be maintained.
 
 use std::collections::BTreeSet;
 
-/// Longer than any property of librdkafka's (49); the work grows with the length.
+/// The longest name that is varied, in characters. librdkafka's longest property has 49; the work
+/// grows with the length.
 const MAX_CHARS: usize = 64;
 
-/// More words have too many orders.
+/// The most words whose order is varied: 120 orders.
 const MAX_WORDS: usize = 5;
 
-/// What properties are made of.
+/// The characters of properties.
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789.";
 
-/// All names next to `name`, without itself, in order. None for what cannot be a property.
+/// All names similar to `name`, without itself, sorted. Empty for a text that cannot be a property.
 pub(super) fn similar_names(name: &str) -> impl Iterator<Item = String> {
     let mut names = BTreeSet::new();
     if name.is_ascii() && name.len() <= MAX_CHARS {
-        slips(name.as_bytes(), &mut names);
+        edits(name.as_bytes(), &mut names);
         let words: Vec<&str> = name.split('.').collect();
         if words.len() <= MAX_WORDS {
             orders(&words, &mut Vec::new(), &mut names);
@@ -29,7 +31,7 @@ pub(super) fn similar_names(name: &str) -> impl Iterator<Item = String> {
 }
 
 /// One character left out, added, replaced, or swapped with its neighbour.
-fn slips(name: &[u8], names: &mut BTreeSet<Vec<u8>>) {
+fn edits(name: &[u8], names: &mut BTreeSet<Vec<u8>>) {
     for at in 0..=name.len() {
         let (before, after) = name.split_at(at);
         for letter in ALPHABET {

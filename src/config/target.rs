@@ -1,4 +1,4 @@
-//! Where dead letters go: a Kafka topic or an SQS queue, each checked when it is parsed.
+//! The targets of dead letters: a Kafka topic or an SQS queue, validated when parsed.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,21 +7,55 @@ use std::str::FromStr;
 use super::name::is_topic;
 use super::problem::NotAllowed;
 
-/// The limits of a queue's name, in characters; `.fifo` counts.
+/// The length of a queue's name, in characters, with `.fifo`.
 const QUEUE_CHARS: RangeInclusive<usize> = 1..=80;
 
-/// How the name of a queue ends that keeps the order and drops duplicates.
+/// The end of the name of a FIFO queue.
 const FIFO: &str = ".fifo";
 
 /// The digits of an account's number.
 const ACCOUNT_DIGITS: usize = 12;
+
+/// The target of dead letters, as `ON_FAILURE` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `kafka://<topic>`: a topic of the same brokers.
+    Kafka(TopicName),
+    /// The ARN of an SQS queue.
+    Sqs(QueueArn),
+}
+
+impl Target {
+    /// The beginning of the text of a topic.
+    pub(crate) const KAFKA: &'static str = "kafka://";
+
+    /// Parses the text of a target; `None` for a text that has the form of none.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
+        if let Some(topic) = text.strip_prefix(Self::KAFKA) {
+            topic.parse().map(Self::Kafka).map(Some)
+        } else if text.starts_with("arn:") {
+            text.parse().map(Self::Sqs).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kafka(topic) => write!(f, "{}{topic}", Self::KAFKA),
+            Self::Sqs(queue) => queue.fmt(f),
+        }
+    }
+}
 
 /// The name of a Kafka topic: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-`, not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicName(String);
 
 impl TopicName {
-    /// The name as text.
+    /// The topic's name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,14 +104,13 @@ impl QueueArn {
         &self.name
     }
 
-    /// Whether the queue keeps the order within a message group and drops duplicates.
+    /// Whether it is a FIFO queue: ordered within a message group, without duplicates.
     #[must_use]
     pub fn is_fifo(&self) -> bool {
         self.name.ends_with(FIFO)
     }
 
-    /// The queue's URL. Made from the ARN, so that no right to look it up (`sqs:GetQueueUrl`) is
-    /// needed.
+    /// The queue's URL, derived from the ARN: no permission `sqs:GetQueueUrl` is needed.
     #[must_use]
     pub fn url(&self) -> String {
         let Self {
@@ -86,7 +119,7 @@ impl QueueArn {
         format!("https://sqs.{region}.{}/{account}/{name}", self.dns_suffix())
     }
 
-    /// How the names of AWS's hosts end, by the partition that the account is in.
+    /// The DNS suffix of AWS's endpoints in the partition of the account.
     fn dns_suffix(&self) -> &'static str {
         match self.partition.as_str() {
             "aws-cn" => "amazonaws.com.cn",
@@ -142,13 +175,13 @@ pub(super) fn is_partition(text: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') && is_region(&rest[1..]))
 }
 
-/// Regions are not listed here: new ones come every year.
+/// Checks the characters only: there are new regions every year.
 pub(super) fn is_region(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty() && text.bytes().all(valid)
 }
 
-/// What may stand between two dots of a host's name: the SDK makes one of the region.
+/// Whether it is a label of a host name: the SDK uses the region as one.
 pub(crate) fn is_host_label(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(valid) && !text.starts_with('-') && !text.ends_with('-')

@@ -1,23 +1,23 @@
-//! A point in time, as settings, events and flags write it.
+//! A point in time in settings, events and flags.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-/// What a time may be, for messages.
+/// The spellings of a time, for messages.
 pub(crate) const TIME_ALLOWED: &str = "an RFC 3339 time such as 2026-11-01T06:00:00Z, or a date such as 2026-11-01";
 
-/// Why a text is no time; each caller knows what else it takes.
+/// Why a text is not a valid time. The caller adds what else it accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoTime {
-    /// It is none of the spellings.
+pub(crate) enum InvalidTime {
+    /// It has none of the spellings.
     Unreadable,
     /// Kafka gives -1 and -2 other meanings.
     Before1970,
 }
 
-/// A time, in Kafka's unit, milliseconds since the epoch. Rounded up: a record is in if its own
-/// time, in whole milliseconds, is not before.
+/// A time in Kafka's unit, milliseconds since the epoch. Rounded up: a record is included if its
+/// timestamp, in whole milliseconds, is not earlier.
 ///
 /// | text | |
 /// |---|---|
@@ -25,10 +25,10 @@ pub(crate) enum NoTime {
 /// | `2026-11-01T06:00:00`, `2026-11-01 06:00` | without an offset it is UTC, as in kafka-consumer-groups |
 /// | `2026-11-01` | midnight UTC |
 /// | a time before 1970 | refused |
-pub(crate) fn unix_ms(text: &str) -> Result<i64, NoTime> {
+pub(crate) fn unix_ms(text: &str) -> Result<i64, InvalidTime> {
     // ISO 8601's other spellings, such as 20261101, are too near to plain numbers.
     if text.as_bytes().get(4) != Some(&b'-') {
-        return Err(NoTime::Unreadable);
+        return Err(InvalidTime::Unreadable);
     }
     let in_utc = |time: DateTime| Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp());
     let time: Timestamp = text
@@ -36,10 +36,10 @@ pub(crate) fn unix_ms(text: &str) -> Result<i64, NoTime> {
         .ok()
         .or_else(|| in_utc(text.parse().ok()?))
         .or_else(|| in_utc(text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight())))
-        .ok_or(NoTime::Unreadable)?;
+        .ok_or(InvalidTime::Unreadable)?;
     let unix_ms = time.as_millisecond() + i64::from(time.subsec_nanosecond() % 1_000_000 > 0);
     if unix_ms < 0 {
-        Err(NoTime::Before1970)
+        Err(InvalidTime::Before1970)
     } else {
         Ok(unix_ms)
     }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_or_before_1970_is_refused() {
+    fn a_text_that_is_not_a_time_or_before_1970_is_refused() {
         for text in [
             "",
             "yesterday",

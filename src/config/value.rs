@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::number::whole_number;
 use super::problem::NotAllowed;
-use super::target::{QueueArn, TopicName};
-use super::time::{self, NoTime, TIME_ALLOWED};
+use super::target::Target;
+use super::time::{self, InvalidTime, TIME_ALLOWED};
 
-/// `Display` and `FromStr` for an enum whose values are words. Upper and lower case are the same,
-/// as in librdkafka's own properties.
+/// `Display` and `FromStr` for an enum whose values are words. Case does not matter, as in
+/// librdkafka's own properties.
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? } allowed: $allowed:literal) => {
         impl fmt::Display for $type {
@@ -42,7 +42,7 @@ pub enum MessageLimit {
 }
 
 impl MessageLimit {
-    /// What a limit may be, for messages.
+    /// The values of a limit, for messages.
     pub(crate) const ALLOWED: &'static str = "must be a whole number, 1 or more, or `unlimited`";
 }
 
@@ -72,11 +72,11 @@ impl FromStr for MessageLimit {
 /// Where a topic without cursors starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPosition {
-    /// The oldest record that is still there.
+    /// The log start offset.
     Earliest,
-    /// Behind the newest record.
+    /// The end offset.
     Latest,
-    /// The first record with this time or a later one.
+    /// The first record with this timestamp or a later one.
     At {
         /// Milliseconds since 1970-01-01T00:00:00Z, Kafka's own unit. Never negative when parsed:
         /// Kafka gives -1 and -2 other meanings.
@@ -107,37 +107,37 @@ impl FromStr for StartPosition {
         if text.eq_ignore_ascii_case("latest") {
             return Ok(Self::Latest);
         }
-        let unix_ms = time::unix_ms(text).map_err(|no_time| match no_time {
-            NoTime::Unreadable => NotAllowed::new(format!("must be `earliest`, `latest` or {TIME_ALLOWED}")),
-            NoTime::Before1970 => NotAllowed::new("must not be before 1970; to read everything, use `earliest`"),
+        let unix_ms = time::unix_ms(text).map_err(|invalid| match invalid {
+            InvalidTime::Unreadable => NotAllowed::new(format!("must be `earliest`, `latest` or {TIME_ALLOWED}")),
+            InvalidTime::Before1970 => NotAllowed::new("must not be before 1970; to read everything, use `earliest`"),
         })?;
         Ok(Self::At { unix_ms })
     }
 }
 
-/// What the value of a record is.
+/// How the value of a record is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageFormat {
     /// A JSON document.
     Json,
     /// UTF-8 text.
     Text,
-    /// Anything.
+    /// Bytes that are not decoded.
     Bytes,
 }
 
 words!(MessageFormat { Json = "json", Text = "text", Bytes = "bytes" }
     allowed: "`json`, `text` or `bytes`");
 
-/// What happens to records.
+/// Where records go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// One structured log line each.
     Log {
-        /// Whether the lines hold the values too. `LOG_VALUES` sets it; parsing gives `false`.
+        /// Whether the lines contain the values too. Set by `LOG_VALUES`; parsing gives `false`.
         values: bool,
     },
-    /// Nothing: the cursors move, the records are dropped.
+    /// Nowhere: the records are dropped, and the cursors advance.
     Discard,
 }
 
@@ -171,19 +171,12 @@ impl FromStr for Destination {
 /// What happens to a record that cannot be decoded or processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Its partition waits; the record is tried again at the back-off's pace.
+    /// Its partition is blocked; the record is retried with back-off.
     Halt,
-    /// It is passed over and named in the report.
+    /// It is skipped and listed in the report.
     Skip,
-    /// It is written to a topic of the same brokers, as a dead letter.
-    Kafka(TopicName),
-    /// It is sent to an SQS queue, as a dead letter.
-    Sqs(QueueArn),
-}
-
-impl OnFailure {
-    /// What the text of a dead-letter topic begins with.
-    pub(crate) const KAFKA: &'static str = "kafka://";
+    /// It is sent to this target, as a dead letter.
+    DeadLetter(Target),
 }
 
 impl fmt::Display for OnFailure {
@@ -191,8 +184,7 @@ impl fmt::Display for OnFailure {
         match self {
             Self::Halt => f.write_str("halt"),
             Self::Skip => f.write_str("skip"),
-            Self::Kafka(topic) => write!(f, "{}{topic}", Self::KAFKA),
-            Self::Sqs(queue) => queue.fmt(f),
+            Self::DeadLetter(target) => target.fmt(f),
         }
     }
 }
@@ -205,14 +197,10 @@ impl FromStr for OnFailure {
             Ok(Self::Halt)
         } else if text.eq_ignore_ascii_case("skip") {
             Ok(Self::Skip)
-        } else if let Some(topic) = text.strip_prefix(Self::KAFKA) {
-            topic.parse().map(Self::Kafka)
-        } else if text.starts_with("arn:") {
-            text.parse().map(Self::Sqs)
         } else {
-            Err(NotAllowed::new(
-                "must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue",
-            ))
+            Target::parse(text)?
+                .map(Self::DeadLetter)
+                .ok_or_else(|| NotAllowed::new("must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue"))
         }
     }
 }
@@ -220,9 +208,9 @@ impl FromStr for OnFailure {
 /// What happens when retention deleted records after the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRetentionLoss {
-    /// Go on from the earliest record that is still there, and report the loss once.
+    /// Continue from the log start offset, and report the loss once.
     Continue,
-    /// Leave the partition where it is and fail.
+    /// Leave the cursor unchanged, and fail the run.
     Halt,
 }
 
@@ -231,11 +219,11 @@ words!(OnRetentionLoss { Continue = "continue", Halt = "halt" } allowed: "`conti
 /// What happens when the cursor lies past the end of the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTruncation {
-    /// Leave the partition where it is and fail.
+    /// Leave the cursor unchanged, and fail the run.
     Halt,
-    /// Start again from the earliest record.
+    /// Continue from the log start offset.
     Earliest,
-    /// Go on behind the newest record.
+    /// Continue from the end offset.
     Latest,
 }
 

@@ -6,16 +6,16 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorType};
-use crate::store::dynamodb::Patience;
+use crate::store::dynamodb::CallLimits;
 
-/// Any name does; this one is in the messages that name a region.
+/// Any name is valid; it appears in messages that name a region.
 const REGION: &str = "us-east-1";
 
 /// A `DynamoDB` on 127.0.0.1, started inside a Tokio runtime. It starts empty,
-/// and asks nobody for credentials.
+/// and accepts any credentials.
 pub struct EmbeddedDynamoDb {
     endpoint: String,
-    /// Dropped with this, which tells the server to stop.
+    /// The server stops when this is dropped.
     _stop: oneshot::Sender<()>,
 }
 
@@ -47,14 +47,14 @@ impl EmbeddedDynamoDb {
         })
     }
 
-    /// Its URL.
+    /// The URL of its endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// A client for it that looks at nothing in the environment, not even for
-    /// a proxy: no proxy could reach this.
+    /// A client for it that does not read the environment, not even for a
+    /// proxy: no proxy could reach this address.
     #[must_use]
     pub fn client(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
@@ -63,6 +63,6 @@ impl EmbeddedDynamoDb {
             .endpoint_url(&self.endpoint)
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"));
-        Client::from_conf(Patience::default().apply(config).build())
+        Client::from_conf(CallLimits::default().apply(config).build())
     }
 }

@@ -13,19 +13,20 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, ErrorType};
 
-/// How long the cluster may take to answer: it is in this process.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time-out of requests to the cluster, which is in this process.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause before a full queue of the producer is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// A Kafka cluster on 127.0.0.1: produce, fetch, the start and end offsets.
+/// A Kafka cluster on 127.0.0.1: Produce, Fetch, and `ListOffsets` for the log
+/// start and the end offset.
 ///
-/// It keeps 5 MiB or 100,000 batches a partition, and knows no look-up by
-/// time, no rights and no TLS.
+/// It keeps 5 MiB or 100,000 batches a partition, and supports no look-up by
+/// timestamp, no ACLs and no TLS.
 pub struct EmbeddedKafka {
-    // A mock cluster is part of a client and ends with it. Made by a property
-    // of this producer, it has an owner that can be moved between threads.
+    // A mock cluster belongs to a client. Created by a property of this
+    // producer, it can be moved between threads with it.
     producer: ThreadedProducer<Acks>,
     bootstrap_servers: String,
 }
@@ -42,13 +43,13 @@ impl EmbeddedKafka {
             // Records are sent in the order they are given, and without delay.
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
-            .set("message.timeout.ms", PATIENCE.as_millis().to_string())
+            .set("message.timeout.ms", REQUEST_TIMEOUT.as_millis().to_string())
             .create_with_context(Acks)
             .map_err(|error| failed("the embedded Kafka cannot be started", &error))?;
         let bootstrap_servers = producer
             .client()
             .mock_cluster()
-            .ok_or_else(|| failed("the embedded Kafka cannot be started", &"librdkafka made no cluster"))?
+            .ok_or_else(|| failed("the embedded Kafka cannot be started", &"librdkafka created no cluster"))?
             .bootstrap_servers();
         Ok(Self {
             producer,
@@ -63,45 +64,49 @@ impl EmbeddedKafka {
     }
 
     /// The cluster itself: to stop and start brokers, to move leaders, to
-    /// answer with errors.
+    /// return errors.
     #[must_use]
     pub fn cluster(&self) -> Option<MockCluster<'_, impl ClientContext>> {
         self.producer.client().mock_cluster()
     }
 
-    /// Makes an empty topic. One that nobody made would come to be at its
-    /// first use, with 4 partitions.
+    /// Creates an empty topic. Other topics are created at their first use,
+    /// with 4 partitions.
     ///
     /// # Errors
-    /// When there is a topic of that name, or the name is none.
+    /// When the topic exists, or its name is not valid.
     pub async fn create_topic(&self, topic: &str, partitions: u16) -> Result<(), Error> {
-        let refused = |error: KafkaError| failed(&format!("the topic {topic} cannot be made"), &error);
+        let refused = |error: KafkaError| failed(&format!("the topic {topic} cannot be created"), &error);
         let cluster = self
             .cluster()
-            .ok_or_else(|| failed("the embedded Kafka is gone", &"no cluster"))?;
+            .ok_or_else(|| failed("the embedded Kafka has stopped", &"no cluster"))?;
         cluster.create_topic(topic, i32::from(partitions), 1).map_err(refused)?;
         drop(cluster);
-        // The first record to a topic that the producer has not asked for
-        // waits for a timer of half a second.
+        // Without its metadata the first record to a topic would wait for a
+        // timer of half a second.
         let (producer, name) = (self.producer.clone(), topic.to_owned());
-        let asked =
-            tokio::task::spawn_blocking(move || producer.client().fetch_metadata(Some(&name), PATIENCE).map(|_| ()));
-        asked.await.unwrap_or(Err(KafkaError::Canceled)).map_err(refused)
+        let metadata = tokio::task::spawn_blocking(move || {
+            producer
+                .client()
+                .fetch_metadata(Some(&name), REQUEST_TIMEOUT)
+                .map(|_| ())
+        });
+        metadata.await.unwrap_or(Err(KafkaError::Canceled)).map_err(refused)
     }
 
-    /// Writes `values` to one partition, in this order, and waits until all
-    /// are acknowledged. The answer is their offsets.
+    /// Produces `values` to one partition, in this order, waits until all are
+    /// acknowledged, and returns their offsets.
     ///
     /// # Errors
     /// When a record is refused, or not acknowledged within 10 seconds. Those
-    /// before it may be written.
+    /// before it may have been written.
     pub async fn produce<V: AsRef<[u8]>>(
         &self,
         topic: &str,
         partition: i32,
         values: impl IntoIterator<Item = V>,
     ) -> Result<Vec<i64>, Error> {
-        let refused = |error: KafkaError| failed(&format!("{topic}-{partition} took not all records"), &error);
+        let refused = |error: KafkaError| failed(&format!("records cannot be produced to {topic}-{partition}"), &error);
         let (ack, mut acks) = mpsc::unbounded_channel();
         let mut sent = 0;
         for value in values {
@@ -112,7 +117,7 @@ impl EmbeddedKafka {
         }
         let mut offsets = Vec::with_capacity(sent);
         for _ in 0..sent {
-            // Each record is answered, at the latest when its time is over.
+            // Every record has a delivery report, at the latest when it times out.
             offsets.push(
                 acks.recv()
                     .await
@@ -123,7 +128,7 @@ impl EmbeddedKafka {
         Ok(offsets)
     }
 
-    /// Queues one record; false if the queue is full.
+    /// Queues one record; `false` if the producer's queue is full.
     fn send(&self, topic: &str, partition: i32, value: &[u8], ack: &AckTo) -> KafkaResult<bool> {
         let record: BaseRecord<'_, [u8], [u8], Box<AckTo>> = BaseRecord::with_opaque_to(topic, Box::new(ack.clone()))
             .partition(partition)
@@ -140,10 +145,10 @@ fn failed(what: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorType::BrokerUnreachable, format!("{what}: {why}"))
 }
 
-/// Where the answer to a record goes: its offset, or why it was refused.
+/// The receiver of a record's delivery report: its offset, or an error.
 type AckTo = mpsc::UnboundedSender<KafkaResult<i64>>;
 
-/// Hands the brokers' answers on.
+/// Passes the delivery reports on.
 struct Acks;
 
 impl ClientContext for Acks {
@@ -160,11 +165,11 @@ impl ProducerContext for Acks {
     type DeliveryOpaque = Box<AckTo>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ack: Box<AckTo>) {
-        let answer = match result {
+        let report = match result {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.clone()),
         };
-        // Whoever asked may have stopped waiting.
-        let _ = ack.send(answer);
+        // `produce` may have been cancelled.
+        let _ = ack.send(report);
     }
 }

@@ -1,14 +1,14 @@
-//! A Kafka and a `DynamoDB` inside this process, for `kafka-consumer demo` and
-//! for tests that need no server. Both listen on 127.0.0.1 and on ports that
-//! were free, hold everything in memory, and end when they are dropped.
+//! A Kafka cluster and a `DynamoDB` inside this process, for `kafka-consumer
+//! demo` and for tests without servers. Both listen on free ports of 127.0.0.1,
+//! keep everything in memory, and stop when they are dropped.
 //!
 //! | file | |
 //! |---|---|
 //! | `kafka.rs` | librdkafka's mock cluster, and a producer for it |
 //! | `dynamodb.rs` | a `DynamoDB` on an in-memory database, and clients for it |
 //!
-//! No environment variable is read: nothing that is set for real services
-//! reaches these, and nothing done here reaches real services.
+//! No environment variable is read, so settings for real services have no
+//! effect here, and no real service is ever called.
 
 mod dynamodb;
 mod kafka;
@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::Client;
 use crate::error::Error;
 use crate::store::dynamodb::DynamoStore;
 
-/// Both services. Dropping it stops them.
+/// Both services. They stop when it is dropped.
 ///
 /// ```
 /// # #[tokio::main]
@@ -55,7 +55,7 @@ impl Embedded {
         })
     }
 
-    /// The Kafka, to make topics and to fill them.
+    /// The Kafka cluster, to create topics and to produce records.
     #[must_use]
     pub fn kafka(&self) -> &EmbeddedKafka {
         &self.kafka
@@ -73,14 +73,14 @@ impl Embedded {
         self.dynamodb.endpoint()
     }
 
-    /// A client for the `DynamoDB`, to read and write items as people do.
+    /// A client for the `DynamoDB`, to read and write items directly.
     #[must_use]
     pub fn dynamodb_client(&self) -> Client {
         self.dynamodb.client()
     }
 
     /// A store of cursors in the table `table`, which
-    /// [`create_table`](DynamoStore::create_table) makes.
+    /// [`create_table`](DynamoStore::create_table) creates.
     #[must_use]
     pub fn store(&self, table: &str) -> DynamoStore {
         DynamoStore::new(self.dynamodb_client(), table)
@@ -95,9 +95,9 @@ mod tests {
     use crate::store::dynamodb::TableCreated;
 
     #[tokio::test]
-    async fn what_is_produced_has_the_offsets_that_were_acknowledged() {
+    async fn produce_returns_the_acknowledged_offsets() {
         let kafka = EmbeddedKafka::start(3).expect("it starts");
-        kafka.create_topic("t", 2).await.expect("the topic is made");
+        kafka.create_topic("t", 2).await.expect("the topic is created");
         let values = |count: usize| (0..count).map(|i| i.to_string());
         assert_eq!(kafka.produce("t", 1, values(2)).await.expect("acknowledged"), [0, 1]);
         assert_eq!(kafka.produce("t", 1, values(1)).await.expect("acknowledged"), [2]);
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn a_partition_that_does_not_exist_is_an_error() {
         let kafka = EmbeddedKafka::start(1).expect("it starts");
-        kafka.create_topic("t", 2).await.expect("the topic is made");
+        kafka.create_topic("t", 2).await.expect("the topic is created");
         let error = kafka
             .produce("t", 2, ["lost"])
             .await
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_service_answers_no_more() {
+    async fn a_dropped_service_accepts_no_connections() {
         let embedded = Embedded::start(1).await.expect("they start");
         assert_eq!(
             embedded.store("cursors").create_table().await,
@@ -130,17 +130,17 @@ mod tests {
             ),
         ]);
         drop(embedded);
-        // The listener is closed by its task, as soon as that has its turn.
+        // Its task closes the listener, as soon as it is scheduled.
         for (service, address) in addresses {
-            let mut answers = true;
+            let mut accepts = true;
             for _ in 0..100 {
-                answers = tokio::net::TcpStream::connect(&address).await.is_ok();
-                if !answers {
+                accepts = tokio::net::TcpStream::connect(&address).await.is_ok();
+                if !accepts {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            assert!(!answers, "{service} still answers at {address}");
+            assert!(!accepts, "{service} still accepts connections at {address}");
         }
     }
 }

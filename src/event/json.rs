@@ -1,6 +1,6 @@
-//! The text of an event -> JSON, with nothing passed over.
+//! The text of an event -> JSON in which each key is unique.
 //!
-//! `serde_json` itself takes the last of two values for one key, in silence.
+//! `serde_json` itself silently uses the last of two values for one key.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{InvalidEvent, cut};
 
-/// The JSON in `text`, each key once. `place` says what the text is, for messages.
+/// The JSON in `text`, each key once. `place` names the text in messages.
 pub(super) fn read(text: &[u8], place: &'static str) -> Result<Value, InvalidEvent> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let read = EachKeyOnce.deserialize(&mut deserializer);
@@ -18,11 +18,11 @@ pub(super) fn read(text: &[u8], place: &'static str) -> Result<Value, InvalidEve
         .map_err(|error| explain(&error, place))
 }
 
-/// Anything that is JSON is taken, so that what is refused otherwise is a key.
+/// The visitor accepts all of JSON, so an error of the data is always a key that is given twice.
 fn explain(error: &serde_json::Error, place: &'static str) -> InvalidEvent {
-    let said = error.to_string();
+    let problem = error.to_string();
     let at = format!(" at line {} column {}", error.line(), error.column());
-    let what = said.strip_suffix(&at).unwrap_or(&said);
+    let what = problem.strip_suffix(&at).unwrap_or(&problem);
     if error.classify() == Category::Data {
         InvalidEvent::KeyTwice {
             place,
@@ -30,7 +30,7 @@ fn explain(error: &serde_json::Error, place: &'static str) -> InvalidEvent {
             at: at.trim_start().to_owned(),
         }
     } else {
-        InvalidEvent::NotJson { place, problem: said }
+        InvalidEvent::NotJson { place, problem }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Invocation JSON -> [`Request`].
 //!
-//! A schedule starts a run, so most events say nothing: `{}`, or an envelope of `EventBridge` or
-//! its Scheduler around nothing. Somebody who wants something else says it with the fields below,
-//! on their own or as the envelope's `detail`. Whatever is not understood is an error: a misspelt
-//! field that was ignored would start a full run.
+//! A schedule starts a run, so most events have no fields of ours: `{}`, or an envelope of
+//! `EventBridge` or its Scheduler without a detail. Other requests have the fields below, on their
+//! own or as the envelope's `detail`. An unknown field is an error: a misspelt field that was
+//! ignored would start a full run.
 
 mod backfill;
 mod invalid;
@@ -37,41 +37,41 @@ const ENVELOPE_FIELDS: [&str; 10] = [
     "replay-name",
 ];
 
-/// Senders whose events are envelopes even when a test event leaves out the rest.
+/// Sources whose events are envelopes even when a test event leaves out the other fields.
 const ENVELOPE_SOURCES: [&str; 2] = ["aws.events", "aws.scheduler"];
 
 /// The fields of a run, for messages.
 const FIELDS: &str = "`action`, `max_messages`, `partitions` and `shard`";
 
-/// The longest part of a value or a field's name that a message shows.
+/// The longest part of a value or a field's name in a message, in bytes.
 const LONGEST_SHOWN_BYTES: usize = 80;
 
-/// What an invocation asks for.
+/// What an invocation requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Read what is new and process it.
+    /// Process the records after the cursors.
     Run(RunRequest),
-    /// Say what such a run would do; change nothing.
+    /// Return what such a run would do; change nothing.
     Plan(RunRequest),
-    /// Read a part of the log again, under a cursor of its own.
+    /// Process a range of offsets again, with cursors of its own.
     Backfill(BackfillRequest),
 }
 
-/// What a run may be told. The default says nothing: everything, within the configured limits.
+/// The fields of a run. By default a run reads all partitions, within the configured limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunRequest {
-    /// The limit of this run; `None`: the configured one.
+    /// The limit of this run; `None`: `MAX_MESSAGES`.
     pub max_messages: Option<MessageLimit>,
     /// The partitions of every topic to read: ascending, none twice, none negative, at least one.
     /// `None`: all.
     pub partitions: Option<Vec<i32>>,
-    /// The shard to read; `None`: all partitions. Beside `partitions` it keeps those that are in
+    /// The shard to read; `None`: all partitions. With `partitions`, the run reads those that are in
     /// both, at least one.
     pub shard: Option<Shard>,
 }
 
 impl RunRequest {
-    /// Whether the run is to look at this partition.
+    /// Whether the run reads this partition.
     #[must_use]
     pub fn includes(&self, partition: i32) -> bool {
         self.partitions
@@ -96,7 +96,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// The first thing in the event that is not understood.
+    /// The first field or value in the event that is not valid.
     pub fn from_event(event: &Value) -> Result<Self, InvalidEvent> {
         let event = match event {
             Value::Null => return Ok(Self::Run(RunRequest::default())),
@@ -180,7 +180,7 @@ impl Request {
     }
 }
 
-/// One field and where it stands.
+/// A field, with its path in the event.
 struct Field<'a> {
     path: String,
     value: &'a Value,
@@ -255,11 +255,11 @@ impl Field<'_> {
     }
 }
 
-/// Above this the neighbours of a whole number are the same to a float.
+/// From here on (2^53) a float does not represent every whole number.
 const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A whole number, as a number or as text: templates often have text only. `None` if it is none,
-/// does not fit, or is not known exactly.
+/// A whole number, as a number or as text: templates often have text only. `None` for anything else,
+/// for a number that does not fit, and for a float that is not exact.
 fn whole<T: TryFrom<i128>>(value: &Value) -> Option<T> {
     match value {
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
@@ -273,8 +273,8 @@ fn whole<T: TryFrom<i128>>(value: &Value) -> Option<T> {
     }
 }
 
-/// Every envelope has a `detail-type`. A `source` alone is one only if AWS's schedules are named:
-/// anything else is somebody's own field, and unknown.
+/// Every envelope has a `detail-type`. A `source` alone marks an envelope only if it is one of AWS's
+/// schedulers; any other `source` is an unknown field.
 fn is_envelope(event: &Map<String, Value>) -> bool {
     event.contains_key("detail-type")
         || event
@@ -318,7 +318,7 @@ fn shown(value: &Value) -> String {
     cut(&value.to_string())
 }
 
-/// The beginning of a text that may be long; on one line.
+/// The text, cut, on one line.
 fn cut(text: &str) -> String {
     // A field's name may hold line breaks.
     text::cut(text, LONGEST_SHOWN_BYTES).replace(char::is_control, " ")

@@ -1,4 +1,4 @@
-//! A share of the partitions, so that several schedules can split a topic.
+//! A shard of the partitions, so that several schedules can split a topic.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,19 +16,19 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Which of the shares it is, counted from 1.
+    /// Its number, counted from 1.
     #[must_use]
     pub fn index(self) -> u32 {
         self.index
     }
 
-    /// How many shares there are, 1 or more.
+    /// The number of shards, 1 or more.
     #[must_use]
     pub fn of(self) -> u32 {
         self.of
     }
 
-    /// Whether the partition is in this share. A negative number is in none.
+    /// Whether the partition is in this shard. A negative number is in none.
     #[must_use]
     pub fn contains(self, partition: i32) -> bool {
         u32::try_from(partition).is_ok_and(|partition| partition % self.of == self.index - 1)
@@ -41,7 +41,7 @@ impl fmt::Display for Shard {
     }
 }
 
-/// What a shard may be, for messages.
+/// The form of a shard, for messages.
 pub(super) const SHARD_ALLOWED: &str = "must be text such as \"2/4\": the second of four shares, counted from 1";
 
 impl FromStr for Shard {

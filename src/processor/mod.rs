@@ -1,11 +1,8 @@
 //! What happens to records: the [`Processor`] seam, one file per processor.
 
 pub mod closure;
-pub mod dead_letters;
 pub mod discard;
-pub mod kafka;
 pub mod log;
-pub mod sqs;
 
 use std::any::Any;
 use std::future::Future;

@@ -1,7 +1,7 @@
-//! Tokens that Amazon MSK takes for IAM: an URL signed with Signature Version 4,
-//! for `kafka-cluster:Connect`, in base64. The format is that of AWS's own
-//! `aws-msk-iam-sasl-signer` libraries, of which there is none for Rust; the
-//! signature is made by AWS's `aws-sigv4`.
+//! Tokens for Amazon MSK with IAM: a URL for `kafka-cluster:Connect`, signed
+//! with Signature Version 4, in base64. The format is that of AWS's own
+//! `aws-msk-iam-sasl-signer` libraries, of which there is none for Rust; AWS's
+//! `aws-sigv4` makes the signature.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,12 +16,12 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::Token;
 
-/// As long as MSK takes a token: AWS's own libraries sign for 15 minutes too.
+/// The longest lifetime that MSK accepts. AWS's own libraries sign for 15 minutes too.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// The region that a broker's name tells: `b-1.x.kafka.eu-west-1.amazonaws.com`,
-/// `boot-x.c1.kafka-serverless.eu-west-1.amazonaws.com`. A name of one's own,
-/// as for a private link, tells none.
+/// The region in a broker's name: `b-1.x.kafka.eu-west-1.amazonaws.com`,
+/// `boot-x.c1.kafka-serverless.eu-west-1.amazonaws.com`. A custom name, such
+/// as that of a private link, contains none.
 pub(super) fn region_of(bootstrap_servers: &str) -> Option<&str> {
     let host = bootstrap_servers.split(',').next()?;
     let host = host.rsplit_once("://").map_or(host, |(_, host)| host);
@@ -47,7 +47,7 @@ pub(super) fn token(region: &str, credentials: &Credentials, now: SystemTime) ->
     })
 }
 
-/// The query of a presigned URL, without what is signed.
+/// The parameters that sign `url`, as part of a query.
 fn signature(url: &str, region: &str, credentials: &Credentials, now: SystemTime) -> Result<String, String> {
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
@@ -63,7 +63,7 @@ fn signature(url: &str, region: &str, credentials: &Credentials, now: SystemTime
         .map_err(|error| error.to_string())?;
     let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(&[]))
         .map_err(|error| error.to_string())?;
-    // aws-sigv4 logs what it signs, and the role's temporary token is part of that.
+    // aws-sigv4 logs the request that it signs, with the role's session token.
     let signed = with_default(NoSubscriber::default(), || sign(request, &parameters.into()));
     let (signed, _) = signed.map_err(|error| error.to_string())?.into_parts();
     let encoded = signed
@@ -73,7 +73,7 @@ fn signature(url: &str, region: &str, credentials: &Credentials, now: SystemTime
     Ok(encoded.collect::<Vec<_>>().join("&"))
 }
 
-/// As Signature Version 4 wants a value of a query.
+/// A value of a query in the encoding of Signature Version 4.
 fn encoded(value: &str) -> String {
     value
         .bytes()
@@ -117,8 +117,8 @@ mod tests {
         (pairs, token.expires_ms)
     }
 
-    /// What aws-msk-iam-sasl-signer-python 1.0.2 makes of the same credentials
-    /// at the same time, but for its name behind the signature.
+    /// The output of aws-msk-iam-sasl-signer-python 1.0.2 for the same credentials
+    /// and time, except for the user agent.
     #[test]
     fn a_token_is_the_one_that_the_library_of_aws_for_python_makes() {
         let expected = [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_s_session_is_part_of_what_is_signed() {
+    fn the_session_token_of_a_role_is_signed_too() {
         let (pairs, _) = signed(Some("FwoGZXIvYXdzE+Session/Token=="));
         let expected = [
             "X-Amz-Security-Token=FwoGZXIvYXdzE%2BSession%2FToken%3D%3D",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_region_is_that_of_the_brokers_where_their_names_tell_it() {
+    fn the_region_is_taken_from_the_names_of_the_brokers() {
         let rows = [
             (
                 "b-1.demo.abc123.c2.kafka.us-east-1.amazonaws.com:9098,b-2.demo:9098",

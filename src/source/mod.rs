@@ -1,6 +1,7 @@
-//! Where records come from: the [`Source`] seam.
+//! Records from partitions: the [`Source`] seam.
 
 pub mod kafka;
+mod partition_queue;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,23 +11,23 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::record::{NextOffset, Record, TopicPartition};
 
-/// An offset of one partition's log, or why nobody could tell it.
+/// An offset of one partition's log, or why there is no response for it.
 pub type ListedOffset = Result<NextOffset, Unavailable>;
 
-/// Why a partition could not be asked or read: no leader, or a broker that
-/// does not answer. It concerns this partition and no other.
+/// Why a partition cannot be read now: it has no leader, or its broker sends no
+/// response. It concerns this partition and no other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
-/// The ends of several topics. A topic that cannot be read is an error of its
-/// own, and hides no other.
+/// The end offsets of several topics. A topic that cannot be read is an error of
+/// its own, and hides no other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndOffsets {
-    /// The end of every partition of the topics that can be read, in ascending
+    /// The end offset of every partition of the topics that can be read, in ascending
     /// order of topic and partition.
     pub partitions: Vec<(TopicPartition, ListedOffset)>,
-    /// Why the partitions of the others are not known: `UnknownTopic`,
+    /// Why the partitions of the other topics are unknown: `UnknownTopic`,
     /// `NotAuthorized`, or `BrokerUnreachable`.
     pub refused: BTreeMap<Arc<str>, Error>,
 }
@@ -51,38 +52,39 @@ pub struct Limit {
     pub bytes: usize,
 }
 
-/// What a poll of one partition brought.
+/// The result of a poll of one partition.
 #[derive(Debug)]
 pub enum Polled {
     /// Records in ascending order of offset, at least one.
     Records(Vec<Record>),
     /// The end of the partition was reached; all records before it were returned.
     End,
-    /// The broker has no record at the offset asked for.
+    /// The broker has no record at the assigned offset.
     OutOfRange,
-    /// Nobody answers for this partition.
+    /// No broker responds for this partition.
     Unavailable(Unavailable),
-    /// What comes next is damaged, or of a kind that this client cannot read.
-    /// Going on would pass over it.
+    /// The next batch is damaged, or of a format that this client cannot read.
+    /// Reading on would skip it.
     Unreadable(String),
     /// The partition cannot be read on.
     Failed(Error),
 }
 
-/// Records from partitions that are read side by side, each with errors of its
+/// Records from partitions that are read concurrently, each with errors of its
 /// own.
 ///
-/// A run first asks for offsets, then [`start`](Self::start)s partitions,
-/// polls each until it has enough, and [`finish`](Self::finish)es it. After
-/// the last partition is finished nothing is fetched any more, and the source
-/// can be kept for the next run.
+/// A run first requests offsets, then [`assign`](Self::assign)s partitions,
+/// polls each until it has enough, and [`unassign`](Self::unassign)s it. After
+/// the last one nothing is fetched any more, and the source can be kept for the
+/// next run. A source retries within the limits of a call; everything else is
+/// left to the next run.
 pub trait Source: Send + Sync {
     /// The end offset (the next to be written; with `read_committed` the last
     /// stable offset) of every partition of `topics`. It is the first request of a run: partitions that
-    /// an earlier run has not finished are finished now.
+    /// an earlier run left assigned are unassigned now.
     ///
     /// # Errors
-    /// When no broker answers before `until`. Neither a topic that does not
+    /// When no broker responds before `until`. Neither a topic that does not
     /// exist, or may not be read, is an error of the call, nor a partition
     /// without a leader.
     fn end_offsets(
@@ -91,16 +93,16 @@ pub trait Source: Send + Sync {
         until: Instant,
     ) -> impl Future<Output = Result<EndOffsets, Error>> + Send;
 
-    /// The partitions whose ends have changed between the last two answers of
-    /// [`ends`](Self::ends), or were told for the first time: there is most
-    /// likely something to read. A hint, in ascending order: it may name too
-    /// many, or none.
+    /// The partitions whose end offsets changed between the last two results of
+    /// [`end_offsets`](Self::end_offsets), or are new: there is most likely
+    /// something to read. A hint, in ascending order: it may name too many, or
+    /// none.
     fn changed_partitions(&self) -> Vec<TopicPartition> {
         vec![]
     }
 
     /// The earliest offsets of `partitions`, in the same order, or nothing: a
-    /// hint, from one question that is not asked again.
+    /// hint, from one request that is not repeated.
     fn prefetch_earliest_offsets(
         &self,
         partitions: &[TopicPartition],
@@ -113,43 +115,43 @@ pub trait Source: Send + Sync {
     /// One offset for each of `partitions`, in the same order.
     ///
     /// # Errors
-    /// When no broker answers before `until`, or the topic of all of them may
+    /// When no broker responds before `until`, or the topic of all of them may
     /// not be read.
     fn list_offsets(
         &self,
         partitions: &[TopicPartition],
-        what: OffsetSpec,
+        spec: OffsetSpec,
         until: Instant,
     ) -> impl Future<Output = Result<Vec<ListedOffset>, Error>> + Send;
 
-    /// Starts to fetch these partitions at these offsets, beside those that
-    /// are being read: all of them, or with an error none.
+    /// Starts to fetch these partitions at these offsets, besides those that
+    /// are assigned already: all of them, or with an error none.
     ///
     /// # Errors
-    /// When the client refuses: a bug, not a state of the cluster.
+    /// When the client rejects it: a bug, not a state of the cluster.
     fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error>;
 
-    /// Waits for something of a started partition. Ends by itself when the
-    /// brokers are silent for longer than `POLL_TIMEOUT`. May be dropped at any
-    /// time without losing a record.
+    /// Waits for records or an event of an assigned partition, `POLL_TIMEOUT` at
+    /// most without a byte from the brokers. May be dropped at any time without
+    /// losing a record.
     fn poll(&self, partition: &TopicPartition, limit: Limit) -> impl Future<Output = Polled> + Send;
 
-    /// Stops fetching these partitions. Unknown ones are ignored.
+    /// Stops fetching these partitions. Those that are not assigned are ignored.
     fn unassign(&self, partitions: &[TopicPartition]);
 }
 
-/// Which offset of a log to look up.
+/// Which offset of a partition to list, as in Kafka's `ListOffsets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetSpec {
-    /// The first offset that retention has left.
+    /// The log start offset: the first that retention has left.
     Earliest,
-    /// The end offset.
+    /// The end offset: with `read_committed` the last stable offset.
     Latest,
-    /// The high watermark: the end with the records of open transactions, and
-    /// what lies behind them, whatever the isolation level.
+    /// The high watermark, whatever the isolation level: the end offset with the
+    /// records of open transactions and those behind them.
     HighWatermark,
     /// The first record with this timestamp or a later one (milliseconds since
     /// the epoch). If there is none, an offset past every record: the caller
-    /// takes the end that it knows.
+    /// takes the end offset.
     ForTimestamp(i64),
 }

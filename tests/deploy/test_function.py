@@ -16,7 +16,7 @@ SETTINGS = dict(
 OTHERS = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN", "KAFKA_CA_SECRET_ARN"}
 # Of a handler, and of AWS's own library.
 NOT_THE_PROGRAMS = {"HANDLER_SETTINGS", "AWS_USE_FIPS_ENDPOINT"}
-# The function's own deadline rules.
+# The deadline of the function applies instead.
 NOT_IN_LAMBDA = {"TIME_LIMIT"}
 
 
@@ -71,7 +71,7 @@ def test_the_function_writes_to_its_table():
 
 def test_the_table_has_the_keys_of_the_code_and_cannot_get_lost():
     table = stack().properties("Table")
-    names = dict(re.findall(r'const (\w+): &str = "(\w+)"', (ROOT / "src/store/dynamodb/item.rs").read_text()))
+    names = dict(re.findall(r'const (\w+): &str = "(\w+)"', (ROOT / "src/store/dynamodb/item/mod.rs").read_text()))
     keys = re.findall(
         r"\(name::(\w+), KeyType::(\w+), ScalarAttributeType::(\w)\)", (ROOT / "src/store/dynamodb/table.rs").read_text()
     )
@@ -107,7 +107,7 @@ def test_no_level_of_logs_drops_the_metrics():
     assert template()["Parameters"]["LogLevel"]["AllowedValues"] == ["INFO", "DEBUG", "TRACE"]
 
 
-def test_concurrency_is_reserved_only_where_asked_for():
+def test_concurrency_is_reserved_only_where_it_is_set():
     assert "ReservedConcurrentExecutions" not in stack().properties("Function")
     assert stack("four shards").properties("Function")["ReservedConcurrentExecutions"] == "8"
     assert stack(ReservedConcurrency=0).properties("Function")["ReservedConcurrentExecutions"] == "0"

@@ -94,10 +94,10 @@ def test_the_processor_is_the_one_that_the_package_was_built_for(processor, tmp_
     assert inputs.Program(packages.function(tmp_path / "f.zip", processor), "bootstrap").processor == processor
 
 
-@pytest.mark.parametrize("needs, answer", [((), False), (("libc.so.6",), False), (("libc.so.6", "librdkafka.so.1"), True)])
-def test_a_function_that_loads_librdkafka_needs_the_layer(needs, answer, tmp_path):
+@pytest.mark.parametrize("needs, result", [((), False), (("libc.so.6",), False), (("libc.so.6", "librdkafka.so.1"), True)])
+def test_a_function_that_loads_librdkafka_needs_the_layer(needs, result, tmp_path):
     made = packages.function(tmp_path / "f.zip", needs=needs)
-    assert inputs.Program(made, "bootstrap").needs_layer == answer
+    assert inputs.Program(made, "bootstrap").needs_layer == result
 
 
 @pytest.mark.parametrize(

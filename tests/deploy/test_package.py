@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from stack import ROOT, SCRAM, stack
-from test_roles import rights
+from test_roles import permissions
 
 sys.path.append(str(ROOT / "deploy"))
 import zip as packing
@@ -30,7 +30,7 @@ HANDLER = UNPACKED / "handler/function/bootstrap"
 NOT_THE_CODES = {
     "logs:CreateLogStream": "Lambda writes the log",
     "logs:PutLogEvents": "Lambda writes the log",
-    "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt for the one who asks them",
+    "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt with the permissions of the caller",
 }
 # What is linked and not called: aws-config can get credentials in more ways than the one in Lambda.
 UNUSED = {"sts"}
@@ -84,8 +84,8 @@ def test_the_function_of_a_crate_of_ones_own_fits_and_holds_no_path_of_the_build
 
 
 def test_the_function_for_the_layer_does_not_fit_without_it():
-    answer = fits(UNPACKED / "function-dynamic" / "bootstrap")
-    assert answer.returncode != 0 and "needs librdkafka.so.1" in answer.stderr
+    result = fits(UNPACKED / "function-dynamic" / "bootstrap")
+    assert result.returncode != 0 and "needs librdkafka.so.1" in result.stderr
 
 
 def test_a_program_for_a_later_glibc_does_not_fit(tmp_path):
@@ -93,8 +93,8 @@ def test_a_program_for_a_later_glibc_does_not_fit(tmp_path):
     program.with_suffix(".c").write_text("#include <stdlib.h>\nint main(void) { return arc4random(); }\n")
     if subprocess.run(["cc", program.with_suffix(".c"), "-o", program], capture_output=True).returncode:
         pytest.skip("this machine's glibc is older than 2.36, so nothing built here can be too late")
-    answer = fits(program)
-    assert answer.returncode != 0 and "needs GLIBC_2.36" in answer.stderr and "layer/Dockerfile" in answer.stderr
+    result = fits(program)
+    assert result.returncode != 0 and "needs GLIBC_2.36" in result.stderr and "layer/Dockerfile" in result.stderr
 
 
 def test_the_layer_shows_librdkafka_and_nothing_of_what_it_links():
@@ -123,16 +123,16 @@ def requested():
 
 def granted():
     """Of the code: a stack that reads with a secret and has a queue of dead letters."""
-    actions = {action for action, _ in rights(stack(**SCRAM, OnFailure="queue"))}
+    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue"))}
     assert NOT_THE_CODES.keys() < actions
     return actions - NOT_THE_CODES.keys()
 
 
-def test_the_role_may_do_what_the_program_can_ask_for_and_no_more():
+def test_the_role_has_the_permissions_of_the_program_s_requests_and_no_more():
     assert linked() == granted()
 
 
-def test_all_that_the_role_may_do_was_asked_for():
+def test_every_permission_of_the_role_is_used_by_the_program():
     assert requested() == granted()
 
 

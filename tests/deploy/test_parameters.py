@@ -19,7 +19,7 @@ def test_every_parameter_is_in_one_group():
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_parameter_says_what_it_is_and_what_it_may_be(name):
+def test_every_parameter_has_a_description_and_a_constraint(name):
     rules = PARAMETERS[name]
     assert rules["Description"]
     if rules["Type"] == "Number":
@@ -37,7 +37,7 @@ def test_every_default_is_allowed(name):
         assert re.fullmatch(rules.get("AllowedPattern", ".*"), str(rules["Default"]))
 
 
-def test_only_what_nobody_can_guess_has_no_default():
+def test_only_parameters_without_a_sensible_value_have_no_default():
     needed = {name for name, rules in PARAMETERS.items() if "Default" not in rules}
     assert needed == {
         "CodeBucket",
@@ -93,7 +93,7 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("StartPosition", "2026-01-31T08:00:00.5+01:00"),
     ],
 )
-def test_a_right_value_is_taken(name, right):
+def test_a_valid_value_is_accepted(name, right):
     assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], right)
 
 
@@ -218,13 +218,13 @@ def test_the_readme_explains_every_parameter_with_its_default():
     if "### Parameters" not in readme:
         pytest.skip("the README has no chapter of parameters")
     rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", readme.split("### Parameters")[1].split("\n### ")[0], re.MULTILINE)
-    told = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
-    assert told.keys() == PARAMETERS.keys()
+    documented = {name: default.strip() for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    assert documented.keys() == PARAMETERS.keys()
     for name, rules in PARAMETERS.items():
         default = rules.get("Default")
         if default is not None and str(default) != "":
-            assert told[name] == f"`{default}`", name
+            assert documented[name] == f"`{default}`", name
         elif default == "":
-            assert told[name] == "" or told[name].startswith("set by"), name
+            assert documented[name] == "" or documented[name].startswith("set by"), name
         else:
-            assert told[name] == "needed" or told[name].startswith("set by"), name
+            assert documented[name] == "needed" or documented[name].startswith("set by"), name

@@ -1,4 +1,4 @@
-"""The rights, exactly: nothing missing, nothing extra."""
+"""The permissions of the roles: none missing, none extra."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def statements(made, role):
         yield from policy["PolicyDocument"]["Statement"]
 
 
-def rights(made, role="FunctionRole"):
+def permissions(made, role="FunctionRole"):
     return {
         (action, resource)
         for each in statements(made, role)
@@ -47,11 +47,11 @@ def msk(kind, name):
 
 
 def test_the_least_stack_may_log_and_move_cursors():
-    assert rights(stack()) == ALWAYS
+    assert permissions(stack()) == ALWAYS
 
 
 def test_an_existing_table_is_named_in_the_stacks_own_partition_region_and_account():
-    tables = {resource for action, resource in rights(stack("a table from before")) if action.startswith("dynamodb:")}
+    tables = {resource for action, resource in permissions(stack("a table from before")) if action.startswith("dynamodb:")}
     assert tables == {"arn:aws-test:dynamodb:xx-test-1:123456789012:table/offsets"}
 
 
@@ -68,7 +68,7 @@ def test_of_a_shared_table_only_the_cursors_of_the_groups_topics_and_their_backf
 
 
 def test_secrets_are_read_one_by_one_and_decrypted_by_their_key():
-    assert rights(stack(**SCRAM)) - ALWAYS == {
+    assert permissions(stack(**SCRAM)) - ALWAYS == {
         ("secretsmanager:GetSecretValue", SECRET),
         ("secretsmanager:GetSecretValue", CA_SECRET),
         ("kms:Decrypt", SECRET_KEY),
@@ -81,7 +81,7 @@ def test_the_secrets_key_decrypts_nothing_but_these_secrets():
 
 
 def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
-    assert rights(stack("mutual TLS")) - ALWAYS == {("secretsmanager:GetSecretValue", SECRET)}
+    assert permissions(stack("mutual TLS")) - ALWAYS == {("secretsmanager:GetSecretValue", SECRET)}
 
 
 @pytest.mark.parametrize(
@@ -95,23 +95,23 @@ def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
     ],
 )
 def test_dead_letters_are_sent_to_their_queue_alone(choice, expected):
-    assert rights(stack(OnFailure=choice)) - ALWAYS == expected
+    assert permissions(stack(OnFailure=choice)) - ALWAYS == expected
 
 
 def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():
     made = stack(FailedInvocations="queue")
-    right = ("sqs:SendMessage", "arn:made-up:FailedInvocationsQueue")
-    assert rights(made) - ALWAYS == {right}
-    assert right in rights(made, "ScheduleRole")
+    permission = ("sqs:SendMessage", "arn:made-up:FailedInvocationsQueue")
+    assert permissions(made) - ALWAYS == {permission}
+    assert permission in permissions(made, "ScheduleRole")
 
 
 def test_without_a_vpc_there_is_no_right_on_the_network():
-    assert not NETWORK & rights(stack())
+    assert not NETWORK & permissions(stack())
 
 
 def test_in_a_vpc_lambda_may_make_network_interfaces_and_the_code_may_not():
     made = stack(**{name: VPC[name] for name in ("SubnetIds", "SecurityGroupIds")})
-    assert rights(made) - ALWAYS == NETWORK
+    assert permissions(made) - ALWAYS == NETWORK
     deny, = made.properties("NetworkInterfacesAreLambdas")["PolicyDocument"]["Statement"]
     assert deny["Effect"] == "Deny"
     assert {(action, deny["Resource"]) for action in deny["Action"]} == NETWORK
@@ -119,7 +119,7 @@ def test_in_a_vpc_lambda_may_make_network_interfaces_and_the_code_may_not():
 
 
 def test_msk_iam_reads_the_topics_of_one_cluster():
-    assert rights(stack(**IAM, KafkaTopic="orders,refunds")) - ALWAYS == {
+    assert permissions(stack(**IAM, KafkaTopic="orders,refunds")) - ALWAYS == {
         ("kafka-cluster:Connect", CLUSTER),
         ("kafka-cluster:DescribeTopic", msk("topic", "orders")),
         ("kafka-cluster:ReadData", msk("topic", "orders")),
@@ -133,14 +133,14 @@ def test_msk_iam_reads_the_topics_of_one_cluster():
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_msk_iam_reads_each_topic_and_no_other(count):
     topics = [f"topic-{number}" for number in range(count)]
-    made = rights(stack(**IAM, KafkaTopic=",".join(topics)))
+    made = permissions(stack(**IAM, KafkaTopic=",".join(topics)))
     read = {resource for action, resource in made if action == "kafka-cluster:ReadData"}
     assert read == {msk("topic", topic) for topic in topics}
 
 
 def test_msk_iam_writes_only_dead_letters():
-    made = rights(stack(**IAM, OnFailure="kafka://orders-dead"))
-    assert made - rights(stack(**IAM)) == {
+    made = permissions(stack(**IAM, OnFailure="kafka://orders-dead"))
+    assert made - permissions(stack(**IAM)) == {
         ("kafka-cluster:WriteDataIdempotently", CLUSTER),
         ("kafka-cluster:DescribeTopic", msk("topic", "orders-dead")),
         ("kafka-cluster:WriteData", msk("topic", "orders-dead")),
@@ -149,14 +149,14 @@ def test_msk_iam_writes_only_dead_letters():
 
 def test_other_clusters_get_no_rights_of_msk(every_stack):
     if every_stack.parameters["KafkaSaslMechanism"] != "AWS_MSK_IAM":
-        assert not [action for action, _ in rights(every_stack) if action.startswith("kafka-cluster:")]
+        assert not [action for action, _ in permissions(every_stack) if action.startswith("kafka-cluster:")]
 
 
 def test_a_key_of_ones_own_is_used_as_far_as_it_is_needed():
-    assert rights(stack("a key and no queues")) - ALWAYS == {("kms:Decrypt", KEY)}
+    assert permissions(stack("a key and no queues")) - ALWAYS == {("kms:Decrypt", KEY)}
     made = stack("a key of one's own")
     both = {("kms:Decrypt", KEY), ("kms:GenerateDataKey", KEY)}
-    assert both <= rights(made) and both <= rights(made, "ScheduleRole")
+    assert both <= permissions(made) and both <= permissions(made, "ScheduleRole")
 
 
 def test_the_code_has_a_key_of_ones_own_only_through_services():
@@ -173,7 +173,7 @@ def test_the_code_has_a_key_of_ones_own_only_through_services():
 @pytest.mark.parametrize("chosen, key", [({"EncryptionKeyArn": KEY}, KEY), ({"DeadLetterKeyArn": DEAD_LETTER_KEY}, DEAD_LETTER_KEY)])
 def test_an_existing_queue_of_dead_letters_is_written_with_its_key(chosen, key):
     both = {("kms:Decrypt", key), ("kms:GenerateDataKey", key)}
-    assert rights(stack(OnFailure=QUEUE, **chosen)) - ALWAYS == {("sqs:SendMessage", QUEUE), *both}
+    assert permissions(stack(OnFailure=QUEUE, **chosen)) - ALWAYS == {("sqs:SendMessage", QUEUE), *both}
 
 
 def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
@@ -183,18 +183,18 @@ def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
 
 
 def test_traces_are_sent_where_they_are_chosen():
-    assert rights(stack(Tracing="Active")) - ALWAYS == TRACES
+    assert permissions(stack(Tracing="Active")) - ALWAYS == TRACES
 
 
 def test_no_right_is_on_everything_but_those_on_the_network_and_on_traces(every_stack):
     for role in ("FunctionRole", "ScheduleRole"):
-        for action, resource in rights(every_stack, role):
+        for action, resource in permissions(every_stack, role):
             assert "*" not in action
             assert "*" not in resource or (action, resource) in NETWORK | TRACES
 
 
 def test_the_schedule_may_start_this_function_and_nothing_else():
-    assert rights(stack(), "ScheduleRole") == {("lambda:InvokeFunction", "arn:made-up:Function")}
+    assert permissions(stack(), "ScheduleRole") == {("lambda:InvokeFunction", "arn:made-up:Function")}
 
 
 def test_each_role_is_for_one_service_and_the_schedules_for_this_group():

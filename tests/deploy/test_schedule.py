@@ -15,7 +15,7 @@ def schedules(made):
 
 
 @pytest.mark.parametrize("minutes", RATES)
-def test_the_rate_is_what_was_asked_for_in_the_schedulers_words(minutes):
+def test_the_rate_is_the_parameter_in_the_syntax_of_the_scheduler(minutes):
     schedule, = schedules(stack(RateMinutes=minutes))
     unit = "minute" if minutes == 1 else "minutes"
     assert schedule["ScheduleExpression"] == f"rate({minutes} {unit})"
@@ -69,8 +69,8 @@ def test_a_stopped_schedule_stops_all_shards():
     assert {each["State"] for each in schedules(stack("three shards, stopped"))} == {"DISABLED"}
 
 
-def test_undeliverable_ticks_are_kept_where_asked_for(every_stack):
+def test_undeliverable_events_are_kept_where_it_is_set(every_stack):
     for schedule in schedules(every_stack):
         kept = schedule["Target"].get("DeadLetterConfig")
-        asked = every_stack.parameters["FailedInvocations"] == "queue"
-        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if asked else None)
+        wanted = every_stack.parameters["FailedInvocations"] == "queue"
+        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if wanted else None)

@@ -152,28 +152,28 @@ def check_call(call):
     ],
 )
 def test_what_is_missing_is_said_and_nothing_is_changed(script, wrong, said):
-    answer = script("deploy", **wrong)
-    assert answer.returncode == 2 and said in answer.stderr
+    result = script("deploy", **wrong)
+    assert result.returncode == 2 and said in result.stderr
     assert script.changes() == []
 
 
 def test_all_that_is_wrong_is_said_at_once(script):
     script.add("OnFailiure=queue", "KafkaTopic=again")
-    answer = script("deploy", BUCKET=None, PACKAGE="dist/no.zip", TAGS="team")
-    assert answer.returncode == 2 and len(answer.stderr.splitlines()) == 5
+    result = script("deploy", BUCKET=None, PACKAGE="dist/no.zip", TAGS="team")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 5
 
 
 def test_a_misspelt_parameter_is_refused_with_the_right_name(script):
     script.add("OnFailiure=queue")
-    answer = script("deploy")
-    assert answer.returncode == 2 and "line 7: there is no parameter 'OnFailiure': is OnFailure meant?" in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 2 and "line 7: there is no parameter 'OnFailiure': is OnFailure meant?" in result.stderr
     assert script.changes() == []
 
 
 def test_what_the_file_lacks_is_said(script):
     script.file("orders.params", "KafkaTopic=orders")
-    answer = script("deploy")
-    assert "KafkaBootstrapServers is needed" in answer.stderr and script.changes() == []
+    result = script("deploy")
+    assert "KafkaBootstrapServers is needed" in result.stderr and script.changes() == []
 
 
 @pytest.mark.parametrize(
@@ -189,16 +189,16 @@ def test_what_the_file_lacks_is_said(script):
 )
 def test_what_aws_refuses_is_said_and_nothing_is_changed(script, state, said):
     script.account.arrange(**state)
-    answer = script("deploy")
-    assert answer.returncode == 2 and said in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 2 and said in result.stderr
     assert script.changes() == []
 
 
 def test_a_refusal_is_not_taken_for_an_absent_stack(script):
     script.account.arrange(refuses={"describe-stacks": ["AccessDenied", "not authorized to perform: cloudformation:DescribeStacks"]})
     for command in ("deploy", "destroy"):
-        answer = script(command, CONFIRM="orders")
-        assert answer.returncode == 1 and "not authorized to perform: cloudformation:DescribeStacks" in answer.stderr
+        result = script(command, CONFIRM="orders")
+        assert result.returncode == 1 and "not authorized to perform: cloudformation:DescribeStacks" in result.stderr
     assert script.changes() == []
 
 
@@ -224,19 +224,19 @@ def test_the_function_gets_the_processor_that_its_package_was_built_for(script, 
 
 def test_a_file_that_names_another_processor_than_the_package_is_refused(script):
     script.add("Architecture=arm64")
-    answer = script("deploy")
-    assert answer.returncode == 2 and "was built for x86_64, and" in answer.stderr and script.changes() == []
+    result = script("deploy")
+    assert result.returncode == 2 and "was built for x86_64, and" in result.stderr and script.changes() == []
 
 
 def test_a_layer_for_another_processor_is_refused(script):
-    answer = script("deploy", LAYER=packages.layer(script.folder / "layer.zip", "arm64"))
-    assert answer.returncode == 2 and "layer.zip was built for arm64" in answer.stderr
+    result = script("deploy", LAYER=packages.layer(script.folder / "layer.zip", "arm64"))
+    assert result.returncode == 2 and "layer.zip was built for arm64" in result.stderr
 
 
 def test_a_function_that_needs_a_layer_is_not_deployed_without_one(script):
     packages.function(script.folder / "function.zip", needs=("librdkafka.so.1",))
-    answer = script("deploy")
-    assert answer.returncode == 2 and "needs a layer: LAYER=dist/layer.zip" in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 2 and "needs a layer: LAYER=dist/layer.zip" in result.stderr
     assert script("deploy", LAYER=packages.layer(script.folder / "layer.zip")).returncode == 0
     assert script.account.stack()["parameters"]["LayerKey"].startswith("orders/layer-")
 
@@ -245,8 +245,8 @@ def test_a_function_that_needs_a_layer_is_not_deployed_without_one(script):
 
 
 def test_the_parameters_of_the_file_and_the_package_are_deployed_and_what_comes_next_is_said(script):
-    answer = script("deploy", PARAMETERS="orders.params")
-    assert answer.returncode == 0, answer.stderr
+    result = script("deploy", PARAMETERS="orders.params")
+    assert result.returncode == 0, result.stderr
     made = script.account.stack()
     assert made["status"] == "CREATE_COMPLETE"
     defaults = {name: str(rules.get("Default")) for name, rules in template()["Parameters"].items()}
@@ -260,8 +260,8 @@ def test_the_parameters_of_the_file_and_the_package_are_deployed_and_what_comes_
         "CodeKey": made["parameters"]["CodeKey"],
     }
     assert f"packages/{made['parameters']['CodeKey']}" in script.account.uploaded()
-    assert "--function-name orders-Function-1A2B " in answer.stdout and "logs tail orders-LogGroup-1A2B " in answer.stdout
-    assert answer.stdout.endswith("No one is notified when an alarm goes off: set AlarmEmail or AlarmTopicArn.\n")
+    assert "--function-name orders-Function-1A2B " in result.stdout and "logs tail orders-LogGroup-1A2B " in result.stdout
+    assert result.stdout.endswith("No one is notified when an alarm goes off: set AlarmEmail or AlarmTopicArn.\n")
 
 
 def test_a_deployment_ends_with_who_is_notified(script):
@@ -280,8 +280,8 @@ def test_a_package_has_a_key_of_its_own_and_keeps_it(deployed):
 
 
 def test_a_deployment_without_changes_is_none(deployed):
-    answer = deployed("deploy")
-    assert answer.returncode == 0 and "Nothing changes" in answer.stdout
+    result = deployed("deploy")
+    assert result.returncode == 0 and "Nothing changes" in result.stdout
     assert deployed.account.calls("cloudformation", "execute-change-set") == []
     assert deployed.account.read()["change_sets"] == {}
 
@@ -290,8 +290,8 @@ def test_what_is_taken_out_of_the_file_goes_back_to_the_default_and_is_shown(scr
     script.add("OnTruncation=latest")
     script("deploy")
     script.file("orders.params", PARAMETERS)
-    answer = script("deploy")
-    line, = (line.split() for line in answer.stdout.splitlines() if line.startswith("OnTruncation"))
+    result = script("deploy")
+    line, = (line.split() for line in result.stdout.splitlines() if line.startswith("OnTruncation"))
     assert line == ["OnTruncation", "latest", "halt"]
     assert script.account.stack()["parameters"]["OnTruncation"] == "halt"
 
@@ -313,8 +313,8 @@ def test_without_tags_the_stack_keeps_those_it_has(script):
 
 def test_uploads_are_encrypted_as_the_bucket_demands(script):
     script.account.arrange(buckets={"packages": {"region": "eu-central-1", "owner": "123456789012", "demands": "aws:kms"}})
-    answer = script("deploy")
-    assert answer.returncode == 1 and "could not be uploaded" in answer.stderr and "Access Denied" in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 1 and "could not be uploaded" in result.stderr and "Access Denied" in result.stderr
     assert script("deploy", SSE_KMS_KEY_ID="alias/packages").returncode == 0
     for call in script.account.calls("s3", "cp")[-2:]:
         assert call[call.index("--sse") :][:4] == ["--sse", "aws:kms", "--sse-kms-key-id", "alias/packages"]
@@ -329,22 +329,22 @@ def test_in_china_the_template_is_named_by_chinas_hosts(script):
 
 def test_a_value_that_cloudformation_refuses_leaves_no_package_and_no_stack(script):
     script.add("MaxMessages=many")
-    answer = script("deploy")
-    assert answer.returncode == 1 and "MaxMessages failed to satisfy constraint: must be a whole number" in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 1 and "MaxMessages failed to satisfy constraint: must be a whole number" in result.stderr
     assert script.account.stack() is None and not any("function" in each for each in script.account.uploaded())
 
 
 def test_what_aws_finds_wrong_before_it_makes_anything_is_said(script):
     script.account.arrange(validation=[{"LogicalResourceId": "Function", "ValidationPath": "/Timeout", "ValidationStatusReason": "too long"}])
-    answer = script("deploy")
-    assert answer.returncode == 1 and "failed: Function /Timeout: too long" in answer.stderr
+    result = script("deploy")
+    assert result.returncode == 1 and "failed: Function /Timeout: too long" in result.stderr
     assert script.account.stack() is None
 
 
 def test_an_operation_is_watched_to_its_end(script):
     script.account.arrange(slow=1)
-    answer = script("deploy")
-    assert answer.returncode == 0 and "create_complete  Function" in answer.stdout
+    result = script("deploy")
+    assert result.returncode == 0 and "create_complete  Function" in result.stdout
 
 
 def test_a_stack_of_which_there_is_only_a_change_set_is_created(script):
@@ -359,8 +359,8 @@ def test_a_stack_of_which_there_is_only_a_change_set_is_created(script):
 
 
 def test_a_plan_shows_what_would_be_made_and_leaves_nothing(script):
-    answer = script("deploy", PLAN=1)
-    assert answer.returncode == 0 and "add     Table  " in answer.stdout and "Nothing was changed (PLAN)." in answer.stdout
+    result = script("deploy", PLAN=1)
+    assert result.returncode == 0 and "add     Table  " in result.stdout and "Nothing was changed (PLAN)." in result.stdout
     assert script.account.stack() is None and script.account.calls("cloudformation", "execute-change-set") == []
     assert [each.split("/")[2][:9] for each in script.account.uploaded()] == ["template-"]
 
@@ -368,23 +368,23 @@ def test_a_plan_shows_what_would_be_made_and_leaves_nothing(script):
 def test_a_plan_of_a_stack_that_is_there_shows_parameters_and_resources_and_leaves_it_alone(deployed):
     before = deployed.account.stack()
     deployed.add("MemorySize=1024")
-    answer = deployed("deploy", PLAN=1)
-    assert "MemorySize  512          1024" in answer.stdout
-    assert "modify  Function  AWS::Lambda::Function" in answer.stdout
+    result = deployed("deploy", PLAN=1)
+    assert "MemorySize  512          1024" in result.stdout
+    assert "modify  Function  AWS::Lambda::Function" in result.stdout
     assert deployed.account.stack() == before and deployed.account.read()["change_sets"] == {}
 
 
 def test_a_plan_warns_where_the_table_would_be_replaced(deployed):
     deployed.account.arrange(changes=[TABLE])
-    answer = deployed("deploy", PLAN=1)
-    assert answer.returncode == 0 and "WARNING: a new, empty table of cursors" in answer.stdout
+    result = deployed("deploy", PLAN=1)
+    assert result.returncode == 0 and "WARNING: a new, empty table of cursors" in result.stdout
 
 
 def test_what_loses_cursors_needs_the_stacks_name(deployed):
     deployed.account.arrange(changes=[TABLE])
     deployed.add("MemorySize=1024")
-    answer = deployed("deploy")
-    assert answer.returncode == 2 and "nothing was changed (CONFIRM=orders" in answer.stderr
+    result = deployed("deploy")
+    assert result.returncode == 2 and "nothing was changed (CONFIRM=orders" in result.stderr
     assert deployed.account.stack()["parameters"]["MemorySize"] == "512" and deployed.account.read()["change_sets"] == {}
     assert deployed("deploy", CONFIRM="orders").returncode == 0
     assert deployed.account.stack()["parameters"]["MemorySize"] == "1024"
@@ -393,11 +393,11 @@ def test_what_loses_cursors_needs_the_stacks_name(deployed):
 # --- Failures
 
 
-def test_a_first_deployment_that_fails_says_what_failed_and_why(script):
+def test_a_failed_first_deployment_prints_the_resource_and_the_reason(script):
     script.account.arrange(fails={"Dashboard": "quota exceeded"})
-    answer = script("deploy")
-    assert answer.returncode == 1
-    assert answer.stderr.splitlines()[:2] == [
+    result = script("deploy")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[:2] == [
         "failed: Dashboard (AWS::CloudWatch::Dashboard): quota exceeded",
         "the stack orders could not be created, and only what is retained is left of it; next: make destroy STACK=orders "
         "(ROLLBACK_COMPLETE)",
@@ -411,32 +411,32 @@ def test_the_table_of_a_first_deployment_that_failed_is_named_with_what_removes_
         "aws dynamodb update-table --table-name orders-Table-1A2B --no-deletion-protection-enabled",
     ]
     first, again = script("deploy"), script("deploy")
-    for answer in (first, again):
-        assert answer.returncode == 1
+    for result in (first, again):
+        assert result.returncode == 1
         for each in ["failed: Function (AWS::Lambda::Function): Access denied", "make destroy STACK=orders", *left]:
-            assert each in answer.stderr
+            assert each in result.stderr
     script.account.arrange(fails={})
-    answer = script("destroy", CONFIRM="orders")
-    assert answer.returncode == 0 and "Kept: orders-Table-1A2B." in answer.stdout
-    assert all(each in answer.stdout for each in left)
+    result = script("destroy", CONFIRM="orders")
+    assert result.returncode == 0 and "Kept: orders-Table-1A2B." in result.stdout
+    assert all(each in result.stdout for each in left)
     assert script("deploy").returncode == 0
 
 
-def test_an_update_that_fails_says_what_failed_and_why(deployed):
+def test_a_failed_update_prints_the_resource_and_the_reason(deployed):
     deployed.add("MemorySize=10240")
     deployed.account.arrange(fails={"Function": "'MemorySize' value failed to satisfy constraint"})
-    answer = deployed("deploy")
-    assert answer.returncode == 1
-    assert "failed: Function (AWS::Lambda::Function): 'MemorySize' value failed" in answer.stderr
-    assert "cancelled" not in answer.stderr and "(UPDATE_ROLLBACK_COMPLETE)" in answer.stderr
+    result = deployed("deploy")
+    assert result.returncode == 1
+    assert "failed: Function (AWS::Lambda::Function): 'MemorySize' value failed" in result.stderr
+    assert "cancelled" not in result.stderr and "(UPDATE_ROLLBACK_COMPLETE)" in result.stderr
 
 
 def test_a_queue_that_a_failed_update_has_made_is_named(deployed):
     deployed.add("OnFailure=queue")
     deployed.account.arrange(changes=[NEW_QUEUE, change("Modify", "Function", "AWS::Lambda::Function")], fails={"Function": "no"})
-    answer = deployed("deploy")
-    assert answer.returncode == 1 and f"aws sqs delete-queue --queue-url {QUEUE_URL}" in answer.stderr
-    assert "ExistingTable" not in answer.stderr, "the table is still the stack's"
+    result = deployed("deploy")
+    assert result.returncode == 1 and f"aws sqs delete-queue --queue-url {QUEUE_URL}" in result.stderr
+    assert "ExistingTable" not in result.stderr, "the table is still the stack's"
 
 
 def test_a_queue_that_an_update_takes_out_of_the_stack_is_named(deployed):
@@ -445,16 +445,16 @@ def test_a_queue_that_an_update_takes_out_of_the_stack_is_named(deployed):
     deployed("deploy")
     deployed.add("OnFailure=skip")
     deployed.account.arrange(changes=[{**NEW_QUEUE, "Action": "Remove", "PolicyAction": "Retain", "PhysicalResourceId": QUEUE_URL}])
-    answer = deployed("deploy", CONFIRM="orders")
-    assert answer.returncode == 0, answer.stderr
-    assert f"WARNING: the queue of dead letters {QUEUE_URL} stays" in answer.stdout
-    assert f"aws sqs delete-queue --queue-url {QUEUE_URL}" in answer.stdout
+    result = deployed("deploy", CONFIRM="orders")
+    assert result.returncode == 0, result.stderr
+    assert f"WARNING: the queue of dead letters {QUEUE_URL} stays" in result.stdout
+    assert f"aws sqs delete-queue --queue-url {QUEUE_URL}" in result.stdout
 
 
 def test_a_change_that_may_not_be_executed_leaves_nothing(script):
     script.account.arrange(refuses={"execute-change-set": ["AccessDenied", "not authorized to perform: cloudformation:ExecuteChangeSet"]})
-    answer = script("deploy")
-    assert answer.returncode == 1 and "cloudformation:ExecuteChangeSet" in answer.stderr and script.account.stack() is None
+    result = script("deploy")
+    assert result.returncode == 1 and "cloudformation:ExecuteChangeSet" in result.stderr and script.account.stack() is None
 
 
 def test_a_package_that_cannot_be_uploaded_leaves_nothing(script):
@@ -463,8 +463,8 @@ def test_a_package_that_cannot_be_uploaded_leaves_nothing(script):
     parameters = json.loads(made[made.index("--parameters") + 1])
     key, = (each["ParameterValue"] for each in parameters if each["ParameterKey"] == "CodeKey")
     script.account.arrange(unwritable=key.split("/")[1])
-    answer = script("deploy")
-    assert plan.returncode == 0 and answer.returncode == 1 and "function.zip could not be uploaded" in answer.stderr
+    result = script("deploy")
+    assert plan.returncode == 0 and result.returncode == 1 and "function.zip could not be uploaded" in result.stderr
     assert script.account.stack() is None and script.account.calls("cloudformation", "execute-change-set") == []
 
 
@@ -474,8 +474,8 @@ def test_a_state_in_which_nothing_can_be_deployed_is_said_before_anything_is_upl
     for each in state["stacks"].values():
         each["status"] = status
     deployed.account.write({**state, "calls": []})
-    answer = deployed("deploy")
-    assert answer.returncode == 1 and answer.stderr.startswith("the stack orders ") and f"({status})" in answer.stderr
+    result = deployed("deploy")
+    assert result.returncode == 1 and result.stderr.startswith("the stack orders ") and f"({status})" in result.stderr
     assert deployed.changes() == []
 
 
@@ -483,46 +483,46 @@ def test_a_state_in_which_nothing_can_be_deployed_is_said_before_anything_is_upl
 
 
 def test_a_stack_is_removed_by_its_name_said_again_and_what_is_kept_is_named(deployed):
-    answer = deployed("destroy", CONFIRM="orders")
-    assert answer.returncode == 0, answer.stderr
+    result = deployed("destroy", CONFIRM="orders")
+    assert result.returncode == 0, result.stderr
     assert deployed.account.stack() is None
-    assert "Kept: orders-Table-1A2B." in answer.stdout and "ExistingTable=orders-Table-1A2B" in answer.stdout
+    assert "Kept: orders-Table-1A2B." in result.stdout and "ExistingTable=orders-Table-1A2B" in result.stdout
 
 
 def test_a_queue_of_dead_letters_is_named_only_where_there_is_one(deployed):
     deployed.add("OnFailure=queue")
     deployed.account.arrange(changes=[NEW_QUEUE])
     deployed("deploy")
-    answer = deployed("destroy", CONFIRM="orders")
-    assert f"Kept: orders-Table-1A2B and {QUEUE_URL}." in answer.stdout
-    assert "OnFailure=arn:aws:sqs:eu-central-1:123456789012:orders-DeadLetterQueue-1A2B" in answer.stdout
+    result = deployed("destroy", CONFIRM="orders")
+    assert f"Kept: orders-Table-1A2B and {QUEUE_URL}." in result.stdout
+    assert "OnFailure=arn:aws:sqs:eu-central-1:123456789012:orders-DeadLetterQueue-1A2B" in result.stdout
 
 
 @pytest.mark.parametrize("confirm", [None, "yes", "order"])
 def test_without_its_name_nothing_is_removed(deployed, confirm):
-    answer = deployed("destroy", CONFIRM=confirm)
-    assert answer.returncode == 2 and "nothing was changed" in answer.stderr
+    result = deployed("destroy", CONFIRM=confirm)
+    assert result.returncode == 2 and "nothing was changed" in result.stderr
     assert deployed.account.stack()["status"] == "CREATE_COMPLETE"
 
 
-def test_a_removal_that_fails_says_what_failed_and_why(deployed):
+def test_a_failed_removal_prints_the_resource_and_the_reason(deployed):
     deployed.account.arrange(fails={"FunctionRole": "Cannot delete entity, must detach all policies first."})
-    answer = deployed("destroy", CONFIRM="orders")
-    assert answer.returncode == 1
-    assert "failed: FunctionRole (AWS::IAM::Role): Cannot delete entity" in answer.stderr and "(DELETE_FAILED)" in answer.stderr
+    result = deployed("destroy", CONFIRM="orders")
+    assert result.returncode == 1
+    assert "failed: FunctionRole (AWS::IAM::Role): Cannot delete entity" in result.stderr and "(DELETE_FAILED)" in result.stderr
 
 
 def test_a_stack_that_is_not_there_cannot_be_removed(script):
-    answer = script("destroy", CONFIRM="orders")
-    assert answer.returncode == 1 and "there is no stack orders in the account 123456789012" in answer.stderr
+    result = script("destroy", CONFIRM="orders")
+    assert result.returncode == 1 and "there is no stack orders in the account 123456789012" in result.stderr
 
 
-def test_another_word_is_answered_with_the_two_there_are(script):
-    answer = script("remove")
-    assert answer.returncode == 2 and answer.stderr == "usage: deploy.sh deploy|destroy\n"
+def test_an_unknown_command_prints_the_usage(script):
+    result = script("remove")
+    assert result.returncode == 2 and result.stderr == "usage: deploy.sh deploy|destroy\n"
 
 
 def test_an_old_python_is_said(script):
     script.command("python3", "#!/bin/sh\nexit 1\n")
-    answer = script("deploy")
-    assert answer.returncode == 2 and answer.stderr == "missing: python3, version 3.8 or later\n"
+    result = script("deploy")
+    assert result.returncode == 2 and result.stderr == "missing: python3, version 3.8 or later\n"

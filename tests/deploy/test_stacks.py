@@ -10,12 +10,12 @@ STATUSES = botocore.session.get_session().get_service_model("cloudformation").sh
 BEFORE = {"ExistingTable": "", "KafkaGroupId": "billing", "OnFailure": "queue"}
 
 
-def test_each_state_that_aws_knows_has_its_sentence():
+def test_each_state_of_a_stack_has_a_message():
     assert stacks.STATES.keys() == set(STATUSES)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_state_says_what_it_means_and_what_to_do_where_nothing_can_be_deployed(status):
+def test_a_state_without_deployments_has_an_explanation_and_a_next_step(status):
     said = stacks.sentence("orders", status)
     assert said.startswith("the stack orders ") and said.endswith(f" ({status})") and "{" not in said
     if not stacks.can_be_deployed(status):
@@ -41,7 +41,7 @@ def change(action, name, kind, replacement="False", **others):
     return {"Action": action, "LogicalResourceId": name, "ResourceType": kind, "Replacement": replacement, **others}
 
 
-def test_a_change_says_what_happens_to_which_resource_and_because_of_what():
+def test_a_change_names_the_action_the_resource_and_the_cause():
     details = [
         {"Target": {"Attribute": "Properties", "Name": "Environment"}},
         {"Target": {"Attribute": "Properties", "Name": "Environment"}},

@@ -7,7 +7,7 @@ import pytest
 
 from stack import ROOT, STACKS, stack, template
 
-REPORT = (ROOT / "src/report.rs").read_text()
+REPORT = (ROOT / "src/report/mod.rs").read_text()
 OURS = set(re.findall(r'count\("(\w+)"', REPORT)) | {"RunDuration"}
 AWS = {
     "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
@@ -132,14 +132,14 @@ def test_the_lag_that_is_too_much_is_chosen():
         ({"AlarmTopicArn": "arn:aws:sns:x:123456789012:ops"}, ["arn:aws:sns:x:123456789012:ops"]),
     ],
 )
-def test_every_alarm_notifies_whom_it_was_told_to(chosen, notified):
+def test_every_alarm_notifies_the_topic_or_address_that_is_set(chosen, notified):
     made = stack(**chosen, OnFailure="queue")
     for name, alarm in alarms(made).items():
         assert alarm["AlarmActions"] == notified, name
         assert alarm.get("OKActions", notified) == notified, name
 
 
-def test_nothing_is_watched_where_nobody_asks():
+def test_without_its_parameters_there_are_no_alarms():
     made = stack("a table from before")
     assert not alarms(made) and "Dashboard" not in made.resources and "AlarmTopic" not in made.resources
 

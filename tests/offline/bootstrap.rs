@@ -128,7 +128,7 @@ fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_goes
         ("planted", "expected value at line 1 column 1"),
         (r#"{"action":"plan"} {"#, "trailing characters"),
         ("", "EOF while parsing a value"),
-        (r#"{"shard":"1/2","shard":"2/2"}"#, "holds the key `shard` twice"),
+        (r#"{"shard":"1/2","shard":"2/2"}"#, "has the key `shard` twice"),
     ] {
         let invocation = function.invoke_text(event);
         let message = invocation.failure("InvalidEvent");

@@ -205,7 +205,7 @@ fn a_profile_with_an_endpoint_or_a_region_that_is_none_is_said_in_one_sentence()
         (
             "region = x\nendpoint_url = 127.0.0.1:8000",
             1,
-            "the endpoint \"127.0.0.1:8000\" is no URL. Correct endpoint_url in the profile of ~/.aws/config",
+            "the endpoint \"127.0.0.1:8000\" is not a URL. Correct endpoint_url in the profile of ~/.aws/config",
         ),
         (
             "region = eu central 1",

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Longer than it takes by far, also while other tests run beside it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Settings of somebody's real services, some of which no run would accept.
+/// Settings for real services, some of which no run would accept.
 const HOSTILE: [(&str, &str); 18] = [
     ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
     ("KAFKA_TOPIC", "invoices"),
@@ -51,7 +51,7 @@ fn demo(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         "{errors}\n{}",
         String::from_utf8_lossy(&output.stdout)
     );
-    // No failure, and no bar where nobody watches.
+    // No failure, and no progress bar without a terminal.
     assert_eq!(errors, "");
     output
 }

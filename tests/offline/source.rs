@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::error::{Error, ErrorType};
+use kafka_consumer_lambda::kafka::group_offsets::KafkaGroup;
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
-use kafka_consumer_lambda::source::kafka::group::KafkaGroup;
 use kafka_consumer_lambda::source::{Limit, Polled, Source as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -161,7 +161,11 @@ async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_ru
     let cluster = kafka.cluster().expect("it runs");
     kafka.create_topic("t", 1).await.expect("a topic");
     cluster.request_errors(RDKafkaApiKey::Metadata, &refused);
-    source.prefetch_metadata(&config.topics).await.expect("it is sent");
+    source
+        .client()
+        .prefetch_metadata(&config.topics)
+        .await
+        .expect("it is sent");
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.clear_request_errors(RDKafkaApiKey::Metadata);
     let until = Instant::now() + Duration::from_secs(10);
@@ -226,7 +230,7 @@ async fn a_start_that_is_refused_leaves_nothing_behind() {
     let polled = source.poll(&partition(), ALL).await;
     assert!(
         matches!(polled, Polled::Unavailable(_)),
-        "it is not being read: {polled:?}"
+        "it is not assigned: {polled:?}"
     );
     source.assign(&twice[..1]).expect("nothing is being read");
     assert_eq!(read(&source, &partition(), 3).await, 3);

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::packages::Package;
 use crate::starts::{peak_kb, processor_time};
 use crate::support::kafka::values;
-use crate::support::services::say;
+use crate::support::services::print;
 use crate::support::world::World;
 
 const PARTITIONS: i32 = 8;
@@ -35,7 +35,7 @@ async fn the_work_for_each_record_is_printed() {
             processor_time(function.pid()).saturating_sub(before),
         );
         let rate = |time: Duration| f64::from(RECORDS) / time.as_secs_f64();
-        say(&format!(
+        print(&format!(
             "{destination}: {RECORDS} records of {RECORD_BYTES} bytes in {:.2} s ({:.0} a second), {:.2} s of a processor \
              ({:.0} a second of it), {} MB of memory, {} bytes of log",
             wall.as_secs_f64(),

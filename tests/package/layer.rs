@@ -15,7 +15,7 @@ async fn without_its_layer_it_says_what_is_missing() {
     let error = Package::Dynamic
         .start_with(&world, Some(nothing.path().to_owned()))
         .expect_err("it cannot start");
-    // Either the loader's words, or, where this machine has a librdkafka of its own, the program's.
+    // Either the error of the loader, or, where this machine has a librdkafka of its own, that of the program.
     let said = format!("{error:?}");
     assert!(
         said.contains("librdkafka.so.1: cannot open shared object file") || said.contains("layer.zip"),
@@ -38,12 +38,12 @@ async fn it_refuses_a_librdkafka_that_it_was_not_made_for() {
     assert_eq!(error.error.error_type, "InvalidConfiguration", "{error:?}");
     let said = &error.error.message;
     assert!(
-        said.contains("is made for librdkafka 2.") && said.contains("and 2.0.2 was loaded"),
+        said.contains("is built for librdkafka 2.") && said.contains("and 2.0.2 was loaded"),
         "{said}"
     );
 }
 
-/// A library that has all that the program asks of librdkafka, and says that it is version 2.0.2.
+/// A library with all symbols of librdkafka that the program uses, which reports version 2.0.2.
 fn imitate(program: &Path, library: &Path) {
     let symbols = Command::new("nm")
         .args(["--dynamic", "--undefined-only"])

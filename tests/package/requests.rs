@@ -1,4 +1,4 @@
-//! What the function asks of AWS, for a comparison with what its role may do: `tests/deploy/test_package.py`.
+//! The requests of the function to AWS, for a comparison with the permissions of its role: `tests/deploy/test_package.py`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ async fn the_requests_of_all_kinds_of_runs_are_noted() {
     fs::write(folder().join("requests.json"), json!(notes).to_string()).expect("a file");
 }
 
-/// What a table is asked: start positions, claims, progress, and what became of a write without an answer.
+/// The requests to the table: start positions, claims, progress, and the check of a write without a response.
 async fn table() -> BTreeSet<String> {
     let mut world = World::new("requests", 2).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
@@ -65,7 +65,7 @@ async fn table() -> BTreeSet<String> {
     proxy.take_seen().into_iter().collect()
 }
 
-/// What a queue of dead letters is asked.
+/// The requests to a queue of dead letters.
 async fn queue() -> BTreeSet<String> {
     let mut world = World::new("requests", 1).await;
     let queue = Queue::create("requests").await;
@@ -79,7 +79,7 @@ async fn queue() -> BTreeSet<String> {
     proxy.take_seen().into_iter().collect()
 }
 
-/// What Secrets Manager is asked.
+/// The requests to Secrets Manager.
 async fn secrets() -> BTreeSet<String> {
     let (mut world, secrets) = with_secrets("requests").await;
     let proxy = Scripted::start(secrets.endpoint.trim_start_matches("http://")).await;

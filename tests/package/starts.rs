@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::packages::{BOTH, Package, template};
-use crate::support::services::say;
+use crate::support::services::print;
 use crate::support::world::World;
 
 const ROUNDS: usize = 9;
@@ -32,7 +32,7 @@ struct Took {
 
 #[tokio::test]
 async fn starts_and_runs_are_printed_and_keep_to_their_memory() {
-    say(&format!(
+    print(&format!(
         "The median of {ROUNDS} starts. In ms, and in brackets what that is of a processor: until the first event is \
          asked for; the first run, with {ALL} records; a warm run with {ALL}; a warm run with none. The peak of the memory."
     ));
@@ -47,7 +47,7 @@ async fn starts_and_runs_are_printed_and_keep_to_their_memory() {
             format!("{time:6.1} ({processor:5.1})")
         };
         let memory_mb = median(&starts, |start| f64::from(start.memory_kb) / 1024.0);
-        say(&format!(
+        print(&format!(
             "{:<8} init {}  first {}  warm {}  idle {}  memory {memory_mb:.1} MB",
             format!("{package:?}").to_lowercase(),
             ms(|start| &start.init),

@@ -124,7 +124,7 @@ async fn gives_back_its_claim(acts: &[Act]) -> (World, Ran) {
     let mut run = world.unread(&[]);
     world.wait_for_the_claim(0).await;
     run.signal("TERM");
-    run.hear("stopping").await;
+    run.read_until("stopping").await;
     release.notify_one();
     let ran = run.finish().await;
     assert_eq!(proxy.left(), 0, "{acts:?}: {ran:?}");

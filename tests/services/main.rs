@@ -9,6 +9,7 @@ mod dead_letter;
 mod doctor;
 mod doubt;
 mod failure;
+mod harness;
 mod headers;
 mod leaks;
 mod limits;
@@ -25,7 +26,6 @@ mod stale;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
-mod support_works;
 mod terminal;
 mod tokens;
 mod topics;

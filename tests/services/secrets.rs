@@ -1,4 +1,4 @@
-//! What proves who this is comes from Secrets Manager.
+//! Credentials and CAs from Secrets Manager.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::listeners::{ALICE, Listener, secured};
 use crate::support::secrets::{Secrets, arn};
 use crate::support::world::{Ran, World};
 
-/// A world whose commands ask a Secrets Manager of their own, with three records waiting.
+/// A world whose commands use a Secrets Manager of their own, with three records to read.
 async fn world(listener: Listener) -> (World, Secrets) {
     let mut world = World::secured("secret", 1).await;
     world.produce(0, 3);
@@ -26,17 +26,17 @@ fn password((username, password): (&str, &str)) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_user_and_the_authority_are_read_from_secrets_once() {
+async fn a_user_and_the_ca_are_read_from_secrets_once() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     secrets.put(&arn("AmazonMSK_user"), password(ALICE));
     secrets.put(&arn("ca"), Authority::ours().pem());
     world.log_in_with_secret("AmazonMSK_user").trust_secret("ca");
     assert_eq!(world.run().success()["messages_processed"], 3);
-    assert_eq!(secrets.asked(), 2);
+    assert_eq!(secrets.requests(), 2);
 }
 
 #[tokio::test]
-async fn a_client_certificate_with_an_encrypted_key_and_the_authority_as_json_are_read_from_secrets() {
+async fn a_client_certificate_with_an_encrypted_key_and_the_ca_as_json_are_read_from_secrets() {
     let (mut world, secrets) = world(Listener::Mtls).await;
     let pair = Authority::ours().client("alice");
     let certificate = json!({
@@ -51,12 +51,12 @@ async fn a_client_certificate_with_an_encrypted_key_and_the_authority_as_json_ar
 }
 
 #[tokio::test]
-async fn pem_connects_as_consoles_templates_and_yaml_leave_it_with_its_chain_in_any_order() {
+async fn pem_without_its_line_breaks_and_with_its_chain_in_any_order_connects() {
     let (mut world, secrets) = world(Listener::Mtls).await;
     let pair = Authority::ours().client("alice");
-    let authority_first = Authority::ours().pem() + &pair.certificate_pem();
+    let ca_first = Authority::ours().pem() + &pair.certificate_pem();
     let certificate = json!({
-        "certificate": authority_first.replace('\n', " "),
+        "certificate": ca_first.replace('\n', " "),
         "privateKey": pair.key_pem().replace('\n', "\\n"),
     });
     secrets.put(&arn("client"), certificate);
@@ -66,7 +66,7 @@ async fn pem_connects_as_consoles_templates_and_yaml_leave_it_with_its_chain_in_
 }
 
 #[tokio::test]
-async fn a_password_with_a_line_break_behind_it_is_hinted_at_where_it_is_refused() {
+async fn a_refused_password_that_ends_with_a_line_break_is_named_in_the_error() {
     let (mut world, secrets) = world(Listener::Scram).await;
     let (user, right) = ALICE;
     secrets.put(&arn("user"), password((user, &format!("{right}\n"))));
@@ -78,7 +78,7 @@ async fn a_password_with_a_line_break_behind_it_is_hinted_at_where_it_is_refused
 }
 
 #[tokio::test]
-async fn a_password_whose_front_the_library_would_cut_off_is_refused_by_name() {
+async fn a_password_that_begins_with_white_space_is_refused_because_librdkafka_removes_it() {
     let spaced = |secrets: &Secrets, arn: &str| secrets.put(arn, password(("alice", "\nplanted")));
     refused(
         spaced,
@@ -87,7 +87,7 @@ async fn a_password_whose_front_the_library_would_cut_off_is_refused_by_name() {
     .await;
 }
 
-/// A run with this secret fails and says so; nothing of the secret is shown.
+/// A run with this secret fails with this error; nothing of the secret is shown.
 async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran {
     let (mut world, secrets) = world(Listener::Scram).await;
     let secret = arn("user");
@@ -112,7 +112,7 @@ async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran
 }
 
 #[tokio::test]
-async fn a_misshapen_secret_names_the_missing_field_and_never_what_it_holds() {
+async fn a_misshapen_secret_is_an_error_with_the_missing_field_and_never_its_content() {
     let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, r#"{"username":"planted"}"#);
     refused(planted, &["it has no field `password`. Store {\"username\""]).await;
     let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, "planted");
@@ -120,7 +120,7 @@ async fn a_misshapen_secret_names_the_missing_field_and_never_what_it_holds() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_and_one_that_may_not_be_read_are_told_apart() {
+async fn a_missing_secret_and_a_denied_one_have_different_errors() {
     refused(|_, _| (), &["it does not exist in eu-central-1", "create the secret"]).await;
     let denied = |secrets: &Secrets, arn: &str| secrets.refuse(arn, "AccessDeniedException", "not authorized");
     refused(
@@ -135,7 +135,7 @@ async fn a_missing_secret_and_one_that_may_not_be_read_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
+async fn a_secrets_manager_that_cannot_be_reached_is_an_error_before_the_time_out() {
     for (what, endpoint) in [("closed", "http://127.0.0.1:1"), ("silent", "http://10.255.255.1:9")] {
         let (mut world, _) = world(Listener::Scram).await;
         world
@@ -145,7 +145,7 @@ async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
         let ran = world.run();
         let report = ran.failure("InvalidConfiguration", 2);
         let message = report["error"]["message"].as_str().expect("a message");
-        let start = format!("no answer from {endpoint}: ");
+        let start = format!("no response from {endpoint}: ");
         assert!(message.contains(&start), "{what}: {message}");
         assert!(
             message.contains("a function in a VPC needs a Secrets Manager interface endpoint"),
@@ -156,7 +156,7 @@ async fn a_vpc_without_a_way_to_secrets_manager_is_said_in_time() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
+async fn a_corrected_secret_is_used_by_the_next_run_of_the_same_process() {
     let (mut world, secrets) = world(Listener::Scram).await;
     world.log_in_with_secret("user");
     let mut function = bootstrap::start(&world);
@@ -166,7 +166,7 @@ async fn a_secret_that_is_put_right_serves_the_next_run_of_the_same_process() {
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
 }
 
-/// P13: also where the password is another one.
+/// P13: also when a password was rotated.
 #[tokio::test]
 async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
@@ -180,15 +180,15 @@ async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start(
     world.log_in_with_secret("user");
     let mut function = bootstrap::start(&world);
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
-    let (pid, asked) = (function.pid(), secrets.asked());
+    let (pid, requests) = (function.pid(), secrets.requests());
 
     change("second-password");
     world.produce(0, 2);
-    // Longer than the broker believes the first password.
+    // Longer than the broker's `connections.max.reauth.ms` for the first password.
     std::thread::sleep(Duration::from_secs(3));
     let invocation = function.invoke(&json!({}));
     assert_eq!(invocation.success()["messages_processed"], 2);
-    assert_eq!((function.pid(), secrets.asked()), (pid, asked + 1));
+    assert_eq!((function.pid(), secrets.requests()), (pid, requests + 1));
     assert!(
         invocation.duration < Duration::from_secs(2),
         "{:?}",
@@ -196,10 +196,10 @@ async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start(
     );
     assert_eq!(world.offset(0).await, Some(4));
 
-    // And once it is back to what it was, a run is as quick as ever.
+    // The next run reads no secret.
     let again = function.invoke(&json!({}));
     assert_eq!(again.success()["messages_processed"], 0);
-    assert_eq!(secrets.asked(), asked + 1);
+    assert_eq!(secrets.requests(), requests + 1);
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
     world.log_in_with_secret("user");
     let ran = world.run();
     ran.failure("AuthenticationFailed", 1);
-    assert_eq!(secrets.asked(), 2, "it was read again once");
+    assert_eq!(secrets.requests(), 2, "it was read again once");
     assert!(ran.took < Duration::from_secs(4), "{:?}", ran.took);
 }
 
@@ -227,9 +227,9 @@ async fn a_secret_that_makes_no_client_is_read_again_by_the_next_run() {
     assert_eq!(function.invoke(&json!({})).success()["messages_processed"], 3);
 }
 
-/// P13: or the authority that signs the brokers' certificates.
+/// P13: or the CA that signs the brokers' certificates.
 #[tokio::test]
-async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_start() {
+async fn a_ca_that_is_changed_between_two_invocations_costs_no_cold_start() {
     let (mut world, secrets) = world(Listener::Tls).await;
     secrets.put(&arn("ca"), Authority::foreign().pem());
     world.trust_secret("ca");
@@ -247,7 +247,7 @@ async fn an_authority_that_is_changed_between_two_invocations_costs_no_cold_star
 }
 
 #[tokio::test]
-async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
+async fn a_ca_that_is_changed_is_read_again_also_with_tokens() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     secrets.put(&arn("ca"), Authority::foreign().pem());
     world.trust_secret("ca").set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
@@ -255,13 +255,13 @@ async fn an_authority_that_is_changed_is_read_again_where_tokens_log_in_too() {
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
     assert!(message.contains("not trusted"), "{message}");
     secrets.put(&arn("ca"), Authority::ours().pem());
-    // The broker is trusted now. It offers no tokens, which is what it is asked for next.
+    // Its certificate is verified now. It does not offer OAUTHBEARER, which fails next.
     let message = function.invoke(&json!({})).failure("AuthenticationFailed").to_owned();
-    assert!(message.contains("does not offer OAUTHBEARER"), "{message}");
+    assert!(message.contains("does not support OAUTHBEARER"), "{message}");
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_beside_a_secret_that_cannot_be_read_again() {
+async fn an_authentication_error_also_names_the_secret_that_cannot_be_read_again() {
     let (mut world, secrets) = world(Listener::Scram).await;
     secrets.put(&arn("user"), password(("alice", "wrong-password")));
     world.log_in_with_secret("user");

@@ -202,7 +202,7 @@ async fn ctrl_c_twice_stops_a_run_at_once_and_nothing_that_was_stored_is_lost() 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
-    run.hear(" offset=10 ").await;
+    run.read_until(" offset=10 ").await;
     // Time to fill the pipe. If it is not full by then, it ends well at the first signal.
     tokio::time::sleep(Duration::from_millis(500)).await;
     run.signal("INT");

@@ -1,4 +1,4 @@
-//! The services of docker-compose.yml, in a project and on ports of this process's own.
+//! The services of docker-compose.yml, in a compose project and on ports of this process alone.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::jvm;
 use super::process::{self, Guarded};
-use super::services::{kafka_answers, looks_like_dynamodb, say};
+use super::services::{kafka_is_ready, looks_like_dynamodb, print};
 
 const COMPOSE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docker-compose.yml");
 
-/// An engine that is up answers at once; one that hangs is as good as none.
+/// A running engine responds at once; one that hangs is not used.
 const ENGINE_LIMIT: Duration = Duration::from_secs(3);
 /// The first start fetches the images.
 const START_LIMIT: Duration = Duration::from_mins(5);
@@ -23,22 +23,22 @@ pub(super) struct Project {
     pub(super) dynamodb_port: u16,
 }
 
-/// A container engine is there, and it can do compose files.
-pub(super) fn engine_answers() -> bool {
-    let answers = |arguments: &[&str]| process::answer(Command::new("docker").args(arguments), ENGINE_LIMIT).is_some();
-    answers(&["info"]) && answers(&["compose", "version"])
+/// A container engine is running, and supports compose files.
+pub(super) fn engine_is_available() -> bool {
+    let succeeds = |arguments: &[&str]| process::output(Command::new("docker").args(arguments), ENGINE_LIMIT).is_some();
+    succeeds(&["info"]) && succeeds(&["compose", "version"])
 }
 
 /// Kafka and DynamoDB Local.
 pub(super) fn all() -> Result<Project, String> {
     start(&["kafka", "dynamodb"], |project| {
-        looks_like_dynamodb(project.dynamodb_port) && kafka_answers(project.kafka_port)
+        looks_like_dynamodb(project.dynamodb_port) && kafka_is_ready(project.kafka_port)
     })
 }
 
 /// A Kafka alone.
 pub(super) fn kafka() -> Result<Project, String> {
-    start(&["kafka"], |project| kafka_answers(project.kafka_port))
+    start(&["kafka"], |project| kafka_is_ready(project.kafka_port))
 }
 
 /// The name of the project whose Kafka has this port.
@@ -46,13 +46,13 @@ pub(super) fn name(kafka_port: u16) -> String {
     format!("kafka-consumer-test-{kafka_port}")
 }
 
-/// Does something, such as `pause`, to a project's Kafka.
+/// Runs a compose command, such as `pause`, on a project's Kafka.
 pub(super) fn act(project: &str, verb: &str) {
     process::run(Command::new("docker").args(["compose", "-p", project, "-f", COMPOSE_FILE, verb, "kafka"]));
 }
 
 fn start(services: &[&str], ready: impl Fn(&Project) -> bool) -> Result<Project, String> {
-    say("starting containers for the tests; the first time this fetches their images");
+    print("starting containers for the tests; the first time this fetches their images");
     let [kafka_port, dynamodb_port] = jvm::free_ports();
     let (kafka, dynamodb) = (kafka_port.to_string(), dynamodb_port.to_string());
     let project = name(kafka_port);

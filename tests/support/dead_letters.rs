@@ -1,4 +1,4 @@
-//! Records to send as dead letters, and what a topic holds of them.
+//! Records to send as dead letters, and the dead letters in a topic.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::config::Config;
+use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header};
-use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
+use kafka_consumer_lambda::kafka::headers;
 use kafka_consumer_lambda::processor::{Failure, Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, Header, TopicPartition};
 use kafka_consumer_lambda::security::Security;
-use kafka_consumer_lambda::source::kafka::headers;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -54,7 +54,7 @@ pub(crate) fn target(settings: &[(&str, &str)]) -> DeadLetters {
     DeadLetters::new(&config, &Arc::new(Security::new(&config)))
 }
 
-/// Gives `letters` to `target` as one chunk in a run that has `left`.
+/// Sends `letters` to `target` as one chunk in a run with `left` before its deadline.
 pub(crate) async fn give(target: &impl Processor, letters: &[Record], left: Duration) -> Progress {
     let chunk = Chunk::new(letters.to_vec()).expect("not empty");
     let run = RunContext {
@@ -64,7 +64,7 @@ pub(crate) async fn give(target: &impl Processor, letters: &[Record], left: Dura
     target.process(&chunk, &run).await
 }
 
-/// The text of a failure that may pass.
+/// The text of a retryable failure.
 #[track_caller]
 pub(crate) fn retry(progress: Progress) -> String {
     match progress.stop {
@@ -79,7 +79,7 @@ pub(crate) fn last<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     std::str::from_utf8(header.value.as_ref()?).ok()
 }
 
-/// Whether it stands for a record that was too large.
+/// Whether it is a pointer to a record that was too large.
 pub(crate) fn is_pointer(record: &Record) -> bool {
     last(record, header::OMITTED_BYTES).is_some()
 }

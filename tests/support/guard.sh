@@ -1,5 +1,5 @@
-# Runs a command for as long as the process at the other end of stdin lives, however that one
-# ends: a killed test process cannot clean up, but the kernel closes its pipe.
+# Runs a command for as long as the process at the other end of stdin runs, however it ends: a
+# killed test process cannot clean up, but the kernel closes its pipe.
 #
 # Usage: guard.sh DIRECTORY CLEANUP COMMAND...
 #
@@ -10,7 +10,7 @@
 directory=$1 cleanup=$2
 shift 2
 
-# The reader of our output may be dead; the removal below must still happen.
+# The reader of stdout may have ended; the removal below must still happen.
 trap '' PIPE
 
 exec 3<&0
@@ -26,6 +26,6 @@ echo "$child"
 wait "$child"
 echo "$?" >"$directory/ended"
 read -r _ <&3
-# The cleanup may have more to end than the command.
+# The cleanup may have to end more than the command.
 wait
 rm -rf "$directory"

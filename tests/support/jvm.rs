@@ -20,44 +20,44 @@ const SQS_CONFIG: &str = include_str!("sqs.conf");
 const KAFKA_PROPERTIES: &str = include_str!("kafka.properties");
 const KAFKA_LOGGING: &str = include_str!("kafka.log4j2.properties");
 
-/// Kafka 4 and DynamoDB Local 3 do not start on an older one.
+/// The oldest Java that Kafka 4 and DynamoDB Local 3 start on.
 pub(super) const OLDEST_JAVA: u32 = 17;
-/// Three seconds on two idle cores; a machine that compiles meanwhile takes several times that.
+/// Three seconds on two idle cores; a machine that compiles takes several times that.
 const START_LIMIT: Duration = Duration::from_mins(1);
-/// A port that was free is sometimes taken a moment later; more than once is another problem.
+/// A free port is sometimes taken a moment later; rarely more than once.
 const TRIES: usize = 3;
 
 /// Small heaps, and no time spent on optimising a process that lives for seconds.
 const JAVA: &str = "java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.io.tmpdir=.";
-/// Once it has ended, its process id may be another's.
+/// Kills the child, unless it has ended: then another process may have its id.
 const END: &str = r#"[ -e "$directory/ended" ] || kill -s KILL "$child""#;
 
-/// A service and the address it answers at.
+/// A service and its port.
 #[derive(Debug)]
 pub(super) struct Jvm {
     pub(super) process: Guarded,
     pub(super) port: u16,
 }
 
-/// A Kafka, and the addresses it answers at.
+/// A Kafka, and the ports of its listeners.
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) process: Guarded,
     pub(super) ports: Ports,
-    /// Before the listener that is called so.
+    /// In front of [`Listener::Proxied`].
     pub(super) proxy: Proxy,
 }
 
-/// What is missing on this machine for these services.
+/// The program that these services need and this machine does not have.
 pub(super) fn missing() -> Option<String> {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    MISSING.get_or_init(look_for_missing).clone()
+    MISSING.get_or_init(find_missing).clone()
 }
 
-fn look_for_missing() -> Option<String> {
+fn find_missing() -> Option<String> {
     let limit = Duration::from_secs(20);
-    let Some(java) = process::answer(Command::new("java").arg("-version"), limit) else {
-        return Some("`java -version` does not answer".to_owned());
+    let Some(java) = process::output(Command::new("java").arg("-version"), limit) else {
+        return Some("`java -version` fails".to_owned());
     };
     let version = String::from_utf8_lossy(&java.stderr);
     if java_major(&version).is_some_and(|major| major < OLDEST_JAVA) {
@@ -66,8 +66,8 @@ fn look_for_missing() -> Option<String> {
             version.lines().next().unwrap_or_default()
         ));
     }
-    if process::answer(Command::new("mvn").arg("-version"), limit).is_none() {
-        return Some("`mvn -version` does not answer".to_owned());
+    if process::output(Command::new("mvn").arg("-version"), limit).is_none() {
+        return Some("`mvn -version` fails".to_owned());
     }
     None
 }
@@ -78,10 +78,10 @@ fn java_major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The id of a Kafka that is not said to be another's.
+/// The default cluster id.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 
-/// Starts a broker that knows its users and nothing else yet.
+/// Starts a broker with users and without topics.
 pub(super) fn kafka() -> Result<Broker, String> {
     kafka_of(CLUSTER_ID)
 }
@@ -89,7 +89,7 @@ pub(super) fn kafka() -> Result<Broker, String> {
 /// The same, of a cluster with this id.
 pub(super) fn kafka_of(cluster_id: &str) -> Result<Broker, String> {
     let jars = jars("kafka", KAFKA_POM)?;
-    // The data folder is formatted by a program of its own first.
+    // Another program formats the data folder first.
     let script = format!(
         "{JAVA} -Xmx128m kafka.tools.StorageTool format --standalone \
          -t {cluster_id} -c server.properties {} && \
@@ -143,10 +143,10 @@ pub(super) fn sqs() -> Result<Jvm, String> {
     })
 }
 
-/// What one of Kafka's own command-line tools answers.
+/// The output of one of Kafka's own command-line tools.
 ///
 /// # Panics
-/// If it fails, or cannot run here.
+/// If it fails, or cannot be run on this machine.
 pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> String {
     if let Some(missing) = missing() {
         panic!("Kafka's own tools come from Maven Central and need Java {OLDEST_JAVA}+ and Maven: {missing}");
@@ -158,7 +158,7 @@ pub(crate) fn kafka_tool(class: &str, arguments: &[&str]) -> String {
         .arg(class)
         .args(arguments)
         .output()
-        .expect("`java` answered before");
+        .expect("`java` was found");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
@@ -175,7 +175,7 @@ fn launch(directory: &Path, jars: &Path, script: &str) -> Result<Guarded, String
     Guarded::start(directory, END, &["sh", "-c", script], &env)
 }
 
-/// Tries again with other ports where the first ones were taken meanwhile.
+/// Retries with other ports where the first ones were taken.
 fn start<T>(one: impl Fn(&Path) -> Result<T, String>) -> Result<T, String> {
     let mut tries = 1..=TRIES;
     loop {
@@ -198,7 +198,7 @@ pub(super) fn free_ports<const N: usize>() -> [u16; N] {
 fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
     let home = folder()?;
     let jars = home.join(name);
-    // Its presence says that the folder is complete, its content for which pom.
+    // It is written when the folder is complete, with the pom that the jars are for.
     let stamp = jars.join("pom.xml");
     // One for all jars: two Mavens at once damage their common repository.
     let lock = home.join("jars.lock");
@@ -212,7 +212,7 @@ fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
     if jars.exists() {
         fs::remove_dir_all(&jars).map_err(|error| format!("cannot remove {}: {error}", jars.display()))?;
     }
-    super::services::say(&format!("fetching the jars of {name} into {}", jars.display()));
+    super::services::print(&format!("fetching the jars of {name} into {}", jars.display()));
     let source = home.join(format!("{name}-pom.xml"));
     write(&source, pom)?;
     let mut output_directory = std::ffi::OsString::from("-DoutputDirectory=");
@@ -225,17 +225,17 @@ fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("cannot run `mvn`: {error}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         return Err(format!(
-            "Maven cannot fetch the jars of {name}; is Maven Central within reach?\n{}",
-            process::tail(&said, 15)
+            "Maven cannot fetch the jars of {name}. Check that Maven Central can be reached:\n{}",
+            process::tail(&stdout, 15)
         ));
     }
     write(&stamp, pom)?;
     Ok(jars)
 }
 
-/// Where the jars and locks are: below the target folder, whichever that is.
+/// The folder of the jars and the lock, below the target folder.
 pub(super) fn folder() -> Result<PathBuf, String> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = scratch.parent().unwrap_or(scratch).join("test-services");

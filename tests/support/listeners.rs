@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::certificates::Authority;
 use super::jvm::{self, Broker, kafka_tool};
 use super::proxy::Proxy;
-use super::services::{nothing_to_be_had, services};
+use super::services::{not_available, services};
 
 /// The names of topics on which [`ALICE`] has rights begin so.
 pub(crate) const ALLOWED: &str = "allowed-";
@@ -165,7 +165,7 @@ pub(crate) fn secured() -> &'static Secured {
         Some(missing) => Err(format!(
             "this test needs Kafka's listeners with TLS and SASL, its users and rights, which only a broker has that \
              is started from Maven Central. {}",
-            nothing_to_be_had(&missing)
+            not_available(&missing)
         )),
     };
     OWN.get_or_init(start)

@@ -1,7 +1,7 @@
-//! A run that is held in the middle of its work, for as long as a test needs.
+//! A run that is paused in the middle of its work, for as long as a test needs.
 //!
-//! It logs each record, nobody reads its log, and so it stops where the pipe is full. No pause has
-//! to be long enough for that, and none can be too long.
+//! It logs each record, the log is not read, and so it blocks when the pipe is full. This does not
+//! depend on the machine's speed.
 
 use std::io::Read;
 use std::process::{Child, ChildStderr};
@@ -10,26 +10,26 @@ use std::time::Instant;
 use super::process;
 use super::world::{Ran, World};
 
-/// So many records cannot be logged into a pipe that nobody reads: their lines are some 100 bytes
+/// More records than can be logged into a pipe that is not read: their lines have some 100 bytes
 /// each, and a pipe holds 64 KiB.
 pub(crate) const MORE_THAN_A_PIPE_HOLDS: usize = 2_000;
 
-/// The same number, as the end of a log that holds them.
+/// The same number, as the end offset of a partition with these records.
 pub(crate) const WAITING: i64 = 2_000;
 
-/// What is read of the log at once: little, so that the run is not let go too far.
-const SIP: usize = 4_096;
+/// The bytes of the log that are read at once: few, so that the run does not continue too far.
+const READ_BYTES: usize = 4_096;
 
-/// A run in the middle. Dropping it kills it.
+/// A paused run. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Midway {
     child: Option<Child>,
-    heard: Vec<u8>,
+    log: Vec<u8>,
     started: Instant,
 }
 
 impl World {
-    /// Starts a run, with further arguments; it waits as soon as its log fills the pipe.
+    /// Starts a run, with further arguments; it blocks as soon as its log fills the pipe.
     pub(crate) fn unread(&self, arguments: &[&str]) -> Midway {
         self.unread_command(&[&["run", "--output", "json"], arguments].concat())
     }
@@ -40,17 +40,17 @@ impl World {
             #[expect(clippy::disallowed_methods, reason = "measures another process")]
             started: Instant::now(),
             child: Some(self.start(arguments)),
-            heard: vec![],
+            log: vec![],
         }
     }
 
-    /// Starts a run, with further arguments, and lets it go on until it has handled some records
-    /// and `reached` holds. At least [`MORE_THAN_A_PIPE_HOLDS`] records must be waiting.
+    /// Starts a run, with further arguments, and lets it continue until it has handled some records
+    /// and `reached` holds. There must be at least [`MORE_THAN_A_PIPE_HOLDS`] records to read.
     pub(crate) async fn midway(&self, arguments: &[&str], reached: impl AsyncFn() -> bool) -> Midway {
         let mut run = self.unread(arguments);
         loop {
-            // Its first lines are its first records: from then on it is in the middle.
-            run.sip().await;
+            // Its first lines are its first records: from then on it is working.
+            run.read_some().await;
             if reached().await {
                 return run;
             }
@@ -70,28 +70,28 @@ impl Midway {
         self.child.as_mut().expect("it has not ended")
     }
 
-    /// Reads the log until it holds these words.
-    pub(crate) async fn hear(&mut self, words: &str) {
-        while !String::from_utf8_lossy(&self.heard).contains(words) {
-            self.sip().await;
+    /// Reads the log until it contains this text.
+    pub(crate) async fn read_until(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.log).contains(text) {
+            self.read_some().await;
         }
     }
 
-    /// Reads a little of the log, so that the run can go on a little.
-    async fn sip(&mut self) {
+    /// Reads some of the log, so that the run can continue.
+    async fn read_some(&mut self) {
         let mut stderr: ChildStderr = self.child().stderr.take().expect("a pipe");
         let read = move || {
-            let mut buffer = vec![0; SIP];
+            let mut buffer = vec![0; READ_BYTES];
             let count = stderr.read(&mut buffer).expect("the log can be read");
             buffer.truncate(count);
             (stderr, buffer)
         };
-        // Aside: a proxy of the test may have to serve the run meanwhile.
+        // On another thread: a proxy of the test may have to serve the run meanwhile.
         let (stderr, buffer) = tokio::task::spawn_blocking(read).await.expect("it reads");
         self.child().stderr = Some(stderr);
-        self.heard.extend_from_slice(&buffer);
-        let heard = String::from_utf8_lossy(&self.heard);
-        assert!(!buffer.is_empty(), "the run ended too early: {heard}");
+        self.log.extend_from_slice(&buffer);
+        let log = String::from_utf8_lossy(&self.log);
+        assert!(!buffer.is_empty(), "the run ended too early: {log}");
     }
 
     /// Sends a signal by name, such as `STOP`.
@@ -99,20 +99,20 @@ impl Midway {
         process::signal(self.child().id(), name);
     }
 
-    /// Waits until it ends by itself, although nobody reads its log; its exit code.
+    /// Waits until it ends by itself, although its log is not read, and returns its exit code.
     pub(crate) fn ends(&mut self) -> Option<i32> {
         self.child().wait().expect("it ends").code()
     }
 
-    /// Kills it, as a lack of memory would.
+    /// Kills it, as the kernel does when memory runs out.
     pub(crate) fn kill(mut self) {
         self.end();
     }
 
-    /// Reads the log again, and waits until the run is over.
+    /// Reads the rest of the log, and waits until the run ends.
     pub(crate) async fn finish(mut self) -> Ran {
         let child = self.child.take().expect("it has not ended");
-        let (mut stderr, started) = (std::mem::take(&mut self.heard), self.started);
+        let (mut stderr, started) = (std::mem::take(&mut self.log), self.started);
         let wait = move || child.wait_with_output().expect("it ends");
         let mut output = tokio::task::spawn_blocking(wait).await.expect("it waits");
         stderr.append(&mut output.stderr);
@@ -122,7 +122,7 @@ impl Midway {
 
     fn end(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself; either way it is gone then.
+            // Fails if it has ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,5 +1,5 @@
-//! What the tests on real services share: the services themselves, and helpers for topics and
-//! tables.
+//! The support of the tests on real services: the services themselves, and helpers for topics
+//! and tables.
 //!
 //! Names of topics, tables and groups come from [`kafka::unique`], so that tests run side by side
 //! on the same services.

@@ -1,4 +1,4 @@
-//! Processes that end with the test process, whatever ends it.
+//! Processes that end with the test process, however it ends.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,8 +9,8 @@ use std::process::{ChildStdin, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at that nothing announces.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The interval at which a condition is checked.
+pub(super) const CHECK_EVERY: Duration = Duration::from_millis(20);
 
 const GUARD: &str = include_str!("guard.sh");
 
@@ -19,7 +19,7 @@ const GUARD: &str = include_str!("guard.sh");
 pub(crate) struct Guarded {
     directory: PathBuf,
     pid: u32,
-    // The guard waits for the end of this pipe.
+    // The guard ends the child when this pipe is closed.
     _lifeline: ChildStdin,
 }
 
@@ -40,7 +40,7 @@ impl Guarded {
             .args(command)
             .envs(env.iter().copied())
             .current_dir(directory)
-            // A ctrl-c at the terminal is for the test process; the guard has yet to clean up.
+            // A ctrl-c at the terminal must not end the guard before it has cleaned up.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -48,7 +48,7 @@ impl Guarded {
             .spawn()
             .map_err(|error| format!("cannot run `sh`: {error}"))?;
         let (Some(lifeline), Some(stdout)) = (guard.stdin.take(), guard.stdout.take()) else {
-            return Err("`sh` came without its pipes".to_owned());
+            return Err("`sh` was started without its pipes".to_owned());
         };
         let mut line = String::new();
         BufReader::new(stdout)
@@ -89,12 +89,12 @@ impl Guarded {
     /// Waits until `ready` holds.
     ///
     /// # Errors
-    /// The child ended or the time is over: the message holds the end of its log.
+    /// The child ended or `limit` expired. The message contains the end of its log.
     pub(super) fn wait_until(&self, what: &str, limit: Duration, ready: impl Fn(&Self) -> bool) -> Result<(), String> {
-        let came_true = eventually(limit, || ready(self) || self.has_ended());
+        let succeeded = eventually(limit, || ready(self) || self.has_ended());
         let problem = if self.has_ended() {
             "ended before it was ready".to_owned()
-        } else if came_true {
+        } else if succeeded {
             return Ok(());
         } else {
             format!("was not ready after {} s", limit.as_secs())
@@ -106,7 +106,7 @@ impl Guarded {
     }
 }
 
-/// A new folder for a guarded process, which removes it: the test process may not live to do it.
+/// A new folder for a guarded process. The guard removes it, as the test process may be killed before.
 pub(super) fn directory() -> Result<PathBuf, String> {
     tempfile::Builder::new()
         .prefix("kafka-consumer-test-")
@@ -125,7 +125,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
     run(Command::new("kill").args(["-s", name]).arg(pid.to_string()));
 }
 
-/// Runs a command that cannot fail in a test.
+/// Runs a command that must succeed.
 pub(super) fn run(command: &mut Command) {
     let output = command
         .output()
@@ -137,8 +137,8 @@ pub(super) fn run(command: &mut Command) {
     );
 }
 
-/// The output of a command if it ends in time, and well.
-pub(super) fn answer(command: &mut Command, limit: Duration) -> Option<Output> {
+/// The output of a command if it succeeds within `limit`.
+pub(super) fn output(command: &mut Command, limit: Duration) -> Option<Output> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -147,14 +147,14 @@ pub(super) fn answer(command: &mut Command, limit: Duration) -> Option<Output> {
         .ok()?;
     let ended = eventually(limit, || !matches!(child.try_wait(), Ok(None)));
     if !ended {
-        // Ended or not by now: there is no answer.
+        // Fails if it has ended by now.
         let _ = child.kill();
     }
     let output = child.wait_with_output().ok()?;
     (ended && output.status.success()).then_some(output)
 }
 
-/// Looks at a condition until it holds (true) or the time is over (false).
+/// Checks a condition until it holds (true) or `limit` expires (false).
 pub(super) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     #[expect(clippy::disallowed_methods, reason = "waits for other processes")]
     let start = Instant::now();
@@ -165,7 +165,7 @@ pub(super) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bo
         if start.elapsed() > limit {
             return false;
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(CHECK_EVERY);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A Secrets Manager of a test's own: `GetSecretValue` and its refusals.
+//! A Secrets Manager for a single test: `GetSecretValue` and its errors.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::proxy;
 use super::scripted_dynamodb::{body, operation, read_message};
 
-/// What a secret holds; or the code and the words of a refusal.
-type Known = Result<String, (String, String)>;
+/// The text of a secret; or the code and the message of an error.
+type SecretResult = Result<String, (String, String)>;
 
 /// The ARN of a secret with this name.
 pub(crate) fn arn(name: &str) -> String {
@@ -30,8 +30,8 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, Default)]
 struct Shared {
-    known: Mutex<BTreeMap<String, Known>>,
-    asked: AtomicUsize,
+    secrets: Mutex<BTreeMap<String, SecretResult>>,
+    requests: AtomicUsize,
 }
 
 impl Secrets {
@@ -53,36 +53,36 @@ impl Secrets {
         }
     }
 
-    /// From here on the secret holds this.
+    /// From now on this is the text of the secret.
     pub(crate) fn put(&self, arn: &str, text: impl std::fmt::Display) {
-        self.know(arn, Ok(text.to_string()));
+        self.set(arn, Ok(text.to_string()));
     }
 
-    /// From here on nobody may read the secret.
+    /// From now on requests for the secret fail with this error.
     pub(crate) fn refuse(&self, arn: &str, code: &str, message: &str) {
-        self.know(arn, Err((code.to_owned(), message.to_owned())));
+        self.set(arn, Err((code.to_owned(), message.to_owned())));
     }
 
-    /// How often a secret was asked for.
-    pub(crate) fn asked(&self) -> usize {
-        self.shared.asked.load(Ordering::SeqCst)
+    /// The number of `GetSecretValue` requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
     }
 
-    fn know(&self, arn: &str, answer: Known) {
-        let mut known = self.shared.known.lock().expect("nobody panicked");
-        known.insert(arn.to_owned(), answer);
+    fn set(&self, arn: &str, result: SecretResult) {
+        let mut secrets = self.shared.secrets.lock().expect("no panic with the lock held");
+        secrets.insert(arn.to_owned(), result);
     }
 }
 
 impl Shared {
-    fn answer(&self, request: &[u8]) -> (u16, Value) {
+    fn respond(&self, request: &[u8]) -> (u16, Value) {
         if operation(request).as_deref() != Some("GetSecretValue") {
             return (400, json!({"__type": "UnknownOperationException"}));
         }
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let asked: Value = serde_json::from_slice(body(request)).unwrap_or_default();
-        let arn = asked["SecretId"].as_str().unwrap_or_default();
-        match self.known.lock().expect("nobody panicked").get(arn) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let request: Value = serde_json::from_slice(body(request)).unwrap_or_default();
+        let arn = request["SecretId"].as_str().unwrap_or_default();
+        match self.secrets.lock().expect("no panic with the lock held").get(arn) {
             Some(Ok(text)) => (
                 200,
                 json!({"ARN": arn, "Name": "x", "VersionId": "1", "SecretString": text}),
@@ -98,10 +98,10 @@ impl Shared {
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     while let Some(request) = read_message(&mut client).await {
-        let (status, answer) = shared.answer(&request);
-        let body = answer.to_string();
+        let (status, response) = shared.respond(&request);
+        let body = response.to_string();
         let head = format!(
-            "HTTP/1.1 {status} Answer\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status} Response\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         if client.write_all((head + &body).as_bytes()).await.is_err() {

@@ -1,4 +1,4 @@
-//! A real Kafka and a real DynamoDB for the tests, from wherever they can be had.
+//! A real Kafka and a real DynamoDB for the tests: given, in containers, or as JVMs.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -18,14 +18,14 @@ use super::process::{self, Guarded};
 const BOOTSTRAP_VARIABLE: &str = "TEST_KAFKA_BOOTSTRAP_SERVERS";
 const DYNAMODB_VARIABLE: &str = "TEST_DYNAMODB_ENDPOINT";
 
-/// The ports that docker-compose.yml publishes. Anything may listen there: its
-/// own services are recognised by what it gives them, and no other is used.
+/// The ports that docker-compose.yml publishes. Any other service may listen
+/// there: only services with the ids that it sets are used.
 const KAFKA_PORT: u16 = 9092;
 const DYNAMODB_PORT: u16 = 8000;
 pub(crate) const COMPOSE_CLUSTER_ID: &str = "0r0EPa9Jh5h0Ege0raYtXA";
 pub(crate) const COMPOSE_TABLE: &str = "kafka-consumer.docker-compose";
 
-/// A service on this machine answers in milliseconds, or something else has its port.
+/// A service on this machine responds in milliseconds, or another program has its port.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 /// The services that the tests of this process share.
@@ -35,24 +35,24 @@ pub(crate) struct Services {
     pub(crate) kafka_bootstrap: String,
     /// A value for `AWS_ENDPOINT_URL_DYNAMODB`.
     pub(crate) dynamodb_endpoint: String,
-    /// What is used, as a sentence.
+    /// The services in use, as a sentence.
     pub(crate) which: String,
     /// The Kafka, where this process started it with all its listeners.
     pub(super) secured: Option<Secured>,
-    // They end when these are dropped, or the process is gone.
+    // They end when these are dropped, or the process ends.
     _processes: Vec<Guarded>,
 }
 
 /// The services, started on the first call.
 ///
 /// # Panics
-/// If none can be had. The message says what to install.
+/// If none is available. The message says what to install.
 pub(crate) fn services() -> &'static Services {
     static SERVICES: OnceLock<Result<Services, String>> = OnceLock::new();
     let result = SERVICES.get_or_init(|| {
         let services = find();
         if let Ok(services) = &services {
-            say(&services.which);
+            print(&services.which);
         }
         services
     });
@@ -70,7 +70,7 @@ fn find() -> Result<Services, String> {
         let origin = "of docker-compose.yml that are already up";
         return Ok(local(KAFKA_PORT, DYNAMODB_PORT, origin, Vec::new()));
     }
-    if containers::engine_answers() {
+    if containers::engine_is_available() {
         let Project {
             process,
             kafka_port,
@@ -79,7 +79,7 @@ fn find() -> Result<Services, String> {
         return Ok(local(kafka_port, dynamodb_port, "of docker-compose.yml", vec![process]));
     }
     if let Some(missing) = jvm::missing() {
-        return Err(nothing_to_be_had(&missing));
+        return Err(not_available(&missing));
     }
     let dynamodb = thread::spawn(jvm::dynamodb);
     let kafka = jvm::kafka();
@@ -114,10 +114,10 @@ fn local(kafka: u16, dynamodb: u16, origin: &str, processes: Vec<Guarded>) -> Se
     }
 }
 
-pub(super) fn nothing_to_be_had(missing: &str) -> String {
+pub(super) fn not_available(missing: &str) -> String {
     format!(
         "These tests need a real Apache Kafka and a real DynamoDB Local. One of these is enough:\n\
-         - Docker with its compose plugin, running (`docker info` and `docker compose version` answer);\n\
+         - Docker with its compose plugin, running (`docker info` and `docker compose version` succeed);\n\
          - Java {}+ and Maven (Debian: `apt-get install default-jdk-headless maven`): the services \
          then come from Maven Central. Now: {missing};\n\
          - services of your own, in {BOOTSTRAP_VARIABLE}=host:port and {DYNAMODB_VARIABLE}=http://host:port.",
@@ -125,7 +125,7 @@ pub(super) fn nothing_to_be_had(missing: &str) -> String {
     )
 }
 
-/// A broker of a test's own, to be stopped and killed.
+/// A broker for a single test, which may stop and kill it.
 #[derive(Debug)]
 pub(crate) struct PrivateBroker {
     /// A value for `KAFKA_BOOTSTRAP_SERVERS`.
@@ -143,16 +143,16 @@ enum Control {
 /// Starts a broker for the caller alone; about three seconds.
 ///
 /// # Panics
-/// If it cannot be had. The message says why.
+/// If it cannot be started. The message says why.
 pub(crate) fn start_private_broker() -> PrivateBroker {
     let missing = jvm::missing();
     let started = match missing {
         None => jvm::kafka().map(private),
-        Some(_) if containers::engine_answers() => containers::kafka().map(|it| {
+        Some(_) if containers::engine_is_available() => containers::kafka().map(|it| {
             let control = Control::Containers(containers::name(it.kafka_port));
             (it.process, it.kafka_port, control)
         }),
-        Some(missing) => Err(nothing_to_be_had(&missing)),
+        Some(missing) => Err(not_available(&missing)),
     };
     let (process, port, control) = started.unwrap_or_else(|message| panic!("{message}"));
     PrivateBroker {
@@ -166,24 +166,24 @@ fn private(broker: jvm::Broker) -> (Guarded, u16, Control) {
     (broker.process, broker.ports.of(Listener::Plaintext), Control::Signals)
 }
 
-/// A Kafka of this cluster id, or a DynamoDB Local, for the caller alone, and its port.
+/// A Kafka with this cluster id for the caller alone, and its port.
 ///
 /// # Panics
-/// If it cannot be had. The message says why.
+/// If it cannot be started. The message says why.
 pub(crate) fn start_private_kafka_of(cluster_id: &str) -> (Guarded, u16) {
     let broker = jvm::kafka_of(cluster_id).unwrap_or_else(|message| panic!("{message}"));
     let (process, port, _) = private(broker);
     (process, port)
 }
 
-/// See [`start_private_kafka_of`].
+/// A DynamoDB Local for the caller alone, and its port. See [`start_private_kafka_of`].
 pub(crate) fn start_private_dynamodb() -> (Guarded, u16) {
     let started = jvm::dynamodb().unwrap_or_else(|message| panic!("{message}"));
     (started.process, started.port)
 }
 
 impl PrivateBroker {
-    /// The broker's process id; in a container, that of the program that watches it.
+    /// The broker's process id; in a container, that of the guard process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -194,7 +194,7 @@ impl PrivateBroker {
         matches!(self.control, Control::Signals).then(|| self.process.directory().join(file))
     }
 
-    /// Freezes it: connections stay open and nothing answers.
+    /// Freezes it: connections stay open, and no response is sent.
     pub(crate) fn stop(&self) {
         self.act("STOP", "pause");
     }
@@ -204,11 +204,11 @@ impl PrivateBroker {
         self.act("CONT", "unpause");
     }
 
-    /// Kills it, frozen or not, and waits until it is gone: connections are refused.
+    /// Kills it, frozen or not, and waits until it has ended: connections are refused.
     pub(crate) fn kill(&self) {
         self.act("KILL", "kill");
         let gone = process::eventually(Duration::from_secs(20), || self.process.has_ended());
-        assert!(gone, "the broker was killed and is still there");
+        assert!(gone, "the broker was killed and has not ended");
     }
 
     fn act(&self, signal: &str, verb: &str) {
@@ -220,7 +220,7 @@ impl PrivateBroker {
 }
 
 /// A broker on this machine returns its metadata.
-pub(super) fn kafka_answers(port: u16) -> bool {
+pub(super) fn kafka_is_ready(port: u16) -> bool {
     let metadata = || probe(port)?.fetch_metadata(None, PROBE_LIMIT).ok();
     metadata().is_some_and(|metadata| !metadata.brokers().is_empty())
 }
@@ -232,7 +232,7 @@ pub(crate) fn is_kafka_of_compose(port: u16) -> bool {
 }
 
 fn probe(port: u16) -> Option<BaseConsumer> {
-    // Spares the wait where nothing listens.
+    // Fails at once where no program listens.
     connect(port)?;
     let mut config = ClientConfig::new();
     config
@@ -242,7 +242,7 @@ fn probe(port: u16) -> Option<BaseConsumer> {
     config.create().ok()
 }
 
-/// What listens at a port of this machine responds as DynamoDB does, even to a bare request.
+/// The program that listens on this port responds as DynamoDB does, even to a bare request.
 pub(super) fn looks_like_dynamodb(port: u16) -> bool {
     let response = http(port, "GET / HTTP/1.0\r\n\r\n");
     response.is_some_and(|response| response.to_lowercase().contains("x-amzn-requestid"))
@@ -251,7 +251,7 @@ pub(super) fn looks_like_dynamodb(port: u16) -> bool {
 /// The DynamoDB at this port is the one of docker-compose.yml.
 pub(crate) fn is_dynamodb_of_compose(port: u16) -> bool {
     let body = format!("{{\"TableName\":\"{COMPOSE_TABLE}\"}}");
-    // DynamoDB Local checks no signature; it wants one to be there.
+    // DynamoDB Local does not verify the signature, but requires one.
     let request = format!(
         "POST / HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.0\r\n\
          X-Amz-Target: DynamoDB_20120810.DescribeTable\r\nX-Amz-Date: 20260101T000000Z\r\n\
@@ -278,8 +278,8 @@ fn connect(port: u16) -> Option<TcpStream> {
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
 }
 
-/// Tells the person at the terminal; unlike `eprintln!`, the test runner does not swallow it.
-pub(crate) fn say(what: &str) {
+/// Prints a line to the terminal, which the test runner does not capture, unlike `eprintln!`.
+pub(crate) fn print(text: &str) {
     // A closed stderr is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,25 +1,25 @@
-//! Queues in an SQS on this machine: `ElasticMQ`, always as a JVM from Maven
-//! Central, whatever the other services are.
+//! Queues in `ElasticMQ`, an SQS on this machine, always as a JVM from Maven
+//! Central.
 
 use std::sync::OnceLock;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use kafka_consumer_lambda::processor::sqs::SqsQueue;
+use kafka_consumer_lambda::dead_letter::sqs::SqsQueue;
 
 use super::jvm::{self, Jvm};
 use super::kafka::unique;
-use super::services::say;
+use super::services::print;
 
-/// The account and the region that `ElasticMQ` says it is.
+/// The account and the region of `ElasticMQ`'s ARNs.
 const ACCOUNT: &str = "000000000000";
 const REGION: &str = "elasticmq";
 
-/// Where the queues are, as a value for `AWS_ENDPOINT_URL_SQS`. Started on the first call.
+/// A value for `AWS_ENDPOINT_URL_SQS`. `ElasticMQ` is started by the first call.
 ///
 /// # Panics
-/// If it cannot be had. The message says what to install.
+/// If it cannot be started. The message says what to install.
 pub(crate) fn endpoint() -> String {
     static SQS: OnceLock<Result<Jvm, String>> = OnceLock::new();
     let started = SQS.get_or_init(|| {
@@ -32,7 +32,7 @@ pub(crate) fn endpoint() -> String {
             ));
         }
         let started = jvm::sqs()?;
-        say(&format!(
+        print(&format!(
             "tests use the ElasticMQ (port {}) from Maven Central, as a JVM",
             started.port
         ));
@@ -44,7 +44,7 @@ pub(crate) fn endpoint() -> String {
     }
 }
 
-/// A queue of a test's own.
+/// A queue for a single test.
 pub(crate) struct Queue {
     pub(crate) arn: String,
     client: Client,
@@ -52,7 +52,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Makes a queue; one that is FIFO if the name ends so.
+    /// Creates a queue; a FIFO queue if the name ends with `.fifo`.
     pub(crate) async fn create(name: &str) -> Self {
         let (name, fifo) = match name.strip_suffix(".fifo") {
             Some(name) => (format!("{}.fifo", unique(name)), true),
@@ -73,7 +73,7 @@ impl Queue {
         target(&self.arn)
     }
 
-    /// Takes `count` messages.
+    /// Receives `count` messages and deletes them.
     pub(crate) async fn take(&self, count: usize) -> Vec<Message> {
         let mut taken = vec![];
         while taken.len() < count {
@@ -82,24 +82,28 @@ impl Queue {
             let request = request
                 .message_attribute_names("All")
                 .message_system_attribute_names(MessageSystemAttributeName::All);
-            let messages = request.send().await.expect("an answer").messages.unwrap_or_default();
-            assert!(!messages.is_empty(), "{} of {count} messages are there", taken.len());
+            let messages = request.send().await.expect("a response").messages.unwrap_or_default();
+            assert!(
+                !messages.is_empty(),
+                "{} of {count} messages were received",
+                taken.len()
+            );
             for message in &messages {
                 let receipt = message.receipt_handle.clone().expect("a receipt");
                 let delete = self.client.delete_message().queue_url(&self.url);
-                delete.receipt_handle(receipt).send().await.expect("it is taken");
+                delete.receipt_handle(receipt).send().await.expect("it is deleted");
             }
             taken.extend(messages);
         }
         taken
     }
 
-    /// How many messages wait.
+    /// The number of messages in the queue.
     pub(crate) async fn len(&self) -> usize {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let answer = request.attribute_names(name.clone()).send().await.expect("an answer");
-        let count = answer.attributes.as_ref().and_then(|all| all.get(&name));
+        let response = request.attribute_names(name.clone()).send().await.expect("a response");
+        let count = response.attributes.as_ref().and_then(|all| all.get(&name));
         count.and_then(|count| count.parse().ok()).expect("a number")
     }
 }

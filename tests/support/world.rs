@@ -1,4 +1,4 @@
-//! A topic, a table and a group of a test's own, and the real command line to run on them.
+//! A topic, a table and a group for a single test, and the real command line to run on them.
 
 use std::ffi::OsString;
 use std::process::{Child, Command, Output, Stdio};
@@ -14,7 +14,7 @@ use super::secrets::arn;
 use super::services::services;
 use super::table::{Item, Table, five_attributes, number};
 
-/// What one test works on. Its topics, tables and groups are nobody else's.
+/// The topic, table and group of one test. No other test uses them.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) bootstrap: String,
@@ -25,7 +25,7 @@ pub(crate) struct World {
     settings: Vec<(String, String)>,
 }
 
-/// What a command answered.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -56,15 +56,15 @@ impl World {
         }
     }
 
-    /// As [`new`](Self::new), on the broker with users and rights. The topic is one that
-    /// [`ALICE`](super::listeners::ALICE) may read. The commands connect as always, until
-    /// [`connect`](Self::connect).
+    /// As [`new`](Self::new), on the broker with users and ACLs. The topic is one that
+    /// [`ALICE`](super::listeners::ALICE) has permission to read. The commands use the plaintext
+    /// listener, until [`connect`](Self::connect).
     pub(crate) async fn secured(name: &str, partitions: i32) -> Self {
         let bootstrap = tokio::task::spawn_blocking(|| {
             secured().allow_all();
             secured().address(Listener::Plaintext)
         });
-        let bootstrap = bootstrap.await.expect("there is such a broker");
+        let bootstrap = bootstrap.await.expect("the broker starts");
         Self::on(&bootstrap, &format!("{ALLOWED}{name}"), partitions, &[]).await
     }
 
@@ -76,8 +76,8 @@ impl World {
         }
     }
 
-    /// The commands connect to this listener from here on, and know whom to trust. Whatever else
-    /// it asks for is the caller's.
+    /// From now on the commands connect to this listener, with the CA of its certificate. The caller
+    /// sets the credentials that it needs.
     pub(crate) fn connect(&mut self, listener: Listener) -> &mut Self {
         self.set("KAFKA_BOOTSTRAP_SERVERS", secured().address(listener))
             .set("KAFKA_SECURITY_PROTOCOL", listener.protocol());
@@ -87,38 +87,38 @@ impl World {
         self
     }
 
-    /// The commands log in so.
+    /// The commands authenticate with this user and password.
     pub(crate) fn log_in(&mut self, mechanism: &str, (name, password): (&str, &str)) -> &mut Self {
         self.set("KAFKA_SASL_MECHANISM", mechanism)
             .set("KAFKA_SASL_USERNAME", name)
             .set("KAFKA_SASL_PASSWORD", password)
     }
 
-    /// The commands show this certificate.
+    /// The commands authenticate with this certificate.
     pub(crate) fn show(&mut self, certificate: &Pair) -> &mut Self {
         self.set("KAFKA_SSL_CERTIFICATE_PEM", certificate.certificate_pem())
             .set("KAFKA_SSL_KEY_PEM", certificate.key_pem())
     }
 
-    /// The commands log in with the user that this secret holds.
+    /// The commands authenticate with the user in this secret.
     pub(crate) fn log_in_with_secret(&mut self, name: &str) -> &mut Self {
         self.set("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
             .set("KAFKA_SECRET_ARN", arn(name))
     }
 
-    /// The commands trust the authority that this secret holds, and no other.
+    /// The commands verify brokers with the CA in this secret alone.
     pub(crate) fn trust_secret(&mut self, name: &str) -> &mut Self {
         self.set("KAFKA_SSL_CA_PEM", "").set("KAFKA_CA_SECRET_ARN", arn(name))
     }
 
-    /// The commands show a token that nobody signed.
+    /// The commands authenticate with an unsigned token.
     pub(crate) fn show_token(&mut self, config: &str) -> &mut Self {
         self.set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
             .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
             .set("KAFKA_SASL_OAUTHBEARER_CONFIG", config)
     }
 
-    /// A setting for all commands from here on.
+    /// A setting for all later commands.
     pub(crate) fn set(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self
@@ -144,13 +144,13 @@ impl World {
         self.table.offset(&self.consumer_id(), partition).await
     }
 
-    /// The item of a partition, which must be there.
+    /// The item of a partition, which must exist.
     pub(crate) async fn item(&self, partition: i32) -> Item {
         let item = self.table.get_item(&self.consumer_id(), partition).await;
         item.unwrap_or_else(|| panic!("partition {partition} has no item"))
     }
 
-    /// Whether a run has a claim on a partition that lasts.
+    /// Whether a run has a claim on a partition that has not expired.
     #[allow(clippy::disallowed_methods, reason = "claims are in real time")]
     pub(crate) async fn is_claimed(&self, partition: i32) -> bool {
         let item = self.table.get_item(&self.consumer_id(), partition).await;
@@ -158,7 +158,7 @@ impl World {
         until.is_some_and(|until| until > jiff::Timestamp::now().as_millisecond())
     }
 
-    /// Makes a claim one whose time is over, without the wait for it.
+    /// Makes a claim expire at once.
     pub(crate) async fn end_the_claim(&self, partition: i32) {
         let past = AttributeValue::N("1".to_owned());
         let table = &self.table;
@@ -167,8 +167,8 @@ impl World {
             .await;
     }
 
-    /// An expired claim of a run that had planned to reach `to`, as a crash leaves it: the next run
-    /// goes carefully and writes after each chunk.
+    /// Stores the expired claim of a run that had planned to reach `to`, as a crash leaves it: the
+    /// next run has small chunks and writes the cursor after each.
     pub(crate) async fn leave_a_crash_behind(&self, partition: i32, to: i64) {
         let mut item = five_attributes(&self.group, &self.topic, partition, -1);
         item.insert("run".into(), AttributeValue::S("dead".into()));
@@ -188,12 +188,12 @@ impl World {
         panic!("partition {partition} is not claimed");
     }
 
-    /// Stores a cursor as a program does that knows just the five attributes.
+    /// Stores a cursor with the five attributes alone, as another program does.
     pub(crate) async fn put_offset(&self, partition: i32, offset: i64) {
         self.table.put_cursor(&self.group, &self.topic, partition, offset).await;
     }
 
-    /// The command, with this world's settings and nothing of the machine's.
+    /// The command, with this world's settings and without the machine's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-consumer"));
         command
@@ -214,7 +214,7 @@ impl World {
         command
     }
 
-    /// The same settings, for the function.
+    /// The environment variables of [`command`](Self::command), for the function.
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
         let command = self.command(&[]);
         let set = command.get_envs();
@@ -222,7 +222,7 @@ impl World {
             .collect()
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     pub(crate) fn ran(&self, arguments: &[&str]) -> Ran {
         let started = Instant::now();
         let output = self.command(arguments).output().expect("the command starts");
@@ -255,7 +255,7 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
-    /// The report of a run that did its work.
+    /// The report of a run that succeeded.
     pub(crate) fn success(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         let report = self.json();
@@ -282,7 +282,7 @@ impl Ran {
         self.logged().into_iter().map(|(_, offset)| offset).collect()
     }
 
-    /// The same, with consecutive ones as a range: what a failed comparison can show.
+    /// The same, with consecutive ones as a range, so that a failed assertion stays readable.
     pub(crate) fn logged_ranges(&self) -> Vec<(i64, i64)> {
         ranges(self.logged_offsets())
     }

@@ -78,7 +78,7 @@ impl State {
 }
 
 pub(super) async fn list(config: &Config, out: Out) -> Result<Exit, Error> {
-    let client = dynamodb::client(dynamodb::Patience::default()).await?;
+    let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let store = DynamoStore::new(client, &config.table);
     let now_ms = SystemClock.wall_ms();
     let mut backfills = vec![];

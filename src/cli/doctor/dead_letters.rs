@@ -9,8 +9,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::check::Check;
 use super::{Answer, Practice};
 use crate::aws;
-use crate::aws::call::{is_about_credentials, said};
-use crate::config::{OnFailure, QueueArn, TopicName};
+use crate::aws::call::{code_and_message, is_about_credentials};
+use crate::config::{OnFailure, QueueArn, Target, TopicName};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
 use crate::source::Source as _;
@@ -21,7 +21,7 @@ const NAME: &str = "dead_letters";
 pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>) -> Vec<Check> {
     match &practice.config().on_failure {
         OnFailure::Halt | OnFailure::Skip => vec![],
-        target @ OnFailure::Kafka(topic) => {
+        OnFailure::DeadLetter(target @ Target::Kafka(topic)) => {
             let nobody = glance.await.as_ref().as_ref().map_or(true, nobody_answers);
             let check = if nobody {
                 Check::skipped(NAME, "no broker answers this user")
@@ -30,7 +30,9 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
             };
             vec![check.on(target)]
         }
-        target @ OnFailure::Sqs(queue) => vec![of_queue(&ask_queue(practice, queue).await).on(target)],
+        OnFailure::DeadLetter(target @ Target::Sqs(queue)) => {
+            vec![of_queue(&ask_queue(practice, queue).await).on(target)]
+        }
     }
 }
 
@@ -103,7 +105,7 @@ async fn ask_queue(practice: &Practice, queue: &QueueArn) -> Queue {
         .attribute_names(size.clone());
     match asked.send().await {
         Ok(answer) => Queue::There(answer.attributes.and_then(|mut all| all.remove(&size))),
-        Err(error) => match said(&error, "SQS") {
+        Err(error) => match code_and_message(&error, "SQS") {
             (Some(code), _) if code.ends_with("NonExistentQueue") || code == "QueueDoesNotExist" => Queue::Missing,
             (Some("AccessDenied" | "AccessDeniedException"), _) => Queue::Hidden,
             // The service's own words can quote the signed request.

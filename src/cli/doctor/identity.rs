@@ -7,7 +7,7 @@ use super::Practice;
 use super::check::Check;
 use super::dates::{Dates, Told};
 use crate::aws;
-use crate::aws::call::{AttemptObserver, is_about_credentials, said};
+use crate::aws::call::{AttemptObserver, code_and_message, is_about_credentials};
 use crate::error::ErrorType::TableUnreachable;
 
 /// What could be learned.
@@ -59,7 +59,7 @@ pub(super) async fn ask(practice: &Practice) -> Identity {
             account: caller.account.unwrap_or_default(),
             arn: caller.arn.unwrap_or_default(),
         },
-        Err(error) => match said(&error, "STS") {
+        Err(error) => match code_and_message(&error, "STS") {
             (Some(code), _) if is_about_credentials(code) => Answer::Refused(code.to_owned()),
             (None, words) if !observer.sent() => Answer::None(words),
             (_, words) => Answer::Silent(words),

@@ -44,7 +44,7 @@ use serde::Serialize;
 use super::Exit;
 use super::output::{self, Format, Out, Screen};
 use super::parts::CliParts;
-use crate::aws::Patience;
+use crate::aws::CallLimits;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
@@ -63,7 +63,7 @@ struct Practice {
     parts: CliParts,
     security: Arc<Security>,
     dynamodb: dynamodb::Client,
-    patience: Patience,
+    patience: CallLimits,
 }
 
 impl Practice {
@@ -71,8 +71,8 @@ impl Practice {
         // Even to ask for a topic could make it.
         config.kafka_properties.set("allow.auto.create.topics", "false");
         let limit = config.poll_timeout;
-        let default = Patience::default();
-        let patience = Patience {
+        let default = CallLimits::default();
+        let patience = CallLimits {
             // Its own words on what did not answer come before anybody stops waiting for it.
             call: default.call.min(limit * 9 / 10),
             ..default

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Practice;
 use super::check::Check;
-use crate::config::{Config, Proof, Properties, SecretArn};
+use crate::config::{Authentication, Config, Properties, SecretArn};
 use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
@@ -46,9 +46,9 @@ pub(super) async fn read(practice: &Practice) -> Proofs {
 }
 
 fn all(config: &Config) -> impl Iterator<Item = Wanted> {
-    let wanted = |proof: Proof, ca_secret: Option<SecretArn>, name, target: String, is: &str, of_tls| Wanted {
+    let wanted = |proof: Authentication, ca_secret: Option<SecretArn>, name, target: String, is: &str, of_tls| Wanted {
         alone: Config {
-            proof,
+            authentication: proof,
             ca_secret,
             ..config.clone()
         },
@@ -57,18 +57,20 @@ fn all(config: &Config) -> impl Iterator<Item = Wanted> {
         is: is.to_owned(),
         of_tls,
     };
-    let proof = config.proof.clone();
-    let proof = match &config.proof {
-        Proof::Properties => None,
-        Proof::Password(secret) => Some(("secret", secret.to_string(), "a user and a password", false)),
-        Proof::Certificate(secret) => Some(("secret", secret.to_string(), "a client certificate and its key", true)),
-        Proof::MskIam => Some(("token", "AWS_MSK_IAM".to_owned(), "signed with this AWS role", false)),
+    let proof = config.authentication.clone();
+    let proof = match &config.authentication {
+        Authentication::Properties => None,
+        Authentication::Password(secret) => Some(("secret", secret.to_string(), "a user and a password", false)),
+        Authentication::Certificate(secret) => {
+            Some(("secret", secret.to_string(), "a client certificate and its key", true))
+        }
+        Authentication::MskIam => Some(("token", "AWS_MSK_IAM".to_owned(), "signed with this AWS role", false)),
     }
     .map(|(name, target, is, of_tls)| wanted(proof, None, name, target, is, of_tls));
     let authority = config.ca_secret.clone().map(|secret| {
         let is = "the authority of the brokers' certificates";
         let target = secret.to_string();
-        let mut wanted = wanted(Proof::Properties, Some(secret), "secret", target, is, true);
+        let mut wanted = wanted(Authentication::Properties, Some(secret), "secret", target, is, true);
         // Whatever logs in, and needs tokens or a password, is not asked here.
         wanted.alone.kafka_properties.set("security.protocol", "SSL");
         wanted

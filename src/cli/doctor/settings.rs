@@ -2,7 +2,7 @@
 
 use super::Practice;
 use super::check::Check;
-use crate::config::{Config, Proof, Properties, variable_of};
+use crate::config::{Authentication, Config, Properties, variable_of};
 
 pub(super) fn check(practice: &Practice) -> Check {
     let region = practice.dynamodb.config().region().map_or("unknown", AsRef::as_ref);
@@ -69,20 +69,20 @@ pub(super) fn mechanism(properties: &Properties) -> &str {
 fn who(config: &Config) -> String {
     let properties = &config.kafka_properties;
     let mechanism = mechanism(properties);
-    match &config.proof {
-        Proof::MskIam => "proved by tokens signed with this AWS role (AWS_MSK_IAM)".into(),
-        Proof::Password(secret) => format!("proved by {mechanism}, user and password of the secret {secret}"),
-        Proof::Certificate(secret) => format!("proved by the client certificate of the secret {secret}"),
-        Proof::Properties if properties.has_sasl() && mechanism == "OAUTHBEARER" => {
+    match &config.authentication {
+        Authentication::MskIam => "proved by tokens signed with this AWS role (AWS_MSK_IAM)".into(),
+        Authentication::Password(secret) => format!("proved by {mechanism}, user and password of the secret {secret}"),
+        Authentication::Certificate(secret) => format!("proved by the client certificate of the secret {secret}"),
+        Authentication::Properties if properties.has_sasl() && mechanism == "OAUTHBEARER" => {
             "proved by tokens (OAUTHBEARER)".into()
         }
-        Proof::Properties if properties.has_sasl() => {
+        Authentication::Properties if properties.has_sasl() => {
             format!(
                 "proved by {mechanism}, user and password of {}",
                 variable_of("sasl.username")
             )
         }
-        Proof::Properties => match own_certificate(properties) {
+        Authentication::Properties => match own_certificate(properties) {
             Some(variable) if properties.has_tls() => format!("proved by the client certificate of {variable}"),
             _ => "nothing proves who this is".into(),
         },

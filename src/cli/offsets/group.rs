@@ -12,11 +12,11 @@ use crate::cli::selection::Partitions;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Pins;
+use crate::kafka::group_offsets::KafkaGroup;
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::Place;
 use crate::security::Security;
 use crate::source::OffsetSpec;
-use crate::source::kafka::group::KafkaGroup;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct ImportArgs {

@@ -18,7 +18,7 @@ use super::output::Out;
 use super::parts::parts_with;
 use super::{Exit, signals};
 use crate::clock::{Clock as _, Deadline};
-use crate::config::{Config, NotAllowed, OnFailure, TopicName};
+use crate::config::{Config, NotAllowed, OnFailure, Target, TopicName};
 use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
@@ -70,7 +70,7 @@ impl FromStr for LetterTopic {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        match text.strip_prefix(OnFailure::KAFKA).unwrap_or(text) {
+        match text.strip_prefix(Target::KAFKA).unwrap_or(text) {
             "" => Ok(Self::OnFailure),
             topic => topic.parse().map(Self::Named),
         }
@@ -129,8 +129,10 @@ impl Which {
             };
         }
         let topic = match (&arguments.dead_letters, &config.on_failure) {
-            (Some(LetterTopic::Named(topic)), _) | (_, OnFailure::Kafka(topic)) => topic.as_str().into(),
-            (_, other) => {
+            (Some(LetterTopic::Named(topic)), _) | (_, OnFailure::DeadLetter(Target::Kafka(topic))) => {
+                topic.as_str().into()
+            }
+            (_, other @ (OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(Target::Sqs(_)))) => {
                 return usage(format!(
                     "ON_FAILURE is {other}, which is no topic. Name the topic of the dead letters: --dead-letters TOPIC"
                 ));

@@ -1,6 +1,6 @@
-//! What a backfill may be told.
+//! The request of a backfill.
 
-mod asked;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use super::{Field, Fields, InvalidEvent, cut, json, whole};
 use crate::config::{MessageLimit, NotAllowed, StartPosition, whole_number};
 use crate::record::NextOffset;
 
-pub use asked::short;
+pub use stored::short;
 
 /// The fields of a backfill, for messages.
 pub(super) const FIELDS: &str = "`action`, `name`, `from`, `to`, `topic`, `partitions` and `max_messages`";
@@ -26,14 +26,14 @@ const PARTITION_ALLOWED: &str = "must be a partition's number, 0 to 2147483647, 
 const OFFSET_ALLOWED: &str = "must be the next offset to read, 0 or more";
 const BOUND_TEXT_ALLOWED: &str = "must be `earliest`, `latest`, an RFC 3339 time such as 2026-11-01T06:00:00Z, a \
                                   date, or next offsets by partition, such as 0:100,1:200";
-const LONGEST_NAME: usize = 64;
+const LONGEST_NAME_BYTES: usize = 64;
 
 /// A backfill's name, which becomes part of its cursors' key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BackfillName(Arc<str>);
 
 impl BackfillName {
-    /// The name, as [`Consumer`](crate::store::Consumer) holds it.
+    /// The name, shared with [`Consumer`](crate::store::Consumer).
     #[must_use]
     pub fn shared(&self) -> Arc<str> {
         self.0.clone()
@@ -51,28 +51,28 @@ impl FromStr for BackfillName {
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(is_allowed) {
+        if text.is_empty() || text.len() > LONGEST_NAME_BYTES || !text.bytes().all(is_allowed) {
             return Err(NotAllowed::new(NAME_ALLOWED));
         }
         Ok(Self(text.into()))
     }
 }
 
-/// One end of a backfill, as it is asked for.
+/// The start or the end of a backfill, as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
-    /// The first record that is still there.
+    /// The log start offset.
     Earliest,
-    /// The end of the log when the backfill is started.
+    /// The end offset when the backfill is first started.
     Latest,
-    /// The first record with this time or a later one, in milliseconds since the epoch.
+    /// The first record with this timestamp or a later one, in milliseconds since the epoch.
     At(i64),
-    /// The next offset to read, by partition. Partitions that are not named are left out.
+    /// The next offset to read, by partition. Other partitions are not read.
     Offsets(BTreeMap<i32, NextOffset>),
 }
 
 impl Bound {
-    /// The bound as an event writes it.
+    /// The bound in the form of an event.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
@@ -161,7 +161,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// As it is typed: the words and times of an event, or offsets as `0:100,1:200` or as JSON.
+/// The form on the command line: the words and times of an event, or offsets as `0:100,1:200` or as JSON.
 impl FromStr for Bound {
     type Err = NotAllowed;
 
@@ -189,30 +189,30 @@ impl FromStr for Bound {
     }
 }
 
-/// What a backfill is told.
+/// A request to process a range of offsets again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackfillRequest {
-    /// Its name: the same name goes on where it stopped.
+    /// Its name: an invocation with the same name resumes it.
     pub name: BackfillName,
-    /// The topic; `None`: the only one that is configured.
+    /// The topic; `None`: the only one in `KAFKA_TOPIC`.
     pub topic: Option<Arc<str>>,
-    /// Where it begins.
+    /// The first record to read.
     pub from: Bound,
-    /// Where it ends, exclusive.
+    /// The end, exclusive.
     pub to: Bound,
     /// The partitions to read: ascending, none twice, at least one. `None`:
     /// those that a bound names, or all.
     pub partitions: Option<Vec<i32>>,
-    /// The limit of this invocation; `None`: the configured one.
+    /// The limit of this invocation; `None`: `MAX_MESSAGES`.
     pub max_messages: Option<MessageLimit>,
 }
 
 impl BackfillRequest {
-    /// Everything between two bounds, once they are found to fit each other.
+    /// A backfill between two bounds, which are checked against each other.
     ///
     /// # Errors
-    /// When a partition is named in one place and not in another, or the end
-    /// lies before the beginning.
+    /// When one field names a partition that another does not, or the end is
+    /// before the start.
     pub fn new(name: BackfillName, from: Bound, to: Bound, partitions: Option<Vec<i32>>) -> Result<Self, InvalidEvent> {
         let request = Self {
             name,
@@ -259,7 +259,7 @@ impl BackfillRequest {
         })
     }
 
-    /// The partitions that are named, and where; `None`: all are meant.
+    /// The partitions that are named, and the field that names them; `None`: all partitions.
     #[must_use]
     pub fn named(&self) -> Option<(&'static str, BTreeSet<i32>)> {
         self.all_named().into_iter().next()
@@ -277,15 +277,15 @@ impl BackfillRequest {
         .collect()
     }
 
-    /// What is asked for, as a [short](short) text: bounds and partitions, and
-    /// nothing twice.
+    /// Bounds and partitions in the [short](short) form that is stored, to
+    /// detect a different request under the same name.
     #[must_use]
     pub fn asked(&self) -> String {
-        let mut asked = json!({ "from": self.from.to_json(), "to": self.to.to_json() });
+        let mut request = json!({ "from": self.from.to_json(), "to": self.to.to_json() });
         if let Some(("partitions", partitions)) = self.named() {
-            asked["partitions"] = json!(partitions);
+            request["partitions"] = json!(partitions);
         }
-        short(asked).to_string()
+        short(request).to_string()
     }
 
     fn check_partitions(&self) -> Result<(), InvalidEvent> {

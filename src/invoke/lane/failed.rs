@@ -117,8 +117,8 @@ impl Lane {
     pub(super) async fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, why: GivenUp) {
         match &run.config.on_failure {
             OnFailure::Skip if why.policy_applies => self.pass_over(why.text),
-            OnFailure::Kafka(_) | OnFailure::Sqs(_) if why.policy_applies => self.bury(run, why).await,
-            _ => self.block(run, why.text),
+            OnFailure::DeadLetter(_) if why.policy_applies => self.bury(run, why).await,
+            OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(_) => self.block(run, why.text),
         }
     }
 

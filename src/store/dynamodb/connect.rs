@@ -3,11 +3,11 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 
-use crate::aws::{self, Patience};
+use crate::aws::{self, CallLimits};
 use crate::config::is_host_label;
 use crate::error::{Error, ErrorType};
 
-impl Patience {
+impl CallLimits {
     /// Sets time-outs and retries. For a client that is configured otherwise
     /// than [`client`] does.
     pub fn apply(self, config: Builder) -> Builder {
@@ -27,12 +27,14 @@ impl Patience {
 /// # Errors
 /// `InvalidConfiguration` when no region is set anywhere, after one second at
 /// most; or one that cannot be a region's name.
-pub async fn client(patience: Patience) -> Result<Client, Error> {
+pub async fn client(patience: CallLimits) -> Result<Client, Error> {
     let region = aws::region().await.ok_or_else(|| {
-        let missing = "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such \
-                       as us-east-1, does for a local DynamoDB";
-        let message = aws::profile::missing().unwrap_or_else(|| missing.to_owned());
-        Error::new(ErrorType::InvalidConfiguration, message)
+        let missing = aws::profile::missing().unwrap_or_else(|| aws::call::Unsent {
+            what: "no AWS region is set".to_owned(),
+            next: "Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as us-east-1, does for a \
+                   local DynamoDB",
+        });
+        Error::new(ErrorType::InvalidConfiguration, missing.what).next(missing.next)
     })?;
     if !is_host_label(region.as_ref()) {
         let message = format!(

@@ -35,7 +35,7 @@ pub use aws_sdk_dynamodb::Client;
 pub use self::connect::client;
 pub use self::rights::Right;
 pub use self::table::TableCreated;
-pub use crate::aws::Patience;
+pub use crate::aws::CallLimits;
 
 use self::expression::Expression;
 use self::item::{Item, Place, name};
@@ -57,7 +57,7 @@ pub struct DynamoStore {
 impl DynamoStore {
     /// The table `table`, reached by `client`. Nothing is sent yet.
     ///
-    /// Patience and retries are the client's own: [`client`] makes one that
+    /// Time-outs and retries are the client's own: [`client`] makes one that
     /// gives up in time.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::call::{AttemptObserver, is_about_credentials, said, unsent};
+use crate::aws::call::{AttemptObserver, code_and_message, is_about_credentials, unsent};
 use crate::error::{Error, ErrorType};
 
 /// One call: what was asked, and what its attempts came to.
@@ -42,7 +42,7 @@ impl Call {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let (code, said) = said(error, "DynamoDB");
+        let (code, said) = code_and_message(error, "DynamoDB");
         let (error_type, message) = self.explain(code, &said);
         Error::new(error_type, message)
     }
@@ -53,7 +53,7 @@ impl Call {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let (code, said) = said(error, "DynamoDB");
+        let (code, said) = code_and_message(error, "DynamoDB");
         code == Some("ValidationException") && !is_about_name(&said) && self.is_about_keys(&said)
     }
 

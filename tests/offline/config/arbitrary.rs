@@ -1,14 +1,14 @@
-//! Any settings at all, and secrets among them.
+//! Arbitrary settings, with secrets among them.
 
 use std::collections::BTreeMap;
 
 use kafka_consumer_lambda::config::{Config, SETTINGS, property_of};
 use proptest::prelude::*;
 
-/// What must never be shown.
+/// Part of every secret here: it must never be shown.
 const PLANTED: &str = "hunter2";
 
-/// Variables that hold secrets, and misspelt ones that were meant to.
+/// Variables that hold secrets, and misspelt names of such variables.
 const SECRETS: [&str; 16] = [
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SASL_USERNAME",
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn any_name_is_a_property_s_or_not(name: String) {
+    fn only_a_name_that_begins_with_kafka_is_a_property(name: String) {
         prop_assert_eq!(property_of(&name).is_some(), name.starts_with("KAFKA_"));
     }
 }

@@ -1,19 +1,19 @@
-//! `ON_FAILURE` as a target of dead letters.
+//! `ON_FAILURE` with a target of dead letters.
 
-use kafka_consumer_lambda::config::{OnFailure, QueueArn};
+use kafka_consumer_lambda::config::{OnFailure, QueueArn, Target};
 
 use super::{accepted, assert_refused, refused};
 
 fn queue(arn: &str) -> QueueArn {
     match accepted(&[("ON_FAILURE", arn)]).on_failure {
-        OnFailure::Sqs(queue) => queue,
+        OnFailure::DeadLetter(Target::Sqs(queue)) => queue,
         other => panic!("{arn} is {other:?}"),
     }
 }
 
 #[test]
-fn a_topic_and_a_queue_are_told_apart() {
-    let OnFailure::Kafka(topic) = accepted(&[("ON_FAILURE", " kafka://dead ")]).on_failure else {
+fn a_topic_and_a_queue_are_distinguished() {
+    let OnFailure::DeadLetter(Target::Kafka(topic)) = accepted(&[("ON_FAILURE", " kafka://dead ")]).on_failure else {
         panic!("it is a topic");
     };
     assert_eq!(topic.as_str(), "dead");
@@ -62,7 +62,7 @@ fn a_topic_that_is_read_cannot_take_dead_letters() {
 }
 
 #[test]
-fn a_wrong_target_is_told_what_it_must_look_like() {
+fn a_wrong_target_is_refused_with_the_expected_form() {
     assert_refused(
         "ON_FAILURE",
         "kafka://a/b",
@@ -79,7 +79,7 @@ fn a_wrong_target_is_told_what_it_must_look_like() {
 }
 
 #[test]
-fn names_of_targets_have_a_longest_length() {
+fn names_of_targets_have_a_maximum_length() {
     accepted(&[("ON_FAILURE", &format!("kafka://{}", "t".repeat(249)))]);
     refused(&[("ON_FAILURE", &format!("kafka://{}", "t".repeat(250)))]);
     let arn = |name: &str| format!("arn:aws:sqs:eu-central-1:123456789012:{name}");

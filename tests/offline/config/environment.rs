@@ -1,4 +1,4 @@
-//! The environment as it comes: values that are no text, and those that the AWS SDK reads.
+//! The raw environment: values that are not UTF-8, and variables that the AWS SDK reads.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{accepted, assert_refused, refused};
 
-/// What must never be shown.
+/// Part of every value that is not UTF-8: it must never be shown.
 const PLANTED: &[u8] = b"hunter2";
 
 fn not_text() -> OsString {
@@ -42,7 +42,7 @@ fn each_setting_that_is_not_utf_8_is_named_and_not_shown() {
             format!("{variable}: is not UTF-8; set it again, as UTF-8")
         );
     }
-    // Together, and beside what else is wrong; what follows from one of them is not said again.
+    // Together, and beside other problems; a problem that follows from one of them is not reported.
     let all = variables.iter().map(|variable| (*variable, not_text()));
     let problems = read(all.chain([("LOG_VALUES", "maybe".into()), ("KAFKA_X", "1".into())])).expect_err("wrong");
     assert_eq!(problems.problems().len(), variables.len() + 1, "{problems}");
@@ -50,7 +50,7 @@ fn each_setting_that_is_not_utf_8_is_named_and_not_shown() {
 }
 
 #[test]
-fn a_password_that_is_not_utf_8_is_not_said_to_be_missing() {
+fn a_password_that_is_not_utf_8_is_not_reported_as_missing() {
     let sasl = [
         ("KAFKA_SECURITY_PROTOCOL", OsString::from("SASL_SSL")),
         ("KAFKA_SASL_MECHANISM", "PLAIN".into()),
@@ -62,7 +62,7 @@ fn a_password_that_is_not_utf_8_is_not_said_to_be_missing() {
 }
 
 #[test]
-fn a_later_value_that_is_text_counts_and_what_means_nothing_here_may_be_anything() {
+fn a_later_utf_8_value_applies_and_a_variable_that_is_not_read_may_hold_any_bytes() {
     let group = "KAFKA_GROUP_ID";
     let config = read([(group, not_text()), (group, "g".into()), ("LS_COLORS", not_text())]).expect("it is text");
     assert_eq!(&*config.group_id, "g");
@@ -114,7 +114,7 @@ fn an_endpoint_of_aws_must_be_a_url() {
 }
 
 #[test]
-fn a_region_must_be_a_name_that_a_host_can_have() {
+fn a_region_must_be_a_valid_label_of_a_host_name() {
     for variable in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         for region in [
             "eu central 1",

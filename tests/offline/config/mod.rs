@@ -1,7 +1,7 @@
-//! Settings: defaults, every rule with a value on each side of it, and what is never shown.
+//! Settings: defaults, every rule with accepted and refused values, and that secrets are never shown.
 
-mod access;
 mod arbitrary;
+mod authentication;
 mod dead_letter;
 mod environment;
 mod property;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::config::{
     Config, Destination, InvalidSettings, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation,
-    SETTINGS, StartPosition,
+    SETTINGS, StartPosition, Target,
 };
 use proptest::prelude::*;
 
@@ -106,14 +106,14 @@ fn the_table_has_each_setting_once_and_each_is_read() {
     assert!(flags.contains("kafka-bootstrap-servers") && flags.contains("bootstrap-servers"));
     for setting in SETTINGS {
         assert!(!setting.meaning.is_empty() && !setting.meaning.contains('\n'));
-        // No setting takes this one, so each that is read complains.
+        // No setting accepts this value, so each that is read is reported.
         let problems = read(&[(setting.variable, "\u{1}:,\u{1}")]).expect_err(setting.variable);
         assert_eq!(problems.problems()[0].variable(), setting.variable);
     }
 }
 
 #[test]
-fn the_later_of_two_values_counts() {
+fn the_later_of_two_values_applies() {
     assert_eq!(
         accepted(&[("MAX_MESSAGES", "1"), ("MAX_MESSAGES", "2")]).max_messages,
         limit(2)
@@ -148,7 +148,7 @@ fn all_wrong_settings_are_reported_together() {
 }
 
 #[test]
-fn values_mean_what_they_say() {
+fn each_value_is_parsed_as_documented() {
     let config = accepted(&[
         ("KAFKA_BOOTSTRAP_SERVERS", "a:1, b:2"),
         ("KAFKA_TOPIC", "z, a"),
@@ -183,7 +183,7 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
-fn what_comes_later_is_recognised_and_refused() {
+fn a_destination_of_a_later_version_is_recognised_and_refused() {
     let later = "not available in this version yet; use";
     assert_refused(
         "DESTINATION",
@@ -193,7 +193,7 @@ fn what_comes_later_is_recognised_and_refused() {
 }
 
 #[test]
-fn memory_follows_the_function() {
+fn the_default_memory_limit_follows_the_function_s_memory() {
     const MIB: u64 = 1024 * 1024;
     let bytes = |mb: &str| accepted(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", mb)]).max_memory_bytes;
     assert_eq!(bytes("128"), 88 * MIB * 2 / 5);
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn limits_and_times_survive_their_text(number in 1..=u64::MAX, unix_ms in 0..253_402_207_200_000_i64) {
+    fn limits_and_times_are_parsed_from_their_own_text(number in 1..=u64::MAX, unix_ms in 0..253_402_207_200_000_i64) {
         prop_assert_eq!(limit(number).to_string().parse(), Ok(limit(number)));
         let at = StartPosition::At { unix_ms };
         prop_assert_eq!(at.to_string().parse(), Ok(at));
@@ -263,7 +263,7 @@ proptest! {
 }
 
 #[test]
-fn words_survive_their_text() {
+fn enum_values_are_parsed_from_their_own_text() {
     fn check<T: std::fmt::Display + std::str::FromStr + PartialEq + std::fmt::Debug>(values: &[T]) {
         for value in values {
             assert_eq!(value.to_string().parse().ok().as_ref(), Some(value));
@@ -276,12 +276,12 @@ fn words_survive_their_text() {
     check(&[
         OnFailure::Halt,
         OnFailure::Skip,
-        OnFailure::Kafka("dead.Letters-1_a".parse().expect("a topic")),
-        OnFailure::Sqs(
+        OnFailure::DeadLetter(Target::Kafka("dead.Letters-1_a".parse().expect("a topic"))),
+        OnFailure::DeadLetter(Target::Sqs(
             "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"
                 .parse()
                 .expect("a queue"),
-        ),
+        )),
     ]);
     check(&[OnRetentionLoss::Continue, OnRetentionLoss::Halt]);
     check(&[OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest]);

@@ -1,4 +1,4 @@
-//! `KAFKA_*` variables: what becomes a librdkafka property, what is refused, and what is never shown.
+//! `KAFKA_*` variables: which become librdkafka properties, which are refused, and that secrets are never shown.
 
 use kafka_consumer_lambda::config::{property_of, variable_of};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn kafka_variables_are_librdkafka_properties() {
 }
 
 #[test]
-fn tls_properties_are_the_user_s() {
+fn tls_properties_are_passed_on_unchanged() {
     let vars = [
         ("KAFKA_SECURITY_PROTOCOL", "ssl"),
         ("KAFKA_SSL_CA_LOCATION", "/opt/ca.pem"),
@@ -46,7 +46,7 @@ fn tls_properties_are_the_user_s() {
 }
 
 #[test]
-fn variables_and_properties_have_one_name_for_each_other() {
+fn each_variable_has_one_property_and_each_property_one_variable() {
     for (variable, property) in [
         ("KAFKA_SECURITY_PROTOCOL", "security.protocol"),
         ("KAFKA_A__B", "a_b"),
@@ -62,7 +62,7 @@ fn variables_and_properties_have_one_name_for_each_other() {
 }
 
 #[test]
-fn owned_properties_are_refused_with_what_to_use() {
+fn owned_properties_are_refused_with_what_to_use_instead() {
     let store = ": owned by the program: the table holds the positions, and nothing is committed to Kafka; remove it";
     for (variable, expected) in [
         ("KAFKA_METADATA_BROKER_LIST", ": use KAFKA_BOOTSTRAP_SERVERS"),
@@ -77,7 +77,7 @@ fn owned_properties_are_refused_with_what_to_use() {
         ),
         (
             "KAFKA_ENABLE_PARTITION_EOF",
-            ": owned by the program: it tells a run that it has caught up; remove it",
+            ": owned by the program: a run needs it to detect that it has caught up; remove it",
         ),
         (
             "KAFKA_CHECK_CRCS",
@@ -93,7 +93,7 @@ fn owned_properties_are_refused_with_what_to_use() {
 }
 
 #[test]
-fn a_property_that_does_not_exist_is_named_with_what_may_be_meant() {
+fn a_property_that_does_not_exist_is_named_with_a_suggestion() {
     for (variable, property, next) in [
         (
             "KAFKA_SASL_PASWORD",
@@ -125,14 +125,18 @@ fn a_property_that_does_not_exist_is_named_with_what_may_be_meant() {
         (
             "KAFKA_BROKER_ID",
             "broker.id",
-            "correct the name, or unset it if it is another program's",
+            "correct the name, or unset it if it belongs to another program",
         ),
-        ("KAFKA_", "", "correct the name, or unset it if it is another program's"),
+        (
+            "KAFKA_",
+            "",
+            "correct the name, or unset it if it belongs to another program",
+        ),
         // Those that the program owns are not suggested.
         (
             "KAFKA_CHECK_CRC",
             "check.crc",
-            "correct the name, or unset it if it is another program's",
+            "correct the name, or unset it if it belongs to another program",
         ),
     ] {
         assert_refused(
@@ -205,7 +209,7 @@ fn a_value_that_librdkafka_refuses_or_misreads_is_named() {
 }
 
 #[test]
-fn variables_of_other_programs_are_warned_of_by_name_and_ignored() {
+fn variables_of_other_programs_are_ignored_with_a_warning_each() {
     let config = accepted(&[
         ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
         ("KAFKA_SERVICE_HOST", "10.0.0.1"),
@@ -222,17 +226,17 @@ fn variables_of_other_programs_are_warned_of_by_name_and_ignored() {
     assert_eq!(
         config.warnings,
         [
-            "KAFKA_HEAP_OPTS: is a setting of Kafka's own scripts, and not read here",
-            "KAFKA_OPTS: is a setting of Kafka's own scripts, and not read here",
-            "KAFKA_PORT: is a service variable of Kubernetes, and not read here",
-            "KAFKA_SERVICE_HOST: is a service variable of Kubernetes, and not read here",
-            "KAFKA_UI_PORT_8080_TCP_PROTO: is a service variable of Kubernetes, and not read here",
+            "KAFKA_HEAP_OPTS: ignored, it is a setting of Kafka's own scripts",
+            "KAFKA_OPTS: ignored, it is a setting of Kafka's own scripts",
+            "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
+            "KAFKA_SERVICE_HOST: ignored, it is a service variable of Kubernetes",
+            "KAFKA_UI_PORT_8080_TCP_PROTO: ignored, it is a service variable of Kubernetes",
         ]
     );
 }
 
 #[test]
-fn text_whose_front_librdkafka_would_cut_off_is_refused_by_name() {
+fn text_that_begins_with_white_space_is_refused_because_librdkafka_removes_it() {
     for variable in [
         "KAFKA_SASL_PASSWORD",
         "KAFKA_SASL_USERNAME",
@@ -245,7 +249,7 @@ fn text_whose_front_librdkafka_would_cut_off_is_refused_by_name() {
             let cut = ": begins with white space, which the Kafka client library cuts off; remove it, or choose another value";
             assert_refused(variable, &format!("{space}hunter2"), cut);
         }
-        // All of this arrives.
+        // Other white space is kept.
         let whole = "\u{a0}hunter2 \n";
         let config = accepted(&[(variable, whole)]);
         assert_eq!(
@@ -260,7 +264,7 @@ fn text_whose_front_librdkafka_would_cut_off_is_refused_by_name() {
 }
 
 #[test]
-fn pem_is_read_as_templates_and_yaml_leave_it_or_refused_by_name() {
+fn pem_without_its_line_breaks_is_restored_and_other_text_is_refused_by_name() {
     let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
     for text in [
         pem.replace('\n', "\\n"),
@@ -282,14 +286,14 @@ fn pem_is_read_as_templates_and_yaml_leave_it_or_refused_by_name() {
     assert_refused(
         "KAFKA_SSL_KEY_PEM",
         "hunter2",
-        ": is no PEM with a private key. It must hold a line -----BEGIN PRIVATE KEY-----",
+        ": is not PEM with a private key. It must contain a line -----BEGIN PRIVATE KEY-----",
     );
     assert!(refused(&[("KAFKA_SSL_CA_PEM", &pem[..40])]).contains("KAFKA_SSL_CA_PEM: is damaged PEM"));
 }
 
 #[test]
 fn one_property_in_two_spellings_is_ambiguous() {
-    let twice = "means the same property as";
+    let twice = "sets the same property as";
     assert_eq!(
         refused(&[("KAFKA_CLIENT_ID", "a"), ("KAFKA_client_id", "a")]),
         format!("KAFKA_client_id: {twice} KAFKA_CLIENT_ID; set one of them only")
@@ -301,7 +305,7 @@ fn one_property_in_two_spellings_is_ambiguous() {
 }
 
 #[test]
-fn sasl_without_what_it_needs_is_found_before_connecting() {
+fn sasl_without_its_mechanism_or_credentials_is_refused_before_connecting() {
     let protocol = ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT");
     assert_eq!(
         refused(&[protocol]),
@@ -342,7 +346,7 @@ fn secrets_are_never_shown() {
     }
     assert_eq!(
         refused(&[("KAFKA_SASL_JAAS_CONFIG", "password=hunter2")]),
-        "KAFKA_SASL_JAAS_CONFIG=***: is no value for librdkafka's `sasl.jaas.config`"
+        "KAFKA_SASL_JAAS_CONFIG=***: is not a value for librdkafka's `sasl.jaas.config`"
     );
     assert!(refused(&[("KAFKA_BOOTSTRAP_SERVERS", "user:hunter2@b:1")]).starts_with("KAFKA_BOOTSTRAP_SERVERS=***: "));
 }
@@ -371,14 +375,14 @@ proptest! {
             Err(problems) => {
                 let text = problems.to_string();
                 prop_assert_eq!(text.lines().count(), problems.problems().len());
-                // SASL's protocol also asks for what it needs.
+                // A SASL protocol needs other variables too.
                 prop_assert!(name == "SECURITY_PROTOCOL" || problems.problems()[0].variable() == variable);
             }
         }
     }
 
     #[test]
-    fn a_property_survives_the_way_through_its_variable(
+    fn the_variable_of_a_property_sets_that_property(
         property in "[a-z0-9]{1,6}([._-][a-z0-9]{1,6}){0,5}",
     ) {
         prop_assert_eq!(property_of(&variable_of(&property)), Some(property));

@@ -1,4 +1,4 @@
-//! Each setting's rule, with values on both sides of it.
+//! Each setting's rule, with accepted and refused values.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use kafka_consumer_lambda::config::SETTINGS;
 
 use super::{accepted, read};
 
-/// Variable, values that are allowed, values that are not; `|` stands between two values.
+/// Variable, values that are allowed, values that are not; separated by `|`.
 const RULES: &[(&str, &str, &str)] = &[
     (
         "KAFKA_BOOTSTRAP_SERVERS",
@@ -73,9 +73,9 @@ fn assert_only_this_is_refused(variable: &str, value: &str) {
 }
 
 #[test]
-fn each_rule_takes_and_refuses_what_it_should() {
+fn each_setting_accepts_and_refuses_the_values_of_its_rule() {
     let tested: BTreeSet<_> = RULES.iter().map(|rule| rule.0).collect();
-    // They mean something only beside others: access.rs tries them.
+    // They are valid only with others: see authentication.rs.
     let alone = |variable: &&str| !variable.ends_with("_SECRET_ARN");
     let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.variable).filter(alone).collect();
     assert_eq!(tested, all);
@@ -90,7 +90,7 @@ fn each_rule_takes_and_refuses_what_it_should() {
 }
 
 #[test]
-fn names_have_a_longest_length() {
+fn names_have_a_maximum_length() {
     for (variable, longest_chars) in [("KAFKA_TOPIC", 249), ("DYNAMODB_TABLE", 255)] {
         accepted(&[(variable, &"t".repeat(longest_chars))]);
         assert_only_this_is_refused(variable, &"t".repeat(longest_chars + 1));

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::dead_letter::header;
+use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::embedded::EmbeddedKafka;
 use kafka_consumer_lambda::processor::Progress;
-use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::security::Security;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -172,7 +172,7 @@ async fn brokers_that_are_down_are_an_error_within_seconds_and_no_loss() {
     assert_eq!(progress.settled, 0);
     let text = retry(progress);
     let start = format!(
-        "dead letters cannot be written to kafka://dead: no broker of {} answered within 1.5 s (POLL_TIMEOUT): ",
+        "dead letters cannot be written to kafka://dead: no broker of {} responded within 1.5 s (POLL_TIMEOUT): ",
         kafka.bootstrap_servers()
     );
     assert!(text.starts_with(&start), "{text}");
@@ -266,8 +266,8 @@ async fn credentials_that_take_too_long_are_a_failure_unless_the_run_ends_first(
     let text = retry(give(&target, &letters, PLENTY).await);
     assert_eq!(
         text,
-        "dead letters cannot be written to kafka://dead: no token can be signed for the brokers: it took too long. Look \
-         after what signs them"
+        "dead letters cannot be written to kafka://dead: no token can be signed for the brokers: signing it timed out. Check \
+         the source of the tokens and of its credentials"
     );
     assert_eq!(give(&target, &letters, Duration::from_millis(600)).await, all(0));
 }
@@ -281,7 +281,7 @@ async fn a_topic_that_is_missing_or_forbidden_says_so() {
         ),
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-            "not authorised. Allow Write on the topic to the user of this function",
+            "not authorized. Allow Write on the topic to the user of this function",
         ),
     ];
     for (error, words) in rows {
@@ -303,7 +303,7 @@ async fn a_refused_write_is_told_in_words_and_what_came_before_is_settled() {
     let rows = [
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-            "not authorised. Allow Write",
+            "not authorized. Allow Write",
         ),
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD,

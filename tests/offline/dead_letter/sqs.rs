@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use kafka_consumer_lambda::Record;
+use kafka_consumer_lambda::dead_letter::sqs::SqsQueue;
 use kafka_consumer_lambda::processor::Progress;
-use kafka_consumer_lambda::processor::sqs::SqsQueue;
 use kafka_consumer_lambda::record::TopicPartition;
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
         ),
         (
             Act::Answer(404, "<html>planted".into()),
-            "an answer that is not SQS's came instead, with HTTP status 404",
+            "a response that is not from SQS, with HTTP status 404",
         ),
     ];
     for (act, words) in rows {
@@ -218,7 +218,10 @@ async fn silence_is_an_error_within_seconds() {
     let started = Instant::now();
     let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    assert!(text.contains(&format!("no answer from {}", server.endpoint)), "{text}");
+    assert!(
+        text.contains(&format!("no response from {}", server.endpoint)),
+        "{text}"
+    );
     assert!(text.contains("interface endpoint"), "{text}");
 }
 

@@ -1,5 +1,5 @@
-//! Events of any bytes: a request, or an error that names what is wrong; soon,
-//! and without a panic.
+//! Arbitrary events: each is a request or an error that names the problem, without delay and without
+//! a panic.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::{any_event, limit, rule, scheduler, shard};
 
-/// What a message shows of the events of these tests, at most.
+/// The longest part of an event that a message shows, in bytes.
 const LONGEST_MESSAGE: usize = 600;
 
-/// A change of a text, as a hand or a template might make it.
+/// A change of a text, like a typing error or a fault of a template.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, u8),
@@ -49,7 +49,7 @@ impl Change {
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
-    // Mostly what means something to JSON.
+    // Mostly characters of JSON's syntax.
     let byte = prop_oneof![
         proptest::sample::select(b"{}[]\",:\\0123456789-.eE \nntfu".to_vec()),
         any::<u8>(),
@@ -142,7 +142,7 @@ fn any_run() -> impl Strategy<Value = Request> {
     (run, any::<bool>()).prop_map(|(run, is_plan)| if is_plan { Request::Plan(run) } else { Request::Run(run) })
 }
 
-/// The event that asks for this.
+/// The event of this request.
 fn event_of(request: &Request) -> Value {
     let (action, run) = match request {
         Request::Run(run) => ("run", run),
@@ -187,7 +187,7 @@ fn names(event: &Value) -> Vec<String> {
     names.into_iter().map(shown).collect()
 }
 
-/// A request that means what the event says, or an error on one line that names what it is about.
+/// A request with the fields of the event, or an error on one line that names one of them.
 fn check(event: &Value) -> Result<(), TestCaseError> {
     match Request::from_event(event) {
         Ok(request) => {
@@ -213,19 +213,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn any_bytes_that_are_json_are_a_request_or_an_error_that_names_what(bytes: Vec<u8>) {
+    fn any_bytes_are_a_request_or_an_error_that_names_the_field(bytes: Vec<u8>) {
         if let Ok(event) = serde_json::from_slice(&bytes) {
             check(&event)?;
         }
     }
 
     #[test]
-    fn any_json_is_a_request_or_an_error_that_names_what(event in any_event()) {
+    fn any_json_is_a_request_or_an_error_that_names_the_field(event in any_event()) {
         check(&event)?;
     }
 
     #[test]
-    fn a_good_event_with_any_changes_is_a_request_or_an_error_that_names_what(
+    fn a_valid_event_with_any_changes_is_a_request_or_an_error_that_names_the_field(
         event in proptest::sample::select(good_events()),
         changes in proptest::collection::vec(any_change(), 1..4),
     ) {
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_survives_its_event_in_each_envelope(request in any_request()) {
+    fn the_event_of_a_request_is_that_request_in_each_envelope(request in any_request()) {
         let event = event_of(&request);
         for event in [event.clone(), rule(&event), scheduler(&json!(event.to_string()))] {
             prop_assert_eq!(Request::from_event(&event), Ok(request.clone()));
@@ -256,7 +256,7 @@ proptest! {
 }
 
 #[test]
-fn the_largest_payloads_of_lambda_are_read_at_once() {
+fn the_largest_payloads_of_lambda_are_parsed_without_delay() {
     let text = "x".repeat(6_000_000);
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let many: Map<String, Value> = (0..100_000).map(|i| (format!("field{i}"), Value::Null)).collect();

@@ -1,4 +1,4 @@
-//! Backfills: what they may be told, and the words for what does not fit.
+//! Backfills: valid requests, and the messages for invalid ones.
 
 use kafka_consumer_lambda::event::{BackfillName, BackfillRequest, Bound, Request};
 use kafka_consumer_lambda::record::NextOffset;
@@ -63,7 +63,7 @@ fn a_backfill_is_read_alone_and_in_each_envelope() {
 }
 
 #[test]
-fn what_is_missing_or_unknown_is_named() {
+fn missing_and_unknown_fields_are_named() {
     let needs = "is missing; `action` \"backfill\" needs `name` and `from`";
     let fields = "allowed are `action`, `name`, `from`, `to`, `topic`, `partitions` and `max_messages`";
     for (event, expected) in [
@@ -140,7 +140,7 @@ fn values_that_are_not_allowed_are_named_with_their_field() {
 }
 
 #[test]
-fn bounds_that_do_not_fit_each_other_are_refused() {
+fn bounds_that_contradict_each_other_are_refused() {
     let both = "name the same partitions in both, or none in one of them";
     for (fields, expected) in [
         (
@@ -169,7 +169,7 @@ fn bounds_that_do_not_fit_each_other_are_refused() {
 }
 
 #[test]
-fn bounds_can_be_typed_as_well() {
+fn bounds_have_a_form_for_the_command_line() {
     for (typed, expected) in [
         ("earliest", Bound::Earliest),
         ("LATEST", Bound::Latest),
@@ -219,8 +219,8 @@ fn names_are_short_and_fit_into_a_key() {
 }
 
 #[test]
-fn the_same_is_asked_for_in_the_same_words() {
-    let asked = |fields: &Value| match Request::from_event(&event(fields)) {
+fn equal_requests_have_the_same_stored_form() {
+    let stored = |fields: &Value| match Request::from_event(&event(fields)) {
         Ok(Request::Backfill(request)) => request.asked(),
         other => panic!("{other:?}"),
     };
@@ -242,17 +242,17 @@ fn the_same_is_asked_for_in_the_same_words() {
             json!({"from": "earliest", "partitions": [1, 3]}),
         ),
     ] {
-        assert_eq!(asked(&one), asked(&other));
+        assert_eq!(stored(&one), stored(&other));
     }
     assert_ne!(
-        asked(&json!({"from": "earliest", "partitions": [0]})),
-        asked(&json!({"from": "earliest"}))
+        stored(&json!({"from": "earliest", "partitions": [0]})),
+        stored(&json!({"from": "earliest"}))
     );
 }
 
 proptest! {
     #[test]
-    fn any_typed_bound_survives_its_words(text in "[0-9:, earlistZT{}\"-]{0,24}") {
+    fn any_bound_of_the_command_line_is_parsed_from_its_own_text(text in "[0-9:, earlistZT{}\"-]{0,24}") {
         if let Ok(bound) = text.parse::<Bound>() {
             prop_assert_eq!(bound.to_string().parse(), Ok(bound));
         }

@@ -1,4 +1,4 @@
-//! The text of an event: what JSON libraries refuse, and keys that stand twice.
+//! The text of an event: invalid JSON, and keys that are given twice.
 
 use kafka_consumer_lambda::event::{InvalidEvent, Request, RunRequest};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn refused(text: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn text_that_is_json_is_read_as_its_value_is() {
+fn an_event_as_text_is_the_same_request_as_its_value() {
     for (text, expected) in [
         ("{}", RunRequest::default()),
         (" null\n", RunRequest::default()),
@@ -36,7 +36,7 @@ fn text_that_is_json_is_read_as_its_value_is() {
 }
 
 #[test]
-fn what_json_libraries_refuse_is_an_invalid_event_with_the_place() {
+fn invalid_json_is_an_invalid_event_with_line_and_column() {
     let deep = format!("{{\"note\":{}{}}}", "[".repeat(130), "]".repeat(130));
     let rows: [(&[u8], &str); 8] = [
         (b"", "EOF while parsing a value at line 1 column 0"),
@@ -63,36 +63,36 @@ fn what_json_libraries_refuse_is_an_invalid_event_with_the_place() {
 }
 
 #[test]
-fn a_key_that_stands_twice_in_one_object_is_refused_by_name() {
+fn a_key_that_is_twice_in_one_object_is_refused_by_name() {
     let twice = r#"{"shard":"1/2","shard":"2/2"}"#;
     for (text, expected) in [
         (
             twice.to_owned(),
-            "the event holds the key `shard` twice in one object, at line 1 column 22; give it once".to_owned(),
+            "the event has the key `shard` twice in one object, at line 1 column 22; give it once".to_owned(),
         ),
         (
             r#"{"action":"backfill","name":"x","from":{"0":1,"0":2}}"#.to_owned(),
-            "the event holds the key `0` twice in one object, at line 1 column 49; give it once".to_owned(),
+            "the event has the key `0` twice in one object, at line 1 column 49; give it once".to_owned(),
         ),
         (
             r#"{"x":[{"a":1,"a":1}]}"#.to_owned(),
-            "the event holds the key `a` twice in one object, at line 1 column 16; give it once".to_owned(),
+            "the event has the key `a` twice in one object, at line 1 column 16; give it once".to_owned(),
         ),
         (
             scheduler(&json!(twice)).to_string(),
-            "the text in `detail` holds the key `shard` twice in one object, at line 1 column 22; give it once"
+            "the text in `detail` has the key `shard` twice in one object, at line 1 column 22; give it once"
                 .to_owned(),
         ),
     ] {
         assert_eq!(refused(&text), expected, "{text}");
     }
-    // Once in each of several objects is not twice in one.
+    // The same key in different objects is valid.
     let both = rule(&json!({"partitions": [0]})).to_string();
     assert!(Request::from_json(both.as_bytes()).is_ok());
 }
 
 #[test]
-fn a_number_that_is_not_known_exactly_is_refused() {
+fn a_float_that_is_not_exact_is_refused() {
     for number in ["1e300", "9007199254740993.0", "1e16"] {
         let text = format!(r#"{{"action":"backfill","name":"x","from":{{"0":{number}}}}}"#);
         let error = refused(&text);
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_an_event_means_what_its_value_means(event in any_event()) {
+    fn the_text_of_an_event_is_the_same_request_as_its_value(event in any_event()) {
         let (text, value) = (Request::from_json(event.to_string().as_bytes()), Request::from_event(&event));
         prop_assert_eq!(text.is_ok(), value.is_ok());
         if let (Ok(text), Ok(value)) = (text, value) {

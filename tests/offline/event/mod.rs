@@ -1,4 +1,4 @@
-//! Events: every shape a schedule sends, every field, and the words for what is not understood.
+//! Events: every form that a schedule sends, every field, and the messages for invalid events.
 
 mod arbitrary;
 mod backfill;
@@ -42,7 +42,7 @@ fn refused(event: &Value) -> String {
 }
 
 #[test]
-fn what_a_schedule_sends_is_a_run() {
+fn each_event_of_a_schedule_is_a_run() {
     let beside_detail = json!({"source": "aws.events"});
     for event in [
         Value::Null,
@@ -136,14 +136,14 @@ fn fields_are_read_alone_in_a_detail_and_in_a_detail_as_text() {
 }
 
 #[test]
-fn an_event_source_mapping_of_aws_gets_its_own_answer() {
+fn an_event_of_aws_s_event_source_mapping_has_its_own_message() {
     let records = json!({"orders-0": [{"topic": "orders", "value": "c2VjcmV0"}]});
     for source in ["aws:kafka", "SelfManagedKafka"] {
         let event = json!({"eventSource": source, "bootstrapServers": "b:9092", "records": records});
         assert_eq!(
             refused(&event),
             format!(
-                "the event holds records from an event source mapping (\"{source}\"); this function is started by \
+                "the event contains records from an event source mapping (\"{source}\"); this function is started by \
                  a schedule and reads Kafka itself; remove the event source mapping"
             )
         );
@@ -169,7 +169,7 @@ fn long_values_and_names_are_cut() {
 }
 
 #[test]
-fn shards_take_each_partition_once() {
+fn each_partition_is_in_exactly_one_shard() {
     for text in [
         "",
         "/",
@@ -203,7 +203,7 @@ fn shards_take_each_partition_once() {
 }
 
 #[test]
-fn partitions_and_shard_must_both_hold() {
+fn a_partition_must_be_in_both_partitions_and_shard() {
     let request = RunRequest {
         partitions: Some(vec![0, 1, 5]),
         shard: Some(shard("2/4")),
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn shards_survive_their_text_and_split_the_partitions(of in 1..64_u32, partition in 0..i32::MAX) {
+    fn shards_are_parsed_from_their_own_text_and_split_the_partitions(of in 1..64_u32, partition in 0..i32::MAX) {
         let shards: Vec<Shard> = (1..=of).map(|index| shard(&format!("{index}/{of}"))).collect();
         prop_assert_eq!(shards.iter().filter(|shard| shard.contains(partition)).count(), 1);
         for shard in shards {

@@ -1,4 +1,4 @@
-//! The words for what is not understood.
+//! The messages for invalid events.
 
 use serde_json::json;
 

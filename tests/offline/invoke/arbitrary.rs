@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_consumer_lambda::kafka::headers;
 use kafka_consumer_lambda::record::Header;
-use kafka_consumer_lambda::source::kafka::headers;
 use kafka_consumer_lambda::{Record, each};
 use proptest::prelude::*;
 use rdkafka::ClientConfig;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::claim::{Bounds, Cursor};
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
+use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::event::{BackfillRequest, Bound, Request};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
-use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::Consumer;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
+use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, glance, invoke};
 use kafka_consumer_lambda::plan::Decision;
 use kafka_consumer_lambda::processor::Processor;
-use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::Store;
 use kafka_consumer_lambda::{Record, each};

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use kafka_consumer_lambda::claim::{BatchLimit, Bounds, CommandId, Cursor, Failures, RunId, Unreported};
 use kafka_consumer_lambda::record::NextOffset;
-use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
+use kafka_consumer_lambda::store::dynamodb::{CallLimits, DynamoStore};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -36,7 +36,10 @@ fn store(endpoint: &str) -> DynamoStore {
         .region(Region::new("eu-west-1"))
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("test", "test", None, None, "test"));
-    DynamoStore::new(Client::from_conf(Patience::default().apply(config).build()), "cursors")
+    DynamoStore::new(
+        Client::from_conf(CallLimits::default().apply(config).build()),
+        "cursors",
+    )
 }
 
 fn any_number() -> impl Strategy<Value = String> {

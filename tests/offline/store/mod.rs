@@ -82,7 +82,7 @@ mod failures {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
     use kafka_consumer_lambda::claim::pin;
     use kafka_consumer_lambda::error::{Error, ErrorType};
-    use kafka_consumer_lambda::store::dynamodb::{DynamoStore, Patience};
+    use kafka_consumer_lambda::store::dynamodb::{CallLimits, DynamoStore};
     use kafka_consumer_lambda::store::{Store, WriteResult};
     use tokio::time::Instant;
 
@@ -97,11 +97,11 @@ mod failures {
     }
 
     fn store_with(endpoint: &str, answer: Duration, call: Duration) -> DynamoStore {
-        let patience = Patience {
+        let patience = CallLimits {
             connect: Duration::from_millis(200),
-            answer,
+            response: answer,
             call,
-            ..Patience::default()
+            ..CallLimits::default()
         };
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())

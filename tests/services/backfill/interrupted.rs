@@ -35,7 +35,7 @@ impl World {
     /// A backfill that has settled some records, and waits for the reader of its log.
     async fn backfill_midway(&self, name: &str) -> Midway {
         let mut midway = self.unread_command(&arguments(name, "earliest", "latest"));
-        midway.hear(" record ").await;
+        midway.read_until(" record ").await;
         midway
     }
 }
@@ -101,7 +101,7 @@ async fn a_backfill_that_was_killed_is_waited_for_and_hands_over_every_record() 
     let world = five_thousand().await;
     let live = world.live_items().await;
     let mut killed = world.unread_command(&arguments("b", "earliest", "latest"));
-    killed.hear(" offset=40 ").await;
+    killed.read_until(" offset=40 ").await;
     killed.kill();
     let claimed = world.items_of(&world.backfill_id("b")).await;
     assert!(
@@ -110,7 +110,7 @@ async fn a_backfill_that_was_killed_is_waited_for_and_hands_over_every_record() 
     );
 
     let mut next = world.unread_command(&arguments("b", "earliest", "latest"));
-    next.hear("waiting for").await;
+    next.read_until("waiting for").await;
     for partition in 0..2 {
         let past = AttributeValue::N("1".into());
         world

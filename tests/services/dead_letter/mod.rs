@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::dead_letter::header;
+use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::processor::Progress;
-use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use serde_json::{Value, json};
 
 use crate::support::dead_letters::{LONG_AGO_MS, give, is_pointer, last, letter, read, retry, target};

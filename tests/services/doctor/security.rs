@@ -68,7 +68,7 @@ async fn a_user_without_a_right_on_the_topic_is_told_so() {
     let (world, checks, _) = as_user("PLAIN", BOB, 1).await;
     assert_eq!(checks.one("authentication")["status"], "ok");
     let topic = checks.on("topic", &world.topic);
-    fails(topic, "NotAuthorized", "does not let this user", "Allow");
+    fails(topic, "NotAuthorized", "this user may not", "Allow");
     assert_eq!(
         topic["details"][0],
         "whether there is such a topic is told only to who may describe it"
@@ -79,7 +79,7 @@ async fn a_user_without_a_right_on_the_topic_is_told_so() {
 async fn a_user_who_may_describe_and_not_read_is_found_out_by_a_fetch() {
     let (world, checks, _) = as_user("SCRAM-SHA-256", CAROL, 1).await;
     let topic = checks.on("topic", &world.topic);
-    fails(topic, "NotAuthorized", "does not let this user read", "Allow Read");
+    fails(topic, "NotAuthorized", "this user may not read", "Allow Read");
     assert_eq!(topic["details"][0], "this user may describe the topic, and not read it");
 }
 

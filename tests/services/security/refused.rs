@@ -35,12 +35,12 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
     Refusals::new("mechanism")
         .await
         .add(
-            &["does not offer PLAIN, but OAUTHBEARER. Set KAFKA_SASL_MECHANISM"],
+            &["does not support PLAIN, but OAUTHBEARER. Set KAFKA_SASL_MECHANISM"],
             |it| {
                 it.connect(Listener::Oauth).log_in("PLAIN", ALICE);
             },
         )
-        .add(&["does not offer OAUTHBEARER, but ", "SCRAM-SHA-512"], |it| {
+        .add(&["does not support OAUTHBEARER, but ", "SCRAM-SHA-512"], |it| {
             it.connect(Listener::Scram).show_token("principal=alice");
         })
         .add(&["refused the token", "invalid_token"], |it| {
@@ -77,20 +77,20 @@ async fn a_client_certificate_that_is_missing_or_of_a_foreign_authority_is_a_ref
     Refusals::new("certificate")
         .await
         .add(
-            &["asks for a client certificate, and none is set. Set KAFKA_SECRET_ARN, or KAFKA_SSL_CERT"],
+            &["requires a client certificate, and none is set. Set KAFKA_SECRET_ARN, or KAFKA_SSL_CERT"],
             |it| {
                 it.connect(Listener::Mtls);
             },
         )
         .add(
-            &["takes client certificates of certain authorities only, and ours is of none"],
+            &["accepts client certificates of certain CAs only, and ours is of none"],
             |it| {
                 it.connect(Listener::Mtls).show(&foreign);
             },
         )
         // It does not say of which authorities, so the certificate is shown.
         .add(
-            &["refused the client certificate", "unknown ca", "signed by an authority"],
+            &["refused the client certificate", "unknown ca", "signed by a CA"],
             |it| {
                 it.connect(Listener::Mtls).show(&foreign);
                 it.set("KAFKA_BOOTSTRAP_SERVERS", localhost(picky));

@@ -1,5 +1,5 @@
-//! Lambda's Runtime API for tests: starts a function's program, hands it events, and holds it to its time as
-//! Lambda does.
+//! Lambda's Runtime API for tests: starts a function's program, invokes it with events, and enforces its time-out
+//! as Lambda does.
 
 mod server;
 
@@ -14,37 +14,37 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use self::server::{Answer, Call};
+use self::server::{Call, Response};
 
-/// Lambda's own limit.
+/// Lambda's own limit of the init phase.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-/// How often a program is looked at that says nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long a program may take to end once it has reported why it will.
+/// The interval at which a program without requests is checked.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
+/// How long a program may take to exit after it has reported an init error.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
-/// A program that is initialised and waits for events. Dropping it kills the program.
+/// A program that is initialised and waits for events. Dropping this kills the program.
 #[derive(Debug)]
 pub(crate) struct Function {
-    /// How long the program took until it asked for its first event.
+    /// The time from the program's start to its request for the first event.
     pub(crate) init: Duration,
     program: Program,
     timeout: Duration,
 }
 
-/// What became of one event.
+/// The result of one invocation.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     pub(crate) request_id: String,
     pub(crate) result: Result<Value, FunctionError>,
     pub(crate) duration: Duration,
-    /// The lines that the program wrote to stdout meanwhile.
+    /// The lines that the program wrote to stdout during the invocation.
     pub(crate) stdout: Vec<String>,
-    /// The lines that the program wrote to stderr meanwhile.
+    /// The lines that the program wrote to stderr during the invocation.
     pub(crate) stderr: Vec<String>,
 }
 
-/// An error as the caller of a function sees it, with the header that came along.
+/// An error as the caller of a function gets it, with its header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FunctionError {
     pub(crate) error_type: String,
@@ -53,7 +53,7 @@ pub(crate) struct FunctionError {
     pub(crate) header: Option<String>,
 }
 
-/// Why a program never asked for an event.
+/// Why a program never requested an event.
 #[derive(Debug)]
 pub(crate) struct InitError {
     pub(crate) error: FunctionError,
@@ -64,8 +64,8 @@ pub(crate) struct InitError {
 }
 
 impl Function {
-    /// Starts `binary` with these settings and nothing of this process's environment, and waits until it asks
-    /// for an event.
+    /// Starts `binary` with these settings and without this process's environment, and waits until it requests
+    /// an event.
     pub(crate) fn start(
         binary: impl AsRef<Path>,
         settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
@@ -88,9 +88,9 @@ impl Function {
         }
     }
 
-    /// Hands over an event and waits for the answer, until the function's time is over.
+    /// Invokes the function with an event and waits for the response, until the function's time-out.
     ///
-    /// As at Lambda, an event is done when the program has answered and asks for the next one.
+    /// As in Lambda, an invocation ends when the program has responded and requests the next event.
     pub(crate) fn invoke(&mut self, event: &Value) -> Invocation {
         self.invoke_text(&event.to_string())
     }
@@ -105,25 +105,25 @@ impl Function {
             .program
             .next
             .take()
-            .expect("the program is gone: its time was over, or it ended");
+            .expect("the program has ended, or was killed after its time-out");
         let headers = format!(
             "Lambda-Runtime-Aws-Request-Id: {request_id}\r\nLambda-Runtime-Deadline-Ms: {}\r\n\
              Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:test\r\n\
              Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n",
             deadline.as_millis()
         );
-        // A program that is gone is found out below.
+        // A program that has ended is detected below.
         let _ = next.send(server::event(&headers, event));
 
-        let mut answer = None;
+        let mut response = None;
         let ended = self.program.until_next(self.timeout, |(id, result)| {
-            assert_eq!(id, request_id, "an answer to another request");
-            let first = answer.replace((result, started.elapsed())).is_none();
-            (!first).then(|| FunctionError::lambdas_own("Runtime.InvalidResponse", "there were two answers"))
+            assert_eq!(id, request_id, "a response to another request");
+            let first = response.replace((result, started.elapsed())).is_none();
+            (!first).then(|| FunctionError::lambdas_own("Runtime.InvalidResponse", "there were two responses"))
         });
-        let (result, duration) = match (ended, answer) {
-            (Ok(()), Some(answer)) => answer,
-            (Ok(()), None) => panic!("the program asked for the next event without an answer to this one"),
+        let (result, duration) = match (ended, response) {
+            (Ok(()), Some(response)) => response,
+            (Ok(()), None) => panic!("the program requested the next event without a response to this one"),
             (Err(error), _) => {
                 self.program.kill();
                 (Err(error), started.elapsed())
@@ -150,7 +150,7 @@ impl Function {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Continues the program.
     pub(crate) fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -167,7 +167,7 @@ impl Function {
 }
 
 impl Invocation {
-    /// The answer of an invocation that did not fail.
+    /// The response of an invocation that did not fail.
     #[track_caller]
     pub(crate) fn success(&self) -> &Value {
         self.result
@@ -196,7 +196,7 @@ impl FunctionError {
     }
 }
 
-/// What an `EventBridge` rule sends, and its Scheduler with another source.
+/// The event of an `EventBridge` rule, or of its Scheduler with another source.
 pub(crate) fn envelope(source: &str, detail: &Value) -> Value {
     json!({
         "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
@@ -205,14 +205,14 @@ pub(crate) fn envelope(source: &str, detail: &Value) -> Value {
     })
 }
 
-/// A child process, its output, and what it says to the API.
+/// A child process, its output, and its requests to the API.
 #[derive(Debug)]
 struct Program {
     child: Child,
     calls: Receiver<Call>,
-    /// Where the answer to its open question for an event goes.
+    /// Sends the response to its pending request for an event.
     next: Option<Sender<String>>,
-    /// Files, not pipes: what was written before an answer can be read after it.
+    /// Files, not pipes: all output before a response can be read after it.
     output: TempDir,
 }
 
@@ -224,7 +224,7 @@ impl Program {
         let child = Command::new(binary)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            // Not the developer's: it may hold settings for AWS.
+            // Not the developer's, which may contain AWS settings.
             .env("HOME", output.path())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "test")
@@ -247,23 +247,23 @@ impl Program {
         }
     }
 
-    /// Waits until the program asks for an event. `answered` takes the answers before that.
+    /// Waits until the program requests an event. `responded` gets the responses before that.
     fn until_next(
         &mut self,
         limit: Duration,
-        mut answered: impl FnMut(Answer) -> Option<FunctionError>,
+        mut responded: impl FnMut(Response) -> Option<FunctionError>,
     ) -> Result<(), FunctionError> {
         let started = now();
         loop {
             let left = limit.saturating_sub(started.elapsed());
-            match self.calls.recv_timeout(left.min(LOOK_EVERY)) {
+            match self.calls.recv_timeout(left.min(CHECK_EVERY)) {
                 Ok(Call::Next(next)) => {
                     self.next = Some(next);
                     return Ok(());
                 }
                 Ok(Call::InitError(error)) => return Err(error),
-                Ok(Call::Answer(answer)) => answered(answer).map_or(Ok(()), Err)?,
-                Err(RecvTimeoutError::Disconnected) => panic!("the server of the Runtime API is gone"),
+                Ok(Call::Response(response)) => responded(response).map_or(Ok(()), Err)?,
+                Err(RecvTimeoutError::Disconnected) => panic!("the server of the Runtime API has ended"),
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                     let message = format!("Task timed out after {:.2} seconds", limit.as_secs_f64());
                     return Err(FunctionError::lambdas_own("Sandbox.Timedout", message));
@@ -285,7 +285,7 @@ impl Program {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return status.code();
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
         self.kill();
         None

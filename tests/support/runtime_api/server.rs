@@ -9,34 +9,34 @@ use serde_json::{Value, json};
 
 use super::FunctionError;
 
-/// The answer to an event.
-pub(super) type Answer = (String, Result<Value, FunctionError>);
+/// The request id of an event, and its response.
+pub(super) type Response = (String, Result<Value, FunctionError>);
 
-/// What a program says.
+/// A request of a program.
 #[derive(Debug)]
 pub(super) enum Call {
     Next(Sender<String>),
-    Answer(Answer),
+    Response(Response),
     InitError(FunctionError),
 }
 
-/// Starts a server for one program. What the program says comes from the receiver.
+/// Starts a server for one program, whose requests the receiver gets.
 pub(super) fn start() -> (SocketAddr, Receiver<Call>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
     let (sender, calls) = mpsc::channel();
-    // The thread is left waiting when the test is done; it ends with the process.
+    // The thread ends with the process.
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
             let sender = sender.clone();
-            // A connection that breaks belongs to a program that ended.
+            // A connection fails when its program has ended.
             thread::spawn(move || serve(connection, &sender));
         }
     });
     (address, calls)
 }
 
-/// The answer to a question for the next event.
+/// The HTTP response to a request for the next event.
 pub(super) fn event(headers: &str, event: &str) -> String {
     http(200, headers, event)
 }
@@ -85,14 +85,14 @@ impl Request {
     }
 
     fn json(&self) -> Value {
-        // No JSON is shown as it came, for the test's own message.
+        // A body that is not JSON is kept as text, for the test's message.
         serde_json::from_slice(&self.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&self.body)))
     }
 }
 
-/// Answers the requests of one connection.
+/// Serves the requests of one connection.
 fn serve(mut connection: TcpStream, calls: &Sender<Call>) -> io::Result<()> {
-    let gone = |_| io::Error::other("the test is over");
+    let gone = |_| io::Error::other("the test has ended");
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
     while let Some(request) = Request::read(&mut reader)? {
@@ -107,8 +107,8 @@ fn serve(mut connection: TcpStream, calls: &Sender<Call>) -> io::Result<()> {
                 connection.write_all(event.as_bytes())?;
                 continue;
             }
-            ("POST", ["invocation", id, "response"]) => Call::Answer(((*id).to_owned(), Ok(request.json()))),
-            ("POST", ["invocation", id, "error"]) => Call::Answer(((*id).to_owned(), Err(request.error()))),
+            ("POST", ["invocation", id, "response"]) => Call::Response(((*id).to_owned(), Ok(request.json()))),
+            ("POST", ["invocation", id, "error"]) => Call::Response(((*id).to_owned(), Err(request.error()))),
             ("POST", ["init", "error"]) => Call::InitError(request.error()),
             _ => {
                 connection.write_all(http(404, "", "").as_bytes())?;

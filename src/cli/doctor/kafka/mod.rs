@@ -8,12 +8,12 @@ use super::network::{self, Reach, Server, Whose};
 use super::secrets::Proofs;
 use super::settings;
 use super::{Answer, Practice};
-use crate::config::{Config, Proof};
+use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
 use crate::invoke::Glance;
+use crate::kafka::group_offsets::KafkaGroup;
+use crate::kafka::metadata::Broker;
 use crate::record::{NextOffset, TopicPartition};
-use crate::source::kafka::brokers::Broker;
-use crate::source::kafka::group::KafkaGroup;
 use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
@@ -119,8 +119,8 @@ fn obstacle(reached: &[Reach], tls: &[Check]) -> Option<&'static str> {
 fn how(config: &Config) -> String {
     let properties = &config.kafka_properties;
     let mechanism = settings::mechanism(properties);
-    match (&config.proof, properties.protocol().as_str()) {
-        (Proof::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
+    match (&config.authentication, properties.protocol().as_str()) {
+        (Authentication::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
         (_, "plaintext") => "nobody is asked who they are".into(),
         (_, "ssl") => "the connection was accepted, with the client certificate if the broker asked for one".into(),
         _ => format!("{mechanism}: the user was accepted"),
@@ -245,6 +245,7 @@ async fn known_brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
     practice
         .parts
         .source
+        .client()
         .brokers(&practice.config().topics[0], practice.until())
         .await
 }

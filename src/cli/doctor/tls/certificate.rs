@@ -3,31 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
-use openssl::x509::{X509NameRef, X509Ref};
-
 use crate::cli::output;
-use crate::source::kafka::certificate;
+pub(super) use crate::kafka::tls::certificate::Certificate;
+use crate::kafka::tls::certificate::date;
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// Below this a certificate that nobody renews becomes an outage soon.
 const SHORT: u64 = 30 * DAY.unsigned_abs();
-
-/// Of a name that somebody else chose, so much is shown.
-const SHOWN_CHARS: usize = 200;
-
-/// The names of a certificate and when it holds, in seconds since the epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Certificate {
-    pub(super) subject: String,
-    pub(super) issuer: String,
-    /// The hosts that it is for.
-    pub(super) hosts: Vec<String>,
-    pub(super) begins: i64,
-    /// When it ends, or one of those that vouch for it.
-    pub(super) ends: i64,
-}
 
 /// How a certificate stands at a time.
 ///
@@ -56,69 +39,46 @@ pub(super) enum Life {
     },
 }
 
-impl Certificate {
-    pub(super) fn of(certificate: &X509Ref) -> Self {
-        Self {
-            subject: name(certificate.subject_name()),
-            issuer: name(certificate.issuer_name()),
-            hosts: certificate::hosts(certificate).iter().map(|host| shown(host)).collect(),
-            begins: unix(certificate.not_before()).unwrap_or(i64::MIN),
-            ends: unix(certificate.not_after()).unwrap_or(i64::MAX),
-        }
+pub(super) fn life(certificate: &Certificate, now: i64) -> Life {
+    let ends = certificate.ends;
+    let left = u64::try_from(ends.saturating_sub(now)).unwrap_or(0);
+    match left {
+        _ if certificate.begins > now => Life::Early {
+            begins: certificate.begins,
+        },
+        0 => Life::Over { ends },
+        1..SHORT => Life::Short { ends, left },
+        _ => Life::Long { ends, left },
     }
+}
 
-    pub(super) fn life(&self, now: i64) -> Life {
-        let ends = self.ends;
-        let left = u64::try_from(ends.saturating_sub(now)).unwrap_or(0);
-        match left {
-            _ if self.begins > now => Life::Early { begins: self.begins },
-            0 => Life::Over { ends },
-            1..SHORT => Life::Short { ends, left },
-            _ => Life::Long { ends, left },
-        }
+/// A certificate's names, a line each.
+pub(super) fn names(certificate: &Certificate) -> Vec<String> {
+    let mut lines = vec![format!(
+        "subject {}, issuer {}",
+        certificate.subject, certificate.issuer
+    )];
+    if !certificate.hosts.is_empty() {
+        lines.push(format!("for {}", certificate.hosts.join(", ")));
     }
-
-    /// What it says of itself, a line each.
-    pub(super) fn words(&self) -> Vec<String> {
-        let mut words = vec![format!("subject {}, issuer {}", self.subject, self.issuer)];
-        if !self.hosts.is_empty() {
-            words.push(format!("for {}", self.hosts.join(", ")));
-        }
-        words
-    }
+    lines
 }
 
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = |unix| {
-            let at = jiff::Timestamp::from_second(unix);
-            at.map_or("at no time".into(), |at| format!("on {}", at.strftime("%F")))
-        };
         match *self {
-            Self::Early { begins } => write!(f, "begins {}", on(begins)),
-            Self::Over { ends } => write!(f, "ended {}", on(ends)),
+            Self::Early { begins } => write!(f, "begins {}", date(begins)),
+            Self::Over { ends } => write!(f, "ended {}", date(ends)),
             Self::Short { ends, left } | Self::Long { ends, left } => {
-                write!(f, "ends {}, in {}", on(ends), output::coarse(Duration::from_secs(left)))
+                write!(
+                    f,
+                    "ends {}, in {}",
+                    date(ends),
+                    output::coarse(Duration::from_secs(left))
+                )
             }
         }
     }
-}
-
-/// A name that somebody else chose, as one line.
-pub(super) fn name(name: &X509NameRef) -> String {
-    match certificate::name(name) {
-        text if text.is_empty() => "nobody".into(),
-        text => shown(&text),
-    }
-}
-
-fn shown(text: &str) -> String {
-    text.escape_debug().take(SHOWN_CHARS).collect()
-}
-
-fn unix(time: &Asn1TimeRef) -> Option<i64> {
-    let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
-    Some(i64::from(since.days) * DAY + i64::from(since.secs))
 }
 
 #[cfg(test)]
@@ -152,14 +112,14 @@ mod tests {
             (i64::MIN, i64::MAX, long(i64::MAX, (i64::MAX - now).unsigned_abs())),
         ];
         for (begins, ends, expected) in rows {
-            assert_eq!(holding(begins, ends).life(now), expected, "{begins} {ends}");
+            assert_eq!(life(&holding(begins, ends), now), expected, "{begins} {ends}");
         }
     }
 
     #[test]
     fn a_life_is_told_as_a_date() {
         let now = 1_795_000_000;
-        let told = |certificate: Certificate| certificate.life(now).to_string();
+        let told = |certificate: Certificate| life(&certificate, now).to_string();
         assert_eq!(told(holding(0, now + 3 * DAY)), "ends on 2026-11-21, in 3 days");
         assert_eq!(told(holding(0, now + 7_200)), "ends on 2026-11-18, in 2 h");
         assert_eq!(told(holding(0, now)), "ended on 2026-11-18");

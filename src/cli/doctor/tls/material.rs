@@ -9,7 +9,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslOptions};
 use openssl::x509::X509;
 
-use super::certificate::{Certificate, Life};
+use super::certificate::{Certificate, Life, life, names};
 use crate::cli::doctor::check::Check;
 use crate::config::{Properties, variable_of};
 use crate::error::ErrorType::{AuthenticationFailed, InvalidConfiguration};
@@ -135,7 +135,7 @@ pub(super) fn judge(own: &Result<Identity, Unusable>, now: i64) -> Check {
     };
     let belongs = own.leaf.public_key().is_ok_and(|public| own.key.public_eq(&public));
     let certificate = Certificate::of(&own.leaf);
-    let life = certificate.life(now);
+    let life = life(&certificate, now);
     let check = match life {
         _ if !belongs => Check::failed(
             name,
@@ -152,7 +152,7 @@ pub(super) fn judge(own: &Result<Identity, Unusable>, now: i64) -> Check {
         Life::Short { .. } => Check::warning(name, format!("it {life}"), "Renew it in time"),
         Life::Long { .. } => Check::ok(name, format!("it {life}, and its key belongs to it")),
     };
-    check.with(certificate.words())
+    check.with(names(&certificate))
 }
 
 /// What librdkafka would connect with. Nobody verifies here: each problem is

@@ -27,8 +27,8 @@ use super::now;
 use super::settings;
 use crate::config::Properties;
 use crate::error::ErrorType::{AuthenticationFailed, BrokerUnreachable};
-use crate::source::kafka::is_about_certificate;
-use certificate::{Certificate, Life};
+use crate::kafka::errors::cause::is_client_certificate_alert as is_about_certificate;
+use certificate::{Certificate, Life, life, names};
 use probe::{End, Handshake, Problem, Said};
 
 /// What a port did.
@@ -192,7 +192,7 @@ fn unreachable(what: &str, next: &str) -> Check {
 
 fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
     let protocol = shaken.protocol.as_deref().unwrap_or("no TLS");
-    let told = shaken.certificate.iter().flat_map(Certificate::words);
+    let told = shaken.certificate.iter().flat_map(names);
     let mut problems = shaken.problems.iter().map(|problem| words(problem, shaken, terms));
     if let Some((what, next)) = problems.next() {
         let others: Vec<String> = problems.map(|(what, _)| what).collect();
@@ -246,7 +246,7 @@ fn well(protocol: &str, shaken: &Handshake, terms: Terms<'_>) -> Check {
     let Some(certificate) = &shaken.certificate else {
         return Check::ok("tls", format!("{protocol}, {verified}"));
     };
-    let life = certificate.life(terms.now);
+    let life = life(certificate, terms.now);
     let what = format!("{protocol}, {verified}, the certificate {life}");
     match life {
         Life::Short { .. } => Check::warning("tls", what, "Renew it on the broker in time"),
@@ -294,7 +294,7 @@ fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, St
 
 fn when(subject: &str, leaf: Option<&Certificate>, now: i64) -> String {
     let leaf = leaf.filter(|leaf| leaf.subject == subject);
-    leaf.map_or(String::new(), |leaf| format!(": it {}", leaf.life(now)))
+    leaf.map_or(String::new(), |leaf| format!(": it {}", life(leaf, now)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{self, ErrorCode, HandshakeError, Ssl, SslContext, SslRef, SslVerifyMode};
 use openssl::x509::X509VerifyResult;
 
-use super::certificate::{self, Certificate};
+use super::certificate::Certificate;
 use crate::cli::doctor::now;
 
 /// `ApiVersions`, version 0, without a client's name: length, kind, version,
@@ -150,7 +150,7 @@ fn prepare(
     }
     ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, chain| {
         if !fine {
-            let subject = chain.current_cert().map(|it| certificate::name(it.subject_name()));
+            let subject = chain.current_cert().map(|it| Certificate::of(it).subject);
             let problem = Problem::of(chain.error(), subject.unwrap_or_default());
             problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
-use crate::config::{self, NoTime, TIME_ALLOWED};
+use crate::config::{self, InvalidTime, TIME_ALLOWED};
 use crate::record::NextOffset;
 
 /// What a cursor is to be moved to, in one partition.
@@ -89,9 +89,9 @@ fn within(asked: i64, earliest: NextOffset, end: NextOffset) -> (NextOffset, Opt
 
 /// A point in time, in milliseconds since the epoch, as settings and events write it.
 pub(super) fn datetime(text: &str) -> Result<i64, String> {
-    config::unix_ms(text).map_err(|no_time| match no_time {
-        NoTime::Unreadable => format!("allowed: {TIME_ALLOWED}; without an offset it is UTC"),
-        NoTime::Before1970 => "allowed: a time from 1970 on; for everything there is, --to-earliest".into(),
+    config::unix_ms(text).map_err(|invalid| match invalid {
+        InvalidTime::Unreadable => format!("allowed: {TIME_ALLOWED}; without an offset it is UTC"),
+        InvalidTime::Before1970 => "allowed: a time from 1970 on; for everything there is, --to-earliest".into(),
     })
 }
 
