@@ -1,6 +1,6 @@
 """Finds what `make package HANDLER=folder` builds: handler.py FOLDER THIS_REPOSITORY
 
-Prints the package's id, the name of its binary, and, a line each, the folders of crates that the compiler sees by
+Prints the package's id, the name of its binary, and, a line each, the folders of crates that the compiler gets by
 their full path. What is wrong with the folder is printed to stderr, with exit code 2."""
 
 import json
@@ -16,7 +16,7 @@ class Unusable(Exception):
 
 
 def metadata(folder):
-    """What cargo knows of the crate in `folder`, with its Cargo.lock as it is."""
+    """Cargo's metadata of the crate in `folder`, with its Cargo.lock unchanged."""
     if not folder.is_dir():
         raise Unusable("this folder does not exist")
     if not (folder / "Cargo.toml").is_file():

@@ -1,7 +1,6 @@
 //! A whole Lambda function: orders as JSON, each handled once or more, in order.
 //!
-//! A project of its own needs `kafka-consumer-lambda`, `lambda_runtime`, `serde` (feature `derive`), `tokio`
-//! (features `macros` and `rt-multi-thread`) and `tracing`; its binary is called `bootstrap`.
+//! `examples/handler` shows the crate around it: its dependencies, and how it is packaged.
 
 use kafka_consumer_lambda::{Failure, Record, json, lambda};
 

@@ -62,7 +62,7 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// All settings of a run, validated. Built by [`Config::from_environment`] alone.
+/// The validated settings of a run. Built by [`Config::from_environment`] alone.
 ///
 /// ```
 /// use kafka_consumer_lambda::config::Config;

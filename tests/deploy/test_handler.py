@@ -1,5 +1,5 @@
-"""`make package HANDLER=folder`: which crate and binary it builds, with what, and what it says of a folder that it
-cannot build. A fake `cargo` takes the place of the real one, so nothing is compiled."""
+"""`make package HANDLER=folder`: which crate and binary it builds, with which flags, and the error for a folder that
+it cannot build. A fake `cargo` takes the place of the real one, so nothing is compiled."""
 
 import json
 import os
@@ -75,7 +75,7 @@ class Repository:
         path.chmod(0o755)
 
     def arrange(self, binaries=("handler",), needs=(LIBRARY,), name="orders", manifest=None, optional=(), local=()):
-        """What cargo's metadata says of the crate: names of binaries (those in `optional` need a feature), names of
+        """Sets cargo's metadata of the crate: names of binaries (those in `optional` need a feature), names of
         normal dependencies, and folders of local crates among these."""
         targets = [{"name": each, "kind": ["bin"], **({"required-features": ["cli"]} if each in optional else {})} for each in binaries]
         manifest = manifest or self.crate / "Cargo.toml"

@@ -76,7 +76,7 @@ def test_they_need_nothing_that_the_runtime_does_not_have(files):
     assert fits(*(UNPACKED / each for each in files)).returncode == 0
 
 
-def test_the_function_of_a_crate_of_ones_own_fits_and_does_not_tell_where_it_was_built():
+def test_the_function_of_a_crate_of_ones_own_fits_and_holds_no_path_of_the_build():
     assert fits(HANDLER).returncode == 0
     content = HANDLER.read_bytes()
     for folder in (str(ROOT), os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")), str(pathlib.Path.home()) + "/"):
