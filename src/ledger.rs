@@ -70,12 +70,12 @@ pub struct Ledger {
     settled: NextOffset,
     polled: NextOffset,
     to: NextOffset,
-    in_hand: usize,
+    buffered: usize,
     share: u64,
     chunk: usize,
-    care: Option<CrashGuard>,
+    guard: Option<CrashGuard>,
     /// The care that the item speaks of: what a crash would be judged by.
-    stored_care: Option<CrashGuard>,
+    stored_guard: Option<CrashGuard>,
     /// Where the item says that records are handed over.
     marked: Option<NextOffset>,
     /// Records still to be handed over one by one.
@@ -96,7 +96,7 @@ impl Ledger {
         stored: NextOffset,
         (from, to): (NextOffset, NextOffset),
         share: u64,
-        care: Option<CrashGuard>,
+        guard: Option<CrashGuard>,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -104,11 +104,11 @@ impl Ledger {
             settled: from,
             polled: from,
             to,
-            in_hand: 0,
+            buffered: 0,
             share,
             chunk: FIRST_CHUNK,
-            care: care.filter(|care| from < care.until),
-            stored_care: care,
+            guard: guard.filter(|guard| from < guard.until),
+            stored_guard: guard,
             marked: None,
             singles: SMALL_CHUNK,
             smalls: CLEAN_CHUNKS,
@@ -132,16 +132,16 @@ impl Ledger {
         if self.flush_due(now_ms) {
             return Step::Flush;
         }
-        if self.in_hand > 0 && self.hands_over() && self.marked != Some(self.settled) {
+        if self.buffered > 0 && self.hands_over() && self.marked != Some(self.settled) {
             return Step::Flush;
         }
-        if self.in_hand > 0 {
-            return Step::Process(self.in_hand.min(self.chunk_now()));
+        if self.buffered > 0 {
+            return Step::Process(self.buffered.min(self.chunk_now()));
         }
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
-        let most = self.care.map_or(LARGEST_CHUNK, |_| self.chunk_now());
+        let most = self.guard.map_or(LARGEST_CHUNK, |_| self.chunk_now());
         Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
     }
 
@@ -149,12 +149,12 @@ impl Ledger {
     /// [`settled_at`](Self::settled_at) on: care is due, and they are buffered.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.care.is_some() && self.in_hand > 0
+        self.guard.is_some() && self.buffered > 0
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {
         // By what the item says: a crash from here on would be judged by it.
-        let careful = self.stored_care.is_some();
+        let careful = self.stored_guard.is_some();
         self.unwritten() && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
     }
 
@@ -164,7 +164,8 @@ impl Ledger {
     }
 
     fn chunk_now(&self) -> usize {
-        self.care.map_or(self.chunk, |care| care.pace.records().min(self.chunk))
+        self.guard
+            .map_or(self.chunk, |guard| guard.limit.records().min(self.chunk))
     }
 
     /// Records came: all of `records` that lie before the end are taken, and
@@ -174,7 +175,7 @@ impl Ledger {
             .iter()
             .take_while(|record| record.offset < self.to.get())
             .count();
-        if self.in_hand == 0 && taken > 0 {
+        if self.buffered == 0 && taken > 0 {
             self.stand_at(&records[0]);
         }
         if let Some(next) = records[..taken].last().and_then(|last| NextOffset::after(last.offset)) {
@@ -184,7 +185,7 @@ impl Ledger {
             // Everything before the end was delivered: only gaps remain.
             self.polled = self.to;
         }
-        self.in_hand += taken;
+        self.buffered += taken;
         self.share = self.share.saturating_sub(taken as u64);
         self.settle_gap();
         taken
@@ -209,11 +210,11 @@ impl Ledger {
 
     /// The first `count` records in hand are settled; `last` is the last of them.
     pub fn settled(&mut self, count: usize, last: &Record) {
-        debug_assert!(count <= self.in_hand && last.offset >= self.settled.get());
+        debug_assert!(count <= self.buffered && last.offset >= self.settled.get());
         if let Some(next) = NextOffset::after(last.offset) {
             self.settled = next;
         }
-        self.in_hand -= count;
+        self.buffered -= count;
         self.settle_gap();
         self.relax(count);
     }
@@ -222,19 +223,19 @@ impl Ledger {
     /// [`CLEAN_CHUNKS`] small chunks. After as many single records as a small
     /// chunk holds, the one that killed the run is behind, and chunks are small.
     fn relax(&mut self, settled: usize) {
-        self.care = self.care.filter(|care| self.settled < care.until);
-        let Some(care) = &mut self.care else { return };
-        match care.pace {
+        self.guard = self.guard.filter(|guard| self.settled < guard.until);
+        let Some(guard) = &mut self.guard else { return };
+        match guard.limit {
             BatchLimit::Single => {
                 self.singles = self.singles.saturating_sub(settled);
                 if self.singles == 0 {
-                    care.pace = BatchLimit::Small;
+                    guard.limit = BatchLimit::Small;
                 }
             }
             BatchLimit::Small => {
                 self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
                 if self.smalls == 0 {
-                    self.care = None;
+                    self.guard = None;
                 }
             }
         }
@@ -242,28 +243,28 @@ impl Ledger {
 
     /// The work could not be finished: from here on it is done with more care,
     /// as if the run had died.
-    pub fn take_more_care(&mut self) {
-        let until = self.care.map_or(self.to, |care| care.until);
-        let pace = if self.care.is_some() {
+    pub fn tighten_crash_guard(&mut self) {
+        let until = self.guard.map_or(self.to, |guard| guard.until);
+        let limit = if self.guard.is_some() {
             BatchLimit::Single
         } else {
             BatchLimit::Small
         };
-        self.care = Some(CrashGuard { until, pace }).filter(|care| self.settled < care.until);
+        self.guard = Some(CrashGuard { until, limit }).filter(|guard| self.settled < guard.until);
         self.singles = SMALL_CHUNK;
         self.smalls = CLEAN_CHUNKS;
     }
 
     /// The care that is due from [`settled_at`](Self::settled_at) on.
     #[must_use]
-    pub fn care(&self) -> Option<CrashGuard> {
-        self.care
+    pub fn crash_guard(&self) -> Option<CrashGuard> {
+        self.guard
     }
 
     /// Where all that was delivered is settled, the cursor may pass the gap to
     /// the end as well.
     fn settle_gap(&mut self) {
-        if self.in_hand == 0 && self.polled >= self.to {
+        if self.buffered == 0 && self.polled >= self.to {
             self.settled = self.to;
         }
     }
@@ -278,7 +279,7 @@ impl Ledger {
     /// The cursor was written at [`settled_at`](Self::settled_at).
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
-        self.stored_care = self.care;
+        self.stored_guard = self.guard;
         self.marked = self.hands_over().then_some(self.settled);
         self.flushed_at_ms = now_ms;
     }
@@ -327,7 +328,7 @@ impl Ledger {
     /// the handler works.
     #[must_use]
     pub fn has_all(&self) -> bool {
-        self.polled >= self.to || self.share == 0 || self.care.is_some()
+        self.polled >= self.to || self.share == 0 || self.guard.is_some()
     }
 
     /// A write that was not known to be applied was: the cursor stands there.
@@ -345,7 +346,7 @@ impl Ledger {
 
     /// How many records could still be read here.
     #[must_use]
-    pub fn wish(&self) -> u64 {
+    pub fn remaining(&self) -> u64 {
         if self.failed {
             0
         } else {

@@ -103,25 +103,25 @@ fn consumer(config: &Config, topic: usize, request: &BackfillRequest) -> Consume
 ///
 /// # Errors
 /// When a partition is asked for that the topic does not have.
-pub fn to_start(request: &BackfillRequest, facts: &[PartitionState]) -> Result<Vec<usize>, Error> {
-    let highest = facts.iter().rposition(|fact| fact.cursor.is_some());
+pub fn to_start(request: &BackfillRequest, states: &[PartitionState]) -> Result<Vec<usize>, Error> {
+    let highest = states.iter().rposition(|state| state.cursor.is_some());
     let named = request.named();
     if highest.is_none() {
-        known(named.as_ref(), facts)?;
+        known(named.as_ref(), states)?;
     }
     let begins = |i: &usize| {
-        let fact = &facts[*i];
-        fact.cursor.is_none()
+        let state = &states[*i];
+        state.cursor.is_none()
             && match &named {
-                Some((_, named)) => named.contains(&fact.partition.partition),
+                Some((_, named)) => named.contains(&state.partition.partition),
                 None => highest.is_none_or(|highest| *i < highest),
             }
     };
-    Ok((0..facts.len()).filter(begins).collect())
+    Ok((0..states.len()).filter(begins).collect())
 }
 
-fn known(named: Option<&(&'static str, BTreeSet<i32>)>, facts: &[PartitionState]) -> Result<(), Error> {
-    let there: BTreeSet<i32> = facts.iter().map(|fact| fact.partition.partition).collect();
+fn known(named: Option<&(&'static str, BTreeSet<i32>)>, states: &[PartitionState]) -> Result<(), Error> {
+    let there: BTreeSet<i32> = states.iter().map(|state| state.partition.partition).collect();
     let Some((field, named)) = named else {
         return Ok(());
     };
@@ -232,25 +232,25 @@ pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) ->
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &PartitionState, policy: &Policy) -> Decision {
-    let Some(Ok(cursor)) = &facts.cursor else {
-        return plan::decide(facts, false, policy);
+pub fn decide(state: &PartitionState, policy: &Policy) -> Decision {
+    let Some(Ok(cursor)) = &state.cursor else {
+        return plan::decide(state, false, policy);
     };
     let Some(bounds) = &cursor.backfill else {
         return Decision::Invalid(format!(
             "the item of {} has a backfill's key and no `backfill_to`. Delete it, or start a backfill of another name",
-            facts.partition
+            state.partition
         ));
     };
     if cursor.next >= bounds.to {
         return Decision::Idle;
     }
-    let end = match &facts.end {
+    let end = match &state.end {
         Some(Ok(end)) => *end,
         // Nobody knows the log: what a run does without it.
-        _ => return plan::decide(facts, false, policy),
+        _ => return plan::decide(state, false, policy),
     };
-    match plan::decide(&within(facts.clone()), false, policy) {
+    match plan::decide(&within(state.clone()), false, policy) {
         Decision::Read(_) | Decision::RetentionLoss(_) if end < bounds.to => Decision::Truncated(format!(
             "the log ends at {end}, and the backfill at {}: the topic was recreated or truncated after the backfill \
              was started",
@@ -262,19 +262,19 @@ pub fn decide(facts: &PartitionState, policy: &Policy) -> Decision {
 
 /// The same facts, of a log that ends where the backfill does.
 #[must_use]
-pub fn within(mut facts: PartitionState) -> PartitionState {
-    let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+pub fn within(mut state: PartitionState) -> PartitionState {
+    let cursor = state.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     if let Some(to) = cursor.and_then(|cursor| Some(cursor.backfill.as_ref()?.to)) {
-        facts.end = Some(Ok(to));
-        facts.earliest = facts
+        state.end = Some(Ok(to));
+        state.earliest = state
             .earliest
             .map(|earliest: ListedOffset| earliest.map(|earliest| earliest.min(to)));
     }
-    facts
+    state
 }
 
 /// The bounds that are stored for a partition.
 #[must_use]
-pub fn stored(facts: &PartitionState) -> Option<&Arc<Bounds>> {
-    facts.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
+pub fn stored(state: &PartitionState) -> Option<&Arc<Bounds>> {
+    state.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
 }

@@ -108,14 +108,14 @@ pub struct CrashGuard {
     /// The end that the dead run had planned to reach; exclusive.
     pub until: NextOffset,
     /// How many records are handed over at once.
-    pub pace: BatchLimit,
+    pub limit: BatchLimit,
 }
 
 /// What a run takes over from those that died before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CrashHistory {
     /// The care that is due.
-    pub care: Option<CrashGuard>,
+    pub guard: Option<CrashGuard>,
     /// How many runs died with the record at the cursor alone in their hands.
     pub crashes: u32,
     /// Whether the last of them was the run whose claim is taken over.
@@ -124,7 +124,7 @@ pub struct CrashHistory {
 
 /// Who holds a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClaimStatus {
     /// Nobody.
     Free,
     /// A live run, until `until_ms` (since the epoch).
@@ -161,12 +161,12 @@ impl Cursor {
     /// | ahead | held |
     /// | now or before | expired: its run died, or was frozen |
     #[must_use]
-    pub fn standing(&self, now_ms: i64) -> Standing {
+    pub fn claim_status(&self, now_ms: i64) -> ClaimStatus {
         match self.claim_until_ms {
-            None => Standing::Free,
-            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => Standing::Free,
-            Some(until_ms) if until_ms > now_ms => Standing::Held { until_ms },
-            Some(_) => Standing::Expired,
+            None => ClaimStatus::Free,
+            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => ClaimStatus::Free,
+            Some(until_ms) if until_ms > now_ms => ClaimStatus::Held { until_ms },
+            Some(_) => ClaimStatus::Expired,
         }
     }
 
@@ -174,9 +174,9 @@ impl Cursor {
     /// since the epoch; `None`: no run does.
     #[must_use]
     pub fn held_until_ms(&self, now_ms: i64) -> Option<i64> {
-        match self.standing(now_ms) {
-            Standing::Held { until_ms } => Some(until_ms),
-            Standing::Free | Standing::Expired => None,
+        match self.claim_status(now_ms) {
+            ClaimStatus::Held { until_ms } => Some(until_ms),
+            ClaimStatus::Free | ClaimStatus::Expired => None,
         }
     }
 
@@ -195,19 +195,19 @@ impl Cursor {
     /// partition: the run died, or stopped without an answer, before it handed
     /// one over.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
-        let died = self.standing(now_ms) == Standing::Expired;
+    pub fn crash_history(&self, now_ms: i64) -> CrashHistory {
+        let died = self.claim_status(now_ms) == ClaimStatus::Expired;
         let in_handler = died && self.handed_over == Some(self.next);
-        let pace = match (died, self.claim_chunk) {
+        let limit = match (died, self.claim_chunk) {
             (true, None) => Some(BatchLimit::Small),
             (true, Some(_)) if in_handler => Some(BatchLimit::Single),
-            (_, pace) => pace,
+            (_, limit) => limit,
         };
         let until = self.claim_to.filter(|until| *until > self.next);
         let counted = self.failures().map_or(0, |failure| failure.crashes);
         let just_died = in_handler && self.claim_chunk == Some(BatchLimit::Single);
         CrashHistory {
-            care: until.zip(pace).map(|(until, pace)| CrashGuard { until, pace }),
+            guard: until.zip(limit).map(|(until, limit)| CrashGuard { until, limit }),
             crashes: counted.saturating_add(u32::from(just_died)),
             just_died,
         }

@@ -31,7 +31,7 @@
 //! It never gets to count itself: the item does. A run that dies leaves its
 //! claim behind. That alone counts against no record: the run may have died
 //! before it fetched anything. It only makes the next run careful, up to the
-//! end that the dead one had planned ([`Cursor::legacy`]): first with small
+//! end that the dead one had planned ([`Cursor::crash_history`]): first with small
 //! chunks, then record by record. Before each careful hand-over the run writes
 //! a mark, `handed_over`, which names the offset at which the handler begins.
 //! Only a claim that expires with a mark at its own cursor shows that the
@@ -58,7 +58,7 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-pub use cursor::{BatchLimit, Bounds, CrashGuard, CrashHistory, Cursor, Failures, SMALL_CHUNK, Standing};
+pub use cursor::{BatchLimit, Bounds, ClaimStatus, CrashGuard, CrashHistory, Cursor, Failures, SMALL_CHUNK};
 pub use operator::{CommandId, judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use unreported::{PassedOver, Unreported};
 pub use verdict::{Verdict, judge_claim, judge_flush};
@@ -113,32 +113,32 @@ pub struct Claim {
 
 /// What a run knows of a partition when it claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum ObservedItem {
     /// No item; the partition starts here.
-    Nothing {
+    Missing {
         /// The first offset to read.
         start: NextOffset,
     },
     /// This item.
-    Item(Cursor),
+    Present(Cursor),
 }
 
-impl Seen {
+impl ObservedItem {
     /// Where the stored cursor stands once the claim is written.
     #[must_use]
     pub fn stored(&self) -> NextOffset {
         match self {
-            Self::Nothing { start } => *start,
-            Self::Item(cursor) => cursor.next,
+            Self::Missing { start } => *start,
+            Self::Present(cursor) => cursor.next,
         }
     }
 
     /// What is taken over from runs that died.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
+    pub fn crash_history(&self, now_ms: i64) -> CrashHistory {
         match self {
-            Self::Nothing { .. } => CrashHistory::default(),
-            Self::Item(cursor) => cursor.legacy(now_ms),
+            Self::Missing { .. } => CrashHistory::default(),
+            Self::Present(cursor) => cursor.crash_history(now_ms),
         }
     }
 }
@@ -166,17 +166,17 @@ pub fn pin_bounds(bounds: &Arc<Bounds>, now_ms: i64) -> CursorWrite {
 /// died: the care that is due, and a crash if it died with one record alone.
 /// An operator's pause that was stored since the item was read refuses it.
 #[must_use]
-pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
-    let legacy = seen.legacy(claim.now_ms);
-    let to = legacy.care.map_or(claim.to, |care| care.until.max(claim.to));
+pub fn claim(observed: &ObservedItem, claim: &Claim) -> CursorWrite {
+    let history = observed.crash_history(claim.now_ms);
+    let to = history.guard.map_or(claim.to, |guard| guard.until.max(claim.to));
     let mut sets = vec![
         Set::Run(claim.run.clone()),
         Set::ClaimUntil(claim.until_ms),
         Set::ClaimTo(to),
         Set::UpdatedAt(claim.now_ms),
     ];
-    match seen {
-        Seen::Nothing { start } => {
+    match observed {
+        ObservedItem::Missing { start } => {
             sets.extend([Set::Next(*start), Set::Identity]);
             CursorWrite {
                 conditions: vec![Clause::ItemMissing],
@@ -184,12 +184,12 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
                 removes: vec![],
             }
         }
-        Seen::Item(cursor) => {
-            sets.extend(legacy.care.map(|care| Set::ClaimChunk(care.pace)));
-            if legacy.just_died {
+        ObservedItem::Present(cursor) => {
+            sets.extend(history.guard.map(|guard| Set::ClaimChunk(guard.limit)));
+            if history.just_died {
                 sets.push(Set::Failures(Failures {
                     offset: cursor.next,
-                    crashes: legacy.crashes,
+                    crashes: history.crashes,
                     ..cursor.failures().cloned().unwrap_or_default()
                 }));
             }
@@ -202,7 +202,7 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
                 sets,
                 removes: [
                     vec![Attribute::HandedOver],
-                    unless(legacy.care.is_some(), &[Attribute::ClaimChunk]),
+                    unless(history.guard.is_some(), &[Attribute::ClaimChunk]),
                 ]
                 .concat(),
             }
@@ -216,7 +216,7 @@ fn unless(there: bool, attributes: &[Attribute]) -> Vec<Attribute> {
 
 /// The item as a run's last write left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct LastWrite {
     /// The cursor.
     pub next: NextOffset,
     /// The time that the write bears, in milliseconds since the epoch.
@@ -238,11 +238,11 @@ pub struct Flush {
     /// The run whose claim it is.
     pub run: RunId,
     /// The item as the run left it.
-    pub left: Left,
+    pub last_write: LastWrite,
     /// Where the cursor goes.
     pub next: NextOffset,
     /// The care that is still due from there on.
-    pub care: Option<CrashGuard>,
+    pub guard: Option<CrashGuard>,
     /// Whether records are handed to the handler from there on, with care,
     /// once the write is acknowledged.
     pub hands_over: bool,
@@ -250,7 +250,7 @@ pub struct Flush {
     pub unreported: Option<Arc<Unreported>>,
     /// Where a flush of this run, made before, would have left the item, if it
     /// is unknown whether it was applied.
-    pub unknown: Option<Left>,
+    pub unknown: Option<LastWrite>,
     /// Whether the claim ends.
     pub ending: Ending,
     /// The wall clock, in milliseconds since the epoch.
@@ -261,13 +261,13 @@ impl Flush {
     /// The time that this write bears: never that of the write before it.
     #[must_use]
     pub fn stamp_ms(&self) -> i64 {
-        self.now_ms.max(self.left.updated_at_ms.saturating_add(1))
+        self.now_ms.max(self.last_write.updated_at_ms.saturating_add(1))
     }
 
     /// Where this write leaves the item.
     #[must_use]
-    pub fn leaves(&self) -> Left {
-        Left {
+    pub fn as_last_write(&self) -> LastWrite {
+        LastWrite {
             next: self.next,
             updated_at_ms: self.stamp_ms(),
         }
@@ -281,23 +281,23 @@ impl Flush {
 #[must_use]
 pub fn flush(flush: &Flush) -> CursorWrite {
     let mut sets = vec![Set::Next(flush.next), Set::UpdatedAt(flush.stamp_ms())];
-    let mut removes = unless(flush.care.is_some(), &[Attribute::ClaimChunk]);
+    let mut removes = unless(flush.guard.is_some(), &[Attribute::ClaimChunk]);
     removes.extend(unless(flush.hands_over, &[Attribute::HandedOver]));
     sets.extend(flush.hands_over.then_some(Set::HandedOver(flush.next)));
-    sets.extend(flush.care.map(|care| Set::ClaimChunk(care.pace)));
+    sets.extend(flush.guard.map(|guard| Set::ClaimChunk(guard.limit)));
     sets.extend(flush.unreported.clone().map(Set::Unreported));
     if let Ending::Final(failures) = &flush.ending {
         removes.push(Attribute::ClaimUntil);
-        removes.extend(unless(flush.care.is_some(), &[Attribute::ClaimTo]));
+        removes.extend(unless(flush.guard.is_some(), &[Attribute::ClaimTo]));
         removes.extend(unless(failures.is_some(), &[Attribute::Failures]));
-        sets.extend(flush.care.map(|care| Set::ClaimTo(care.until)));
+        sets.extend(flush.guard.map(|guard| Set::ClaimTo(guard.until)));
         sets.extend(failures.clone().map(Set::Failures));
     }
     CursorWrite {
         conditions: vec![
             Clause::RunIs(flush.run.clone()),
-            Clause::NextIs(flush.left.next),
-            Clause::UpdatedAtIs(flush.left.updated_at_ms),
+            Clause::NextIs(flush.last_write.next),
+            Clause::UpdatedAtIs(flush.last_write.updated_at_ms),
             Clause::ClaimExists,
         ],
         sets,
@@ -307,13 +307,13 @@ pub fn flush(flush: &Flush) -> CursorWrite {
 
 /// Ends a claim without moving the cursor. The care that is due stays due.
 #[must_use]
-pub fn release(run: &RunId, care: Option<CrashGuard>) -> CursorWrite {
+pub fn release(run: &RunId, guard: Option<CrashGuard>) -> CursorWrite {
     let mut removes = vec![Attribute::ClaimUntil, Attribute::HandedOver];
-    removes.extend(unless(care.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
+    removes.extend(unless(guard.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
     CursorWrite {
         conditions: vec![Clause::RunIs(run.clone())],
-        sets: care.map_or_else(Vec::new, |care| {
-            vec![Set::ClaimTo(care.until), Set::ClaimChunk(care.pace)]
+        sets: guard.map_or_else(Vec::new, |guard| {
+            vec![Set::ClaimTo(guard.until), Set::ClaimChunk(guard.limit)]
         }),
         removes,
     }

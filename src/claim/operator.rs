@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::verdict::unless_changed;
-use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
+use super::{Attribute, Clause, Cursor, CursorWrite, ObservedItem, Set, Verdict};
 use crate::record::NextOffset;
 
 /// The name of one operator's command, unique for each time that it is given.
@@ -38,11 +38,11 @@ impl CommandId {
 /// started. A move to where the cursor stands already only clears the item: what
 /// can be undone is the move before it.
 #[must_use]
-pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrite {
+pub fn move_to(observed: &ObservedItem, next: NextOffset, command: &CommandId) -> CursorWrite {
     let mut sets = vec![Set::Next(next), Set::Command(command.clone())];
-    sets.extend((!is_in_place(seen, next)).then_some(Set::Previous(seen.stored())));
-    match seen {
-        Seen::Nothing { .. } => {
+    sets.extend((!is_in_place(observed, next)).then_some(Set::Previous(observed.stored())));
+    match observed {
+        ObservedItem::Missing { .. } => {
             sets.push(Set::Identity);
             CursorWrite {
                 conditions: vec![Clause::ItemMissing],
@@ -50,7 +50,7 @@ pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrit
                 removes: vec![],
             }
         }
-        Seen::Item(cursor) => CursorWrite {
+        ObservedItem::Present(cursor) => CursorWrite {
             conditions: vec![
                 Clause::NextIs(cursor.next),
                 Clause::ClaimUntilIs(cursor.claim_until_ms),
@@ -70,22 +70,22 @@ pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrit
 }
 
 /// Whether a move leaves the cursor where it was seen.
-fn is_in_place(seen: &Seen, next: NextOffset) -> bool {
-    matches!(seen, Seen::Item(cursor) if cursor.next == next)
+fn is_in_place(observed: &ObservedItem, next: NextOffset) -> bool {
+    matches!(observed, ObservedItem::Present(cursor) if cursor.next == next)
 }
 
 /// Makes runs leave the partition alone, from the next one on: a run at work
 /// finishes. A partition without an item gets one where a run would have
 /// started.
 #[must_use]
-pub fn pause(seen: &Seen) -> CursorWrite {
-    match seen {
-        Seen::Nothing { start } => CursorWrite {
+pub fn pause(observed: &ObservedItem) -> CursorWrite {
+    match observed {
+        ObservedItem::Missing { start } => CursorWrite {
             conditions: vec![Clause::ItemMissing],
             sets: vec![Set::Next(*start), Set::Identity, Set::Paused],
             removes: vec![],
         },
-        Seen::Item(_) => CursorWrite {
+        ObservedItem::Present(_) => CursorWrite {
             conditions: vec![Clause::ItemExists],
             sets: vec![Set::Paused],
             removes: vec![],
@@ -111,16 +111,16 @@ pub fn resume() -> CursorWrite {
 /// | as it was seen, the command before it too | not applied |
 /// | anything else | edited: a run or another operator was faster |
 #[must_use]
-pub fn judge_move(seen: &Seen, command: &CommandId, now: Option<&Cursor>) -> Verdict {
+pub fn judge_move(observed: &ObservedItem, command: &CommandId, now: Option<&Cursor>) -> Verdict {
     let by = now.and_then(|item| item.command.as_ref());
-    let was_by = match seen {
-        Seen::Item(cursor) => cursor.command.as_ref(),
-        Seen::Nothing { .. } => None,
+    let was_by = match observed {
+        ObservedItem::Present(cursor) => cursor.command.as_ref(),
+        ObservedItem::Missing { .. } => None,
     };
     if by == Some(command) {
         Verdict::Applied
     } else if by == was_by {
-        unless_changed(seen, now)
+        unless_changed(observed, now)
     } else {
         Verdict::Edited {
             until_ms: now.and_then(|item| item.claim_until_ms),
@@ -137,10 +137,10 @@ pub fn judge_move(seen: &Seen, command: &CommandId, now: Option<&Cursor>) -> Ver
 /// | one, as it was seen | not applied |
 /// | one has come or gone | edited |
 #[must_use]
-pub fn judge_pause(seen: &Seen, now: Option<&Cursor>) -> Verdict {
-    match (now, seen) {
+pub fn judge_pause(observed: &ObservedItem, now: Option<&Cursor>) -> Verdict {
+    match (now, observed) {
         (Some(item), _) if item.paused => Verdict::Applied,
-        (None, Seen::Nothing { .. }) | (Some(_), Seen::Item(_)) => Verdict::NotApplied,
+        (None, ObservedItem::Missing { .. }) | (Some(_), ObservedItem::Present(_)) => Verdict::NotApplied,
         (item, _) => Verdict::Edited {
             until_ms: item.and_then(|item| item.claim_until_ms),
         },

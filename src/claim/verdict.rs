@@ -1,6 +1,6 @@
 //! What a refused or unanswered write means, by the item that is there.
 
-use crate::claim::{Claim, Cursor, Ending, Flush, Left, RunId, Seen};
+use crate::claim::{Claim, Cursor, Ending, Flush, LastWrite, ObservedItem, RunId};
 
 /// What became of a write, seen from the item that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Verdict {
     Paused,
     /// The item is as a write of this run left it that was made before, and
     /// was not known to be applied. The write can be made again, from there.
-    AppliedBefore(Left),
+    AppliedBefore(LastWrite),
     /// Another run took the claim over.
     TakenOver {
         /// The other run.
@@ -35,23 +35,25 @@ pub enum Verdict {
 /// | exactly as it was seen | not applied |
 /// | anything else | edited: a lost race, or an operator's change |
 #[must_use]
-pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict {
+pub fn judge_claim(observed: &ObservedItem, claim: &Claim, now: Option<&Cursor>) -> Verdict {
     let is_ours = |item: &Cursor| item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms);
     if now.is_some_and(is_ours) {
         Verdict::Applied
     } else if now.is_some_and(|item| item.paused) {
         Verdict::Paused
     } else {
-        unless_changed(seen, now)
+        unless_changed(observed, now)
     }
 }
 
 /// Of a write that is conditional on what was seen, and was not applied:
 /// whether the item still is as it was, in what such writes depend on.
-pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
-    match (now, seen) {
-        (None, Seen::Nothing { .. }) => Verdict::NotApplied,
-        (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
+pub(super) fn unless_changed(observed: &ObservedItem, now: Option<&Cursor>) -> Verdict {
+    match (now, observed) {
+        (None, ObservedItem::Missing { .. }) => Verdict::NotApplied,
+        (Some(item), ObservedItem::Present(observed))
+            if item.next == observed.next && item.claim_until_ms == observed.claim_until_ms =>
+        {
             Verdict::NotApplied
         }
         (item, _) => Verdict::Edited {
@@ -88,7 +90,7 @@ pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
     let is_claimed = item.claim_until_ms.is_some();
     if stands_at(flush.next, flush.stamp_ms()) && is_claimed == (flush.ending == Ending::Interim) {
         Verdict::Applied
-    } else if stands_at(flush.left.next, flush.left.updated_at_ms) && is_claimed {
+    } else if stands_at(flush.last_write.next, flush.last_write.updated_at_ms) && is_claimed {
         Verdict::NotApplied
     } else if let Some(left) = flush.unknown
         && stands_at(left.next, left.updated_at_ms)

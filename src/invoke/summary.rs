@@ -101,7 +101,7 @@ impl Books {
         }
         let next = match lane {
             Some(lane) if lane.was_claimed() => Some(lane.ledger.stored_at()),
-            _ => plan::standing_at(facts, decision),
+            _ => plan::next_offset(facts, decision),
         };
         let end = facts.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
@@ -417,7 +417,7 @@ pub(super) fn plan_report<D: Seams>(
     let chosen: Vec<usize> = (0..facts.len())
         .filter(|&i| request.includes(facts[i].partition.partition))
         .collect();
-    let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
+    let wishes: Vec<_> = chosen.iter().map(|&i| plan::demand(&facts[i], &decisions[i])).collect();
     let budget = run.budget(request.max_messages);
     let shares = plan::fair_shares(&wishes, budget);
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
@@ -430,12 +430,12 @@ pub(super) fn plan_report<D: Seams>(
 
 fn planned_partition(facts: &PartitionState, decision: &Decision, share: u64) -> PlannedPartition {
     let end = facts.end.clone().and_then(Result::ok);
-    let next = plan::standing_at(facts, decision);
+    let next = plan::next_offset(facts, decision);
     let (why, detail) = match decision {
         Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
             ("no share of the limit", Some(why.as_str().to_owned()))
         }
-        _ => plan::words(facts, decision),
+        _ => plan::describe(facts, decision),
     };
     PlannedPartition {
         place: Place::from(&facts.partition),

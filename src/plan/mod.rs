@@ -18,20 +18,20 @@
 //! | none, above all cursors of the topic | any | read from the earliest |
 //! | none | any | read from `START_POSITION` |
 
+mod describe;
 mod shares;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::claim::{Cursor, Seen};
+use crate::claim::{Cursor, ObservedItem};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::ListedOffset;
 use crate::store::InvalidCursor;
 
+pub use describe::{NO_REASON, blocked, describe};
 pub use shares::{Demand, fair_shares, runs_to_catch_up};
-pub use words::{NO_REASON, blocked, words};
 
 /// What is known of one partition before a run.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ pub struct Reading {
     /// Why it begins there.
     pub why: Why,
     /// What the claim is conditional on.
-    pub seen: Seen,
+    pub observed: ObservedItem,
 }
 
 /// Why a partition is read from where it is.
@@ -160,8 +160,8 @@ impl LostRange {
 /// Whether the earliest offset decides anything for this partition. A
 /// partition that is up to date needs no further question.
 #[must_use]
-pub fn needs_earliest(facts: &PartitionState) -> bool {
-    match (&facts.cursor, &facts.end) {
+pub fn needs_earliest(state: &PartitionState) -> bool {
+    match (&state.cursor, &state.end) {
         (Some(Ok(cursor)), Some(Ok(end))) => !cursor.paused && cursor.next != *end,
         (None, Some(Ok(_))) => true,
         _ => false,
@@ -170,13 +170,13 @@ pub fn needs_earliest(facts: &PartitionState) -> bool {
 
 /// The highest partition of each topic that has an item, readable or not.
 #[must_use]
-pub fn highest_cursors(facts: &[PartitionState]) -> BTreeMap<Arc<str>, i32> {
+pub fn highest_cursors(states: &[PartitionState]) -> BTreeMap<Arc<str>, i32> {
     let mut highest = BTreeMap::new();
-    for fact in facts.iter().filter(|fact| fact.cursor.is_some()) {
+    for state in states.iter().filter(|state| state.cursor.is_some()) {
         let entry = highest
-            .entry(fact.partition.topic.clone())
-            .or_insert(fact.partition.partition);
-        *entry = (*entry).max(fact.partition.partition);
+            .entry(state.partition.topic.clone())
+            .or_insert(state.partition.partition);
+        *entry = (*entry).max(state.partition.partition);
     }
     highest
 }
@@ -195,35 +195,35 @@ pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i
 /// `facts` are all partitions of the topics, also those that this run leaves
 /// to others: what "appeared later" means depends on all of them.
 #[must_use]
-pub fn decide_all(facts: &[PartitionState], policy: &Policy) -> Vec<Decision> {
-    let highest = highest_cursors(facts);
-    facts
+pub fn decide_all(states: &[PartitionState], policy: &Policy) -> Vec<Decision> {
+    let highest = highest_cursors(states);
+    states
         .iter()
-        .map(|fact| decide(fact, appeared_later(&fact.partition, &highest), policy))
+        .map(|state| decide(state, appeared_later(&state.partition, &highest), policy))
         .collect()
 }
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
-    let cursor = match &facts.cursor {
+pub fn decide(state: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
+    let cursor = match &state.cursor {
         Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
         Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
         Some(Ok(cursor)) => Some(cursor),
         None => None,
     };
-    let end = match &facts.end {
+    let end = match &state.end {
         None => return Decision::Truncated("the topic has no such partition any more".into()),
         Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
         Some(Ok(end)) => *end,
     };
     match cursor {
-        Some(cursor) => resume(cursor, end, facts, policy),
-        None => begin(facts, end, appeared_later, policy),
+        Some(cursor) => resume(cursor, end, state, policy),
+        None => begin(state, end, appeared_later, policy),
     }
 }
 
-fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Policy) -> Decision {
+fn resume(cursor: &Cursor, end: NextOffset, state: &PartitionState, policy: &Policy) -> Decision {
     if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
@@ -240,7 +240,7 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
             from,
             to: end,
             why,
-            seen: Seen::Item(cursor.clone()),
+            observed: ObservedItem::Present(cursor.clone()),
         })
     };
     let stored = cursor.next;
@@ -248,14 +248,14 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
         return Decision::Idle;
     }
     if stored > end {
-        match &facts.high_watermark {
+        match &state.high_watermark {
             // Read as `read_uncommitted`, and not any more.
             Some(Ok(high)) if stored <= *high => return Decision::Idle,
             Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
             _ => {}
         }
     }
-    let earliest = match &facts.earliest {
+    let earliest = match &state.earliest {
         Some(Ok(earliest)) => *earliest,
         Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
         None => return Decision::Unavailable("its first offset is not known".into()),
@@ -296,11 +296,11 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
     read(stored, Why::Resumed)
 }
 
-fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
+fn begin(state: &PartitionState, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
     let (start, why) = match policy.start_position {
-        _ if appeared_later => (facts.earliest.as_ref(), Why::AppearedLater),
-        StartPosition::Earliest => (facts.earliest.as_ref(), Why::StartPosition),
-        StartPosition::Latest | StartPosition::At { .. } => (facts.start.as_ref(), Why::StartPosition),
+        _ if appeared_later => (state.earliest.as_ref(), Why::AppearedLater),
+        StartPosition::Earliest => (state.earliest.as_ref(), Why::StartPosition),
+        StartPosition::Latest | StartPosition::At { .. } => (state.start.as_ref(), Why::StartPosition),
     };
     match start {
         Some(Ok(start)) if *start >= end => Decision::Idle,
@@ -308,7 +308,7 @@ fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: 
             from: *start,
             to: end,
             why,
-            seen: Seen::Nothing { start: *start },
+            observed: ObservedItem::Missing { start: *start },
         }),
         Some(Err(unavailable)) => Decision::Unavailable(unavailable.to_string()),
         None => Decision::Unavailable("its start position is not known".into()),
@@ -318,11 +318,11 @@ fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: 
 /// The next offset to read of a partition as it stands before the run: what
 /// its lag is counted from. `None` where it cannot be known.
 #[must_use]
-pub fn standing_at(facts: &PartitionState, decision: &Decision) -> Option<NextOffset> {
-    match (decision, &facts.cursor) {
+pub fn next_offset(state: &PartitionState, decision: &Decision) -> Option<NextOffset> {
+    match (decision, &state.cursor) {
         (Decision::Read(reading), _) => Some(reading.from),
         (_, Some(Ok(cursor))) => Some(cursor.next),
-        (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
+        (Decision::Idle, None) => state.end.clone().and_then(Result::ok),
         _ => None,
     }
 }
@@ -330,8 +330,8 @@ pub fn standing_at(facts: &PartitionState, decision: &Decision) -> Option<NextOf
 /// What an open transaction holds back: from this offset on so many, of which
 /// some may be no records. `None` where nothing is held back, or it is not known.
 #[must_use]
-pub fn waiting(facts: &PartitionState) -> Option<(NextOffset, u64)> {
-    let (Some(Ok(end)), Some(Ok(high))) = (&facts.end, &facts.high_watermark) else {
+pub fn uncommitted(state: &PartitionState) -> Option<(NextOffset, u64)> {
+    let (Some(Ok(end)), Some(Ok(high))) = (&state.end, &state.high_watermark) else {
         return None;
     };
     (end < high).then(|| (*end, end.distance_to(*high)))
@@ -339,12 +339,12 @@ pub fn waiting(facts: &PartitionState) -> Option<(NextOffset, u64)> {
 
 /// What a partition that is to be read could use of the budget.
 #[must_use]
-pub fn wish(facts: &PartitionState, decision: &Decision) -> Demand {
+pub fn demand(state: &PartitionState, decision: &Decision) -> Demand {
     let records = match decision {
         Decision::Read(reading) => reading.from.distance_to(reading.to),
         _ => 0,
     };
-    let updated_at_ms = facts
+    let updated_at_ms = state
         .cursor
         .as_ref()
         .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);

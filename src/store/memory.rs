@@ -98,7 +98,7 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::Run(run) => item.run = Some(run.clone()),
         Set::ClaimUntil(until) => item.claim_until_ms = Some(*until),
         Set::ClaimTo(to) => item.claim_to = Some(*to),
-        Set::ClaimChunk(pace) => item.claim_chunk = Some(*pace),
+        Set::ClaimChunk(limit) => item.claim_chunk = Some(*limit),
         Set::HandedOver(at) => item.handed_over = Some(*at),
         Set::Unreported(unreported) => item.unreported = Some(unreported.clone()),
         Set::Failures(failures) => item.failure = Some(failures.clone()),

@@ -105,28 +105,29 @@ pub trait Store: Send + Sync {
 
 /// Why it is not known what became of a write, or why it was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unwritten {
+pub enum WriteError {
     /// It was certainly not made.
-    NotMade(Error),
+    NotApplied(Error),
     /// It may have been made, or may yet be.
     Unknown(Error),
 }
 
-impl From<Unwritten> for Error {
-    fn from(unwritten: Unwritten) -> Self {
+impl From<WriteError> for Error {
+    fn from(unwritten: WriteError) -> Self {
         match unwritten {
-            Unwritten::NotMade(error) | Unwritten::Unknown(error) => error,
+            WriteError::NotApplied(error) | WriteError::Unknown(error) => error,
         }
     }
 }
 
-/// Makes `write` and finds out what became of it.
+/// Makes `write` and resolves its result.
 ///
-/// A refusal is judged by the item that was there; a missing answer by one
-/// consistent read. A write that was certainly not applied is made once more.
+/// A refused write is judged by the item that was there, a write without a
+/// response by one consistent read. A write that was certainly not applied is
+/// sent once more.
 ///
 /// # Errors
-/// When the store fails, or when it stays unknown whether the write was made.
+/// When the store fails, or when it stays unknown whether the write was applied.
 pub async fn write_and_judge<S: Store>(
     store: &S,
     consumer: &Consumer,
@@ -134,28 +135,29 @@ pub async fn write_and_judge<S: Store>(
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
 ) -> Result<Verdict, Error> {
-    Ok(write_or_say_why(store, consumer, partition, write, judge).await?)
+    Ok(resolve_write(store, consumer, partition, write, judge).await?)
 }
 
-/// The same, for who must know whether a write that failed may have been made.
+/// As [`write_and_judge`], with an error that keeps apart whether a failed
+/// write may have been applied.
 ///
 /// # Errors
 /// As [`write_and_judge`].
-pub async fn write_or_say_why<S: Store>(
+pub async fn resolve_write<S: Store>(
     store: &S,
     consumer: &Consumer,
     partition: i32,
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
-) -> Result<Verdict, Unwritten> {
+) -> Result<Verdict, WriteError> {
     let mut unanswered: Option<String> = None;
     for _ in 0..2 {
         let certain = unanswered.is_none();
         let failed = |error| {
             if certain {
-                Unwritten::NotMade(error)
+                WriteError::NotApplied(error)
             } else {
-                Unwritten::Unknown(error)
+                WriteError::Unknown(error)
             }
         };
         let item = match store.write(consumer, partition, write).await.map_err(failed)? {
@@ -166,7 +168,7 @@ pub async fn write_or_say_why<S: Store>(
             WriteResult::Unknown(trouble) => {
                 unanswered = Some(trouble);
                 let item = store.load_one(consumer, partition).await;
-                item.map_err(Unwritten::Unknown)?
+                item.map_err(WriteError::Unknown)?
             }
         };
         match judge(item.as_ref()) {
@@ -189,8 +191,8 @@ pub async fn write_or_say_why<S: Store>(
         ),
     );
     Err(if unknown {
-        Unwritten::Unknown(error)
+        WriteError::Unknown(error)
     } else {
-        Unwritten::NotMade(error)
+        WriteError::NotApplied(error)
     })
 }

@@ -191,7 +191,7 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
         None => (None, true),
     };
     let cursor = item.unwrap_or(&no_cursor);
-    let begins_at = plan::standing_at(facts, decision);
+    let begins_at = plan::next_offset(facts, decision);
     let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
     Row {
@@ -202,7 +202,7 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
         lag: begins_at.zip(end).map(|(next, end)| next.distance_to(end)),
         earliest_offset: known(&facts.earliest).map(NextOffset::get),
         state: State::of(facts, decision),
-        detail: plan::words(facts, decision).1,
+        detail: plan::describe(facts, decision).1,
         last_offset: item.map(|cursor| cursor.next.last_processed()),
         previous_offset: cursor.previous.map(NextOffset::get),
         paused: is_readable.then_some(cursor.paused),

@@ -15,7 +15,7 @@ use super::item::{Item, name};
 use super::{DynamoStore, key};
 use crate::claim::{CommandId, Cursor, Verdict};
 use crate::error::{Error, ErrorType};
-use crate::store::{Consumer, InvalidCursor, Store as _, StoredCursor, Unwritten};
+use crate::store::{Consumer, InvalidCursor, Store as _, StoredCursor, WriteError};
 
 /// What stands in the place of a backfill's name in the key of a copy.
 const DELETED: &str = "#deleted";
@@ -62,7 +62,7 @@ impl DynamoStore {
         partition: i32,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
+    ) -> Result<Verdict, WriteError> {
         let exchange = Exchange {
             from: consumer.clone(),
             to: copies(consumer),
@@ -82,7 +82,7 @@ impl DynamoStore {
         partition: i32,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
+    ) -> Result<Verdict, WriteError> {
         let exchange = Exchange {
             from: copies(consumer),
             to: consumer.clone(),
@@ -98,12 +98,12 @@ impl DynamoStore {
         exchange: &Exchange,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
+    ) -> Result<Verdict, WriteError> {
         let mut unanswered: Option<Error> = None;
         for _ in 0..2 {
             let failed = |error| match unanswered {
-                None => Unwritten::NotMade(error),
-                Some(_) => Unwritten::Unknown(error),
+                None => WriteError::NotApplied(error),
+                Some(_) => WriteError::Unknown(error),
             };
             let found = self.raw(&exchange.from, exchange.partition).await.map_err(failed)?;
             let Some(item) = found else {
@@ -125,8 +125,11 @@ impl DynamoStore {
             }
         }
         match unanswered {
-            Some(error) => Err(Unwritten::Unknown(error)),
-            None => self.arrived(exchange, command, None).await.map_err(Unwritten::NotMade),
+            Some(error) => Err(WriteError::Unknown(error)),
+            None => self
+                .arrived(exchange, command, None)
+                .await
+                .map_err(WriteError::NotApplied),
         }
     }
 

@@ -17,12 +17,12 @@
 
 mod connect;
 mod deleted;
+mod errors;
 mod expression;
 mod item;
 mod list;
-mod rights;
+mod permissions;
 mod table;
-mod trouble;
 
 use std::collections::HashMap;
 
@@ -33,13 +33,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 pub use aws_sdk_dynamodb::Client;
 
 pub use self::connect::client;
-pub use self::rights::Right;
+pub use self::permissions::Permission;
 pub use self::table::TableCreated;
 pub use crate::aws::Patience;
 
+use self::errors::Call;
 use self::expression::Expression;
 use self::item::{Item, Place, name};
-use self::trouble::Call;
 use crate::claim::{Cursor, CursorWrite};
 use crate::error::{Error, ErrorType};
 use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, WriteResult};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::claim::{Cursor, Failures, Seen};
+use crate::claim::{Cursor, Failures, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
 use crate::plan::LostRange;
 use crate::record::{NextOffset, TopicPartition};
@@ -42,7 +42,7 @@ fn reading(why: Why) -> Decision {
         from: next(4),
         to: next(10),
         why,
-        seen: Seen::Nothing { start: next(4) },
+        observed: ObservedItem::Missing { start: next(4) },
     })
 }
 

@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
+use super::errors::Call;
 use super::item::name;
-use super::trouble::Call;
 use super::{DynamoStore, key};
 use crate::error::Error;
 use crate::store::Consumer;
@@ -17,7 +17,7 @@ const NOWHERE: i32 = -1;
 
 /// Whether the role may do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Right {
+pub enum Permission {
     /// It was answered.
     Allowed,
     /// It was denied, as a run's call would be.
@@ -26,7 +26,7 @@ pub enum Right {
     Unknown(Error),
 }
 
-impl Right {
+impl Permission {
     fn of<T, E>(call: &Call, answer: Result<T, SdkError<E>>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
@@ -43,24 +43,24 @@ impl Right {
 
 impl DynamoStore {
     /// The right `dynamodb:Query`, by the query of a run for one item.
-    pub async fn may_query(&self, consumer: &Consumer) -> Right {
+    pub async fn may_query(&self, consumer: &Consumer) -> Permission {
         let call = self.call("Query");
         let query = self.query(consumer).limit(1).customize();
-        Right::of(&call, query.interceptor(call.observer()).send().await)
+        Permission::of(&call, query.interceptor(call.observer()).send().await)
     }
 
     /// The right `dynamodb:GetItem`, by an item that is not there.
-    pub async fn may_get(&self, consumer: &Consumer) -> Right {
+    pub async fn may_get(&self, consumer: &Consumer) -> Permission {
         let call = self.call("GetItem");
         let get = self.client.get_item().table_name(&self.table);
         let get = get.consistent_read(true).set_key(Some(key(consumer, NOWHERE)));
-        Right::of(&call, get.customize().interceptor(call.observer()).send().await)
+        Permission::of(&call, get.customize().interceptor(call.observer()).send().await)
     }
 
     /// The right `dynamodb:UpdateItem`, by a write that can never be made: its
     /// condition contradicts itself, and rights are looked at before it. The
     /// key is the consumer's own, since rights can be bound to it.
-    pub async fn may_write(&self, consumer: &Consumer) -> Right {
+    pub async fn may_write(&self, consumer: &Consumer) -> Permission {
         let call = self.call("UpdateItem");
         let write = self
             .client
@@ -74,8 +74,8 @@ impl DynamoStore {
         let answer = write.customize().interceptor(call.observer()).send().await;
         let refused = answer.as_ref().err().and_then(SdkError::as_service_error);
         match refused {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Right::Allowed,
-            _ => Right::of(&call, answer),
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Permission::Allowed,
+            _ => Permission::of(&call, answer),
         }
     }
 }
