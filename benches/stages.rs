@@ -14,7 +14,7 @@ use kafka_consumer_lambda::decode::decode;
 use kafka_consumer_lambda::ledger::{Ledger, Step};
 use kafka_consumer_lambda::plan::{PartitionState, Policy, decide_all, demand, fair_shares};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
-use kafka_consumer_lambda::report::{PartitionReport, Place, RunReport, TopicCounts, metrics_line};
+use kafka_consumer_lambda::report::{PartitionReport, RunReport, TopicCounts, metrics_line};
 
 const PARTITIONS: i32 = 1_000;
 const RECORDS: u32 = 1_000;
@@ -114,7 +114,7 @@ fn decoding(criterion: &mut Criterion) {
 
 fn report(criterion: &mut Criterion) {
     let partitions = (0..PARTITIONS).map(|partition| PartitionReport {
-        place: Place {
+        place: TopicPartition {
             topic: "orders".into(),
             partition,
         },

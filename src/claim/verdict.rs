@@ -1,23 +1,24 @@
-//! What a refused or unanswered write means, by the item that is there.
+//! The meaning of a refused write, or of one without a response, by the item
+//! that is there.
 
 use crate::claim::{Claim, Cursor, Ending, Flush, LastWrite, ObservedItem, RunId};
 
-/// What became of a write, seen from the item that was there.
+/// The result of a write, derived from the item that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The item holds what was written: an earlier try had been applied.
+    /// The item holds what was written: an earlier attempt had been applied.
     Applied,
-    /// The item is still as it was before the write, so the write can be made again.
+    /// The item is still as it was before the write, so the write can be sent again.
     NotApplied,
-    /// The item was changed or deleted by hand, or another run was faster.
+    /// An operator changed or deleted the item, or another run was faster.
     Edited {
         /// Until when another run holds it, in milliseconds since the epoch.
         until_ms: Option<i64>,
     },
     /// An operator paused the partition.
     Paused,
-    /// The item is as a write of this run left it that was made before, and
-    /// was not known to be applied. The write can be made again, from there.
+    /// The item holds an earlier write of this run whose result was unknown.
+    /// The write can be sent again, conditional on that one.
     AppliedBefore(LastWrite),
     /// Another run took the claim over.
     TakenOver {
@@ -26,13 +27,14 @@ pub enum Verdict {
     },
 }
 
-/// What a refused or unanswered [`claim`](crate::claim::claim) means.
+/// The meaning of a refused [`claim`](crate::claim::claim), or of one without a
+/// response.
 ///
 /// | item | verdict |
 /// |---|---|
 /// | our run and our `claim_until` | applied |
 /// | paused | paused |
-/// | exactly as it was seen | not applied |
+/// | exactly as it was read | not applied |
 /// | anything else | edited: a lost race, or an operator's change |
 #[must_use]
 pub fn judge_claim(observed: &ObservedItem, claim: &Claim, now: Option<&Cursor>) -> Verdict {
@@ -46,8 +48,8 @@ pub fn judge_claim(observed: &ObservedItem, claim: &Claim, now: Option<&Cursor>)
     }
 }
 
-/// Of a write that is conditional on what was seen, and was not applied:
-/// whether the item still is as it was, in what such writes depend on.
+/// For a write that is conditional on the item as it was read, and was not
+/// applied: whether the attributes that it depends on are unchanged.
 pub(super) fn unless_changed(observed: &ObservedItem, now: Option<&Cursor>) -> Verdict {
     match (now, observed) {
         (None, ObservedItem::Missing { .. }) => Verdict::NotApplied,
@@ -62,7 +64,8 @@ pub(super) fn unless_changed(observed: &ObservedItem, now: Option<&Cursor>) -> V
     }
 }
 
-/// What a refused or unanswered [`flush`](crate::claim::flush) means.
+/// The meaning of a refused [`flush`](crate::claim::flush), or of one without a
+/// response.
 ///
 /// | item | verdict |
 /// |---|---|
@@ -70,8 +73,8 @@ pub(super) fn unless_changed(observed: &ObservedItem, now: Option<&Cursor>) -> V
 /// | no run | edited |
 /// | another run | taken over |
 /// | our run, with the offset, the time and the claim that the flush writes | applied |
-/// | our run, as it was left, the claim still there | not applied |
-/// | our run, as an earlier flush left it of which that was unknown, the claim still there | applied before |
+/// | our run, as its last write stored it, the claim still there | not applied |
+/// | our run, as an earlier flush with an unknown result wrote it, the claim still there | applied before |
 /// | anything else | edited |
 #[must_use]
 pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {

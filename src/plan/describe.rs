@@ -1,13 +1,12 @@
-//! A decision in words, the same wherever it is shown.
+//! A decision as text, the same in each output.
 
 use super::{Decision, PartitionState, Reading, Why, uncommitted};
 use crate::claim::Failures;
 
-/// For a failure that somebody wrote by hand.
+/// For a failure without an error text, such as one that an operator wrote.
 pub const NO_REASON: &str = "no reason was stored";
 
-/// Why a partition is read from where it is, or left alone; and more of it,
-/// where there is more to say.
+/// Why a partition is read from its `from`, or not read; and details, if any.
 #[must_use]
 pub fn describe(state: &PartitionState, decision: &Decision) -> (&'static str, Option<String>) {
     match decision {
@@ -40,7 +39,7 @@ pub fn describe(state: &PartitionState, decision: &Decision) -> (&'static str, O
     }
 }
 
-/// The failures that block a partition: it is tried again, now or later.
+/// The failures that block a partition, if its record failed.
 #[must_use]
 pub fn blocked(state: &PartitionState) -> Option<&Failures> {
     let cursor = state.cursor.as_ref()?.as_ref().ok()?;

@@ -1,22 +1,22 @@
 //! The budget of a run, shared fairly.
 
-/// One partition's wish for records.
+/// How many records one partition could use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// Records it could use: offsets between its position and the end.
+    /// Offsets between its position and the end.
     pub records: u64,
-    /// When it was written last, in milliseconds since the epoch; `None`: never.
+    /// When its cursor was written last, in milliseconds since the epoch; `None`: never.
     pub updated_at_ms: Option<i64>,
 }
 
-/// Shares a run's budget fairly, in the order of `wishes`; `None`: no limit.
+/// Shares a run's budget fairly, in the order of `demands`; `None`: no limit.
 ///
-/// Each partition gets the same, as far as it can use it; what it cannot use
-/// goes to the others. What cannot be divided goes, one by one, to those that
-/// were written the longest ago: with a limit below their number, each gets
-/// its turn.
+/// Each partition gets the same share, up to its demand; the rest goes to the
+/// others. An indivisible remainder goes, one by one, to the partitions that
+/// were written the longest ago, so that with a limit below their number each
+/// is read in turn.
 ///
-/// | budget | wishes | shares |
+/// | budget | demands | shares |
 /// |---|---|---|
 /// | none | 5, 2000 | 5, 2000 |
 /// | 1000 | 5, 2000 | 5, 995 |
@@ -40,12 +40,11 @@ pub fn fair_shares(demands: &[Demand], budget: Option<u64>) -> Vec<u64> {
     shares
 }
 
-/// How many runs of this budget read what `wishes` name: what one partition
-/// leaves of its share goes to the others, so each run but the last uses all
-/// of the budget. Offsets without a record (compacted, aborted) cost nothing,
+/// How many runs of this budget read `demands`. The unused part of a share goes
+/// to the others, so each run but the last uses the whole budget. Offsets without a record (compacted, aborted) cost nothing,
 /// so it may take fewer; and more, where a run's time ends before its budget.
 ///
-/// | budget | wishes | runs |
+/// | budget | demands | runs |
 /// |---|---|---|
 /// | any | none, or 0 | 0 |
 /// | none | 5, 2000 | 1 |
@@ -63,8 +62,8 @@ pub fn runs_to_catch_up(demands: &[Demand], budget: Option<u64>) -> u64 {
     }
 }
 
-/// The highest share that all can have which could use it, and what is then
-/// left of the budget: less than one for each of those.
+/// The highest share that every partition with that demand can have, and the
+/// remainder of the budget: less than one for each of those.
 fn level(demands: &[Demand], mut budget: u64) -> (u64, u64) {
     let mut ascending: Vec<u64> = demands.iter().map(|demand| demand.records).collect();
     ascending.sort_unstable();
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn small_wishes_are_met_and_what_they_leave_goes_to_the_others() {
+    fn small_demands_are_met_and_the_rest_goes_to_the_others() {
         assert_eq!(fair_shares(&demands(&[5, 2000]), None), [5, 2000]);
         assert_eq!(fair_shares(&demands(&[5, 2000]), Some(1000)), [5, 995]);
         assert_eq!(fair_shares(&demands(&[600, 600, 10]), Some(1000)), [495, 495, 10]);
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_divided_goes_to_those_written_the_longest_ago() {
+    fn the_remainder_goes_to_the_partitions_written_the_longest_ago() {
         let demand = |updated_at_ms| Demand {
             records: 9,
             updated_at_ms,

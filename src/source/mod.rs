@@ -10,14 +10,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::record::{NextOffset, Record, TopicPartition};
 
-/// An offset of one partition's log, or why nobody could tell it.
-pub type ListedOffset = Result<NextOffset, Unavailable>;
-
-/// Why a partition could not be asked or read: no leader, or a broker that
-/// does not answer. It concerns this partition and no other.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unavailable(pub String);
+pub use crate::record::{ListedOffset, Unavailable};
 
 /// The ends of several topics. A topic that cannot be read is an error of its
 /// own, and hides no other.

@@ -6,8 +6,8 @@ use kafka_consumer_lambda::backfill::{bounds, check, decide, difference, to_star
 use kafka_consumer_lambda::claim::{Bounds, Cursor, ObservedItem};
 use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::event::{BackfillRequest, Bound};
-use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why};
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why};
+use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::{ListedOffset, Unavailable};
 use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
 
@@ -71,7 +71,7 @@ fn read(from: i64, why: Why, at: i64) -> Decision {
 
 #[test]
 fn within_its_bounds_a_backfill_is_a_run_on_a_log_that_ends_there() {
-    let lost = |first, last| Why::Lost(LostRange { first, last });
+    let lost = |first, last| Why::Lost(OffsetRange { first, last });
     for (at, log, expected) in [
         (10, (0, 90), read(10, Why::Resumed, 10)),
         (19, (0, 20), read(19, Why::Resumed, 19)),
@@ -106,7 +106,7 @@ fn a_loss_to_retention_halts_where_the_policy_says_so() {
         ..POLICY
     };
     let decision = decide(&state(0, (50, 90), Some(cursor(10))), &policy);
-    assert_eq!(decision, Decision::RetentionLoss(LostRange { first: 10, last: 19 }));
+    assert_eq!(decision, Decision::RetentionLoss(OffsetRange { first: 10, last: 19 }));
 }
 
 #[test]

@@ -42,8 +42,7 @@ use crate::error::Error;
 use crate::event::RunRequest;
 use crate::invoke::{self, Glance};
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
-use crate::record::NextOffset;
-use crate::report::Place;
+use crate::record::{NextOffset, TopicPartition};
 
 /// How a partition is, in one word: the first row that fits.
 ///
@@ -119,7 +118,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: TopicPartition,
     pub(super) next_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
     pub(super) high_watermark: Option<i64>,
@@ -195,7 +194,7 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
     let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
     Row {
-        place: Place::from(&facts.partition),
+        place: facts.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
         high_watermark: known(&facts.high_watermark).map(NextOffset::get),

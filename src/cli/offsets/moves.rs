@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan::{self, Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
-use crate::report::Place;
 use crate::source::{ListedOffset, OffsetSpec, Source as _};
 use crate::store::{self, Consumer};
 
@@ -121,7 +120,7 @@ async fn plan_all(
     let mut planned: Vec<Planned> = positions.into_iter().zip(wanted).map(Ok).collect();
     planned.extend(stuck.into_iter().map(Err));
     planned.sort_by_key(|planned| match planned {
-        Ok((position, _)) => Place::from(&position.partition),
+        Ok((position, _)) => position.partition.clone(),
         Err(row) => row.place.clone(),
     });
     Ok(planned)
@@ -249,7 +248,7 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
         (outcome == Outcome::Unchanged).then(|| "stands there already".to_owned()),
     ];
     Row {
-        place: Place::from(&position.partition),
+        place: position.partition.clone(),
         current_offset: Some(position.log.standing),
         new_offset: Some(next),
         lag: Some(next.distance_to(position.log.end)),

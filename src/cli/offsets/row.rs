@@ -8,7 +8,6 @@ use crate::cli::Exit;
 use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
-use crate::report::Place;
 use crate::store::WriteError;
 
 /// How many partitions a failure names; the rows name all.
@@ -100,7 +99,7 @@ impl Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: TopicPartition,
     #[serde(serialize_with = "number")]
     pub(super) current_offset: Option<NextOffset>,
     #[serde(serialize_with = "number")]
@@ -162,7 +161,7 @@ impl Row {
         note: String,
     ) -> Self {
         Self {
-            place: Place::from(partition),
+            place: partition.clone(),
             current_offset,
             new_offset: None,
             lag: None,

@@ -26,7 +26,7 @@ use crate::ledger::{Ledger, Step};
 use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_words;
 use crate::record::{NextOffset, Record, TopicPartition};
-use crate::report::Skips;
+use crate::report::SkippedRecords;
 use crate::source::Source;
 use crate::store::Consumer;
 use crate::text;
@@ -105,7 +105,7 @@ pub(super) struct Outcome {
     pub(super) bytes: u64,
     pub(super) polled: u64,
     pub(super) failed_tries: u64,
-    pub(super) skipped: Skips,
+    pub(super) skipped: SkippedRecords,
     pub(super) dead_lettered: u64,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) end: Option<End>,

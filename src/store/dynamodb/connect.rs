@@ -1,4 +1,4 @@
-//! A client that gives up in time.
+//! Creates a client with time-outs and retries.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
@@ -22,24 +22,23 @@ impl Patience {
 /// configuration files, or the role of the machine. The endpoint is the SDK's
 /// own `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
 ///
-/// Credentials are looked for by the first call, not here.
+/// Credentials are loaded by the first call, not here.
 ///
 /// # Errors
 /// `InvalidConfiguration` when no region is set anywhere, after one second at
 /// most; or one that cannot be a region's name.
 pub async fn client(patience: Patience) -> Result<Client, Error> {
     let region = aws::region().await.ok_or_else(|| {
-        let missing = "no AWS region is set. Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such \
-                       as us-east-1, does for a local DynamoDB";
-        let message = aws::profile::missing().unwrap_or_else(|| missing.to_owned());
-        Error::new(ErrorType::InvalidConfiguration, message)
+        let missing = Error::new(ErrorType::InvalidConfiguration, "no AWS region is set").next(
+            "Set AWS_REGION, or region in the profile of ~/.aws/config; any name, such as us-east-1, does for a local \
+             DynamoDB",
+        );
+        aws::profile::missing().map_or(missing, |profile| Error::new(ErrorType::InvalidConfiguration, profile))
     })?;
     if !is_host_label(region.as_ref()) {
-        let message = format!(
-            "\"{region}\" cannot be the name of a region, such as eu-central-1. Correct region in the profile of \
-             ~/.aws/config, or AWS_REGION"
-        );
-        return Err(Error::new(ErrorType::InvalidConfiguration, message));
+        let what = format!("\"{region}\" cannot be the name of a region, such as eu-central-1");
+        let next = "Correct region in the profile of ~/.aws/config, or AWS_REGION";
+        return Err(Error::new(ErrorType::InvalidConfiguration, what).next(next));
     }
     Ok(Client::new(&aws::config(region, patience).await))
 }

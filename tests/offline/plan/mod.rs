@@ -9,8 +9,8 @@ mod together;
 
 use kafka_consumer_lambda::claim::{Cursor, Failures, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why, decide};
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide};
+use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
 
@@ -73,8 +73,8 @@ fn resumed(from: i64, to: i64) -> Decision {
     read(from, to, Why::Resumed, ObservedItem::Present(Cursor::at(next(from))))
 }
 
-fn range(first: i64, last: i64) -> LostRange {
-    LostRange { first, last }
+fn range(first: i64, last: i64) -> OffsetRange {
+    OffsetRange { first, last }
 }
 
 fn invalid() -> InvalidCursor {

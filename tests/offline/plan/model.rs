@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{
-    Decision, LostRange, PartitionState, Policy, Reading, Why, decide_all, demand, fair_shares,
-};
-use kafka_consumer_lambda::record::TopicPartition;
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide_all, demand, fair_shares};
+use kafka_consumer_lambda::record::{OffsetRange, TopicPartition};
 use proptest::prelude::*;
 
 use super::{NOW_MS, backing_off, invalid, next, nobody, policies};
@@ -91,7 +89,7 @@ fn after(stored: i64, (earliest, end): (i64, i64), policy: &Policy) -> Fate {
 
 /// What a decision says, offset by offset.
 fn decided(decision: &Decision) -> Fate {
-    let within = |range: &LostRange| offsets(|at| (range.first..=range.last).contains(at));
+    let within = |range: &OffsetRange| offsets(|at| (range.first..=range.last).contains(at));
     match decision {
         Decision::Read(Reading { from, to, why, .. }) => Fate {
             read: offsets(|at| *at >= from.get() && *at < to.get()),
