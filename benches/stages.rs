@@ -12,9 +12,9 @@ use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::config::{MessageFormat, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::decode::decode;
 use kafka_consumer_lambda::ledger::{Ledger, Step};
-use kafka_consumer_lambda::plan::{PartitionState, Policy, decide_all, fair_shares, wish};
+use kafka_consumer_lambda::plan::{PartitionState, Policy, decide_all, demand, fair_shares};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
-use kafka_consumer_lambda::report::{PartitionReport, Place, RunReport, TopicCounts, metrics_line};
+use kafka_consumer_lambda::report::{PartitionReport, RunReport, TopicCounts, metrics_line};
 
 const PARTITIONS: i32 = 1_000;
 const RECORDS: u32 = 1_000;
@@ -24,7 +24,7 @@ fn next(offset: u32) -> NextOffset {
 }
 
 /// Each partition with a cursor, and so many records behind it.
-fn facts(behind: u32) -> Vec<PartitionState> {
+fn states(behind: u32) -> Vec<PartitionState> {
     let topic: Arc<str> = "orders".into();
     (0..PARTITIONS)
         .map(|partition| PartitionState {
@@ -46,16 +46,16 @@ fn plan(criterion: &mut Criterion) {
         now_ms: 1_800_000_000_000,
     };
     for (what, behind) in [("idle", 0), ("all with work", 100)] {
-        let facts = facts(behind);
+        let states = states(behind);
         criterion.bench_function(&format!("plan of 1,000 partitions, {what}"), |bencher| {
             bencher.iter(|| {
-                let decisions = decide_all(black_box(&facts), &policy);
-                let wishes: Vec<_> = facts
+                let decisions = decide_all(black_box(&states), &policy);
+                let demands: Vec<_> = states
                     .iter()
                     .zip(&decisions)
-                    .map(|(facts, it)| wish(facts, it))
+                    .map(|(states, it)| demand(states, it))
                     .collect();
-                fair_shares(&wishes, Some(RECORDS.into()))
+                fair_shares(&demands, Some(RECORDS.into()))
             });
         });
     }
@@ -114,7 +114,7 @@ fn decoding(criterion: &mut Criterion) {
 
 fn report(criterion: &mut Criterion) {
     let partitions = (0..PARTITIONS).map(|partition| PartitionReport {
-        place: Place {
+        place: TopicPartition {
             topic: "orders".into(),
             partition,
         },

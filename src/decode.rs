@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use crate::config::MessageFormat;
 use crate::record::{Record, TopicPartition};
 
-/// A record's value, once it is known to be what `MESSAGE_FORMAT` says.
+/// A record's value, validated by `MESSAGE_FORMAT`.
 #[derive(Debug, Clone)]
 pub enum Value<'a> {
-    /// No value: the key was deleted. Legal in each format.
+    /// No value: the key was deleted. Valid in each format.
     Tombstone,
     /// Valid JSON, as it was written.
     Json(&'a RawValue),
@@ -54,8 +54,8 @@ pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, Decod
     }
 }
 
-/// How many of `records`, from the first on, are of that format, and what is
-/// wrong with the one after them.
+/// How many of `records`, from the first on, are of that format, and the error
+/// of the one after them.
 #[must_use]
 pub fn check(format: MessageFormat, records: &[Record]) -> (usize, Option<DecodeError>) {
     for (good, record) in records.iter().enumerate() {
@@ -94,14 +94,14 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     })
 }
 
-/// What a value is that is not of its format, by how it begins; `None` if that is nothing known.
+/// The format that an undecodable value begins as; `None` if it is not recognised.
 ///
 /// | bytes | |
 /// |---|---|
 /// | `FF FE`, `FE FF` | UTF-16 |
 /// | `00` and four bytes | a schema registry's framing: the id of the schema |
 /// | `1F 8B`; `28 B5 2F FD`; `04 22 4D 18` | gzip, zstd, LZ4: compressed by the application |
-/// | `Obj` `01` | a file of Avro's |
+/// | `Obj` `01` | an Avro file |
 fn beginning(bytes: &[u8]) -> Option<String> {
     let what = match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16",
@@ -120,8 +120,8 @@ fn beginning(bytes: &[u8]) -> Option<String> {
     Some(format!("it begins as {what} does"))
 }
 
-/// What a [`DecodeError`] says, without the places: neither where the record
-/// lies nor where in its value the problem is. Another text is returned as it is.
+/// The text of a [`DecodeError`] without places: neither the record's offset nor
+/// the position in its value. Any other text is returned unchanged.
 #[must_use]
 pub fn without_place(text: &str) -> &str {
     let rest = text.strip_prefix("the record at offset ");
@@ -142,8 +142,8 @@ fn undecodable(record: &Record, expected: &'static str, problem: String) -> Deco
     }
 }
 
-/// What is wrong with the text and where, in words of our own: a message of
-/// serde's may quote the value.
+/// The problem and its position. Not serde's own message, which may quote the
+/// value.
 fn json_problem(error: &serde_json::Error, json: &[u8]) -> String {
     use serde_json::error::Category;
     if json.trim_ascii().is_empty() {

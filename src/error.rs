@@ -183,15 +183,6 @@ impl Serialize for Error {
     }
 }
 
-impl From<Error> for lambda_runtime::Diagnostic {
-    fn from(error: Error) -> Self {
-        Self {
-            error_type: error.kind.to_string(),
-            error_message: error.message(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -121,6 +121,15 @@ async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>)
     }
 }
 
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self {
+            error_type: error.kind.to_string(),
+            error_message: error.message(),
+        }
+    }
+}
+
 fn logged(error: Error) -> Error {
     tracing::error!(error_type = %error.kind, error = error.message(), "invocation failed");
     error

@@ -1,30 +1,30 @@
 //! The state of one partition within a run: polled, settled, failed -> the
 //! next step.
 //!
-//! The ledger knows no clock and does no work. The run asks
-//! [`Ledger::step`], does what it says, and tells the ledger what came of it.
+//! The ledger reads no clock and does no I/O. The run executes what
+//! [`Ledger::step`] returns and records the result in the ledger.
 //!
 //! | state | step |
 //! |---|---|
 //! | the partition has failed | [`Stop`](Step::Stop): `Failed` |
 //! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
 //! | the run must stop | [`Stop`](Step::Stop): `OutOfTime` |
-//! | settled records, not written for 5 s (or at all, where care is due) | [`Flush`](Step::Flush) |
-//! | buffered records, care is due, and no mark is written at the first one | [`Flush`](Step::Flush) |
+//! | settled records, not written for 5 s (under a crash guard: not written) | [`Flush`](Step::Flush) |
+//! | buffered records under a crash guard, without a mark at the first one | [`Flush`](Step::Flush) |
 //! | buffered records | [`Process`](Step::Process) |
-//! | its share is used | [`Stop`](Step::Stop): `ShareUsed` |
+//! | share used up | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
 use crate::claim::{BatchLimit, CrashGuard, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 
 /// How long settled records may wait for the write of their cursor: what a
-/// crash repeats at most, besides the chunk at work.
+/// crash repeats at most, besides the chunk in flight.
 pub const FLUSH_EVERY_MS: u64 = 5_000;
 
-/// How long the work on one chunk should take. Long enough that the look at
-/// the clocks between chunks costs nothing; short enough that a run that is
-/// interrupted has something settled.
+/// Target for the processing time of one chunk. Long enough that reading the
+/// clocks between chunks costs nothing; short enough that an interrupted run
+/// has something settled.
 pub const CHUNK_TARGET_MS: u64 = 250;
 
 /// The first chunk, before the speed is known.
@@ -33,8 +33,8 @@ pub const FIRST_CHUNK: usize = 16;
 /// The largest chunk, in records.
 pub const LARGEST_CHUNK: usize = 4_096;
 
-/// Care ends after this many small chunks that the process survived: as many
-/// records as the largest chunk holds, where the handler is fast.
+/// A crash guard ends after this many small chunks that the process survived:
+/// as many records as the largest chunk holds, if the handler is fast.
 pub const CLEAN_CHUNKS: usize = LARGEST_CHUNK / SMALL_CHUNK;
 
 /// What to do next.
@@ -42,7 +42,7 @@ pub const CLEAN_CHUNKS: usize = LARGEST_CHUNK / SMALL_CHUNK;
 pub enum Step {
     /// Wait for up to this many records.
     Poll(usize),
-    /// Process the first records in hand: this many.
+    /// Process this many of the buffered records, from the first on.
     Process(usize),
     /// Write the cursor and go on.
     Flush,
@@ -55,32 +55,33 @@ pub enum Step {
 pub enum Stop {
     /// Settled up to the end seen at the start.
     CaughtUp,
-    /// Its share of the budget is used; a leftover of others may still come.
+    /// Its share of the budget is used; a later grant may follow.
     ShareUsed,
-    /// The time is over, or the run was interrupted.
+    /// The run's time has expired, or the run was interrupted.
     OutOfTime,
     /// A record failed, or the partition cannot be read on.
     Failed,
 }
 
-/// The books of one partition in one run.
+/// Progress of one partition within one run: offsets, share, chunk size and
+/// crash guard.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     stored: NextOffset,
     settled: NextOffset,
     polled: NextOffset,
     to: NextOffset,
-    in_hand: usize,
+    buffered: usize,
     share: u64,
     chunk: usize,
-    care: Option<CrashGuard>,
-    /// The care that the item speaks of: what a crash would be judged by.
-    stored_care: Option<CrashGuard>,
-    /// Where the item says that records are handed over.
+    guard: Option<CrashGuard>,
+    /// The guard stored on the item: a crash is judged by it.
+    stored_guard: Option<CrashGuard>,
+    /// The offset of the mark on the item.
     marked: Option<NextOffset>,
     /// Records still to be handed over one by one.
     singles: usize,
-    /// Small chunks still to be settled before care ends.
+    /// Small chunks still to be settled before the guard ends.
     smalls: usize,
     flushed_at_ms: u64,
     failed: bool,
@@ -90,13 +91,13 @@ impl Ledger {
     /// A partition with its cursor stored at `stored`, to be read from `from`
     /// up to `to` (exclusive); at most `share` records.
     ///
-    /// `care` is due because a run has died on the way. `now_ms` is a monotonic clock.
+    /// `guard` is set if an earlier run crashed. `now_ms` is a monotonic clock.
     #[must_use]
     pub fn new(
         stored: NextOffset,
         (from, to): (NextOffset, NextOffset),
         share: u64,
-        care: Option<CrashGuard>,
+        guard: Option<CrashGuard>,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -104,11 +105,11 @@ impl Ledger {
             settled: from,
             polled: from,
             to,
-            in_hand: 0,
+            buffered: 0,
             share,
             chunk: FIRST_CHUNK,
-            care: care.filter(|care| from < care.until),
-            stored_care: care,
+            guard: guard.filter(|guard| from < guard.until),
+            stored_guard: guard,
             marked: None,
             singles: SMALL_CHUNK,
             smalls: CLEAN_CHUNKS,
@@ -117,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// What to do next. `stop`: the run's time is over, or it was interrupted.
+    /// What to do next. `stop`: the run's time has expired, or it was interrupted.
     #[must_use]
     pub fn step(&self, stop: bool, now_ms: u64) -> Step {
         if self.failed {
@@ -132,30 +133,30 @@ impl Ledger {
         if self.flush_due(now_ms) {
             return Step::Flush;
         }
-        if self.in_hand > 0 && self.hands_over() && self.marked != Some(self.settled) {
+        if self.buffered > 0 && self.hands_over() && self.marked != Some(self.settled) {
             return Step::Flush;
         }
-        if self.in_hand > 0 {
-            return Step::Process(self.in_hand.min(self.chunk_now()));
+        if self.buffered > 0 {
+            return Step::Process(self.buffered.min(self.chunk_now()));
         }
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
-        let most = self.care.map_or(LARGEST_CHUNK, |_| self.chunk_now());
+        let most = self.guard.map_or(LARGEST_CHUNK, |_| self.chunk_now());
         Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
     }
 
-    /// Whether the next flush says that records are handed over from
-    /// [`settled_at`](Self::settled_at) on: care is due, and they are buffered.
+    /// Whether the next flush writes the mark at [`settled_at`](Self::settled_at):
+    /// a guard is active, and records are buffered.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.care.is_some() && self.in_hand > 0
+        self.guard.is_some() && self.buffered > 0
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {
-        // By what the item says: a crash from here on would be judged by it.
-        let careful = self.stored_care.is_some();
-        self.unwritten() && (careful || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
+        // The stored guard, because a crash from here on is judged by it.
+        let is_guarded = self.stored_guard.is_some();
+        self.unwritten() && (is_guarded || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
     }
 
     /// Unequal, not above: `ON_TRUNCATION=earliest` moves a cursor back.
@@ -164,17 +165,18 @@ impl Ledger {
     }
 
     fn chunk_now(&self) -> usize {
-        self.care.map_or(self.chunk, |care| care.pace.records().min(self.chunk))
+        self.guard
+            .map_or(self.chunk, |guard| guard.limit.records().min(self.chunk))
     }
 
-    /// Records came: all of `records` that lie before the end are taken, and
-    /// their number is returned. The rest belongs to a later run.
+    /// Adds a poll's records: those before the end are buffered, and their
+    /// number is returned. The rest belongs to a later run.
     pub fn polled(&mut self, records: &[Record]) -> usize {
         let taken = records
             .iter()
             .take_while(|record| record.offset < self.to.get())
             .count();
-        if self.in_hand == 0 && taken > 0 {
+        if self.buffered == 0 && taken > 0 {
             self.stand_at(&records[0]);
         }
         if let Some(next) = records[..taken].last().and_then(|last| NextOffset::after(last.offset)) {
@@ -184,14 +186,14 @@ impl Ledger {
             // Everything before the end was delivered: only gaps remain.
             self.polled = self.to;
         }
-        self.in_hand += taken;
+        self.buffered += taken;
         self.share = self.share.saturating_sub(taken as u64);
         self.settle_gap();
         taken
     }
 
-    /// `first` is the first record in hand: nothing lies between it and what is
-    /// settled, so the cursor may stand at the record itself.
+    /// `first` is the first buffered record. Nothing lies between the settled
+    /// offset and it, so the cursor may move to the record itself.
     pub fn stand_at(&mut self, first: &Record) {
         if let Some(at) = NextOffset::new(first.offset) {
             debug_assert!(at >= self.settled);
@@ -207,68 +209,70 @@ impl Ledger {
         self.settle_gap();
     }
 
-    /// The first `count` records in hand are settled; `last` is the last of them.
+    /// The first `count` buffered records are settled; `last` is the last of them.
     pub fn settled(&mut self, count: usize, last: &Record) {
-        debug_assert!(count <= self.in_hand && last.offset >= self.settled.get());
+        debug_assert!(count <= self.buffered && last.offset >= self.settled.get());
         if let Some(next) = NextOffset::after(last.offset) {
             self.settled = next;
         }
-        self.in_hand -= count;
+        self.buffered -= count;
         self.settle_gap();
         self.relax(count);
     }
 
-    /// Care ends where the dead run had planned to end, or after
+    /// The guard ends at the planned end of the crashed run, or after
     /// [`CLEAN_CHUNKS`] small chunks. After as many single records as a small
-    /// chunk holds, the one that killed the run is behind, and chunks are small.
+    /// chunk holds, the record that crashed the run is passed, and chunks are
+    /// small again.
     fn relax(&mut self, settled: usize) {
-        self.care = self.care.filter(|care| self.settled < care.until);
-        let Some(care) = &mut self.care else { return };
-        match care.pace {
+        self.guard = self.guard.filter(|guard| self.settled < guard.until);
+        let Some(guard) = &mut self.guard else { return };
+        match guard.limit {
             BatchLimit::Single => {
                 self.singles = self.singles.saturating_sub(settled);
                 if self.singles == 0 {
-                    care.pace = BatchLimit::Small;
+                    guard.limit = BatchLimit::Small;
                 }
             }
             BatchLimit::Small => {
                 self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
                 if self.smalls == 0 {
-                    self.care = None;
+                    self.guard = None;
                 }
             }
         }
     }
 
-    /// The work could not be finished: from here on it is done with more care,
-    /// as if the run had died.
-    pub fn take_more_care(&mut self) {
-        let until = self.care.map_or(self.to, |care| care.until);
-        let pace = if self.care.is_some() {
+    /// A chunk was not finished in time: smaller chunks from here on, as if the
+    /// run had crashed.
+    pub fn tighten_crash_guard(&mut self) {
+        let until = self.guard.map_or(self.to, |guard| guard.until);
+        let limit = if self.guard.is_some() {
             BatchLimit::Single
         } else {
             BatchLimit::Small
         };
-        self.care = Some(CrashGuard { until, pace }).filter(|care| self.settled < care.until);
+        self.guard = Some(CrashGuard { until, limit }).filter(|guard| self.settled < guard.until);
         self.singles = SMALL_CHUNK;
         self.smalls = CLEAN_CHUNKS;
     }
 
-    /// The care that is due from [`settled_at`](Self::settled_at) on.
+    /// The guard that applies from [`settled_at`](Self::settled_at) on.
     #[must_use]
-    pub fn care(&self) -> Option<CrashGuard> {
-        self.care
+    pub fn crash_guard(&self) -> Option<CrashGuard> {
+        self.guard
     }
 
     /// Where all that was delivered is settled, the cursor may pass the gap to
     /// the end as well.
     fn settle_gap(&mut self) {
-        if self.in_hand == 0 && self.polled >= self.to {
+        if self.buffered == 0 && self.polled >= self.to {
             self.settled = self.to;
         }
     }
 
-    /// A chunk of `count` took `took_ms`: the next one aims at [`CHUNK_TARGET_MS`].
+    /// Adapts the chunk size: a chunk of `count` records took `took_ms`, and
+    /// the next one aims at [`CHUNK_TARGET_MS`].
     pub fn measured(&mut self, count: usize, took_ms: u64) {
         let at_this_speed = (count as u64 * CHUNK_TARGET_MS) / took_ms.max(1);
         let at_most = self.chunk.saturating_mul(4).min(LARGEST_CHUNK);
@@ -278,7 +282,7 @@ impl Ledger {
     /// The cursor was written at [`settled_at`](Self::settled_at).
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
-        self.stored_care = self.care;
+        self.stored_guard = self.guard;
         self.marked = self.hands_over().then_some(self.settled);
         self.flushed_at_ms = now_ms;
     }
@@ -288,7 +292,7 @@ impl Ledger {
         self.failed = true;
     }
 
-    /// More of the budget, from what others could not use.
+    /// Adds a share that other partitions did not use.
     pub fn grant(&mut self, share: u64) {
         self.share = self.share.saturating_add(share);
     }
@@ -299,7 +303,7 @@ impl Ledger {
         self.share
     }
 
-    /// What is left of the share goes back: nothing more can be read here.
+    /// Returns the unused share: nothing more can be read here.
     pub fn give_back(&mut self) -> u64 {
         std::mem::take(&mut self.share)
     }
@@ -322,20 +326,21 @@ impl Ledger {
         self.to
     }
 
-    /// Whether nothing more is to be fetched for now: all up to the end is
-    /// polled, the share is used, or care is due, where nothing is fetched while
-    /// the handler works.
+    /// Whether to fetch nothing more for now: everything up to the end is
+    /// polled, the share is used, or a guard is active, under which nothing is
+    /// fetched while the handler works.
     #[must_use]
     pub fn has_all(&self) -> bool {
-        self.polled >= self.to || self.share == 0 || self.care.is_some()
+        self.polled >= self.to || self.share == 0 || self.guard.is_some()
     }
 
-    /// A write that was not known to be applied was: the cursor stands there.
+    /// A write with an unknown result turned out to be applied: the stored
+    /// cursor is `stored`.
     pub fn found_at(&mut self, stored: NextOffset) {
         self.stored = stored;
     }
 
-    /// Whether nothing more would be to be fetched once `records` are
+    /// Whether nothing more is left to fetch once `records` are
     /// [`polled`](Self::polled).
     #[must_use]
     pub fn completed_by(&self, records: &[Record]) -> bool {
@@ -343,9 +348,9 @@ impl Ledger {
         up_to.is_some_and(|next| next >= self.to) || records.len() as u64 >= self.share
     }
 
-    /// How many records could still be read here.
+    /// How many offsets remain to be read, 0 after a failure.
     #[must_use]
-    pub fn wish(&self) -> u64 {
+    pub fn remaining(&self) -> u64 {
         if self.failed {
             0
         } else {
@@ -356,7 +361,7 @@ impl Ledger {
     /// When a cursor that is settled but not written is due, by the monotonic clock.
     #[must_use]
     pub fn due_at_ms(&self) -> Option<u64> {
-        // A write that failed is not tried again and again.
+        // A failed write is not repeated.
         (self.unwritten() && !self.failed).then(|| self.flushed_at_ms.saturating_add(FLUSH_EVERY_MS))
     }
 }

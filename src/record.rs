@@ -1,10 +1,13 @@
-//! The domain's words: [`Record`], [`TopicPartition`], [`NextOffset`], [`Chunk`].
+//! Plain types that all modules share: [`TopicPartition`], [`NextOffset`],
+//! [`Consumer`], [`Record`], [`Chunk`].
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One partition of one topic. Shown as `topic-partition`, as Kafka's own tools do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +25,16 @@ impl TopicPartition {
             topic: topic.into(),
             partition,
         }
+    }
+}
+
+/// As `{"topic", "partition"}`.
+impl Serialize for TopicPartition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut partition = serializer.serialize_struct("TopicPartition", 2)?;
+        partition.serialize_field("topic", &*self.topic)?;
+        partition.serialize_field("partition", &self.partition)?;
+        partition.end()
     }
 }
 
@@ -80,6 +93,62 @@ impl NextOffset {
 impl fmt::Display for NextOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A range of offsets, both ends inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsetRange {
+    /// The first offset.
+    pub first: i64,
+    /// The last offset, not below `first`.
+    pub last: i64,
+}
+
+impl OffsetRange {
+    /// The number of offsets. Logs may have gaps, so there may be fewer records.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.last.abs_diff(self.first).saturating_add(1)
+    }
+}
+
+/// A listed offset of one partition, or why no broker returned it.
+pub type ListedOffset = Result<NextOffset, Unavailable>;
+
+/// Why no broker serves a partition: it has no leader, or its broker does not
+/// respond. It concerns this partition only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// The owner of cursors: a consumer group on one topic, or one of its backfills.
+/// Displayed as the table's partition key: `<group_id>_<topic>`, for a backfill
+/// `<group_id>_<topic>#<name>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Consumer {
+    /// The group's name.
+    pub group_id: Arc<str>,
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The backfill's name; `None`: the live cursors.
+    pub backfill: Option<Arc<str>>,
+}
+
+impl Consumer {
+    /// The key without its group: `<topic>`, for a backfill `<topic>#<name>`.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        match &self.backfill {
+            Some(name) => format!("{}#{name}", self.topic),
+            None => self.topic.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.group_id, self.scope())
     }
 }
 
@@ -241,7 +310,7 @@ impl Chunk {
         &self.records
     }
 
-    /// The records, for those that made the chunk.
+    /// The records of the chunk.
     pub(crate) fn into_records(self) -> Vec<Record> {
         self.records
     }

@@ -1,26 +1,26 @@
-//! A backfill: a part of the log, read again under a cursor of its own.
+//! A backfill: a part of the log is read again with cursors of its own.
 //!
 //! Its bounds are fixed for every partition before anything is read, and
 //! stored with the cursors. What an invocation does with a partition:
 //!
 //! | items of this name | the partition | |
 //! |---|---|---|
-//! | none | asked for, and there | its bounds are stored |
-//! | none | asked for, and not there | refused |
-//! | some, asked for otherwise | any | refused: [`difference`] |
-//! | some | has an item | goes on: [`decide`] |
-//! | some | none, below the highest item, or asked for by its number | its bounds are stored: the start was interrupted |
-//! | some | none, above the highest item | left out: it appeared later |
+//! | none | requested, exists | its bounds are stored |
+//! | none | requested, does not exist | refused |
+//! | some, of another request | any | refused: [`difference`] |
+//! | some | has an item | resumed: [`decide`] |
+//! | some | no item, below the highest item, or requested by its number | its bounds are stored: the start was interrupted |
+//! | some | no item, above the highest item | left out: it appeared later |
 //!
-//! Bounds are made of what was asked for and of the log as it is ([`bounds`]):
+//! Bounds follow from the request and the log ([`bounds`]):
 //!
-//! | asked for | stored |
+//! | requested | stored |
 //! |---|---|
-//! | `from` or `to` behind the end | the end |
-//! | `from` before the earliest | as it is: the run reports what retention took |
-//! | `from` behind `to` | `to`: nothing is read |
+//! | `from` or `to` after the end | the end |
+//! | `from` before the log start | as requested: the run reports what retention deleted |
+//! | `from` after `to` | `to`: nothing is read |
 //! | `from` is a time | the first record with this time or a later one |
-//! | `to` is a time | the first record that is an hour ([`READ_ON_MS`]) later: [`Window`] says which records are handed on |
+//! | `to` is a time | the first record that is an hour ([`READ_ON_MS`]) later: [`Window`] selects the records |
 //!
 //! Within its bounds a backfill is an ordinary run on a log that ends at `to`
 //! ([`decide`], the first row that fits):
@@ -28,9 +28,9 @@
 //! | cursor | log | decision |
 //! |---|---|---|
 //! | has no bounds | any | [`Invalid`](Decision::Invalid) |
-//! | at `to` or behind it | any | [`Idle`](Decision::Idle): done |
-//! | before `to` | ends before `to`, and there would be something to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
-//! | before `to` | else | as [`plan::decide`] says |
+//! | at `to` or after it | any | [`Idle`](Decision::Idle): done |
+//! | before `to` | ends before `to`, with offsets to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
+//! | before `to` | else | as in [`plan::decide`] |
 
 mod window;
 
@@ -44,23 +44,22 @@ use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound, short};
 use crate::plan::{self, Decision, PartitionState, Policy};
-use crate::record::NextOffset;
-use crate::source::ListedOffset;
-use crate::store::Consumer;
+use crate::record::{Consumer, ListedOffset, NextOffset};
 use crate::text::cut;
 
 pub use window::{READ_ON_MS, Window};
 
-/// The longest text of an item that is no request of ours, in a message.
+/// The longest `backfill` attribute that is quoted in a message, if it is no
+/// request, in bytes.
 const LONGEST_SHOWN_BYTES: usize = 200;
 
-/// The topic that a backfill is about, by its place in the settings.
+/// The topic of a backfill, as its index in `KAFKA_TOPIC`.
 ///
 /// # Errors
-/// When it is not one of them, or not said although there are several; and
-/// when the cursors' key would be too long.
+/// When it is not one of them, or missing although there are several; and when
+/// the cursors' key would be too long.
 pub fn topic(config: &Config, request: &BackfillRequest) -> Result<usize, Error> {
-    let refused = |message| Err(Error::new(ErrorType::InvalidEvent, message));
+    let refused = |what| Err(Error::new(ErrorType::InvalidEvent, what));
     let index = match &request.topic {
         None if config.topics.len() == 1 => 0,
         None => {
@@ -70,11 +69,11 @@ pub fn topic(config: &Config, request: &BackfillRequest) -> Result<usize, Error>
                 config.topics.join(", ")
             ));
         }
-        Some(asked) => match config.topics.iter().position(|topic| topic == asked) {
+        Some(requested) => match config.topics.iter().position(|topic| topic == requested) {
             Some(index) => index,
             None => {
                 return refused(format!(
-                    "`topic` is {asked:?}, which KAFKA_TOPIC does not name: {}",
+                    "`topic` is {requested:?}, which KAFKA_TOPIC does not name: {}",
                     config.topics.join(", ")
                 ));
             }
@@ -98,44 +97,45 @@ fn consumer(config: &Config, topic: usize, request: &BackfillRequest) -> Consume
     }
 }
 
-/// The partitions, by their place in `facts`, whose bounds are to be stored:
+/// The partitions, as indexes of `states`, whose bounds are to be stored:
 /// the table at the top of this module.
 ///
 /// # Errors
-/// When a partition is asked for that the topic does not have.
-pub fn to_start(request: &BackfillRequest, facts: &[PartitionState]) -> Result<Vec<usize>, Error> {
-    let highest = facts.iter().rposition(|fact| fact.cursor.is_some());
+/// When a partition is requested that the topic does not have.
+pub fn to_start(request: &BackfillRequest, states: &[PartitionState]) -> Result<Vec<usize>, Error> {
+    let highest = states.iter().rposition(|state| state.cursor.is_some());
     let named = request.named();
     if highest.is_none() {
-        known(named.as_ref(), facts)?;
+        known(named.as_ref(), states)?;
     }
     let begins = |i: &usize| {
-        let fact = &facts[*i];
-        fact.cursor.is_none()
+        let state = &states[*i];
+        state.cursor.is_none()
             && match &named {
-                Some((_, named)) => named.contains(&fact.partition.partition),
+                Some((_, named)) => named.contains(&state.partition.partition),
                 None => highest.is_none_or(|highest| *i < highest),
             }
     };
-    Ok((0..facts.len()).filter(begins).collect())
+    Ok((0..states.len()).filter(begins).collect())
 }
 
-fn known(named: Option<&(&'static str, BTreeSet<i32>)>, facts: &[PartitionState]) -> Result<(), Error> {
-    let there: BTreeSet<i32> = facts.iter().map(|fact| fact.partition.partition).collect();
+fn known(named: Option<&(&'static str, BTreeSet<i32>)>, states: &[PartitionState]) -> Result<(), Error> {
+    let there: BTreeSet<i32> = states.iter().map(|state| state.partition.partition).collect();
     let Some((field, named)) = named else {
         return Ok(());
     };
     named.difference(&there).next().map_or(Ok(()), |unknown| {
         Err(Error::new(
             ErrorType::InvalidEvent,
-            format!("partition {unknown} is asked for, and the topic does not have it. Correct `{field}`"),
-        ))
+            format!("partition {unknown} is asked for, and the topic does not have it"),
+        )
+        .next(format!("Correct `{field}`")))
     })
 }
 
 /// The bounds of one partition.
 ///
-/// `from` and `to` are where they were found in a log that ends at `end`.
+/// `from` and `to` are the listed offsets of a log that ends at `end`.
 #[must_use]
 pub fn bounds(from: NextOffset, to: NextOffset, end: NextOffset, asked: &str) -> Bounds {
     let to = to.min(end);
@@ -146,7 +146,7 @@ pub fn bounds(from: NextOffset, to: NextOffset, end: NextOffset, asked: &str) ->
     }
 }
 
-/// Where a bound lies, if no broker must be asked for it.
+/// The offset of a bound, if it needs no request to a broker.
 #[must_use]
 pub fn known_offset(bound: &Bound, partition: i32, end: NextOffset) -> Option<NextOffset> {
     match bound {
@@ -156,31 +156,31 @@ pub fn known_offset(bound: &Bound, partition: i32, end: NextOffset) -> Option<Ne
     }
 }
 
-/// What a backfill of the same name was started with, where it is not what is
-/// asked for now; `None`: the same. Both are compared in their [short](short)
-/// form: an item may hold either.
+/// How the request that started a backfill differs from the current one;
+/// `None`: they are the same. Both are compared in their [short](short) form,
+/// because an item may hold either.
 #[must_use]
-pub fn difference(started: &str, asked: &str) -> Option<String> {
-    if started == asked {
+pub fn difference(started: &str, requested: &str) -> Option<String> {
+    if started == requested {
         return None;
     }
     let read = |text: &str| {
         let value = serde_json::from_str::<Value>(text).map(short);
         value.unwrap_or_else(|_| cut(text, LONGEST_SHOWN_BYTES).into())
     };
-    let (started_with, asked_for) = (read(started), read(asked));
-    if started_with == asked_for {
+    let (started_with, requested_now) = (read(started), read(requested));
+    if started_with == requested_now {
         return None;
     }
-    let said = |value: &Value, field: &str| match value.get(field) {
+    let shown = |value: &Value, field: &str| match value.get(field) {
         Some(value) => value.to_string(),
         None => "not given".to_owned(),
     };
     let differences: Vec<String> = ["from", "to", "partitions"]
         .into_iter()
-        .filter(|field| started_with.get(field) != asked_for.get(field))
+        .filter(|field| started_with.get(field) != requested_now.get(field))
         .map(|field| {
-            let (was, is) = (said(&started_with, field), said(&asked_for, field));
+            let (was, is) = (shown(&started_with, field), shown(&requested_now, field));
             format!("`{field}` was {was} and is {is} now")
         })
         .collect();
@@ -190,10 +190,10 @@ pub fn difference(started: &str, asked: &str) -> Option<String> {
     ))
 }
 
-/// Whether these cursors belong to the backfill that is asked for.
+/// Whether these cursors belong to the requested backfill.
 ///
 /// # Errors
-/// What differs, if one was started with something else.
+/// The difference, if one was started by another request.
 pub fn check_all<'a>(
     consumer: &Consumer,
     request: &BackfillRequest,
@@ -202,7 +202,7 @@ pub fn check_all<'a>(
     let asked_of = |cursor: &'a Cursor| Some(cursor.backfill.as_ref()?.asked.as_str());
     let mut compared = None;
     for cursor in cursors {
-        // The same text on all of them: it is read and compared once.
+        // All have the same text, which is compared once.
         if asked_of(cursor) != compared {
             check(consumer, request, cursor)?;
             compared = asked_of(cursor);
@@ -211,46 +211,46 @@ pub fn check_all<'a>(
     Ok(())
 }
 
-/// Whether a cursor belongs to the backfill that is asked for.
+/// Whether a cursor belongs to the requested backfill.
 ///
 /// # Errors
-/// What differs, if it was started with something else.
+/// The difference, if it was started by another request.
 pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) -> Result<(), Error> {
-    // Without bounds there is nothing to compare; its decision says so.
+    // Without bounds there is nothing to compare: its decision is `Invalid`.
     let Some(bounds) = &cursor.backfill else { return Ok(()) };
     difference(&bounds.asked, &request.asked()).map_or(Ok(()), |differs| {
         Err(Error::new(
             ErrorType::InvalidEvent,
             format!(
-                "there is a backfill {} of {} already, and it differs: {differs}. Ask for the same to go on with it, or \
-                 choose another name",
+                "there is a backfill {} of {} already, and it differs: {differs}",
                 request.name, consumer.topic
             ),
-        ))
+        )
+        .next("Ask for the same to go on with it, or choose another name"))
     })
 }
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &PartitionState, policy: &Policy) -> Decision {
-    let Some(Ok(cursor)) = &facts.cursor else {
-        return plan::decide(facts, false, policy);
+pub fn decide(state: &PartitionState, policy: &Policy) -> Decision {
+    let Some(Ok(cursor)) = &state.cursor else {
+        return plan::decide(state, false, policy);
     };
     let Some(bounds) = &cursor.backfill else {
         return Decision::Invalid(format!(
             "the item of {} has a backfill's key and no `backfill_to`. Delete it, or start a backfill of another name",
-            facts.partition
+            state.partition
         ));
     };
     if cursor.next >= bounds.to {
         return Decision::Idle;
     }
-    let end = match &facts.end {
+    let end = match &state.end {
         Some(Ok(end)) => *end,
-        // Nobody knows the log: what a run does without it.
-        _ => return plan::decide(facts, false, policy),
+        // Without the end the decision is that of a run.
+        _ => return plan::decide(state, false, policy),
     };
-    match plan::decide(&within(facts.clone()), false, policy) {
+    match plan::decide(&within(state.clone()), false, policy) {
         Decision::Read(_) | Decision::RetentionLoss(_) if end < bounds.to => Decision::Truncated(format!(
             "the log ends at {end}, and the backfill at {}: the topic was recreated or truncated after the backfill \
              was started",
@@ -260,21 +260,21 @@ pub fn decide(facts: &PartitionState, policy: &Policy) -> Decision {
     }
 }
 
-/// The same facts, of a log that ends where the backfill does.
+/// The state with the log's end at that of the backfill.
 #[must_use]
-pub fn within(mut facts: PartitionState) -> PartitionState {
-    let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+pub fn within(mut state: PartitionState) -> PartitionState {
+    let cursor = state.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     if let Some(to) = cursor.and_then(|cursor| Some(cursor.backfill.as_ref()?.to)) {
-        facts.end = Some(Ok(to));
-        facts.earliest = facts
+        state.end = Some(Ok(to));
+        state.earliest = state
             .earliest
             .map(|earliest: ListedOffset| earliest.map(|earliest| earliest.min(to)));
     }
-    facts
+    state
 }
 
-/// The bounds that are stored for a partition.
+/// The stored bounds of a partition.
 #[must_use]
-pub fn stored(facts: &PartitionState) -> Option<&Arc<Bounds>> {
-    facts.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
+pub fn stored(state: &PartitionState) -> Option<&Arc<Bounds>> {
+    state.cursor.as_ref()?.as_ref().ok()?.backfill.as_ref()
 }

@@ -1,18 +1,18 @@
-//! Which records a backfill by time hands on, where timestamps are not in the
+//! Selects the records of a backfill by time, where timestamps are not in the
 //! order of offsets.
 //!
 //! A bound that is a time is looked up as the first offset with that time or a
 //! later one. No record of the window lies before the first offset with a time
-//! at or after `from`. But records of the window may lie behind the first offset
+//! at or after `from`. But records of the window may lie after the first offset
 //! with a time at or after `to`: producers send late, and set their own clocks.
-//! So a backfill reads on, up to the first record that is [`READ_ON_MS`] later
-//! than `to`, and hands on by the time of each record:
+//! So a backfill reads up to the first record that is [`READ_ON_MS`] later than
+//! `to`, and selects each record by its timestamp:
 //!
 //! | the record's timestamp | |
 //! |---|---|
-//! | it has none | handed on |
-//! | before `from`, at `to` or after it, where these are times | settled without being handed on |
-//! | else | handed on |
+//! | none | processed |
+//! | before `from`, at `to` or after it, where these are times | settled without being processed |
+//! | else | processed |
 //!
 //! A record of the window that comes after one with a time [`READ_ON_MS`] past
 //! `to` is not found. With `message.timestamp.type=LogAppendTime` there is none.
@@ -21,8 +21,8 @@ use crate::event::{BackfillRequest, Bound};
 use crate::record::Record;
 
 /// How far past `to` a backfill by time looks for records of its window, in
-/// milliseconds of their timestamps: an hour. What it costs is to read, not to
-/// process, as much of the log.
+/// milliseconds of their timestamps: an hour. Its cost is to read, not to
+/// process, that part of the log.
 pub const READ_ON_MS: i64 = 3_600_000;
 
 /// The times of a backfill's bounds, in milliseconds since the epoch.
@@ -46,7 +46,7 @@ impl Window {
         (from_ms.is_some() || to_ms.is_some()).then_some(Self { from_ms, to_ms })
     }
 
-    /// Whether the record is handed on: the table at the top of this module.
+    /// Whether the record is processed: the table at the top of this module.
     #[must_use]
     pub fn selects(&self, record: &Record) -> bool {
         record
@@ -67,7 +67,7 @@ mod tests {
 
     /// The rows of the table.
     #[test]
-    fn records_are_handed_on_by_their_own_times() {
+    fn records_are_selected_by_their_own_timestamps() {
         let at = Bound::At;
         for (from, to, time, selected) in [
             (at(10), at(20), None, true),

@@ -1,11 +1,12 @@
-//! What an item of the table says, and what it says of the runs before.
+//! The cursor of one partition as the table stores it, and the crash history
+//! that follows from it.
 
 use std::sync::Arc;
 
 use crate::claim::{CommandId, LONGEST_BELIEVED_MS, RunId, Unreported};
 use crate::record::NextOffset;
 
-/// What an item of the table says, once read and checked.
+/// An item of the table, read and validated.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor {
     /// The next offset to read.
@@ -16,12 +17,12 @@ pub struct Cursor {
     pub claim_until_ms: Option<i64>,
     /// The end that the claim's run had planned to reach.
     pub claim_to: Option<NextOffset>,
-    /// How many records the claim's run handed over at once, where it was careful.
+    /// The batch limit of the claim's run; `None`: it had no crash guard.
     pub claim_chunk: Option<BatchLimit>,
-    /// The offset at which a careful run handed records over: it counts only
-    /// while that is the next offset.
+    /// The mark: the offset at which a run under a crash guard handed records to
+    /// the handler. Valid only while it equals the next offset.
     pub handed_over: Option<NextOffset>,
-    /// What failed at `fail_offset`; counts only while that is the next offset.
+    /// What failed at `fail_offset`; valid only while that is the next offset.
     pub failure: Option<Failures>,
     /// Whether runs must leave this partition alone.
     pub paused: bool,
@@ -33,9 +34,15 @@ pub struct Cursor {
     pub command: Option<CommandId>,
     /// The bounds of the backfill that the cursor belongs to, if it belongs to one.
     pub backfill: Option<Arc<Bounds>>,
-    /// What a run passed over and did not report before it died.
+    /// Offsets that a run skipped or lost and had not reported when it crashed.
     pub unreported: Option<Arc<Unreported>>,
 }
+
+/// Why an item cannot be read as a cursor: the item, the attribute, its value,
+/// what is expected, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCursor(pub String);
 
 /// What a backfill reads of one partition, fixed when it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,41 +51,42 @@ pub struct Bounds {
     pub from: NextOffset,
     /// The end, exclusive.
     pub to: NextOffset,
-    /// What was asked for, as text: a backfill of the same name goes on only if it is the same.
+    /// The request as text: a backfill of the same name resumes only with the
+    /// same request.
     pub asked: String,
 }
 
-/// What is remembered of failures at one offset. It counts only while it names
-/// the next offset to read, so moving a cursor resets it.
+/// The failures at one offset. Valid only while it is the next offset to read,
+/// so moving a cursor resets them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failures {
     /// The record that failed.
     pub offset: NextOffset,
     /// How often that record was tried, over all runs.
     pub attempts: u32,
-    /// How many runs died with that record alone in their hands.
+    /// How many runs crashed while the handler had that record alone.
     pub crashes: u32,
-    /// Not before this time may it be tried again, in milliseconds since the epoch.
+    /// The earliest time of the next attempt, in milliseconds since the epoch.
     pub next_try_at_ms: Option<i64>,
-    /// What was wrong at the last attempt. Never a record's value.
+    /// The error of the last attempt. Never a record's value.
     pub error: Option<String>,
 }
 
 impl Failures {
-    /// How often the record was tried, with and without an end.
+    /// Failed attempts and crashes together.
     #[must_use]
     pub fn all_attempts(&self) -> u32 {
         self.attempts.saturating_add(self.crashes)
     }
 }
 
-/// How many records a careful run hands over at once; it writes the cursor and
-/// a mark before each time.
+/// How many records a run under a crash guard hands to the handler at once. It
+/// writes the cursor and a mark before each hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BatchLimit {
-    /// Up to [`SMALL_CHUNK`]: how much it must be repeated is bounded.
+    /// Up to [`SMALL_CHUNK`], which bounds what a crash repeats.
     Small,
-    /// One: if the run dies, that record was in its hands and no other.
+    /// One record: a crash is attributed to it.
     Single,
 }
 
@@ -95,44 +103,44 @@ impl BatchLimit {
         }
     }
 
-    /// The pace that a stored number stands for.
+    /// The limit for a stored number of records.
     #[must_use]
     pub fn of(records: u64) -> Self {
         if records <= 1 { Self::Single } else { Self::Small }
     }
 }
 
-/// Care is due up to an offset, because an earlier run died before it.
+/// Limits the batch size up to an offset, because an earlier run crashed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrashGuard {
-    /// The end that the dead run had planned to reach; exclusive.
+    /// The planned end of the crashed run; exclusive.
     pub until: NextOffset,
-    /// How many records are handed over at once.
-    pub pace: BatchLimit,
+    /// How many records are handed to the handler at once.
+    pub limit: BatchLimit,
 }
 
-/// What a run takes over from those that died before it.
+/// What earlier, crashed runs imply for the next run of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CrashHistory {
-    /// The care that is due.
-    pub care: Option<CrashGuard>,
-    /// How many runs died with the record at the cursor alone in their hands.
+    /// The guard that the next run must apply.
+    pub guard: Option<CrashGuard>,
+    /// How many runs crashed while the handler had the record at the cursor alone.
     pub crashes: u32,
-    /// Whether the last of them was the run whose claim is taken over.
+    /// Whether the last of these crashes is that of the claim that is taken over.
     pub just_died: bool,
 }
 
-/// Who holds a partition.
+/// The state of the claim on a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Nobody.
+pub enum ClaimStatus {
+    /// Not claimed.
     Free,
-    /// A live run, until `until_ms` (since the epoch).
+    /// Claimed by a live run until `until_ms`.
     Held {
         /// The claim's end, in milliseconds since the epoch.
         until_ms: i64,
     },
-    /// A run that ended without a last write.
+    /// The claim's run ended without its final write.
     Expired,
 }
 
@@ -152,21 +160,21 @@ impl Cursor {
         self.failure.as_ref().filter(|failure| failure.offset == self.next)
     }
 
-    /// Who holds the partition at `now_ms`.
+    /// The state of the claim at `now_ms`.
     ///
-    /// | `claim_until` | standing |
+    /// | `claim_until` | status |
     /// |---|---|
     /// | none | free |
     /// | more than 92 minutes ahead | free: no run lasts that long |
     /// | ahead | held |
-    /// | now or before | expired: its run died, or was frozen |
+    /// | now or before | expired: its run crashed, or was frozen |
     #[must_use]
-    pub fn standing(&self, now_ms: i64) -> Standing {
+    pub fn claim_status(&self, now_ms: i64) -> ClaimStatus {
         match self.claim_until_ms {
-            None => Standing::Free,
-            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => Standing::Free,
-            Some(until_ms) if until_ms > now_ms => Standing::Held { until_ms },
-            Some(_) => Standing::Expired,
+            None => ClaimStatus::Free,
+            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => ClaimStatus::Free,
+            Some(until_ms) if until_ms > now_ms => ClaimStatus::Held { until_ms },
+            Some(_) => ClaimStatus::Expired,
         }
     }
 
@@ -174,40 +182,39 @@ impl Cursor {
     /// since the epoch; `None`: no run does.
     #[must_use]
     pub fn held_until_ms(&self, now_ms: i64) -> Option<i64> {
-        match self.standing(now_ms) {
-            Standing::Held { until_ms } => Some(until_ms),
-            Standing::Free | Standing::Expired => None,
+        match self.claim_status(now_ms) {
+            ClaimStatus::Held { until_ms } => Some(until_ms),
+            ClaimStatus::Free | ClaimStatus::Expired => None,
         }
     }
 
-    /// What a run that claims the partition at `now_ms` takes over.
+    /// The crash history for a run that claims the partition at `now_ms`.
     ///
-    /// | the claim | its chunk | `handed_over` | care until `claim_to` | crashes at the cursor |
+    /// | claim | `claim_chunk` | `handed_over` | limit up to `claim_to` | crashes at the cursor |
     /// |---|---|---|---|---|
-    /// | none | any | any | as its chunk says | as counted |
-    /// | expired | any size | any | small | as counted |
+    /// | none | any | any | as `claim_chunk` | as counted |
+    /// | expired | none | any | small | as counted |
     /// | expired | small | not the next offset | small | as counted |
     /// | expired | small | the next offset | single | as counted |
     /// | expired | single | not the next offset | single | as counted |
     /// | expired | single | the next offset | single | one more |
     ///
     /// Without a mark at the cursor the handler had no record of this
-    /// partition: the run died, or stopped without an answer, before it handed
-    /// one over.
+    /// partition: the run ended before it handed one over.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
-        let died = self.standing(now_ms) == Standing::Expired;
+    pub fn crash_history(&self, now_ms: i64) -> CrashHistory {
+        let died = self.claim_status(now_ms) == ClaimStatus::Expired;
         let in_handler = died && self.handed_over == Some(self.next);
-        let pace = match (died, self.claim_chunk) {
+        let limit = match (died, self.claim_chunk) {
             (true, None) => Some(BatchLimit::Small),
             (true, Some(_)) if in_handler => Some(BatchLimit::Single),
-            (_, pace) => pace,
+            (_, limit) => limit,
         };
         let until = self.claim_to.filter(|until| *until > self.next);
         let counted = self.failures().map_or(0, |failure| failure.crashes);
         let just_died = in_handler && self.claim_chunk == Some(BatchLimit::Single);
         CrashHistory {
-            care: until.zip(pace).map(|(until, pace)| CrashGuard { until, pace }),
+            guard: until.zip(limit).map(|(until, limit)| CrashGuard { until, limit }),
             crashes: counted.saturating_add(u32::from(just_died)),
             just_died,
         }

@@ -1,8 +1,8 @@
-//! Who may work on a partition, and what a refused write means.
+//! Claims on partitions, and the meaning of a refused write.
 //!
-//! A **claim** is one run's right to move one cursor until a time. It lives on
-//! the cursor's own item, so that an operator's edit of one cursor never
-//! disturbs another. Every change of an item is one conditional write, made
+//! A **claim** (elsewhere called a lease) is one run's exclusive permission to
+//! move one cursor until a time. It is stored on the cursor's own item, so that
+//! an operator's edit of one cursor never affects another. Every change of an item is one conditional write, made
 //! here as data ([`CursorWrite`]) and carried out by a
 //! [`Store`](crate::store::Store):
 //!
@@ -10,44 +10,45 @@
 //! |---|---|---|
 //! | [`pin`] | the start, topic, group | no item |
 //! | [`pin_bounds`], a backfill's | the same, and its bounds | no item |
-//! | [`claim`], item there | `run`, `claim_until`, `claim_to`; `claim_chunk` and `crashes` after a run that died; removes `handed_over` | `offset` and `claim_until` exactly as read, not `paused` |
+//! | [`claim`], item there | `run`, `claim_until`, `claim_to`; `claim_chunk` and `crashes` after a crashed run; removes `handed_over` | `offset` and `claim_until` exactly as read, not `paused` |
 //! | [`claim`], no item | the same, and the start, topic, group | no item |
 //! | [`flush`], interim | `offset`, `handed_over`, `unreported` | `run` is ours, `offset` and `updated_at` as we left them, `claim_until` there |
 //! | [`flush`], final | the same; removes the claim and what no longer applies | the same |
 //! | [`release`] | removes the claim | `run` is ours |
 //! | [`acknowledge`] | removes `unreported` | `updated_at` as read or as we left it |
-//! | [`move_to`], an operator's | `offset`, `previous_offset`, `command_id`; removes all that runs left | `offset`, `claim_until` and `command_id` exactly as read |
+//! | [`move_to`], an operator's | `offset`, `previous_offset`, `command_id`; removes what runs have stored | `offset`, `claim_until` and `command_id` exactly as read |
 //! | [`pause`], [`resume`], an operator's | sets or removes `paused` | an item |
 //!
-//! Each write of a run bears a time of its own (`updated_at`), and each flush
-//! is conditional on that of the write before it: a flush that was applied
-//! without an answer cannot be applied again over an operator's edit, even one
-//! that puts the offset back to where it was. The end of a claim removes
-//! `claim_until` and leaves `run`: so a write that was applied although its
-//! answer was lost is recognised ([`judge_flush`]).
+//! Each write of a run has a time of its own (`updated_at`), and each flush is
+//! conditional on that of the write before it: a flush whose response was lost
+//! cannot be applied again over an operator's edit, even one that restores the
+//! offset. The end of a claim removes `claim_until` and leaves `run`, so that
+//! an applied write is recognised although its response was lost
+//! ([`judge_flush`]).
 //!
-//! # A record that kills the process
+//! # Records that crash the process
 //!
-//! It never gets to count itself: the item does. A run that dies leaves its
-//! claim behind. That alone counts against no record: the run may have died
-//! before it fetched anything. It only makes the next run careful, up to the
-//! end that the dead one had planned ([`Cursor::legacy`]): first with small
-//! chunks, then record by record. Before each careful hand-over the run writes
-//! a mark, `handed_over`, which names the offset at which the handler begins.
-//! Only a claim that expires with a mark at its own cursor shows that the
-//! process died while the handler had these records: it makes the chunks
-//! smaller, and where it was one record, it counts as a crash of that record.
-//! An operator who moves the cursor leaves the mark behind, and nothing counts.
+//! A crashed process cannot count its own crash, so the item does. A run that
+//! crashes leaves its claim behind. That alone counts against no record: the
+//! run may have crashed before it fetched anything. It only puts the next run
+//! under a crash guard up to the end that the crashed one had planned
+//! ([`Cursor::crash_history`]): first with small chunks, then record by record.
+//! Before each guarded hand-over the run writes a mark, `handed_over`, with the
+//! offset at which the handler begins. Only a claim that expires with a mark at
+//! its own cursor shows that the process crashed while the handler had these
+//! records: it makes the chunks smaller, and a single record's crash is
+//! counted. A move of the cursor by an operator invalidates the mark, and
+//! nothing is counted.
 //!
-//! A process that dies between the mark and the hand-over cannot be told from
-//! one that died in the handler, and counts alike.
+//! A crash between the mark and the hand-over cannot be distinguished from one
+//! in the handler, and is counted in the same way.
 //!
-//! # What was passed over, and not reported yet
+//! # Skipped and lost offsets that are not reported yet
 //!
-//! A flush may move the cursor past records that were skipped or lost, long
-//! before the run's report is written. They are noted on the item
-//! (`unreported`) by the same write. The run removes the note once its report
-//! is written; the next run reports the note of a run that died before.
+//! A flush may move the cursor past skipped or lost records long before the
+//! run's report is written. The same write notes them on the item
+//! (`unreported`). The run removes the note after its report is written; if it
+//! crashes before, the next run reports the note.
 
 mod cursor;
 mod operator;
@@ -58,7 +59,9 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-pub use cursor::{BatchLimit, Bounds, CrashGuard, CrashHistory, Cursor, Failures, SMALL_CHUNK, Standing};
+pub use cursor::{
+    BatchLimit, Bounds, ClaimStatus, CrashGuard, CrashHistory, Cursor, Failures, InvalidCursor, SMALL_CHUNK,
+};
 pub use operator::{CommandId, judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use unreported::{PassedOver, Unreported};
 pub use verdict::{Verdict, judge_claim, judge_flush};
@@ -70,9 +73,9 @@ use crate::record::NextOffset;
 /// arrive, and for two clocks to differ.
 pub const MARGIN_MS: i64 = 10_000;
 
-/// A claim that ends later than this from now is not believed. A function runs
-/// for 30 minutes at most, and for 90 on managed instances; two more are for
-/// clocks that differ.
+/// A claim that ends later than this from now is ignored. A function runs for
+/// 30 minutes at most, and for 90 on managed instances; two more are for clocks
+/// that differ.
 pub const LONGEST_BELIEVED_MS: i64 = 92 * 60 * 1000;
 
 /// The name of one run, unique for each invocation and each try of it.
@@ -98,47 +101,47 @@ impl fmt::Display for RunId {
     }
 }
 
-/// What a run puts on an item that it claims.
+/// What a claim writes to the item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The claiming run.
     pub run: RunId,
     /// The claim's end, in milliseconds since the epoch: deadline plus [`MARGIN_MS`].
     pub until_ms: i64,
-    /// The end that the run plans to reach.
+    /// The planned end of the run; exclusive.
     pub to: NextOffset,
     /// The wall clock, in milliseconds since the epoch.
     pub now_ms: i64,
 }
 
-/// What a run knows of a partition when it claims it.
+/// The item as it was read: what a claim, a move or a pause is conditional on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum ObservedItem {
     /// No item; the partition starts here.
-    Nothing {
+    Missing {
         /// The first offset to read.
         start: NextOffset,
     },
     /// This item.
-    Item(Cursor),
+    Present(Cursor),
 }
 
-impl Seen {
+impl ObservedItem {
     /// Where the stored cursor stands once the claim is written.
     #[must_use]
     pub fn stored(&self) -> NextOffset {
         match self {
-            Self::Nothing { start } => *start,
-            Self::Item(cursor) => cursor.next,
+            Self::Missing { start } => *start,
+            Self::Present(cursor) => cursor.next,
         }
     }
 
-    /// What is taken over from runs that died.
+    /// What earlier, crashed runs imply for a run at `now_ms`.
     #[must_use]
-    pub fn legacy(&self, now_ms: i64) -> CrashHistory {
+    pub fn crash_history(&self, now_ms: i64) -> CrashHistory {
         match self {
-            Self::Nothing { .. } => CrashHistory::default(),
-            Self::Item(cursor) => cursor.legacy(now_ms),
+            Self::Missing { .. } => CrashHistory::default(),
+            Self::Present(cursor) => cursor.crash_history(now_ms),
         }
     }
 }
@@ -162,21 +165,21 @@ pub fn pin_bounds(bounds: &Arc<Bounds>, now_ms: i64) -> CursorWrite {
     write
 }
 
-/// Claims a partition for a run, and notes what it takes over from a run that
-/// died: the care that is due, and a crash if it died with one record alone.
-/// An operator's pause that was stored since the item was read refuses it.
+/// Claims a partition for a run, and stores what follows from a crashed run: the
+/// crash guard, and a crash if the handler had a single record. The write is
+/// refused if an operator has paused the partition since the item was read.
 #[must_use]
-pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
-    let legacy = seen.legacy(claim.now_ms);
-    let to = legacy.care.map_or(claim.to, |care| care.until.max(claim.to));
+pub fn claim(observed: &ObservedItem, claim: &Claim) -> CursorWrite {
+    let history = observed.crash_history(claim.now_ms);
+    let to = history.guard.map_or(claim.to, |guard| guard.until.max(claim.to));
     let mut sets = vec![
         Set::Run(claim.run.clone()),
         Set::ClaimUntil(claim.until_ms),
         Set::ClaimTo(to),
         Set::UpdatedAt(claim.now_ms),
     ];
-    match seen {
-        Seen::Nothing { start } => {
+    match observed {
+        ObservedItem::Missing { start } => {
             sets.extend([Set::Next(*start), Set::Identity]);
             CursorWrite {
                 conditions: vec![Clause::ItemMissing],
@@ -184,12 +187,12 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
                 removes: vec![],
             }
         }
-        Seen::Item(cursor) => {
-            sets.extend(legacy.care.map(|care| Set::ClaimChunk(care.pace)));
-            if legacy.just_died {
+        ObservedItem::Present(cursor) => {
+            sets.extend(history.guard.map(|guard| Set::ClaimChunk(guard.limit)));
+            if history.just_died {
                 sets.push(Set::Failures(Failures {
                     offset: cursor.next,
-                    crashes: legacy.crashes,
+                    crashes: history.crashes,
                     ..cursor.failures().cloned().unwrap_or_default()
                 }));
             }
@@ -202,7 +205,7 @@ pub fn claim(seen: &Seen, claim: &Claim) -> CursorWrite {
                 sets,
                 removes: [
                     vec![Attribute::HandedOver],
-                    unless(legacy.care.is_some(), &[Attribute::ClaimChunk]),
+                    unless(history.guard.is_some(), &[Attribute::ClaimChunk]),
                 ]
                 .concat(),
             }
@@ -214,12 +217,12 @@ fn unless(there: bool, attributes: &[Attribute]) -> Vec<Attribute> {
     if there { vec![] } else { attributes.to_vec() }
 }
 
-/// The item as a run's last write left it.
+/// What a run's last write stored: the condition of its next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct LastWrite {
     /// The cursor.
     pub next: NextOffset,
-    /// The time that the write bears, in milliseconds since the epoch.
+    /// The write's `updated_at`, in milliseconds since the epoch.
     pub updated_at_ms: i64,
 }
 
@@ -228,7 +231,7 @@ pub struct Left {
 pub enum Ending {
     /// It stays; more will follow.
     Interim,
-    /// It ends. What is remembered of failures at the cursor, if anything is.
+    /// It ends. The failures to store for the cursor, if any.
     Final(Option<Failures>),
 }
 
@@ -237,20 +240,20 @@ pub enum Ending {
 pub struct Flush {
     /// The run whose claim it is.
     pub run: RunId,
-    /// The item as the run left it.
-    pub left: Left,
+    /// What the run's last write stored.
+    pub last_write: LastWrite,
     /// Where the cursor goes.
     pub next: NextOffset,
-    /// The care that is still due from there on.
-    pub care: Option<CrashGuard>,
-    /// Whether records are handed to the handler from there on, with care,
-    /// once the write is acknowledged.
+    /// The crash guard that applies from there on.
+    pub guard: Option<CrashGuard>,
+    /// Whether records are handed to the handler from there on, under the
+    /// guard, once the write is acknowledged.
     pub hands_over: bool,
-    /// What this run passed over in this partition and has not reported yet.
+    /// What this run skipped or lost in this partition and has not reported yet.
     pub unreported: Option<Arc<Unreported>>,
-    /// Where a flush of this run, made before, would have left the item, if it
-    /// is unknown whether it was applied.
-    pub unknown: Option<Left>,
+    /// What an earlier flush of this run wrote, if it is unknown whether it was
+    /// applied.
+    pub unknown: Option<LastWrite>,
     /// Whether the claim ends.
     pub ending: Ending,
     /// The wall clock, in milliseconds since the epoch.
@@ -258,16 +261,16 @@ pub struct Flush {
 }
 
 impl Flush {
-    /// The time that this write bears: never that of the write before it.
+    /// This write's `updated_at`: always later than that of the write before it.
     #[must_use]
     pub fn stamp_ms(&self) -> i64 {
-        self.now_ms.max(self.left.updated_at_ms.saturating_add(1))
+        self.now_ms.max(self.last_write.updated_at_ms.saturating_add(1))
     }
 
-    /// Where this write leaves the item.
+    /// This write, as the condition of the next one.
     #[must_use]
-    pub fn leaves(&self) -> Left {
-        Left {
+    pub fn as_last_write(&self) -> LastWrite {
+        LastWrite {
             next: self.next,
             updated_at_ms: self.stamp_ms(),
         }
@@ -276,28 +279,28 @@ impl Flush {
 
 /// Moves the cursor.
 ///
-/// What speaks of failures or of care goes with the last write, unless it
-/// still applies: neither may speak of an offset that is passed.
+/// The final write removes failures and the crash guard unless they still
+/// apply: neither may refer to an offset that is passed.
 #[must_use]
 pub fn flush(flush: &Flush) -> CursorWrite {
     let mut sets = vec![Set::Next(flush.next), Set::UpdatedAt(flush.stamp_ms())];
-    let mut removes = unless(flush.care.is_some(), &[Attribute::ClaimChunk]);
+    let mut removes = unless(flush.guard.is_some(), &[Attribute::ClaimChunk]);
     removes.extend(unless(flush.hands_over, &[Attribute::HandedOver]));
     sets.extend(flush.hands_over.then_some(Set::HandedOver(flush.next)));
-    sets.extend(flush.care.map(|care| Set::ClaimChunk(care.pace)));
+    sets.extend(flush.guard.map(|guard| Set::ClaimChunk(guard.limit)));
     sets.extend(flush.unreported.clone().map(Set::Unreported));
     if let Ending::Final(failures) = &flush.ending {
         removes.push(Attribute::ClaimUntil);
-        removes.extend(unless(flush.care.is_some(), &[Attribute::ClaimTo]));
+        removes.extend(unless(flush.guard.is_some(), &[Attribute::ClaimTo]));
         removes.extend(unless(failures.is_some(), &[Attribute::Failures]));
-        sets.extend(flush.care.map(|care| Set::ClaimTo(care.until)));
+        sets.extend(flush.guard.map(|guard| Set::ClaimTo(guard.until)));
         sets.extend(failures.clone().map(Set::Failures));
     }
     CursorWrite {
         conditions: vec![
             Clause::RunIs(flush.run.clone()),
-            Clause::NextIs(flush.left.next),
-            Clause::UpdatedAtIs(flush.left.updated_at_ms),
+            Clause::NextIs(flush.last_write.next),
+            Clause::UpdatedAtIs(flush.last_write.updated_at_ms),
             Clause::ClaimExists,
         ],
         sets,
@@ -305,23 +308,23 @@ pub fn flush(flush: &Flush) -> CursorWrite {
     }
 }
 
-/// Ends a claim without moving the cursor. The care that is due stays due.
+/// Ends a claim without moving the cursor. The crash guard stays.
 #[must_use]
-pub fn release(run: &RunId, care: Option<CrashGuard>) -> CursorWrite {
+pub fn release(run: &RunId, guard: Option<CrashGuard>) -> CursorWrite {
     let mut removes = vec![Attribute::ClaimUntil, Attribute::HandedOver];
-    removes.extend(unless(care.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
+    removes.extend(unless(guard.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
     CursorWrite {
         conditions: vec![Clause::RunIs(run.clone())],
-        sets: care.map_or_else(Vec::new, |care| {
-            vec![Set::ClaimTo(care.until), Set::ClaimChunk(care.pace)]
+        sets: guard.map_or_else(Vec::new, |guard| {
+            vec![Set::ClaimTo(guard.until), Set::ClaimChunk(guard.limit)]
         }),
         removes,
     }
 }
 
-/// Removes the note of what was not reported yet, once it is: from the item as
-/// it was read, or as this run's last write left it. A run that has written the
-/// item since has read the note, and reports it once more.
+/// Removes the note of unreported offsets after the report is written, if the
+/// item is as it was read or as this run's last write stored it. A run that has
+/// written the item since has read the note, and reports it once more.
 #[must_use]
 pub fn acknowledge(updated_at_ms: i64) -> CursorWrite {
     CursorWrite {

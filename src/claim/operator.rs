@@ -1,14 +1,14 @@
-//! What an operator changes, as conditional writes like those of a run, and
-//! what a refused or unanswered one means.
+//! An operator's changes, as conditional writes like those of a run, and the
+//! meaning of a refused one or one without a response.
 
 use std::sync::Arc;
 
 use super::verdict::unless_changed;
-use super::{Attribute, Clause, Cursor, CursorWrite, Seen, Set, Verdict};
+use super::{Attribute, Clause, Cursor, CursorWrite, ObservedItem, Set, Verdict};
 use crate::record::NextOffset;
 
-/// The name of one operator's command, unique for each time that it is given.
-/// A move bears it, so that its command recognises its own write.
+/// The identifier of one operator's command, unique for each execution. A move
+/// stores it, so that the command recognises its own write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(Arc<str>);
 
@@ -25,24 +25,24 @@ impl CommandId {
     }
 }
 
-/// Moves a cursor that no live run has claimed to `next`, and remembers where
-/// it stood: moving it there again undoes the move.
+/// Moves a cursor that no live run has claimed to `next`, and stores its former
+/// position: moving it back there undoes the move.
 ///
-/// What runs left on the item goes: the cursor starts afresh at `next`, with
-/// no failure counted and no care due, and a run that was frozen over the end
+/// The attributes of runs are removed: the cursor starts afresh at `next`,
+/// without failures or a crash guard, and a run that was frozen beyond the end
 /// of its claim finds that `run` is no longer its own. A run that worked since
 /// the item was read has moved the cursor or holds a claim, so the write is
 /// refused.
 ///
-/// A partition without an item gets one; it stood where a run would have
-/// started. A move to where the cursor stands already only clears the item: what
-/// can be undone is the move before it.
+/// A partition without an item gets one; its former position is where a run
+/// would have started. A move to the current position only clears the item:
+/// the move before it remains the one that can be undone.
 #[must_use]
-pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrite {
+pub fn move_to(observed: &ObservedItem, next: NextOffset, command: &CommandId) -> CursorWrite {
     let mut sets = vec![Set::Next(next), Set::Command(command.clone())];
-    sets.extend((!is_in_place(seen, next)).then_some(Set::Previous(seen.stored())));
-    match seen {
-        Seen::Nothing { .. } => {
+    sets.extend((!is_in_place(observed, next)).then_some(Set::Previous(observed.stored())));
+    match observed {
+        ObservedItem::Missing { .. } => {
             sets.push(Set::Identity);
             CursorWrite {
                 conditions: vec![Clause::ItemMissing],
@@ -50,7 +50,7 @@ pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrit
                 removes: vec![],
             }
         }
-        Seen::Item(cursor) => CursorWrite {
+        ObservedItem::Present(cursor) => CursorWrite {
             conditions: vec![
                 Clause::NextIs(cursor.next),
                 Clause::ClaimUntilIs(cursor.claim_until_ms),
@@ -69,23 +69,22 @@ pub fn move_to(seen: &Seen, next: NextOffset, command: &CommandId) -> CursorWrit
     }
 }
 
-/// Whether a move leaves the cursor where it was seen.
-fn is_in_place(seen: &Seen, next: NextOffset) -> bool {
-    matches!(seen, Seen::Item(cursor) if cursor.next == next)
+/// Whether a move leaves the cursor where it was read.
+fn is_in_place(observed: &ObservedItem, next: NextOffset) -> bool {
+    matches!(observed, ObservedItem::Present(cursor) if cursor.next == next)
 }
 
-/// Makes runs leave the partition alone, from the next one on: a run at work
-/// finishes. A partition without an item gets one where a run would have
+/// Pauses the partition from the next run on: a run in progress finishes. A partition without an item gets one where a run would have
 /// started.
 #[must_use]
-pub fn pause(seen: &Seen) -> CursorWrite {
-    match seen {
-        Seen::Nothing { start } => CursorWrite {
+pub fn pause(observed: &ObservedItem) -> CursorWrite {
+    match observed {
+        ObservedItem::Missing { start } => CursorWrite {
             conditions: vec![Clause::ItemMissing],
             sets: vec![Set::Next(*start), Set::Identity, Set::Paused],
             removes: vec![],
         },
-        Seen::Item(_) => CursorWrite {
+        ObservedItem::Present(_) => CursorWrite {
             conditions: vec![Clause::ItemExists],
             sets: vec![Set::Paused],
             removes: vec![],
@@ -103,24 +102,24 @@ pub fn resume() -> CursorWrite {
     }
 }
 
-/// What a refused or unanswered [`move_to`] means.
+/// The meaning of a refused [`move_to`], or of one without a response.
 ///
 /// | item | verdict |
 /// |---|---|
-/// | bears the command | applied, wherever it stands: a run may have gone on from there |
-/// | as it was seen, the command before it too | not applied |
+/// | has the command | applied, at any offset: a run may have moved it since |
+/// | as it was read, the previous command too | not applied |
 /// | anything else | edited: a run or another operator was faster |
 #[must_use]
-pub fn judge_move(seen: &Seen, command: &CommandId, now: Option<&Cursor>) -> Verdict {
+pub fn judge_move(observed: &ObservedItem, command: &CommandId, now: Option<&Cursor>) -> Verdict {
     let by = now.and_then(|item| item.command.as_ref());
-    let was_by = match seen {
-        Seen::Item(cursor) => cursor.command.as_ref(),
-        Seen::Nothing { .. } => None,
+    let was_by = match observed {
+        ObservedItem::Present(cursor) => cursor.command.as_ref(),
+        ObservedItem::Missing { .. } => None,
     };
     if by == Some(command) {
         Verdict::Applied
     } else if by == was_by {
-        unless_changed(seen, now)
+        unless_changed(observed, now)
     } else {
         Verdict::Edited {
             until_ms: now.and_then(|item| item.claim_until_ms),
@@ -128,27 +127,27 @@ pub fn judge_move(seen: &Seen, command: &CommandId, now: Option<&Cursor>) -> Ver
     }
 }
 
-/// What a refused or unanswered [`pause`] means.
+/// The meaning of a refused [`pause`], or of one without a response.
 ///
 /// | item | verdict |
 /// |---|---|
 /// | paused | applied |
-/// | none, as it was seen | not applied |
-/// | one, as it was seen | not applied |
-/// | one has come or gone | edited |
+/// | missing, as it was read | not applied |
+/// | present, as it was read | not applied |
+/// | created or deleted since | edited |
 #[must_use]
-pub fn judge_pause(seen: &Seen, now: Option<&Cursor>) -> Verdict {
-    match (now, seen) {
+pub fn judge_pause(observed: &ObservedItem, now: Option<&Cursor>) -> Verdict {
+    match (now, observed) {
         (Some(item), _) if item.paused => Verdict::Applied,
-        (None, Seen::Nothing { .. }) | (Some(_), Seen::Item(_)) => Verdict::NotApplied,
+        (None, ObservedItem::Missing { .. }) | (Some(_), ObservedItem::Present(_)) => Verdict::NotApplied,
         (item, _) => Verdict::Edited {
             until_ms: item.and_then(|item| item.claim_until_ms),
         },
     }
 }
 
-/// What a refused or unanswered [`resume`] means: an item that is not paused,
-/// or is gone, holds up no run.
+/// The meaning of a refused [`resume`], or of one without a response: applied if
+/// the item is not paused or does not exist.
 #[must_use]
 pub fn judge_resume(now: Option<&Cursor>) -> Verdict {
     match now {

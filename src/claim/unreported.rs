@@ -1,18 +1,18 @@
-//! What a run passed over and has not reported yet, as its item notes it.
+//! Skipped and lost offsets that are not reported yet, as the item stores them.
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::OffsetRange;
 use crate::text;
 
-/// A note holds this many ranges of each kind; what comes later widens the
-/// last one. An item stays far below the 400 KB that `DynamoDB` takes.
+/// A note holds this many ranges of each kind; later ones widen the last one. An item stays far below the 400 KB that `DynamoDB` takes.
 const MOST_RANGES: usize = 20;
 
 /// Longer reasons are cut: the log has them whole.
 const LONGEST_REASON_BYTES: usize = 200;
 
-/// What a run passed over in one partition: written with the cursor that moves
-/// past it, removed when the run's report is written.
+/// What a run skipped or lost in one partition: written with the cursor that
+/// moves past it, removed after the run's report is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreported {
     /// Records skipped by `ON_FAILURE=skip`.
@@ -26,20 +26,18 @@ pub struct Unreported {
     pub lost: Vec<PassedOver>,
 }
 
-/// Offsets that were passed over, both inclusive, and why.
+/// Skipped or lost offsets, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOver {
-    /// The first one.
-    pub first: i64,
-    /// The last one.
-    pub last: i64,
-    /// Why. Never a record's value.
+    /// The offsets.
+    #[serde(flatten)]
+    pub range: OffsetRange,
+    /// The reason. Never a record's value.
     pub reason: String,
 }
 
 impl Unreported {
-    /// This note, with what `later` passed over after it; `None` where neither
-    /// passed over anything. Both are in ascending order of offset.
+    /// This note with that of `later` appended; `None` if both are empty. Both are in ascending order of offset.
     #[must_use]
     pub fn then(&self, later: &Self) -> Option<Self> {
         let joined = Self {
@@ -57,11 +55,11 @@ impl Unreported {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The note of an item; `None` if the text is none.
+    /// Parses the note of an item; `None` if the text is not a valid note.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let note: Self = serde_json::from_str(text).ok()?;
-        let is_range = |range: &PassedOver| 0 <= range.first && range.first <= range.last;
+        let is_range = |passed: &PassedOver| 0 <= passed.range.first && passed.range.first <= passed.range.last;
         (note.skipped.iter().all(is_range) && note.lost.iter().all(is_range)).then_some(note)
     }
 }
@@ -72,7 +70,7 @@ fn bounded(earlier: &[PassedOver], later: &[PassedOver]) -> Vec<PassedOver> {
         if ranges.len() == MOST_RANGES
             && let Some(last) = ranges.last_mut()
         {
-            last.last = last.last.max(range.last);
+            last.range.last = last.range.last.max(range.range.last);
             continue;
         }
         ranges.push(PassedOver {

@@ -1,24 +1,25 @@
-//! What a refused or unanswered write means, by the item that is there.
+//! The meaning of a refused write, or of one without a response, by the item
+//! that is there.
 
-use crate::claim::{Claim, Cursor, Ending, Flush, Left, RunId, Seen};
+use crate::claim::{Claim, Cursor, Ending, Flush, LastWrite, ObservedItem, RunId};
 
-/// What became of a write, seen from the item that was there.
+/// The result of a write, derived from the item that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The item holds what was written: an earlier try had been applied.
+    /// The item holds what was written: an earlier attempt had been applied.
     Applied,
-    /// The item is still as it was before the write, so the write can be made again.
+    /// The item is still as it was before the write, so the write can be sent again.
     NotApplied,
-    /// The item was changed or deleted by hand, or another run was faster.
+    /// An operator changed or deleted the item, or another run was faster.
     Edited {
         /// Until when another run holds it, in milliseconds since the epoch.
         until_ms: Option<i64>,
     },
     /// An operator paused the partition.
     Paused,
-    /// The item is as a write of this run left it that was made before, and
-    /// was not known to be applied. The write can be made again, from there.
-    AppliedBefore(Left),
+    /// The item holds an earlier write of this run whose result was unknown.
+    /// The write can be sent again, conditional on that one.
+    AppliedBefore(LastWrite),
     /// Another run took the claim over.
     TakenOver {
         /// The other run.
@@ -26,32 +27,35 @@ pub enum Verdict {
     },
 }
 
-/// What a refused or unanswered [`claim`](crate::claim::claim) means.
+/// The meaning of a refused [`claim`](crate::claim::claim), or of one without a
+/// response.
 ///
 /// | item | verdict |
 /// |---|---|
 /// | our run and our `claim_until` | applied |
 /// | paused | paused |
-/// | exactly as it was seen | not applied |
+/// | exactly as it was read | not applied |
 /// | anything else | edited: a lost race, or an operator's change |
 #[must_use]
-pub fn judge_claim(seen: &Seen, claim: &Claim, now: Option<&Cursor>) -> Verdict {
+pub fn judge_claim(observed: &ObservedItem, claim: &Claim, now: Option<&Cursor>) -> Verdict {
     let is_ours = |item: &Cursor| item.run.as_ref() == Some(&claim.run) && item.claim_until_ms == Some(claim.until_ms);
     if now.is_some_and(is_ours) {
         Verdict::Applied
     } else if now.is_some_and(|item| item.paused) {
         Verdict::Paused
     } else {
-        unless_changed(seen, now)
+        unless_changed(observed, now)
     }
 }
 
-/// Of a write that is conditional on what was seen, and was not applied:
-/// whether the item still is as it was, in what such writes depend on.
-pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
-    match (now, seen) {
-        (None, Seen::Nothing { .. }) => Verdict::NotApplied,
-        (Some(item), Seen::Item(seen)) if item.next == seen.next && item.claim_until_ms == seen.claim_until_ms => {
+/// For a write that is conditional on the item as it was read, and was not
+/// applied: whether the attributes that it depends on are unchanged.
+pub(super) fn unless_changed(observed: &ObservedItem, now: Option<&Cursor>) -> Verdict {
+    match (now, observed) {
+        (None, ObservedItem::Missing { .. }) => Verdict::NotApplied,
+        (Some(item), ObservedItem::Present(observed))
+            if item.next == observed.next && item.claim_until_ms == observed.claim_until_ms =>
+        {
             Verdict::NotApplied
         }
         (item, _) => Verdict::Edited {
@@ -60,7 +64,8 @@ pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
     }
 }
 
-/// What a refused or unanswered [`flush`](crate::claim::flush) means.
+/// The meaning of a refused [`flush`](crate::claim::flush), or of one without a
+/// response.
 ///
 /// | item | verdict |
 /// |---|---|
@@ -68,8 +73,8 @@ pub(super) fn unless_changed(seen: &Seen, now: Option<&Cursor>) -> Verdict {
 /// | no run | edited |
 /// | another run | taken over |
 /// | our run, with the offset, the time and the claim that the flush writes | applied |
-/// | our run, as it was left, the claim still there | not applied |
-/// | our run, as an earlier flush left it of which that was unknown, the claim still there | applied before |
+/// | our run, as its last write stored it, the claim still there | not applied |
+/// | our run, as an earlier flush with an unknown result wrote it, the claim still there | applied before |
 /// | anything else | edited |
 #[must_use]
 pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
@@ -88,7 +93,7 @@ pub fn judge_flush(flush: &Flush, now: Option<&Cursor>) -> Verdict {
     let is_claimed = item.claim_until_ms.is_some();
     if stands_at(flush.next, flush.stamp_ms()) && is_claimed == (flush.ending == Ending::Interim) {
         Verdict::Applied
-    } else if stands_at(flush.left.next, flush.left.updated_at_ms) && is_claimed {
+    } else if stands_at(flush.last_write.next, flush.last_write.updated_at_ms) && is_claimed {
         Verdict::NotApplied
     } else if let Some(left) = flush.unknown
         && stands_at(left.next, left.updated_at_ms)

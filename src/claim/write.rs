@@ -1,18 +1,18 @@
-//! Conditional writes as data: what must be so, what is set, what is removed.
+//! Conditional writes as data: conditions, attributes to set and to remove.
 
 use std::sync::Arc;
 
 use crate::claim::{BatchLimit, Bounds, CommandId, Failures, RunId, Unreported};
 use crate::record::NextOffset;
 
-/// One conditional write of one item: all clauses hold, or nothing changes.
+/// One conditional write of one item: it is applied if all clauses hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorWrite {
-    /// What must be so.
+    /// The clauses that must hold.
     pub conditions: Vec<Clause>,
-    /// What is set.
+    /// The attributes to set.
     pub sets: Vec<Set>,
-    /// What is removed.
+    /// The attributes to remove.
     pub removes: Vec<Attribute>,
 }
 
@@ -23,7 +23,7 @@ pub enum Clause {
     ItemMissing,
     /// There is an item.
     ItemExists,
-    /// The cursor stands here.
+    /// The cursor has this offset.
     NextIs(NextOffset),
     /// `claim_until` is exactly this; `None`: there is none.
     ClaimUntilIs(Option<i64>),
@@ -31,7 +31,7 @@ pub enum Clause {
     RunIs(RunId),
     /// There is a claim.
     ClaimExists,
-    /// The item's last write by a run bears this time.
+    /// The item's last write by a run has this time.
     UpdatedAtIs(i64),
     /// Runs may work on the partition.
     NotPaused,
@@ -44,51 +44,52 @@ pub enum Clause {
 pub enum Set {
     /// The cursor.
     Next(NextOffset),
-    /// `topic` and `group_id`, which settle what an ambiguous key means.
+    /// `topic` and `group_id`, which resolve an ambiguous key.
     Identity,
     /// The run that writes.
     Run(RunId),
     /// The claim's end, in milliseconds since the epoch.
     ClaimUntil(i64),
-    /// The end that the run plans to reach, or up to which care is due.
+    /// The planned end of the run, or the end of the crash guard.
     ClaimTo(NextOffset),
-    /// How many records are handed over at once.
+    /// The batch limit of the crash guard.
     ClaimChunk(BatchLimit),
-    /// The offset from which records are handed over next, with care.
+    /// The mark: the offset from which records are handed over next under a
+    /// crash guard.
     HandedOver(NextOffset),
     /// What failed, where and how often.
     Failures(Failures),
     /// When this was written, in milliseconds since the epoch.
     UpdatedAt(i64),
-    /// Runs leave the partition alone.
+    /// Runs skip the partition.
     Paused,
-    /// Where the cursor stood before an operator moved it.
+    /// The position before an operator's move.
     Previous(NextOffset),
     /// The operator's command that moved it.
     Command(CommandId),
     /// The bounds of the backfill that the cursor belongs to.
     Backfill(Arc<Bounds>),
-    /// What was passed over, and not reported yet.
+    /// Skipped and lost offsets that are not reported yet.
     Unreported(Arc<Unreported>),
 }
 
 /// What can be removed from an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attribute {
-    /// The run that wrote the item last: it has no right to write again.
+    /// The run that wrote the item last: its later writes are refused.
     Run,
     /// The claim's end: the claim itself.
     ClaimUntil,
     /// The planned end.
     ClaimTo,
-    /// The size of chunks: no care is due.
+    /// The batch limit: the crash guard ends.
     ClaimChunk,
     /// The mark of a hand-over.
     HandedOver,
-    /// All that is remembered of failures.
+    /// All attributes of failures.
     Failures,
-    /// That runs leave the partition alone.
+    /// The pause.
     Paused,
-    /// What was passed over: it is reported.
+    /// The note of unreported offsets.
     Unreported,
 }

@@ -363,7 +363,7 @@ impl<'a, D: Seams> Run<'a, D> {
         let wanted: Vec<(usize, &Reading, Demand)> = chosen
             .iter()
             .filter_map(|&i| match &decisions[i] {
-                Decision::Read(reading) => Some((i, reading, plan::wish(&facts[i], &decisions[i]))),
+                Decision::Read(reading) => Some((i, reading, plan::demand(&facts[i], &decisions[i]))),
                 _ => None,
             })
             .collect();

@@ -13,8 +13,8 @@ use crate::event::RunRequest;
 use crate::plan::{self, Decision, PartitionState, Reading};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport,
-    Status, StopReason, TopicCounts, Unanswered, metrics_line,
+    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, PlanReport, PlannedPartition, RunReport,
+    Status, StopReason, TopicCounts, UnavailablePartition, metrics_line,
 };
 use crate::text::cut;
 
@@ -91,7 +91,7 @@ struct Books {
 
 impl Books {
     fn partition(&mut self, facts: &PartitionState, decision: &Decision, lane: Option<&Lane>) {
-        let place = Place::from(&facts.partition);
+        let place = facts.partition.clone();
         self.decision(&place, facts, decision);
         if let Some(note) = note_to_report(facts, decision, lane) {
             self.note(&place, &facts.partition, note);
@@ -101,7 +101,7 @@ impl Books {
         }
         let next = match lane {
             Some(lane) if lane.was_claimed() => Some(lane.ledger.stored_at()),
-            _ => plan::standing_at(facts, decision),
+            _ => plan::next_offset(facts, decision),
         };
         let end = facts.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
@@ -127,7 +127,7 @@ impl Books {
         }
     }
 
-    fn decision(&mut self, place: &Place, facts: &PartitionState, decision: &Decision) {
+    fn decision(&mut self, place: &TopicPartition, facts: &PartitionState, decision: &Decision) {
         let partition = &facts.partition;
         match decision {
             Decision::Read(_) | Decision::Idle => {}
@@ -167,7 +167,7 @@ impl Books {
         }
     }
 
-    fn blocked(&mut self, place: &Place, partition: &TopicPartition, failures: &Failures) {
+    fn blocked(&mut self, place: &TopicPartition, partition: &TopicPartition, failures: &Failures) {
         let offset = failures.offset.get();
         self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
         let error = failures.error.clone().unwrap_or_else(|| plan::NO_REASON.into());
@@ -182,7 +182,7 @@ impl Books {
         });
     }
 
-    fn unread(&mut self, place: &Place, partition: &TopicPartition, why: &Unread) {
+    fn unread(&mut self, place: &TopicPartition, partition: &TopicPartition, why: &Unread) {
         let (error, message) = match why {
             Unread::NoAnswer(error) => (
                 error.clone(),
@@ -216,13 +216,13 @@ impl Books {
             ),
         };
         self.errors.push(Error::new(why.error_type(), message));
-        self.report.unavailable.push(Unanswered {
+        self.report.unavailable.push(UnavailablePartition {
             place: place.clone(),
             error,
         });
     }
 
-    fn outcome(&mut self, place: &Place, partition: &TopicPartition, outcome: &Outcome) {
+    fn outcome(&mut self, place: &TopicPartition, partition: &TopicPartition, outcome: &Outcome) {
         let counts = self.counts.entry(partition.topic.clone()).or_default();
         counts.polled += outcome.polled;
         counts.processed += outcome.messages;
@@ -275,11 +275,11 @@ impl Books {
     }
 
     /// What a run passed over that died before its report.
-    fn note(&mut self, place: &Place, partition: &TopicPartition, note: &Unreported) {
+    fn note(&mut self, place: &TopicPartition, partition: &TopicPartition, note: &Unreported) {
         let range = |passed: &PassedOver| OffsetRange {
             place: place.clone(),
-            first_offset: passed.first,
-            last_offset: passed.last,
+            first_offset: passed.range.first,
+            last_offset: passed.range.last,
             reason: format!("{} (by an earlier run, which ended before its report)", passed.reason),
         };
         self.report.skipped.extend(note.skipped.iter().map(range));
@@ -417,7 +417,7 @@ pub(super) fn plan_report<D: Seams>(
     let chosen: Vec<usize> = (0..facts.len())
         .filter(|&i| request.includes(facts[i].partition.partition))
         .collect();
-    let wishes: Vec<_> = chosen.iter().map(|&i| plan::wish(&facts[i], &decisions[i])).collect();
+    let wishes: Vec<_> = chosen.iter().map(|&i| plan::demand(&facts[i], &decisions[i])).collect();
     let budget = run.budget(request.max_messages);
     let shares = plan::fair_shares(&wishes, budget);
     let planned = |(&i, share): (&usize, u64)| planned_partition(&facts[i], &decisions[i], share);
@@ -430,15 +430,15 @@ pub(super) fn plan_report<D: Seams>(
 
 fn planned_partition(facts: &PartitionState, decision: &Decision, share: u64) -> PlannedPartition {
     let end = facts.end.clone().and_then(Result::ok);
-    let next = plan::standing_at(facts, decision);
+    let next = plan::next_offset(facts, decision);
     let (why, detail) = match decision {
         Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
             ("no share of the limit", Some(why.as_str().to_owned()))
         }
-        _ => plan::words(facts, decision),
+        _ => plan::describe(facts, decision),
     };
     PlannedPartition {
-        place: Place::from(&facts.partition),
+        place: facts.partition.clone(),
         from: next.map(NextOffset::get),
         to: end.map(NextOffset::get),
         messages: share,

@@ -1,4 +1,5 @@
-//! Stored cursors + log bounds + policy -> what to read, and what was lost.
+//! Stored cursors + log offsets + policy -> which offsets to read, and which
+//! are lost.
 //!
 //! For each partition, the first row that fits decides:
 //!
@@ -7,9 +8,9 @@
 //! | cannot be read | any | [`Invalid`](Decision::Invalid) |
 //! | `paused` | any | [`Paused`](Decision::Paused) |
 //! | any | partition gone | [`Truncated`](Decision::Truncated) |
-//! | any | no broker answers | [`Unavailable`](Decision::Unavailable) |
+//! | any | no broker responds | [`Unavailable`](Decision::Unavailable) |
 //! | live claim | any | [`Held`](Decision::Held) |
-//! | failed, not yet time to try again | any | [`BackingOff`](Decision::BackingOff) |
+//! | failed, next attempt not due | any | [`BackingOff`](Decision::BackingOff) |
 //! | next > end | next <= high watermark: an open transaction | [`Idle`](Decision::Idle) |
 //! | next > end | | [`Truncated`](Decision::Truncated), or a jump by `ON_TRUNCATION` |
 //! | next < earliest | | [`RetentionLoss`](Decision::RetentionLoss), or a jump by `ON_RETENTION_LOSS` |
@@ -18,33 +19,31 @@
 //! | none, above all cursors of the topic | any | read from the earliest |
 //! | none | any | read from `START_POSITION` |
 
+mod describe;
 mod shares;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::claim::{Cursor, Seen};
+use crate::claim::{Cursor, InvalidCursor, ObservedItem};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use crate::record::{NextOffset, TopicPartition};
-use crate::source::ListedOffset;
-use crate::store::InvalidCursor;
+use crate::record::{ListedOffset, NextOffset, OffsetRange, TopicPartition};
 
+pub use describe::{NO_REASON, blocked, describe};
 pub use shares::{Demand, fair_shares, runs_to_catch_up};
-pub use words::{NO_REASON, blocked, words};
 
-/// What is known of one partition before a run.
+/// The state of one partition before a run: its log, and its cursor.
 #[derive(Debug, Clone)]
 pub struct PartitionState {
     /// The partition.
     pub partition: TopicPartition,
     /// The end of its log; `None`: the topic has no such partition.
     pub end: Option<ListedOffset>,
-    /// The high watermark, where it was asked for. Beyond the end lie records
-    /// that wait for an open transaction.
+    /// The high watermark, if it was listed. Between the end (the last stable
+    /// offset) and it lie records of open transactions.
     pub high_watermark: Option<ListedOffset>,
-    /// The first offset left by retention. Asked for only where it decides
-    /// something: [`needs_earliest`].
+    /// The log start offset. Listed only where a decision depends on it:
+    /// [`needs_earliest`].
     pub earliest: Option<ListedOffset>,
     /// The item of the table, if there is one.
     pub cursor: Option<Result<Cursor, InvalidCursor>>,
@@ -52,10 +51,10 @@ pub struct PartitionState {
     pub start: Option<ListedOffset>,
 }
 
-/// The settings that decide.
+/// The settings that the decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// For a topic without cursors.
+    /// The start of a topic without cursors.
     pub start_position: StartPosition,
     /// For records deleted before they were read.
     pub on_retention_loss: OnRetentionLoss,
@@ -78,22 +77,22 @@ pub enum Decision {
     Idle,
     /// Set aside by an operator.
     Paused,
-    /// Another run is at work until this time (milliseconds since the epoch).
+    /// Another run's claim is live until this time (milliseconds since the epoch).
     Held(i64),
-    /// A record failed and is not tried again before its time.
+    /// A record failed, and its next attempt is not due.
     BackingOff,
     /// The cursor lies past the end, or its partition is gone.
     Truncated(String),
     /// Records after the cursor were deleted, and the policy is to halt.
-    RetentionLoss(LostRange),
-    /// No broker answers for it.
+    RetentionLoss(OffsetRange),
+    /// No broker serves it.
     Unavailable(String),
     /// Its item cannot be read.
     Invalid(String),
 }
 
-/// What to read of one partition. `from` and `to` are equal where a jump is all
-/// there is to do.
+/// The offsets to read of one partition. `from` and `to` are equal if only the
+/// cursor is to be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// The first offset to read.
@@ -102,32 +101,32 @@ pub struct Reading {
     pub to: NextOffset,
     /// Why it begins there.
     pub why: Why,
-    /// What the claim is conditional on.
-    pub seen: Seen,
+    /// The item that the claim is conditional on.
+    pub observed: ObservedItem,
 }
 
-/// Why a partition is read from where it is.
+/// Why a partition is read from its `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It goes on where the last run stopped.
+    /// It resumes at its cursor.
     Resumed,
     /// It has no cursor and starts at `START_POSITION`.
     StartPosition,
     /// It appeared after the topic's other cursors and starts at its earliest record.
     AppearedLater,
     /// Retention deleted these records before they were read.
-    Lost(LostRange),
+    Lost(OffsetRange),
     /// The topic was truncated or recreated, and the cursor moved by `ON_TRUNCATION`.
     Truncated {
         /// Where the cursor stood.
         stored: NextOffset,
         /// What `ON_TRUNCATION=latest` passes over in the log as it is now.
-        passed_over: Option<LostRange>,
+        passed_over: Option<OffsetRange>,
     },
 }
 
 impl Why {
-    /// The reason in a few words, as `plan` shows it.
+    /// The reason as `plan` shows it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -140,28 +139,11 @@ impl Why {
     }
 }
 
-/// Offsets that retention deleted, both inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LostRange {
-    /// The first one lost.
-    pub first: i64,
-    /// The last one lost.
-    pub last: i64,
-}
-
-impl LostRange {
-    /// How many offsets were lost. Offsets, not records: logs may have gaps.
-    #[must_use]
-    pub fn count(self) -> u64 {
-        self.last.abs_diff(self.first) + 1
-    }
-}
-
-/// Whether the earliest offset decides anything for this partition. A
-/// partition that is up to date needs no further question.
+/// Whether the decision for this partition depends on the log start offset. A
+/// partition that is up to date needs no further request.
 #[must_use]
-pub fn needs_earliest(facts: &PartitionState) -> bool {
-    match (&facts.cursor, &facts.end) {
+pub fn needs_earliest(state: &PartitionState) -> bool {
+    match (&state.cursor, &state.end) {
         (Some(Ok(cursor)), Some(Ok(end))) => !cursor.paused && cursor.next != *end,
         (None, Some(Ok(_))) => true,
         _ => false,
@@ -170,13 +152,13 @@ pub fn needs_earliest(facts: &PartitionState) -> bool {
 
 /// The highest partition of each topic that has an item, readable or not.
 #[must_use]
-pub fn highest_cursors(facts: &[PartitionState]) -> BTreeMap<Arc<str>, i32> {
+pub fn highest_cursors(states: &[PartitionState]) -> BTreeMap<Arc<str>, i32> {
     let mut highest = BTreeMap::new();
-    for fact in facts.iter().filter(|fact| fact.cursor.is_some()) {
+    for state in states.iter().filter(|state| state.cursor.is_some()) {
         let entry = highest
-            .entry(fact.partition.topic.clone())
-            .or_insert(fact.partition.partition);
-        *entry = (*entry).max(fact.partition.partition);
+            .entry(state.partition.topic.clone())
+            .or_insert(state.partition.partition);
+        *entry = (*entry).max(state.partition.partition);
     }
     highest
 }
@@ -190,40 +172,40 @@ pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i
         .is_some_and(|highest| partition.partition > *highest)
 }
 
-/// The decision for each partition, in the order of `facts`.
+/// The decision for each partition, in the order of `states`.
 ///
-/// `facts` are all partitions of the topics, also those that this run leaves
-/// to others: what "appeared later" means depends on all of them.
+/// `states` are all partitions of the topics, including those that are not in
+/// the request: "appeared later" depends on all of them.
 #[must_use]
-pub fn decide_all(facts: &[PartitionState], policy: &Policy) -> Vec<Decision> {
-    let highest = highest_cursors(facts);
-    facts
+pub fn decide_all(states: &[PartitionState], policy: &Policy) -> Vec<Decision> {
+    let highest = highest_cursors(states);
+    states
         .iter()
-        .map(|fact| decide(fact, appeared_later(&fact.partition, &highest), policy))
+        .map(|state| decide(state, appeared_later(&state.partition, &highest), policy))
         .collect()
 }
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
-pub fn decide(facts: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
-    let cursor = match &facts.cursor {
+pub fn decide(state: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
+    let cursor = match &state.cursor {
         Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
         Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
         Some(Ok(cursor)) => Some(cursor),
         None => None,
     };
-    let end = match &facts.end {
+    let end = match &state.end {
         None => return Decision::Truncated("the topic has no such partition any more".into()),
         Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
         Some(Ok(end)) => *end,
     };
     match cursor {
-        Some(cursor) => resume(cursor, end, facts, policy),
-        None => begin(facts, end, appeared_later, policy),
+        Some(cursor) => resume(cursor, end, state, policy),
+        None => begin(state, end, appeared_later, policy),
     }
 }
 
-fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Policy) -> Decision {
+fn resume(cursor: &Cursor, end: NextOffset, state: &PartitionState, policy: &Policy) -> Decision {
     if let Some(until_ms) = cursor.held_until_ms(policy.now_ms) {
         return Decision::Held(until_ms);
     }
@@ -240,7 +222,7 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
             from,
             to: end,
             why,
-            seen: Seen::Item(cursor.clone()),
+            observed: ObservedItem::Present(cursor.clone()),
         })
     };
     let stored = cursor.next;
@@ -248,14 +230,14 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
         return Decision::Idle;
     }
     if stored > end {
-        match &facts.high_watermark {
-            // Read as `read_uncommitted`, and not any more.
+        match &state.high_watermark {
+            // The cursor was moved under `read_uncommitted` before.
             Some(Ok(high)) if stored <= *high => return Decision::Idle,
             Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
             _ => {}
         }
     }
-    let earliest = match &facts.earliest {
+    let earliest = match &state.earliest {
         Some(Ok(earliest)) => *earliest,
         Some(Err(unavailable)) => return Decision::Unavailable(unavailable.to_string()),
         None => return Decision::Unavailable("its first offset is not known".into()),
@@ -274,7 +256,7 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
                 },
             ),
             OnTruncation::Latest => {
-                let range = LostRange {
+                let range = OffsetRange {
                     first: earliest.get(),
                     last: end.last_processed(),
                 };
@@ -284,7 +266,7 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
         };
     }
     if stored < earliest {
-        let lost = LostRange {
+        let lost = OffsetRange {
             first: stored.get(),
             last: earliest.last_processed(),
         };
@@ -296,11 +278,11 @@ fn resume(cursor: &Cursor, end: NextOffset, facts: &PartitionState, policy: &Pol
     read(stored, Why::Resumed)
 }
 
-fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
+fn begin(state: &PartitionState, end: NextOffset, appeared_later: bool, policy: &Policy) -> Decision {
     let (start, why) = match policy.start_position {
-        _ if appeared_later => (facts.earliest.as_ref(), Why::AppearedLater),
-        StartPosition::Earliest => (facts.earliest.as_ref(), Why::StartPosition),
-        StartPosition::Latest | StartPosition::At { .. } => (facts.start.as_ref(), Why::StartPosition),
+        _ if appeared_later => (state.earliest.as_ref(), Why::AppearedLater),
+        StartPosition::Earliest => (state.earliest.as_ref(), Why::StartPosition),
+        StartPosition::Latest | StartPosition::At { .. } => (state.start.as_ref(), Why::StartPosition),
     };
     match start {
         Some(Ok(start)) if *start >= end => Decision::Idle,
@@ -308,43 +290,44 @@ fn begin(facts: &PartitionState, end: NextOffset, appeared_later: bool, policy: 
             from: *start,
             to: end,
             why,
-            seen: Seen::Nothing { start: *start },
+            observed: ObservedItem::Missing { start: *start },
         }),
         Some(Err(unavailable)) => Decision::Unavailable(unavailable.to_string()),
         None => Decision::Unavailable("its start position is not known".into()),
     }
 }
 
-/// The next offset to read of a partition as it stands before the run: what
-/// its lag is counted from. `None` where it cannot be known.
+/// The next offset to read of a partition before the run, from which its lag is
+/// counted. `None` if it is unknown.
 #[must_use]
-pub fn standing_at(facts: &PartitionState, decision: &Decision) -> Option<NextOffset> {
-    match (decision, &facts.cursor) {
+pub fn next_offset(state: &PartitionState, decision: &Decision) -> Option<NextOffset> {
+    match (decision, &state.cursor) {
         (Decision::Read(reading), _) => Some(reading.from),
         (_, Some(Ok(cursor))) => Some(cursor.next),
-        (Decision::Idle, None) => facts.end.clone().and_then(Result::ok),
+        (Decision::Idle, None) => state.end.clone().and_then(Result::ok),
         _ => None,
     }
 }
 
-/// What an open transaction holds back: from this offset on so many, of which
-/// some may be no records. `None` where nothing is held back, or it is not known.
+/// The offsets above the last stable offset, which wait for an open
+/// transaction: the first one and their number. Some may be control records.
+/// `None` if there are none, or if the high watermark is unknown.
 #[must_use]
-pub fn waiting(facts: &PartitionState) -> Option<(NextOffset, u64)> {
-    let (Some(Ok(end)), Some(Ok(high))) = (&facts.end, &facts.high_watermark) else {
+pub fn uncommitted(state: &PartitionState) -> Option<(NextOffset, u64)> {
+    let (Some(Ok(end)), Some(Ok(high))) = (&state.end, &state.high_watermark) else {
         return None;
     };
     (end < high).then(|| (*end, end.distance_to(*high)))
 }
 
-/// What a partition that is to be read could use of the budget.
+/// How much of the budget a partition could use.
 #[must_use]
-pub fn wish(facts: &PartitionState, decision: &Decision) -> Demand {
+pub fn demand(state: &PartitionState, decision: &Decision) -> Demand {
     let records = match decision {
         Decision::Read(reading) => reading.from.distance_to(reading.to),
         _ => 0,
     };
-    let updated_at_ms = facts
+    let updated_at_ms = state
         .cursor
         .as_ref()
         .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);

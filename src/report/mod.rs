@@ -1,18 +1,16 @@
-//! What a run says of itself: counts, lag, stop reason, and everything that
-//! was skipped, lost, held or blocked. The JSON shapes are public, and of a
+//! The report of a run: counts, lag, stop reason, and everything that was
+//! skipped, lost, held or blocked. The JSON shapes are public, and of a
 //! bounded size.
 
 mod dimension;
 mod limit;
 mod skips;
 
-use std::fmt;
-
 use serde::Serialize;
 
 pub use dimension::dimension;
 pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
-pub use skips::Skips;
+pub use skips::SkippedRecords;
 
 use crate::error::Error;
 use crate::record::TopicPartition;
@@ -21,10 +19,10 @@ use crate::record::TopicPartition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It did.
+    /// All of it.
     #[default]
     Success,
-    /// It did not, or not all of it; what was processed is stored.
+    /// Not all of it; the progress is stored.
     Failed,
 }
 
@@ -32,16 +30,16 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// All that it may read is read: the lag is 0, or the rest is paused,
-    /// blocked or unavailable and named there.
+    /// Everything readable is read: the lag is 0, or the rest is paused, blocked
+    /// or unavailable and listed there.
     CaughtUp,
     /// The limit of records was reached.
     MaxMessages,
-    /// The time was over.
+    /// The time expired.
     Deadline,
-    /// Other runs had all the work.
+    /// Other runs held all partitions with new records.
     Held,
-    /// Somebody stopped it.
+    /// It was stopped by a signal.
     Interrupted,
 }
 
@@ -65,7 +63,7 @@ impl StopReason {
 pub struct RunReport {
     /// Whether it did its work.
     pub status: Status,
-    /// What failed, if something did.
+    /// The most severe failure, if any.
     pub error: Option<Error>,
     /// Records handled by the processor, skipped ones not included.
     pub messages_processed: u64,
@@ -75,15 +73,16 @@ pub struct RunReport {
     pub backfill: Option<String>,
     /// Of a backfill: whether every partition stands at its end.
     pub done: Option<bool>,
-    /// Why it ended; null for a run that could not look at its partitions.
+    /// Why it ended; null if the state of the partitions could not be read.
     pub stop_reason: Option<StopReason>,
-    /// End minus next, over all partitions of the request that could be looked
-    /// at, against the ends seen at the start; null if none could be.
+    /// The sum of end offset minus next offset over all partitions of the request
+    /// whose state could be read, with the end offsets at the start; null if
+    /// there is none.
     pub lag: Option<u64>,
-    /// Records passed over by `ON_FAILURE=skip`.
+    /// Records skipped by `ON_FAILURE=skip`.
     pub skipped: Vec<OffsetRange>,
-    /// Offsets that retention deleted before they were read, or that a moved
-    /// end took along.
+    /// Offsets that retention deleted before they were read, or that
+    /// `ON_TRUNCATION=latest` skipped.
     pub lost: Vec<OffsetRange>,
     /// Records sent to a dead-letter target.
     pub dead_lettered: u64,
@@ -91,14 +90,14 @@ pub struct RunReport {
     pub bytes: u64,
     /// How long the run took, in milliseconds.
     pub duration_ms: u64,
-    /// Partitions of another live run, or edited or claimed by others meanwhile.
+    /// Partitions claimed by another live run, or edited during the run.
     pub held: Vec<Held>,
-    /// Partitions set aside by an operator.
-    pub paused: Vec<Place>,
-    /// Partitions held up by a record that failed.
+    /// Partitions paused by an operator.
+    pub paused: Vec<TopicPartition>,
+    /// Partitions blocked by a record that failed.
     pub blocked: Vec<Blocked>,
-    /// Partitions that no broker answered for, or whose log was cut while it was read.
-    pub unavailable: Vec<Unanswered>,
+    /// Partitions that no broker served, or whose log was truncated during the run.
+    pub unavailable: Vec<UnavailablePartition>,
     /// The partitions that were read or stored, or that still have records.
     pub partitions: Vec<PartitionReport>,
 }
@@ -123,36 +122,12 @@ impl LastOffsets {
     }
 }
 
-/// A partition.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
-    /// The topic.
-    pub topic: String,
-    /// The partition's number.
-    pub partition: i32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
-    }
-}
-
-impl From<&TopicPartition> for Place {
-    fn from(partition: &TopicPartition) -> Self {
-        Self {
-            topic: partition.topic.to_string(),
-            partition: partition.partition,
-        }
-    }
-}
-
-/// Offsets passed over, both inclusive, and why.
+/// Skipped or lost offsets of one partition, both inclusive, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OffsetRange {
-    /// Where.
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: TopicPartition,
     /// The first one.
     pub first_offset: i64,
     /// The last one.
@@ -170,40 +145,40 @@ impl OffsetRange {
     }
 }
 
-/// A partition that somebody else works on.
+/// A partition that another run has claimed, or that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Held {
-    /// Where.
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: TopicPartition,
     /// Until when, in milliseconds since the epoch; null where it was edited.
     pub until: Option<i64>,
 }
 
-/// A partition held up by a record.
+/// A partition blocked by a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocked {
-    /// Where.
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: TopicPartition,
     /// The record's offset.
     pub offset: i64,
-    /// What is wrong with it.
+    /// Its last error.
     #[serde(serialize_with = "limit::text")]
     pub error: String,
-    /// How often it was tried, over all runs.
+    /// Attempts and crashes over all runs.
     pub attempts: u32,
-    /// When it is tried again, in milliseconds since the epoch.
+    /// The earliest time of the next attempt, in milliseconds since the epoch.
     pub next_try_at: Option<i64>,
 }
 
-/// A partition that no broker answered for.
+/// A partition that no broker served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unanswered {
-    /// Where.
+pub struct UnavailablePartition {
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
-    /// What was tried and came back.
+    pub place: TopicPartition,
+    /// The request and its failure.
     #[serde(serialize_with = "limit::text")]
     pub error: String,
 }
@@ -211,49 +186,49 @@ pub struct Unanswered {
 /// What a run did with one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionReport {
-    /// Where.
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: TopicPartition,
     /// The first record handled.
     pub first_offset: Option<i64>,
     /// The cursor this run stored: the last processed offset.
     pub last_offset: Option<i64>,
     /// Records handled.
     pub messages: u64,
-    /// The end as seen at the start.
+    /// The end offset at the start of the run.
     pub end_offset: Option<i64>,
-    /// End minus next; null where it could not be looked at.
+    /// End offset minus next offset; null if it is unknown.
     pub lag: Option<u64>,
-    /// `small_chunks` or `single_records`, where an earlier run died with
-    /// records of this partition, so that it is read with care.
+    /// `small_chunks` or `single_records`, if the partition is quarantined
+    /// because an earlier run crashed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<&'static str>,
 }
 
-/// What a run would do: the answer to `plan`. In memory it is complete; its
+/// What a run would do: the response to `plan`. In memory it is complete; its
 /// JSON form has at most [`PLAN_LIMIT_BYTES`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanReport {
     /// Every partition of the request, in ascending order of topic and partition.
     pub partitions: Vec<PlannedPartition>,
-    /// How many runs of the current limit read all that can be read now. What
-    /// is paused, claimed, backing off or otherwise left alone now is not
-    /// counted, nor what is still to come.
+    /// How many runs of the current limit read all records that can be read now.
+    /// Partitions that are paused, claimed, backing off or otherwise not read
+    /// are not counted, nor are future records.
     pub runs_to_catch_up: u64,
-    /// Which topics cannot be read, and why: a run would read the others, and
-    /// then fail with it.
+    /// Which topics cannot be read, and why: a run reads the others, and then
+    /// fails with this error.
     pub error: Option<Error>,
 }
 
 /// What a run would do with one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedPartition {
-    /// Where.
+    /// The partition.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: TopicPartition,
     /// The first offset it would read.
     pub from: Option<i64>,
-    /// The end as seen now; exclusive.
+    /// The current end offset; exclusive.
     pub to: Option<i64>,
     /// How many offsets it would read of those, by its share of the limit.
     pub messages: u64,
@@ -263,19 +238,19 @@ pub struct PlannedPartition {
     /// `truncated`, `up to date`, `paused`, `claimed`, `backing off`,
     /// `unavailable`, `invalid cursor`, `no share of the limit`.
     pub why: &'static str,
-    /// More of it, where there is more to say.
+    /// Details, if any.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit::optional_text")]
     pub detail: Option<String>,
 }
 
-/// What one run counted for one topic, for its metrics.
+/// The counts of one run for one topic, for its metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicCounts {
     /// Records fetched.
     pub polled: u64,
     /// Records handled.
     pub processed: u64,
-    /// Tries that failed.
+    /// Failed attempts.
     pub failed: u64,
     /// Records skipped by policy.
     pub dropped: u64,
@@ -283,9 +258,9 @@ pub struct TopicCounts {
     pub dead_lettered: u64,
     /// Offsets lost.
     pub lost: u64,
-    /// Partitions held up.
+    /// Blocked partitions.
     pub blocked: u64,
-    /// End minus next; `None` if the brokers did not tell.
+    /// End offset minus next offset; `None` if it is unknown.
     pub lag: Option<u64>,
 }
 
@@ -306,7 +281,7 @@ pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_
         count("BlockedPartitions", counts.blocked),
         ("RunDuration", "Milliseconds", duration_ms),
     ];
-    // A lag that nobody could look at is no lag of 0.
+    // An unknown lag is not a lag of 0.
     figures.extend(counts.lag.map(|lag| count("OffsetLag", lag)));
     let metrics: Vec<_> = figures
         .iter()
@@ -383,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lag_that_nobody_could_look_at_is_not_a_metric_of_zero() {
+    fn an_unknown_lag_is_not_a_metric_of_zero() {
         let unknown = metrics_line("g", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
         assert!(!unknown.contains("OffsetLag"), "{unknown}");
         let known = metrics_line(

@@ -1,12 +1,13 @@
-//! The records of one partition that a policy passed over, as ranges.
+//! The skipped records of one partition, as ranges.
 
+use super::OffsetRange;
 use super::limit::LONGEST_TEXT_BYTES;
-use super::{OffsetRange, Place};
 use crate::decode::without_place;
+use crate::record::TopicPartition;
 use crate::text::cut;
 
-/// A run keeps them in memory until its end, for each partition. Beyond this,
-/// what is skipped widens the last range.
+/// A run keeps them in memory until its end, for each partition. Beyond this
+/// number, later records widen the last range.
 const MOST_RANGES: usize = 100;
 
 /// Skipped records of one partition, in ascending order.
@@ -15,7 +16,7 @@ const MOST_RANGES: usize = 100;
 /// different places. Every skipped offset lies in a range, whatever their
 /// number; [`count`](Self::count) is exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Skips {
+pub struct SkippedRecords {
     ranges: Vec<Range>,
     count: u64,
 }
@@ -32,7 +33,7 @@ struct Range {
     is_mixed: bool,
 }
 
-impl Skips {
+impl SkippedRecords {
     /// The record at `offset` was skipped: a higher one than all before.
     pub fn add(&mut self, offset: i64, reason: String) {
         self.count += 1;
@@ -66,7 +67,7 @@ impl Skips {
     }
 
     /// The ranges, as the report shows them.
-    pub fn ranges(&self, place: &Place) -> impl Iterator<Item = OffsetRange> {
+    pub fn ranges(&self, place: &TopicPartition) -> impl Iterator<Item = OffsetRange> {
         self.ranges.iter().map(|range| OffsetRange {
             place: place.clone(),
             first_offset: range.first,
@@ -96,14 +97,14 @@ mod tests {
     use super::*;
 
     fn ranges(skipped: impl IntoIterator<Item = (i64, &'static str)>) -> Vec<(i64, i64, String)> {
-        let mut skips = Skips::default();
+        let mut skips = SkippedRecords::default();
         let mut count = 0;
         for (offset, reason) in skipped {
             skips.add(offset, reason.to_owned());
             count += 1;
         }
         assert_eq!(skips.count(), count);
-        let place = Place {
+        let place = TopicPartition {
             topic: "t".into(),
             partition: 0,
         };
@@ -129,11 +130,11 @@ mod tests {
             format!("the record at offset {offset} of t-0 is not valid JSON: a syntax error at line 1, column {column}")
         };
         let early = "the record at offset 6 of t-0 is not valid JSON: it ends too early at line 1, column 9";
-        let mut skips = Skips::default();
+        let mut skips = SkippedRecords::default();
         for (offset, reason) in [(4, syntax(4, 1)), (5, syntax(5, 17)), (6, early.to_owned())] {
             skips.add(offset, reason);
         }
-        let place = Place {
+        let place = TopicPartition {
             topic: "t".into(),
             partition: 0,
         };
@@ -150,11 +151,11 @@ mod tests {
 
     #[test]
     fn a_million_skipped_records_are_few_short_ranges_and_counted_exactly() {
-        let (mut skips, long) = (Skips::default(), "x".repeat(1_000));
+        let (mut skips, long) = (SkippedRecords::default(), "x".repeat(1_000));
         for offset in 0..1_000_000 {
             skips.add(offset * 2, long.clone());
         }
-        let place = Place {
+        let place = TopicPartition {
             topic: "t".into(),
             partition: 0,
         };

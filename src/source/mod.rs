@@ -11,14 +11,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::record::{NextOffset, Record, TopicPartition};
 
-/// An offset of one partition's log, or why there is no response for it.
-pub type ListedOffset = Result<NextOffset, Unavailable>;
-
-/// Why a partition cannot be read now: it has no leader, or its broker sends no
-/// response. It concerns this partition and no other.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unavailable(pub String);
+pub use crate::record::{ListedOffset, Unavailable};
 
 /// The end offsets of several topics. A topic that cannot be read is an error of
 /// its own, and hides no other.

@@ -1,4 +1,4 @@
-//! Cursors in memory: for tests of what stands above a store.
+//! Cursors in memory, for tests of the layers above a store.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use crate::claim::{Attribute, Clause, Cursor, CursorWrite, Set};
 use crate::error::Error;
 use crate::store::{Consumer, Store, StoredCursor, WriteResult};
 
-/// A table in memory. It obeys the same conditions as the real one.
+/// A table in memory. It evaluates the same conditions as `DynamoDB`.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     items: Mutex<BTreeMap<(String, i32), Cursor>>,
@@ -20,18 +20,18 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Writes an item as an operator would: without any condition.
+    /// Writes an item without any condition, as an operator's `PutItem` does.
     pub fn put(&self, consumer: &Consumer, partition: i32, cursor: Cursor) {
         self.items().insert((consumer.to_string(), partition), cursor);
     }
 
-    /// The item as it stands.
+    /// The current item.
     #[must_use]
     pub fn get(&self, consumer: &Consumer, partition: i32) -> Option<Cursor> {
         self.items().get(&(consumer.to_string(), partition)).cloned()
     }
 
-    /// Deletes an item, as an operator would.
+    /// Deletes an item, as an operator's `DeleteItem` does.
     pub fn delete(&self, consumer: &Consumer, partition: i32) {
         self.items().remove(&(consumer.to_string(), partition));
     }
@@ -73,7 +73,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// Whether a clause holds for an item, as `DynamoDB` would judge it: a
+/// Whether a clause holds for an item, as `DynamoDB` evaluates it: a
 /// comparison with a missing attribute is false.
 #[must_use]
 pub fn holds(clause: &Clause, item: Option<&Cursor>) -> bool {
@@ -98,7 +98,7 @@ fn apply(item: &mut Cursor, set: &Set) {
         Set::Run(run) => item.run = Some(run.clone()),
         Set::ClaimUntil(until) => item.claim_until_ms = Some(*until),
         Set::ClaimTo(to) => item.claim_to = Some(*to),
-        Set::ClaimChunk(pace) => item.claim_chunk = Some(*pace),
+        Set::ClaimChunk(limit) => item.claim_chunk = Some(*limit),
         Set::HandedOver(at) => item.handed_over = Some(*at),
         Set::Unreported(unreported) => item.unreported = Some(unreported.clone()),
         Set::Failures(failures) => item.failure = Some(failures.clone()),

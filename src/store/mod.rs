@@ -1,47 +1,18 @@
-//! Where cursors live: the [`Store`] seam, one file per backend.
+//! Storage of cursors: the [`Store`] seam, one file per backend.
 
 pub mod dynamodb;
 pub mod memory;
 
-use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 use crate::claim::{Cursor, CursorWrite, Verdict};
 use crate::error::{Error, ErrorType};
 
-/// Whose cursors: a consumer group on one topic, or one of its backfills.
-/// Shown as the table's partition key: `<group_id>_<topic>`, for a backfill
-/// `<group_id>_<topic>#<name>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Consumer {
-    /// The group's name.
-    pub group_id: Arc<str>,
-    /// The topic's name.
-    pub topic: Arc<str>,
-    /// The backfill's name; `None`: the live cursors.
-    pub backfill: Option<Arc<str>>,
-}
+pub use crate::claim::InvalidCursor;
+pub use crate::record::Consumer;
 
-impl Consumer {
-    /// The key without its group: `<topic>`, for a backfill `<topic>#<name>`.
-    #[must_use]
-    pub fn scope(&self) -> String {
-        match &self.backfill {
-            Some(name) => format!("{}#{name}", self.topic),
-            None => self.topic.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Consumer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.group_id, self.scope())
-    }
-}
-
-/// One item of the table. A cursor that cannot be read is a value here: it
-/// stops its own partition and no other.
+/// One item of the table. An unreadable cursor is a value here, because it stops
+/// its own partition only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCursor {
     /// The partition's number.
@@ -50,28 +21,22 @@ pub struct StoredCursor {
     pub cursor: Result<Cursor, InvalidCursor>,
 }
 
-/// Why an item cannot be read as a cursor: it names the item, the attribute,
-/// what was found and what belongs there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidCursor(pub String);
-
-/// What a store answered to a conditional write.
+/// The result of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteResult {
-    /// The write was made.
+    /// The write was applied.
     Applied,
     /// A clause did not hold; this is the item that was there.
     Refused(Option<Result<Cursor, InvalidCursor>>),
-    /// No answer: the write may have been applied or not.
+    /// No response: the write may have been applied. The text is the cause.
     Unknown(String),
 }
 
 /// Cursors and claims, by consumer and partition.
 ///
-/// A backend answers what is there at that moment; it decides nothing. Every
-/// call ends within the backend's own patience (seconds), and retries what can
-/// safely be tried again. Calls for different partitions may run at once.
+/// A backend returns the current items and makes no decisions. Every call ends
+/// within the backend's own time-outs (seconds) and retries what is safe to
+/// retry. Calls for different partitions may run concurrently.
 pub trait Store: Send + Sync {
     /// All items of `consumer`, in ascending order of partition, read consistently.
     ///
@@ -90,11 +55,11 @@ pub trait Store: Send + Sync {
         partition: i32,
     ) -> impl Future<Output = Result<Option<Cursor>, Error>> + Send;
 
-    /// Makes one conditional write: all of it, or nothing.
+    /// Sends one conditional write, which is applied as a whole or not at all.
     ///
     /// # Errors
-    /// When the write was certainly not made. Without an answer it is
-    /// [`WriteResult::Unknown`], which is no error yet: the item tells.
+    /// When the write was certainly not applied. Without a response the result
+    /// is [`WriteResult::Unknown`]: a read of the item resolves it.
     fn write(
         &self,
         consumer: &Consumer,
@@ -103,30 +68,31 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<WriteResult, Error>> + Send;
 }
 
-/// Why it is not known what became of a write, or why it was not made.
+/// Why a write was not applied, or why its result is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unwritten {
-    /// It was certainly not made.
-    NotMade(Error),
-    /// It may have been made, or may yet be.
+pub enum WriteError {
+    /// It was certainly not applied.
+    NotApplied(Error),
+    /// It may have been applied, or may still be.
     Unknown(Error),
 }
 
-impl From<Unwritten> for Error {
-    fn from(unwritten: Unwritten) -> Self {
-        match unwritten {
-            Unwritten::NotMade(error) | Unwritten::Unknown(error) => error,
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NotApplied(error) | WriteError::Unknown(error) => error,
         }
     }
 }
 
-/// Makes `write` and finds out what became of it.
+/// Makes `write` and resolves its result.
 ///
-/// A refusal is judged by the item that was there; a missing answer by one
-/// consistent read. A write that was certainly not applied is made once more.
+/// A refused write is judged by the item that was there, a write without a
+/// response by one consistent read. A write that was certainly not applied is
+/// sent once more.
 ///
 /// # Errors
-/// When the store fails, or when it stays unknown whether the write was made.
+/// When the store fails, or when it stays unknown whether the write was applied.
 pub async fn write_and_judge<S: Store>(
     store: &S,
     consumer: &Consumer,
@@ -134,28 +100,29 @@ pub async fn write_and_judge<S: Store>(
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
 ) -> Result<Verdict, Error> {
-    Ok(write_or_say_why(store, consumer, partition, write, judge).await?)
+    Ok(resolve_write(store, consumer, partition, write, judge).await?)
 }
 
-/// The same, for who must know whether a write that failed may have been made.
+/// As [`write_and_judge`], with an error that keeps apart whether a failed
+/// write may have been applied.
 ///
 /// # Errors
 /// As [`write_and_judge`].
-pub async fn write_or_say_why<S: Store>(
+pub async fn resolve_write<S: Store>(
     store: &S,
     consumer: &Consumer,
     partition: i32,
     write: &CursorWrite,
     judge: impl Fn(Option<&Cursor>) -> Verdict,
-) -> Result<Verdict, Unwritten> {
-    let mut unanswered: Option<String> = None;
+) -> Result<Verdict, WriteError> {
+    let mut unknown: Option<String> = None;
     for _ in 0..2 {
-        let certain = unanswered.is_none();
+        let certain = unknown.is_none();
         let failed = |error| {
             if certain {
-                Unwritten::NotMade(error)
+                WriteError::NotApplied(error)
             } else {
-                Unwritten::Unknown(error)
+                WriteError::Unknown(error)
             }
         };
         let item = match store.write(consumer, partition, write).await.map_err(failed)? {
@@ -163,10 +130,10 @@ pub async fn write_or_say_why<S: Store>(
             WriteResult::Refused(item) => item
                 .transpose()
                 .map_err(|invalid| failed(Error::new(ErrorType::InvalidCursor, invalid.0)))?,
-            WriteResult::Unknown(trouble) => {
-                unanswered = Some(trouble);
+            WriteResult::Unknown(cause) => {
+                unknown = Some(cause);
                 let item = store.load_one(consumer, partition).await;
-                item.map_err(Unwritten::Unknown)?
+                item.map_err(WriteError::Unknown)?
             }
         };
         match judge(item.as_ref()) {
@@ -174,8 +141,8 @@ pub async fn write_or_say_why<S: Store>(
             verdict => return Ok(verdict),
         }
     }
-    let (unknown, trouble) = match unanswered {
-        Some(trouble) => (true, trouble),
+    let (is_unknown, cause) = match unknown {
+        Some(cause) => (true, cause),
         None => (
             false,
             "the item did not change, and the write was refused all the same".to_owned(),
@@ -183,14 +150,12 @@ pub async fn write_or_say_why<S: Store>(
     };
     let error = Error::new(
         ErrorType::TableUnreachable,
-        format!(
-            "the cursor of {consumer}, partition {partition}, could not be written: {trouble}. \
-             Nothing is lost: the next run reads from the stored offset"
-        ),
-    );
-    Err(if unknown {
-        Unwritten::Unknown(error)
+        format!("the cursor of {consumer}, partition {partition}, could not be written: {cause}"),
+    )
+    .next("Nothing is lost: the next run reads from the stored offset");
+    Err(if is_unknown {
+        WriteError::Unknown(error)
     } else {
-        Unwritten::NotMade(error)
+        WriteError::NotApplied(error)
     })
 }

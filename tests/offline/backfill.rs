@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kafka_consumer_lambda::backfill::{bounds, check, decide, difference, to_start, topic, within};
-use kafka_consumer_lambda::claim::{Bounds, Cursor, Seen};
+use kafka_consumer_lambda::claim::{Bounds, Cursor, ObservedItem};
 use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::event::{BackfillRequest, Bound};
-use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why};
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why};
+use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::{ListedOffset, Unavailable};
 use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
 
@@ -45,7 +45,7 @@ fn cursor(at: i64) -> Cursor {
     }
 }
 
-fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> PartitionState {
+fn state(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> PartitionState {
     PartitionState {
         partition: TopicPartition::new("t", partition),
         end: Some(Ok(next(end))),
@@ -57,7 +57,7 @@ fn fact(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> 
 }
 
 fn decided(at: i64, log: (i64, i64)) -> Decision {
-    decide(&fact(0, log, Some(cursor(at))), &POLICY)
+    decide(&state(0, log, Some(cursor(at))), &POLICY)
 }
 
 fn read(from: i64, why: Why, at: i64) -> Decision {
@@ -65,13 +65,13 @@ fn read(from: i64, why: Why, at: i64) -> Decision {
         from: next(from),
         to: next(20),
         why,
-        seen: Seen::Item(cursor(at)),
+        observed: ObservedItem::Present(cursor(at)),
     })
 }
 
 #[test]
 fn within_its_bounds_a_backfill_is_a_run_on_a_log_that_ends_there() {
-    let lost = |first, last| Why::Lost(LostRange { first, last });
+    let lost = |first, last| Why::Lost(OffsetRange { first, last });
     for (at, log, expected) in [
         (10, (0, 90), read(10, Why::Resumed, 10)),
         (19, (0, 20), read(19, Why::Resumed, 19)),
@@ -105,38 +105,38 @@ fn a_loss_to_retention_halts_where_the_policy_says_so() {
         on_retention_loss: OnRetentionLoss::Halt,
         ..POLICY
     };
-    let decision = decide(&fact(0, (50, 90), Some(cursor(10))), &policy);
-    assert_eq!(decision, Decision::RetentionLoss(LostRange { first: 10, last: 19 }));
+    let decision = decide(&state(0, (50, 90), Some(cursor(10))), &policy);
+    assert_eq!(decision, Decision::RetentionLoss(OffsetRange { first: 10, last: 19 }));
 }
 
 #[test]
 fn trouble_of_one_partition_is_that_of_any_run() {
     let with = |change: fn(&mut PartitionState)| {
-        let mut facts = fact(0, (0, 90), Some(cursor(12)));
-        change(&mut facts);
-        decide(&facts, &POLICY)
+        let mut states = state(0, (0, 90), Some(cursor(12)));
+        change(&mut states);
+        decide(&states, &POLICY)
     };
-    let gone = with(|facts| facts.end = None);
+    let gone = with(|states| states.end = None);
     assert!(matches!(gone, Decision::Truncated(_)), "{gone:?}");
-    let silent = with(|facts| facts.end = Some(ListedOffset::Err(Unavailable("no leader".into()))));
+    let silent = with(|states| states.end = Some(ListedOffset::Err(Unavailable("no leader".into()))));
     assert_eq!(silent, Decision::Unavailable("no leader".into()));
-    let unreadable = with(|facts| facts.cursor = Some(Err(InvalidCursor("offset is text".into()))));
+    let unreadable = with(|states| states.cursor = Some(Err(InvalidCursor("offset is text".into()))));
     assert_eq!(unreadable, Decision::Invalid("offset is text".into()));
-    let paused = with(|facts| {
-        facts.cursor = Some(Ok(Cursor {
+    let paused = with(|states| {
+        states.cursor = Some(Ok(Cursor {
             paused: true,
             ..cursor(12)
         }));
     });
     assert_eq!(paused, Decision::Paused);
-    let held = with(|facts| {
-        facts.cursor = Some(Ok(Cursor {
+    let held = with(|states| {
+        states.cursor = Some(Ok(Cursor {
             claim_until_ms: Some(NOW_MS + 1),
             ..cursor(12)
         }));
     });
     assert_eq!(held, Decision::Held(NOW_MS + 1));
-    let unbounded = with(|facts| facts.cursor = Some(Ok(Cursor::at(next(12)))));
+    let unbounded = with(|states| states.cursor = Some(Ok(Cursor::at(next(12)))));
     assert!(
         matches!(&unbounded, Decision::Invalid(what) if what.contains("backfill_to")),
         "{unbounded:?}"
@@ -146,9 +146,9 @@ fn trouble_of_one_partition_is_that_of_any_run() {
 #[test]
 fn lag_counts_to_the_end_of_the_backfill() {
     for (log, cursor_at) in [((0, 90), 12), ((0, 20), 12), ((50, 90), 12), ((0, 5), 20)] {
-        let facts = within(fact(0, log, Some(cursor(cursor_at))));
-        assert_eq!(facts.end, Some(Ok(next(20))), "{log:?}");
-        assert!(facts.earliest.is_some_and(|it| it.is_ok_and(|it| it <= next(20))));
+        let states = within(state(0, log, Some(cursor(cursor_at))));
+        assert_eq!(states.end, Some(Ok(next(20))), "{log:?}");
+        assert!(states.earliest.is_some_and(|it| it.is_ok_and(|it| it <= next(20))));
     }
 }
 
@@ -188,24 +188,24 @@ fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
         (&[0, 1], Some(vec![0, 1, 3]), &[3]),
     ];
     for (items, partitions, expected) in rows {
-        let facts: Vec<PartitionState> = (0..4)
-            .map(|partition| fact(partition, (0, 9), items.contains(&partition).then(|| cursor(0))))
+        let states: Vec<PartitionState> = (0..4)
+            .map(|partition| state(partition, (0, 9), items.contains(&partition).then(|| cursor(0))))
             .collect();
-        let started = to_start(&request(Bound::Earliest, Bound::Latest, partitions.clone()), &facts);
+        let started = to_start(&request(Bound::Earliest, Bound::Latest, partitions.clone()), &states);
         assert_eq!(started.as_deref(), Ok(expected), "{items:?}, {partitions:?}");
     }
 }
 
 #[test]
 fn a_partition_that_the_topic_does_not_have_is_named() {
-    let facts = [fact(0, (0, 9), None)];
+    let states = [state(0, (0, 9), None)];
     let map = Bound::Offsets([(0, next(1)), (7, next(1))].into());
     for (asked, field) in [
         (request(Bound::Earliest, Bound::Latest, Some(vec![0, 7])), "partitions"),
         (request(map.clone(), Bound::Latest, None), "from"),
         (request(Bound::Earliest, map, None), "to"),
     ] {
-        let error = to_start(&asked, &facts).expect_err("it is not there").to_string();
+        let error = to_start(&asked, &states).expect_err("it is not there").to_string();
         assert!(
             error.starts_with("InvalidEvent: partition 7 ") && error.ends_with(&format!("Correct `{field}`")),
             "{error}"

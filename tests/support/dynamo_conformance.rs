@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Bounds, Claim, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId, Seen,
-    Unreported, claim, flush, pin, release,
+    BatchLimit, Bounds, Claim, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite,
+    ObservedItem, RunId, Unreported, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::record::NextOffset;
@@ -190,14 +190,14 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         unreported: None,
         unknown: None,
         run: run.clone(),
-        left: Left {
+        last_write: LastWrite {
             next: next(5),
             updated_at_ms: 100,
         },
         next: next(6),
-        care: Some(CrashGuard {
+        guard: Some(CrashGuard {
             until: next(9),
-            pace: BatchLimit::Single,
+            limit: BatchLimit::Single,
         }),
         ending: Ending::Interim,
         now_ms: 101,
@@ -206,7 +206,7 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         hands_over: false,
         unreported: None,
         unknown: None,
-        left: Left {
+        last_write: LastWrite {
             next: next(6),
             updated_at_ms: 101,
         },
@@ -219,7 +219,7 @@ pub(crate) async fn attributes_of_others_survive_every_write(endpoint: &str) {
         ..interim.clone()
     };
     let writes = [
-        claim(&Seen::Item(Cursor::at(next(5))), &ours),
+        claim(&ObservedItem::Present(Cursor::at(next(5))), &ours),
         flush(&interim),
         flush(&blocked),
         release(&run, None),
@@ -315,7 +315,7 @@ pub(crate) async fn a_number_is_read_however_it_was_written(endpoint: &str) {
         };
         let claimed = bench
             .store
-            .write(&consumer, 0, &claim(&Seen::Item(cursor), &ours))
+            .write(&consumer, 0, &claim(&ObservedItem::Present(cursor), &ours))
             .await;
         assert_eq!(claimed, Ok(WriteResult::Applied), "{written}");
     }

@@ -45,7 +45,7 @@ pub(crate) struct Scripted {
     script: Arc<Mutex<VecDeque<Act>>>,
     rules: Arc<Mutex<HashMap<String, Act>>>,
     date: Arc<Mutex<Option<String>>>,
-    seen: Arc<Mutex<Vec<String>>>,
+    observed: Arc<Mutex<Vec<String>>>,
     bodies: Arc<Mutex<Vec<String>>>,
 }
 
@@ -60,7 +60,7 @@ impl Scripted {
             script: Arc::default(),
             rules: Arc::default(),
             date: Arc::default(),
-            seen: Arc::default(),
+            observed: Arc::default(),
             bodies: Arc::default(),
         };
         let (serving, upstream) = (server.clone(), upstream.to_owned());
@@ -74,7 +74,7 @@ impl Scripted {
 
     /// The names of the operations that were asked for since the last look.
     pub(crate) fn take_seen(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.lock().expect("nobody panicked"))
+        std::mem::take(&mut *self.observed.lock().expect("nobody panicked"))
     }
 
     /// What was sent with the requests since the last look.
@@ -109,7 +109,7 @@ impl Scripted {
 async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
     while let Some(request) = read_message(&mut client).await {
         let asked = operation(&request);
-        server.seen.lock().expect("nobody panicked").extend(asked.clone());
+        server.observed.lock().expect("nobody panicked").extend(asked.clone());
         let body = String::from_utf8_lossy(body(&request)).into_owned();
         server.bodies.lock().expect("nobody panicked").push(body);
         let next = server.script.lock().expect("nobody panicked").pop_front();

@@ -10,8 +10,8 @@
 
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, RunId, Seen, Verdict, claim, flush,
-    judge_claim, judge_flush, move_to, pause, pin, release, resume,
+    BatchLimit, Claim, CommandId, Cursor, CursorWrite, Ending, Failures, Flush, ObservedItem, RunId, Verdict, claim,
+    flush, judge_claim, judge_flush, move_to, pause, pin, release, resume,
 };
 use kafka_consumer_lambda::store::{Consumer, Store, WriteResult, write_and_judge};
 
@@ -69,7 +69,7 @@ pub(crate) async fn a_start_is_pinned_only_where_no_item_is<B: Bench>(bench: &B)
 }
 
 pub(crate) async fn a_partition_without_an_item_is_claimed_only_while_there_is_none<B: Bench>(bench: &B) {
-    let write = claim(&Seen::Nothing { start: next(0) }, &our_claim());
+    let write = claim(&ObservedItem::Missing { start: next(0) }, &our_claim());
     let made_in = [History::Nothing, History::OursThenDeleted];
     check(bench, &write, &made_in, |_| Cursor {
         next: next(0),
@@ -79,7 +79,7 @@ pub(crate) async fn a_partition_without_an_item_is_claimed_only_while_there_is_n
 }
 
 pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(bench: &B) {
-    let write = claim(&Seen::Item(Cursor::at(next(5))), &our_claim());
+    let write = claim(&ObservedItem::Present(Cursor::at(next(5))), &our_claim());
     let made_in = [
         History::FiveAttributes,
         History::OursThenPut,
@@ -94,7 +94,7 @@ pub(crate) async fn a_free_partition_is_claimed_only_as_it_was_seen<B: Bench>(be
 }
 
 pub(crate) async fn an_expired_claim_is_taken_over_only_as_it_was_seen<B: Bench>(bench: &B) {
-    let write = claim(&Seen::Item(claimed("other", EXPIRED_MS)), &our_claim());
+    let write = claim(&ObservedItem::Present(claimed("other", EXPIRED_MS)), &our_claim());
     check(bench, &write, &[History::OthersExpired], |_| Cursor {
         claim_chunk: Some(BatchLimit::Small),
         ..claimed("me", OUR_UNTIL_MS)
@@ -144,7 +144,11 @@ pub(crate) async fn a_release_needs_an_item_that_we_wrote_last<B: Bench>(bench: 
 }
 
 pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves_nothing_of_a_run<B: Bench>(bench: &B) {
-    let write = move_to(&Seen::Item(Cursor::at(next(5))), next(3), &CommandId::new("c"));
+    let write = move_to(
+        &ObservedItem::Present(Cursor::at(next(5))),
+        next(3),
+        &CommandId::new("c"),
+    );
     let made_in = [
         History::FiveAttributes,
         History::OursThenPut,
@@ -161,7 +165,7 @@ pub(crate) async fn an_operators_move_needs_the_cursor_as_it_was_seen_and_leaves
 }
 
 pub(crate) async fn an_operators_move_makes_an_item_only_where_none_is<B: Bench>(bench: &B) {
-    let write = move_to(&Seen::Nothing { start: next(1) }, next(3), &CommandId::new("c"));
+    let write = move_to(&ObservedItem::Missing { start: next(1) }, next(3), &CommandId::new("c"));
     let made_in = [History::Nothing, History::OursThenDeleted];
     check(bench, &write, &made_in, |_| Cursor {
         previous: Some(next(1)),
@@ -180,8 +184,8 @@ pub(crate) async fn an_operator_pauses_and_resumes_whatever_a_run_does<B: Bench>
         paused,
         ..before.expect("there was an item")
     };
-    let seen = Seen::Item(Cursor::at(next(5)));
-    check(bench, &pause(&seen), &there, |before| paused(before, true)).await;
+    let observed = ObservedItem::Present(Cursor::at(next(5)));
+    check(bench, &pause(&observed), &there, |before| paused(before, true)).await;
     check(bench, &resume(), &there, |before| paused(before, false)).await;
 }
 
@@ -192,9 +196,13 @@ pub(crate) async fn a_deleted_item_is_never_brought_back<B: Bench>(bench: &B) {
         flush(&flushed(Ending::Final(None))),
         flush(&flushed(Ending::Final(Some(failures(8))))),
         release(&me(), None),
-        claim(&Seen::Item(Cursor::at(next(5))), &our_claim()),
-        move_to(&Seen::Item(Cursor::at(next(5))), next(3), &CommandId::new("c")),
-        pause(&Seen::Item(Cursor::at(next(5)))),
+        claim(&ObservedItem::Present(Cursor::at(next(5))), &our_claim()),
+        move_to(
+            &ObservedItem::Present(Cursor::at(next(5))),
+            next(3),
+            &CommandId::new("c"),
+        ),
+        pause(&ObservedItem::Present(Cursor::at(next(5)))),
         resume(),
     ];
     for write in writes {
@@ -212,12 +220,12 @@ pub(crate) async fn a_claim_made_before_is_recognised<B: Bench>(bench: &B) {
     let consumer = consumer();
     for (partition, history) in (0..).zip([History::Nothing, History::FiveAttributes, History::OthersExpired]) {
         history.make(bench, &consumer, partition).await;
-        let seen = match bench.store().load_one(&consumer, partition).await.unwrap() {
-            None => Seen::Nothing { start: next(0) },
-            Some(item) => Seen::Item(item),
+        let observed = match bench.store().load_one(&consumer, partition).await.unwrap() {
+            None => ObservedItem::Missing { start: next(0) },
+            Some(item) => ObservedItem::Present(item),
         };
-        let write = claim(&seen, &our_claim());
-        let judge = |item: Option<&Cursor>| judge_claim(&seen, &our_claim(), item);
+        let write = claim(&observed, &our_claim());
+        let judge = |item: Option<&Cursor>| judge_claim(&observed, &our_claim(), item);
         write_twice(bench, &consumer, partition, &write, judge).await;
     }
 }
@@ -266,9 +274,9 @@ async fn write_twice<B: Bench>(
 pub(crate) async fn a_claim_that_another_run_won_is_refused_with_its_end<B: Bench>(bench: &B) {
     let consumer = consumer();
     History::Others.make(bench, &consumer, 0).await;
-    let seen = Seen::Item(Cursor::at(next(5)));
-    let write = claim(&seen, &our_claim());
-    let judge = |item: Option<&Cursor>| judge_claim(&seen, &our_claim(), item);
+    let observed = ObservedItem::Present(Cursor::at(next(5)));
+    let write = claim(&observed, &our_claim());
+    let judge = |item: Option<&Cursor>| judge_claim(&observed, &our_claim(), item);
     let verdict = write_and_judge(bench.store(), &consumer, 0, &write, judge).await;
     assert_eq!(
         verdict,
@@ -304,7 +312,7 @@ pub(crate) async fn a_pause_refuses_a_claim_and_survives_every_other_write<B: Be
     bench.put(&consumer, 0, next(5)).await;
     let item = store.load_one(&consumer, 0).await.unwrap().unwrap();
     bench.pause(&consumer, 0).await;
-    let ours = claim(&Seen::Item(item.clone()), &our_claim());
+    let ours = claim(&ObservedItem::Present(item.clone()), &our_claim());
     let refused = store.write(&consumer, 0, &ours).await.unwrap();
     assert!(
         matches!(refused, WriteResult::Refused(Some(Ok(Cursor { paused: true, .. })))),
@@ -328,13 +336,13 @@ pub(crate) async fn two_runs_claim_every_partition_once<B: Bench>(bench: &B) {
         ..our_claim()
     };
     for partition in 0..20 {
-        let seen = if partition % 2 == 0 {
-            Seen::Nothing { start: next(0) }
+        let observed = if partition % 2 == 0 {
+            ObservedItem::Missing { start: next(0) }
         } else {
             bench.put(&consumer, partition, next(5)).await;
-            Seen::Item(Cursor::at(next(5)))
+            ObservedItem::Present(Cursor::at(next(5)))
         };
-        let (ours, theirs) = (claim(&seen, &our_claim()), claim(&seen, &rival));
+        let (ours, theirs) = (claim(&observed, &our_claim()), claim(&observed, &rival));
         let written = join(
             store.write(&consumer, partition, &ours),
             store.write(&consumer, partition, &theirs),

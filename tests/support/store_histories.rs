@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use kafka_consumer_lambda::claim::{
-    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId, Set, flush, release,
+    Attribute, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite, RunId, Set, flush, release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -239,12 +239,12 @@ pub(super) fn flushed(ending: Ending) -> Flush {
         unreported: None,
         unknown: None,
         run: me(),
-        left: Left {
+        last_write: LastWrite {
             next: next(5),
             updated_at_ms: NOW_MS,
         },
         next: next(8),
-        care: None,
+        guard: None,
         ending,
         now_ms: LATER_MS,
     }

@@ -219,10 +219,10 @@ impl<P: Processor> Passes<P> {
 mod tests {
     use super::*;
     use crate::record::TopicPartition;
-    use crate::report::{LastOffsets, Place};
+    use crate::report::LastOffsets;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> TopicPartition {
+        TopicPartition {
             topic: "t".into(),
             partition: 0,
         }

@@ -6,7 +6,8 @@ use std::collections::btree_map::Entry;
 use serde::Serialize;
 
 use crate::cli::output;
-use crate::report::{PartitionReport, Place, RunReport};
+use crate::record::TopicPartition;
+use crate::report::{PartitionReport, RunReport};
 
 /// What all passes came to.
 ///
@@ -41,7 +42,7 @@ impl Total {
         stored.extend(std::mem::take(entries));
         entries.extend(stored);
         let rows = std::mem::take(&mut report.partitions).into_iter();
-        let mut rows: BTreeMap<Place, _> = rows.map(|row| (row.place.clone(), row)).collect();
+        let mut rows: BTreeMap<TopicPartition, _> = rows.map(|row| (row.place.clone(), row)).collect();
         for row in before.partitions {
             add_row(&mut rows, row, looked);
         }
@@ -53,7 +54,7 @@ impl Total {
     }
 }
 
-fn add_row(rows: &mut BTreeMap<Place, PartitionReport>, before: PartitionReport, looked: bool) {
+fn add_row(rows: &mut BTreeMap<TopicPartition, PartitionReport>, before: PartitionReport, looked: bool) {
     match rows.entry(before.place.clone()) {
         Entry::Occupied(row) => {
             let row = row.into_mut();
@@ -74,12 +75,11 @@ fn add_row(rows: &mut BTreeMap<Place, PartitionReport>, before: PartitionReport,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::TopicPartition;
     use crate::report::{LastOffsets, StopReason};
 
     fn row(partition: i32, first: Option<i64>, last: Option<i64>, messages: u64, lag: u64) -> PartitionReport {
         PartitionReport {
-            place: Place {
+            place: TopicPartition {
                 topic: "t".into(),
                 partition,
             },

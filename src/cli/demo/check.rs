@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::handler::Seen;
+use super::handler::ObservedItem;
 use super::items::Item;
 
 /// The figures of the check, as they are shown.
@@ -28,7 +28,7 @@ pub(super) struct Check {
 }
 
 /// What was handled at the moment of the crash, and is not stored: these come again.
-pub(super) fn in_hand(seen: &Seen, left: &[Item]) -> BTreeSet<(i32, i64)> {
+pub(super) fn in_hand(seen: &ObservedItem, left: &[Item]) -> BTreeSet<(i32, i64)> {
     let stored = |partition: i32| {
         left.iter()
             .find(|item| item.partition == partition)
@@ -42,7 +42,7 @@ pub(super) fn in_hand(seen: &Seen, left: &[Item]) -> BTreeSet<(i32, i64)> {
 
 /// Holds what was seen against what was produced, what the crash put at risk,
 /// and the offsets at the end.
-pub(super) fn check(produced: &[u64], seen: &Seen, in_hand: &BTreeSet<(i32, i64)>, items: &[Item]) -> Check {
+pub(super) fn check(produced: &[u64], seen: &ObservedItem, in_hand: &BTreeSet<(i32, i64)>, items: &[Item]) -> Check {
     let orders: BTreeSet<(i32, i64)> = (0..)
         .zip(produced)
         .flat_map(|(partition, count)| {
@@ -89,7 +89,7 @@ mod tests {
     /// Three orders of which the crash left the last in hand; the handler's
     /// counts are `times`, and the table ends at `offset`.
     fn passed(times: [u32; 3], offset: i64, claim_until: Option<i64>) -> bool {
-        let at_the_crash = Seen::from([((0, 0), 1), ((0, 2), 1)]);
+        let at_the_crash = ObservedItem::from([((0, 0), 1), ((0, 2), 1)]);
         let in_hand = in_hand(&at_the_crash, &[item(0, 1, Some(7))]);
         assert_eq!(in_hand, BTreeSet::from([(0, 2)]));
         let seen = (0..)
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_figures_count_orders() {
-        let seen = Seen::from([((0, 0), 1), ((0, 1), 3), ((1, 0), 2)]);
+        let seen = ObservedItem::from([((0, 0), 1), ((0, 1), 3), ((1, 0), 2)]);
         let check = check(&[3, 1], &seen, &BTreeSet::from([(1, 0)]), &[]);
         let figures = (
             check.orders,

@@ -13,7 +13,7 @@ use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
 /// How often each order was handled, by partition and offset.
-pub(super) type Seen = BTreeMap<(i32, i64), u32>;
+pub(super) type ObservedItem = BTreeMap<(i32, i64), u32>;
 
 /// How long the handler takes for its first chunk in the run that dies: longer
 /// than settled records wait for the write of their offset.
@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(6);
 /// Handles orders. Clones count together.
 #[derive(Clone, Default)]
 pub(super) struct Handler {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ObservedItem>>,
     death: Option<Arc<Death>>,
 }
 
@@ -36,11 +36,11 @@ impl Handler {
     }
 
     /// What it has seen so far.
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> ObservedItem {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, ObservedItem> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

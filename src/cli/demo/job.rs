@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::clock::DemoClock;
-use super::handler::{Death, Handler, Seen};
+use super::handler::{Death, Handler, ObservedItem};
 use super::items::{self, Item};
 use super::orders::{AT_FIRST, Produced, TOPIC};
 use crate::clock::Deadline;
@@ -82,7 +82,7 @@ impl Job {
         &self.produced
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> ObservedItem {
         self.handler.seen()
     }
 

@@ -5,11 +5,11 @@ use super::dates::{Dates, Told};
 use super::{Answer, Practice};
 use crate::error::{Error, ErrorType};
 use crate::store::Consumer;
-use crate::store::dynamodb::{Client, DynamoStore, Right};
+use crate::store::dynamodb::{Client, DynamoStore, Permission};
 
 /// What the table said.
 pub(super) struct Rights {
-    rights: Vec<(&'static str, Right)>,
+    rights: Vec<(&'static str, Permission)>,
     /// What its answers told of AWS's clock.
     pub(super) told: Vec<Told>,
 }
@@ -55,15 +55,15 @@ pub(super) async fn checks(practice: &Practice, rights: Answer<'_, Rights>) -> V
 /// | all denied | not checked | failed |
 /// | some failed otherwise, none allowed | failed, as a run would | failed if some are denied, else not checked |
 /// | some failed otherwise, some allowed | ok | failed |
-fn judge(rights: &[(&'static str, Right)]) -> [Check; 2] {
-    let is_allowed = rights.iter().any(|(_, right)| matches!(right, Right::Allowed));
+fn judge(rights: &[(&'static str, Permission)]) -> [Check; 2] {
+    let is_allowed = rights.iter().any(|(_, right)| matches!(right, Permission::Allowed));
     let denied = rights.iter().filter_map(|(action, right)| match right {
-        Right::Denied(error) => Some((*action, error)),
+        Permission::Denied(error) => Some((*action, error)),
         _ => None,
     });
     let denied: Vec<(&str, &Error)> = denied.collect();
     let trouble = rights.iter().find_map(|(_, right)| match right {
-        Right::Unknown(error) => Some(error),
+        Permission::Unknown(error) => Some(error),
         _ => None,
     });
     let there = match trouble {
@@ -107,26 +107,26 @@ mod tests {
     use super::*;
     use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Skipped};
 
-    fn denied() -> Right {
-        Right::Denied(Error::new(
+    fn denied() -> Permission {
+        Permission::Denied(Error::new(
             ErrorType::TableUnreachable,
             "UpdateItem is not allowed. Allow it",
         ))
     }
 
-    fn missing() -> Right {
-        Right::Unknown(Error::new(ErrorType::TableNotFound, "there is none. Create it"))
+    fn missing() -> Permission {
+        Permission::Unknown(Error::new(ErrorType::TableNotFound, "there is none. Create it"))
     }
 
-    fn judged(answers: [Right; 3]) -> [Check; 2] {
+    fn judged(answers: [Permission; 3]) -> [Check; 2] {
         let [query, get, write] = answers;
         judge(&[("Query", query), ("GetItem", get), ("UpdateItem", write)])
     }
 
     #[test]
     fn the_table_of_answers_is_true() {
-        use Right::Allowed;
-        let rows: [([Right; 3], [Status; 2]); 6] = [
+        use Permission::Allowed;
+        let rows: [([Permission; 3], [Status; 2]); 6] = [
             ([Allowed, Allowed, Allowed], [Fine, Fine]),
             ([Allowed, Allowed, denied()], [Fine, Failed]),
             ([denied(), denied(), denied()], [Skipped, Failed]),

@@ -42,8 +42,7 @@ use crate::error::Error;
 use crate::event::RunRequest;
 use crate::invoke::{self, Glance};
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
-use crate::record::NextOffset;
-use crate::report::Place;
+use crate::record::{NextOffset, TopicPartition};
 
 /// How a partition is, in one word: the first row that fits.
 ///
@@ -119,7 +118,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: TopicPartition,
     pub(super) next_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
     pub(super) high_watermark: Option<i64>,
@@ -191,18 +190,18 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
         None => (None, true),
     };
     let cursor = item.unwrap_or(&no_cursor);
-    let begins_at = plan::standing_at(facts, decision);
+    let begins_at = plan::next_offset(facts, decision);
     let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
     Row {
-        place: Place::from(&facts.partition),
+        place: facts.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
         high_watermark: known(&facts.high_watermark).map(NextOffset::get),
         lag: begins_at.zip(end).map(|(next, end)| next.distance_to(end)),
         earliest_offset: known(&facts.earliest).map(NextOffset::get),
         state: State::of(facts, decision),
-        detail: plan::words(facts, decision).1,
+        detail: plan::describe(facts, decision).1,
         last_offset: item.map(|cursor| cursor.next.last_processed()),
         previous_offset: cursor.previous.map(NextOffset::get),
         paused: is_readable.then_some(cursor.paused),

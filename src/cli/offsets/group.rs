@@ -14,7 +14,6 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Pins;
 use crate::kafka::group_offsets::KafkaGroup;
 use crate::record::{NextOffset, TopicPartition};
-use crate::report::Place;
 use crate::security::Security;
 use crate::source::OffsetSpec;
 
@@ -159,7 +158,7 @@ fn export_row(position: &Position, committed: Option<NextOffset>) -> Row {
         Some(_) => (Outcome::WouldMove, String::new()),
     };
     Row {
-        place: Place::from(&position.partition),
+        place: position.partition.clone(),
         current_offset: committed,
         new_offset: next,
         lag: next.map(|next| next.distance_to(end)),

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use super::at;
 use super::row::{Moves, Outcome, Row};
 use super::target::Log;
-use crate::claim::{self, CommandId, Cursor, Failures, Seen};
+use crate::claim::{self, CommandId, Cursor, Failures, ObservedItem};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::{Clock as _, Deadline};
@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan::{self, Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
-use crate::report::Place;
 use crate::source::{ListedOffset, OffsetSpec, Source as _};
 use crate::store::{self, Consumer};
 
@@ -28,7 +27,7 @@ use crate::store::{self, Consumer};
 #[derive(Debug, Clone)]
 pub(super) struct Position {
     pub(super) partition: TopicPartition,
-    pub(super) seen: Seen,
+    pub(super) seen: ObservedItem,
     pub(super) log: Log,
     held_until_ms: Option<i64>,
 }
@@ -37,8 +36,8 @@ impl Position {
     /// The item, if there is one.
     pub(super) fn item(&self) -> Option<&Cursor> {
         match &self.seen {
-            Seen::Item(cursor) => Some(cursor),
-            Seen::Nothing { .. } => None,
+            ObservedItem::Present(cursor) => Some(cursor),
+            ObservedItem::Missing { .. } => None,
         }
     }
 }
@@ -121,7 +120,7 @@ async fn plan_all(
     let mut planned: Vec<Planned> = positions.into_iter().zip(wanted).map(Ok).collect();
     planned.extend(stuck.into_iter().map(Err));
     planned.sort_by_key(|planned| match planned {
-        Ok((position, _)) => Place::from(&position.partition),
+        Ok((position, _)) => position.partition.clone(),
         Err(row) => row.place.clone(),
     });
     Ok(planned)
@@ -201,14 +200,14 @@ fn position(
         (Some(Err(why)), _) | (_, Some(Err(why))) => return Err(unavailable(why)),
         (Some(Ok(_)), None) => return Err(unavailable(&"its first offset is not known")),
     };
-    let start = || match (plan::standing_at(fact, decision), decision) {
+    let start = || match (plan::next_offset(fact, decision), decision) {
         (Some(start), _) => Ok(start),
         (None, Decision::Unavailable(why)) => Err(unavailable(&why)),
         (None, _) => Err(unavailable(&"its start position is not known")),
     };
     let seen = match cursor {
-        Some(cursor) => Seen::Item(cursor.clone()),
-        None => Seen::Nothing { start: start()? },
+        Some(cursor) => ObservedItem::Present(cursor.clone()),
+        None => ObservedItem::Missing { start: start()? },
     };
     let held_until_ms = cursor.and_then(|cursor| cursor.held_until_ms(now_ms));
     Ok(Position {
@@ -249,7 +248,7 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
         (outcome == Outcome::Unchanged).then(|| "stands there already".to_owned()),
     ];
     Row {
-        place: Place::from(&position.partition),
+        place: position.partition.clone(),
         current_offset: Some(position.log.standing),
         new_offset: Some(next),
         lag: Some(next.distance_to(position.log.end)),
@@ -279,6 +278,6 @@ async fn carry_out_one(parts: &CliParts, position: &Position, next: NextOffset, 
     let write = claim::move_to(&position.seen, next, &command);
     let judge = |item: Option<&Cursor>| claim::judge_move(&position.seen, &command, item);
     let number = position.partition.partition;
-    let written = store::write_or_say_why(&parts.store, &consumer, number, &write, judge).await;
+    let written = store::resolve_write(&parts.store, &consumer, number, &write, judge).await;
     row.settle(Outcome::Moved, written);
 }

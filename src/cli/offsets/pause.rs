@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use super::at;
 use super::moves::{consumer, deadline};
 use super::row::{Moves, Outcome, Row};
-use crate::claim::{self, Cursor, Seen, Verdict};
+use crate::claim::{self, Cursor, ObservedItem, Verdict};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
@@ -16,12 +16,12 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan;
 use crate::record::TopicPartition;
-use crate::store::{self, InvalidCursor, Store as _, Unwritten};
+use crate::store::{self, InvalidCursor, Store as _, WriteError};
 
 type Items = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
 
 /// One partition: what is known of it, or why nothing can be done.
-type Known = Result<Seen, (Outcome, String)>;
+type Known = Result<ObservedItem, (Outcome, String)>;
 
 /// Partitions, in order, each with what is known of it.
 type Chosen = Vec<(TopicPartition, Known)>;
@@ -41,15 +41,15 @@ pub(super) async fn pause(parts: &CliParts, selection: &Partitions) -> Result<Mo
     } else {
         all_partitions(parts, selection).await?
     };
-    let pause = async |partition: &TopicPartition, seen: &Seen| {
+    let pause = async |partition: &TopicPartition, seen: &ObservedItem| {
         let row = |outcome, note| Row::stuck(partition, Some(seen.stored()), outcome, note);
-        if matches!(seen, Seen::Item(cursor) if cursor.paused) {
+        if matches!(seen, ObservedItem::Present(cursor) if cursor.paused) {
             return Ok(row(Outcome::WasPaused, "was paused already".into()));
         }
         let verdict = match pause_one(parts, partition, seen).await? {
             // An item has come meanwhile: it can be paused like any other.
-            Verdict::Edited { .. } if matches!(seen, Seen::Nothing { .. }) => {
-                pause_one(parts, partition, &Seen::Item(Cursor::default())).await?
+            Verdict::Edited { .. } if matches!(seen, ObservedItem::Missing { .. }) => {
+                pause_one(parts, partition, &ObservedItem::Present(Cursor::default())).await?
             }
             verdict => verdict,
         };
@@ -77,13 +77,13 @@ pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<M
         .into_iter()
         .map(|(partition, item)| (partition, known(item)))
         .collect();
-    let resume = async |partition: &TopicPartition, seen: &Seen| {
+    let resume = async |partition: &TopicPartition, seen: &ObservedItem| {
         let row = |outcome, note: &str| Row::stuck(partition, Some(seen.stored()), outcome, note.to_owned());
-        if !matches!(seen, Seen::Item(cursor) if cursor.paused) {
+        if !matches!(seen, ObservedItem::Present(cursor) if cursor.paused) {
             return Ok(row(Outcome::WasNotPaused, "was not paused"));
         }
         let (consumer, write) = (consumer(parts, &partition.topic), claim::resume());
-        store::write_or_say_why(
+        store::resolve_write(
             &parts.store,
             &consumer,
             partition.partition,
@@ -108,7 +108,7 @@ async fn items(parts: &CliParts) -> Result<Items, Error> {
 }
 
 fn known(item: Result<Cursor, InvalidCursor>) -> Known {
-    item.map(Seen::Item)
+    item.map(ObservedItem::Present)
         .map_err(|invalid| (Outcome::Invalid, format!("it is not read anyway: {invalid}")))
 }
 
@@ -124,8 +124,8 @@ async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chos
         (facts, decisions) = invoke::look(parts, deadline(parts), Pins::Store).await?;
     }
     let known = |(fact, decision): (plan::PartitionState, plan::Decision)| {
-        let start = || match plan::standing_at(&fact, &decision) {
-            Some(start) => Ok(Seen::Nothing { start }),
+        let start = || match plan::next_offset(&fact, &decision) {
+            Some(start) => Ok(ObservedItem::Missing { start }),
             None => Err((
                 Outcome::Unavailable,
                 "it has no cursor yet, and no broker answers for it".to_owned(),
@@ -137,20 +137,20 @@ async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chos
     Ok(facts.into_iter().zip(decisions).map(known).collect())
 }
 
-async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &Seen) -> Result<Verdict, Unwritten> {
+async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &ObservedItem) -> Result<Verdict, WriteError> {
     let consumer = consumer(parts, &partition.topic);
     let judge = |item: Option<&Cursor>| claim::judge_pause(seen, item);
-    store::write_or_say_why(&parts.store, &consumer, partition.partition, &claim::pause(seen), judge).await
+    store::resolve_write(&parts.store, &consumer, partition.partition, &claim::pause(seen), judge).await
 }
 
-fn held_until(parts: &CliParts, seen: &Seen) -> Option<i64> {
+fn held_until(parts: &CliParts, seen: &ObservedItem) -> Option<i64> {
     match seen {
-        Seen::Item(cursor) => cursor.held_until_ms(parts.clock.wall_ms()),
-        Seen::Nothing { .. } => None,
+        ObservedItem::Present(cursor) => cursor.held_until_ms(parts.clock.wall_ms()),
+        ObservedItem::Missing { .. } => None,
     }
 }
 
-fn paused_note(parts: &CliParts, seen: &Seen) -> String {
+fn paused_note(parts: &CliParts, seen: &ObservedItem) -> String {
     match held_until(parts, seen) {
         Some(until) => format!(
             "paused from the next run on: one at work has claimed it until {}, and finishes",
@@ -164,7 +164,7 @@ fn paused_note(parts: &CliParts, seen: &Seen) -> String {
 async fn each(
     chosen: Chosen,
     selection: &Partitions,
-    act: impl AsyncFn(&TopicPartition, &Seen) -> Result<Row, Unwritten>,
+    act: impl AsyncFn(&TopicPartition, &ObservedItem) -> Result<Row, WriteError>,
 ) -> Moves {
     let chosen = chosen.iter().filter(|(partition, _)| selection.includes(partition));
     let rows = chosen.map(async |(partition, known)| match known {

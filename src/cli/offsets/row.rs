@@ -8,8 +8,7 @@ use crate::cli::Exit;
 use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
-use crate::report::Place;
-use crate::store::Unwritten;
+use crate::store::WriteError;
 
 /// How many partitions a failure names; the rows name all.
 const NAMED: usize = 5;
@@ -100,7 +99,7 @@ impl Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: TopicPartition,
     #[serde(serialize_with = "number")]
     pub(super) current_offset: Option<NextOffset>,
     #[serde(serialize_with = "number")]
@@ -119,7 +118,7 @@ pub(super) struct Row {
 
 impl Row {
     /// What its change came to, which is `done` if it was made.
-    pub(super) fn settle(&mut self, done: Outcome, written: Result<Verdict, Unwritten>) {
+    pub(super) fn settle(&mut self, done: Outcome, written: Result<Verdict, WriteError>) {
         match written {
             Ok(Verdict::Applied) => self.outcome = done,
             Ok(verdict) => {
@@ -141,11 +140,13 @@ impl Row {
     }
 
     /// What a write came to that failed.
-    pub(super) fn unwritten(unwritten: Unwritten) -> (Outcome, String) {
+    pub(super) fn unwritten(unwritten: WriteError) -> (Outcome, String) {
         match unwritten {
-            Unwritten::NotMade(error) if error.kind == ErrorType::InvalidCursor => (Outcome::Invalid, error.message()),
-            Unwritten::NotMade(error) => (Outcome::Failed, error.message()),
-            Unwritten::Unknown(error) => (
+            WriteError::NotApplied(error) if error.kind == ErrorType::InvalidCursor => {
+                (Outcome::Invalid, error.message())
+            }
+            WriteError::NotApplied(error) => (Outcome::Failed, error.message()),
+            WriteError::Unknown(error) => (
                 Outcome::Unknown,
                 format!("it is unknown whether it was changed: {}", error.message()),
             ),
@@ -160,7 +161,7 @@ impl Row {
         note: String,
     ) -> Self {
         Self {
-            place: Place::from(partition),
+            place: partition.clone(),
             current_offset,
             new_offset: None,
             lag: None,

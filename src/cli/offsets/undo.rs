@@ -10,7 +10,6 @@ use crate::cli::selection::Partitions;
 use crate::error::Error;
 use crate::invoke::WRITES_AT_ONCE;
 use crate::record::TopicPartition;
-use crate::report::Place;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct UndoArgs {
@@ -30,7 +29,7 @@ pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<Moves
     let wanted = async |positions: &[Position]| Ok(positions.iter().map(|it| back(it, copy_of(it))).collect());
     let mut moves = moves::carry_out(parts, partitions, &known, *execute, wanted).await?;
     let stays = |partition: &TopicPartition| {
-        let place = Place::from(partition);
+        let place = partition.clone();
         let mut rows = moves.partitions.iter();
         rows.any(|row| row.place == place && row.outcome != Outcome::WouldRestore)
     };

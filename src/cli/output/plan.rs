@@ -58,11 +58,11 @@ fn sums(plan: &PlanReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Place;
+    use crate::record::TopicPartition;
 
     fn planned(partition: i32, (from, to): (i64, i64), messages: u64, why: &'static str) -> PlannedPartition {
         PlannedPartition {
-            place: Place {
+            place: TopicPartition {
                 topic: "orders".into(),
                 partition,
             },

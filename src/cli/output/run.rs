@@ -1,7 +1,8 @@
 //! The report of a run, as people read it.
 
 use super::{Screen, grouped, or_dash, time};
-use crate::report::{OffsetRange, Place, RunReport, StopReason};
+use crate::record::TopicPartition;
+use crate::report::{OffsetRange, RunReport, StopReason};
 
 /// All of it: one line of sums, a table of partitions, and what needs saying of some.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
@@ -68,7 +69,7 @@ fn stop_words(reason: StopReason) -> &'static str {
     }
 }
 
-fn at(place: &Place) -> String {
+fn at(place: &TopicPartition) -> String {
     format!("{}-{}", place.topic, place.partition)
 }
 
@@ -113,10 +114,10 @@ fn remarks(report: &RunReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorType};
-    use crate::report::{Blocked, Held, PartitionReport, Unanswered};
+    use crate::report::{Blocked, Held, PartitionReport, UnavailablePartition};
 
-    fn place(partition: i32) -> Place {
-        Place {
+    fn place(partition: i32) -> TopicPartition {
+        TopicPartition {
             topic: "orders".into(),
             partition,
         }
@@ -132,7 +133,7 @@ mod tests {
             lag: Some(lag),
             quarantine: None,
         };
-        let silent = |partition| Unanswered {
+        let silent = |partition| UnavailablePartition {
             place: place(partition),
             error: "it has no leader".into(),
         };

@@ -8,7 +8,6 @@ use crate::cli::output::table;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::record::{Record, TopicPartition};
-use crate::report::Place;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,7 +41,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
-    place: Place,
+    place: TopicPartition,
     first_offset: i64,
     last_offset: i64,
     outcome: Outcome,
@@ -81,7 +80,7 @@ impl Told {
     }
 
     fn add(&mut self, partition: &TopicPartition, (first, last): (i64, i64), outcome: Outcome, detail: Option<&str>) {
-        let place = Place::from(partition);
+        let place = partition.clone();
         if let Some(before) = self.rows.last_mut()
             && (&before.place, before.outcome, before.detail.as_deref()) == (&place, outcome, detail)
             && before.last_offset.checked_add(1) == Some(first)
@@ -100,7 +99,7 @@ impl Told {
 
     /// Those of `offsets` that nothing was said of; they are told in ascending order.
     pub(super) fn untold(&self, partition: &TopicPartition, offsets: &Offsets) -> Offsets {
-        let place = Place::from(partition);
+        let place = partition.clone();
         let of_it = self.rows.iter().filter(|row| row.place == place);
         let last = of_it.map(|row| row.last_offset).max();
         offsets.between(last.map_or(0, |last| last.saturating_add(1)), i64::MAX)

@@ -60,8 +60,11 @@ impl Lane {
     /// The time was over before the handler was: next time with more care. A
     /// record that had the time to itself is to blame.
     pub(super) fn unfinished<D: Seams>(&mut self, run: &Run<'_, D>, chunk: &Chunk, took: Duration) {
-        let alone = self.ledger.care().is_some_and(|care| care.pace == BatchLimit::Single);
-        self.ledger.take_more_care();
+        let alone = self
+            .ledger
+            .crash_guard()
+            .is_some_and(|care| care.limit == BatchLimit::Single);
+        self.ledger.tighten_crash_guard();
         self.outcome.failed_tries += 1;
         if alone && took * 3 >= run.whole_time() {
             self.tries.ran_out_of_time = true;

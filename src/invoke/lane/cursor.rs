@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::{ClaimState, End, Lane, Stored};
-use crate::claim::{self, Claim, CrashGuard, Cursor, Ending, Failures, Flush, Left, Seen, Verdict};
+use crate::claim::{self, Claim, CrashGuard, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Run, Seams};
@@ -42,7 +42,7 @@ impl Lane {
                 self.claim = ClaimState::Ours;
                 self.stamp_ms = claim.now_ms;
                 self.note_jump();
-                if self.from != self.seen.stored() && self.ledger.wish() > 0 {
+                if self.from != self.seen.stored() && self.ledger.remaining() > 0 {
                     // A run that dies on the way must not decide again, nor forget where it was.
                     self.flush(run, &Ending::Interim).await;
                 }
@@ -97,7 +97,7 @@ impl Lane {
                 self.release(run, None).await;
             }
             Err(error) => {
-                self.unknown = Some(flush.leaves());
+                self.unknown = Some(flush.as_last_write());
                 self.outcome.stored = Stored::Unknown;
                 match ending {
                     Ending::Interim => self.end(End::Failed(error)),
@@ -110,12 +110,12 @@ impl Lane {
     fn next_flush<D: Seams>(&self, run: &Run<'_, D>, ending: &Ending) -> Flush {
         Flush {
             run: run.id.clone(),
-            left: Left {
+            last_write: LastWrite {
                 next: self.ledger.stored_at(),
                 updated_at_ms: self.stamp_ms,
             },
             next: self.ledger.settled_at(),
-            care: self.ledger.care(),
+            guard: self.ledger.crash_guard(),
             hands_over: *ending == Ending::Interim && self.ledger.hands_over(),
             unreported: self.to_note(),
             unknown: self.unknown,
@@ -150,7 +150,7 @@ impl Lane {
         self.outcome.stored = Stored::At(flush.next);
         if let Ending::Final(failures) = &flush.ending {
             self.claim = ClaimState::Ended;
-            self.seen = Seen::Item(left_by(flush, failures.clone(), &self.seen));
+            self.seen = ObservedItem::Present(left_by(flush, failures.clone(), &self.seen));
         }
     }
 
@@ -211,7 +211,7 @@ impl Lane {
         if self.claim == ClaimState::Ours && (is_moved || failures.is_some()) {
             self.flush(run, &Ending::Final(failures)).await;
         } else {
-            self.release(run, self.ledger.care()).await;
+            self.release(run, self.ledger.crash_guard()).await;
         }
         let is_expired = run.clock.wall_ms() >= run.claim_until_ms();
         if is_expired && self.outcome.errors().next().is_none() {
@@ -243,17 +243,17 @@ impl Lane {
 }
 
 /// The item as a last write of this run left it.
-fn left_by(flush: &Flush, failure: Option<Failures>, seen: &Seen) -> Cursor {
+fn left_by(flush: &Flush, failure: Option<Failures>, seen: &ObservedItem) -> Cursor {
     let before = match seen {
-        Seen::Item(cursor) => cursor.clone(),
-        Seen::Nothing { .. } => Cursor::default(),
+        ObservedItem::Present(cursor) => cursor.clone(),
+        ObservedItem::Missing { .. } => Cursor::default(),
     };
     Cursor {
         next: flush.next,
         run: Some(flush.run.clone()),
         claim_until_ms: None,
-        claim_to: flush.care.map(|care| care.until),
-        claim_chunk: flush.care.map(|care| care.pace),
+        claim_to: flush.guard.map(|care| care.until),
+        claim_chunk: flush.guard.map(|care| care.limit),
         handed_over: None,
         failure,
         updated_at_ms: Some(flush.stamp_ms()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{End, Lane};
-use crate::claim::{Failures, Seen};
+use crate::claim::{Failures, ObservedItem};
 use crate::clock::Clock;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
@@ -55,8 +55,8 @@ impl Lane {
     pub(super) fn failures_so_far(&self) -> Failures {
         let here = self.ledger.settled_at();
         let stored = match &self.seen {
-            Seen::Item(cursor) => cursor.failures().filter(|failure| failure.offset == here),
-            Seen::Nothing { .. } => None,
+            ObservedItem::Present(cursor) => cursor.failures().filter(|failure| failure.offset == here),
+            ObservedItem::Missing { .. } => None,
         };
         let attempts = stored.map_or(0, |failure| failure.attempts);
         Failures {
@@ -152,7 +152,7 @@ impl Lane {
     fn back_off_ms<D: Seams>(&self, run: &Run<'_, D>) -> i64 {
         // Each run that died wrote the item when it took it over: the times on it say nothing.
         let deaths = self.crashes().saturating_sub(run.config.max_attempts.get());
-        let Seen::Item(cursor) = &self.seen else {
+        let ObservedItem::Present(cursor) = &self.seen else {
             return FIRST_BACK_OFF_MS;
         };
         let still_there = cursor

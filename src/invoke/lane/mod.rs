@@ -19,14 +19,14 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::{Run, Seams};
-use crate::claim::{BatchLimit, CrashHistory, Ending, Left, Seen, Unreported};
+use crate::claim::{BatchLimit, CrashHistory, Ending, LastWrite, ObservedItem, Unreported};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ledger::{Ledger, Step};
 use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_words;
 use crate::record::{NextOffset, Record, TopicPartition};
-use crate::report::Skips;
+use crate::report::SkippedRecords;
 use crate::source::Source;
 use crate::store::Consumer;
 use crate::text;
@@ -41,7 +41,7 @@ pub(super) struct Lane {
     pub(super) ledger: Ledger,
     pub(super) outcome: Outcome,
     consumer: Consumer,
-    seen: Seen,
+    seen: ObservedItem,
     why: Why,
     from: NextOffset,
     in_hand: VecDeque<Record>,
@@ -50,7 +50,7 @@ pub(super) struct Lane {
     stamp_ms: i64,
     /// Where a flush would have left the item of which it is not known whether
     /// it was applied.
-    unknown: Option<Left>,
+    unknown: Option<LastWrite>,
     /// What runs that died have left.
     legacy: CrashHistory,
     /// What an earlier run passed over and did not report.
@@ -105,7 +105,7 @@ pub(super) struct Outcome {
     pub(super) bytes: u64,
     pub(super) polled: u64,
     pub(super) failed_tries: u64,
-    pub(super) skipped: Skips,
+    pub(super) skipped: SkippedRecords,
     pub(super) dead_lettered: u64,
     pub(super) lost: Option<(i64, i64, &'static str)>,
     pub(super) end: Option<End>,
@@ -130,15 +130,20 @@ impl Lane {
         share: u64,
         run_ms: (u64, i64),
     ) -> Self {
-        let Reading { from, to, why, seen } = reading;
-        let legacy = seen.legacy(run_ms.1);
+        let Reading {
+            from,
+            to,
+            why,
+            observed: seen,
+        } = reading;
+        let legacy = seen.crash_history(run_ms.1);
         let earlier = match &seen {
-            Seen::Item(cursor) => cursor.unreported.clone(),
-            Seen::Nothing { .. } => None,
+            ObservedItem::Present(cursor) => cursor.unreported.clone(),
+            ObservedItem::Missing { .. } => None,
         };
         Self {
             earlier,
-            ledger: Ledger::new(seen.stored(), (from, to), share, legacy.care, run_ms.0),
+            ledger: Ledger::new(seen.stored(), (from, to), share, legacy.guard, run_ms.0),
             outcome: Outcome::default(),
             consumer,
             partition,
@@ -165,7 +170,7 @@ impl Lane {
 
     /// How carefully the partition is worked on, because a run has died here.
     pub(super) fn quarantine(&self) -> Option<BatchLimit> {
-        Some(self.legacy.care?.pace)
+        Some(self.legacy.guard?.limit)
     }
 
     /// Which of several quarantined partitions comes first: the least suspect,
@@ -178,11 +183,11 @@ impl Lane {
     /// What this lane could still use of the budget.
     pub(super) fn wish(&self) -> Demand {
         let updated_at_ms = match &self.seen {
-            Seen::Item(cursor) => cursor.updated_at_ms,
-            Seen::Nothing { .. } => None,
+            ObservedItem::Present(cursor) => cursor.updated_at_ms,
+            ObservedItem::Missing { .. } => None,
         };
         Demand {
-            records: self.ledger.wish(),
+            records: self.ledger.remaining(),
             updated_at_ms,
         }
     }
@@ -190,7 +195,7 @@ impl Lane {
     /// Where to fetch from at once; `None` where there is nothing to fetch, or
     /// where nothing may be before it is claimed.
     pub(super) fn position(&self) -> Option<(TopicPartition, NextOffset)> {
-        let fetches = self.ledger.wish() > 0 && self.ledger.care().is_none();
+        let fetches = self.ledger.remaining() > 0 && self.ledger.crash_guard().is_none();
         fetches.then(|| (self.partition.clone(), self.from))
     }
 
@@ -279,7 +284,7 @@ impl Lane {
         self.claim = ClaimState::NotMade;
         self.why = Why::Resumed;
         self.from = self.ledger.settled_at();
-        self.legacy = self.seen.legacy(run.clock.wall_ms());
+        self.legacy = self.seen.crash_history(run.clock.wall_ms());
         self.ledger.grant(share);
     }
 }

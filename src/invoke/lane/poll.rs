@@ -41,7 +41,7 @@ impl Lane {
         came: &mut Option<std::thread::Result<Polled>>,
     ) -> Infallible {
         if let Step::Poll(records) = self.step(run)
-            && self.legacy.care.is_none()
+            && self.legacy.guard.is_none()
         {
             let polling = run.source.poll(&self.partition, limit(run, records));
             // A panic must not drop a claim that is on its way.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Lane, Stored};
 use crate::claim::{PassedOver, Unreported};
-use crate::report::Place;
+use crate::record::OffsetRange;
 
 impl Lane {
     /// What the next flush notes; `None`: the item's note stays as it is.
@@ -13,7 +13,7 @@ impl Lane {
             skipped: self
                 .outcome
                 .skipped
-                .ranges(&Place::from(&self.partition))
+                .ranges(&self.partition.clone())
                 .map(|range| passed_over(range.first_offset, range.last_offset, range.reason))
                 .collect(),
             skipped_records: self.outcome.skipped.count(),
@@ -41,5 +41,8 @@ impl Lane {
 }
 
 fn passed_over(first: i64, last: i64, reason: String) -> PassedOver {
-    PassedOver { first, last, reason }
+    PassedOver {
+        range: OffsetRange { first, last },
+        reason,
+    }
 }

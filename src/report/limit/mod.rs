@@ -26,10 +26,11 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Blocked, Held, LastOffsets, OffsetRange, PartitionReport, Place, PlanReport, PlannedPartition, RunReport, Status,
-    StopReason, Unanswered,
+    Blocked, Held, LastOffsets, OffsetRange, PartitionReport, PlanReport, PlannedPartition, RunReport, Status,
+    StopReason, UnavailablePartition,
 };
 use crate::error::{Error, ErrorType};
+use crate::record::TopicPartition;
 use crate::text::cut;
 
 /// The most that the report of a run has, in bytes, as a field of a log line.
@@ -132,9 +133,9 @@ struct Limited<'a> {
     bytes: u64,
     duration_ms: u64,
     held: Shown<'a, Held>,
-    paused: Shown<'a, Place>,
+    paused: Shown<'a, TopicPartition>,
     blocked: Shown<'a, Blocked>,
-    unavailable: Shown<'a, Unanswered>,
+    unavailable: Shown<'a, UnavailablePartition>,
     partitions: Shown<'a, PartitionReport>,
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::record::TopicPartition;
 
-fn place(topic: &str, partition: i32) -> Place {
-    Place {
+fn place(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition {
         topic: topic.into(),
         partition,
     }
@@ -274,7 +274,7 @@ fn some_report() -> impl Strategy<Value = RunReport> {
                     })
                     .collect(),
                 unavailable: (0..others)
-                    .map(|n| Unanswered {
+                    .map(|n| UnavailablePartition {
                         place: at(n),
                         error: text(n),
                     })

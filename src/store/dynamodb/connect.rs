@@ -1,4 +1,4 @@
-//! A client that gives up in time.
+//! Creates a client with time-outs and retries.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
@@ -22,7 +22,7 @@ impl CallLimits {
 /// configuration files, or the role of the machine. The endpoint is the SDK's
 /// own `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
 ///
-/// Credentials are looked for by the first call, not here.
+/// Credentials are loaded by the first call, not here.
 ///
 /// # Errors
 /// `InvalidConfiguration` when no region is set anywhere, after one second at
@@ -37,11 +37,9 @@ pub async fn client(patience: CallLimits) -> Result<Client, Error> {
         Error::new(ErrorType::InvalidConfiguration, missing.what).next(missing.next)
     })?;
     if !is_host_label(region.as_ref()) {
-        let message = format!(
-            "\"{region}\" cannot be the name of a region, such as eu-central-1. Correct region in the profile of \
-             ~/.aws/config, or AWS_REGION"
-        );
-        return Err(Error::new(ErrorType::InvalidConfiguration, message));
+        let what = format!("\"{region}\" cannot be the name of a region, such as eu-central-1");
+        let next = "Correct region in the profile of ~/.aws/config, or AWS_REGION";
+        return Err(Error::new(ErrorType::InvalidConfiguration, what).next(next));
     }
     Ok(Client::new(&aws::config(region, patience).await))
 }

@@ -1,9 +1,9 @@
-//! Deletes an operator's choice of items, and keeps a copy to bring them back.
+//! Deletes items that an operator selects, and keeps copies to restore them.
 //!
-//! The copy is a whole item, attributes of others included, under the key
-//! `<group_id>_<topic>##deleted`: no run reads it, and no backfill can be named
-//! so. Item and copy change places in one transaction, so that there is never
-//! neither, and never a copy of an item that was not deleted.
+//! The copy is the whole item, unknown attributes included, under the key
+//! `<group_id>_<topic>##deleted`: no run reads it, and no backfill can have that
+//! name. One transaction writes the copy and deletes the item, so that one of
+//! them always exists, and never a copy of an item that was not deleted.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use super::item::{Item, name};
 use super::{DynamoStore, key};
 use crate::claim::{CommandId, Cursor, Verdict};
 use crate::error::{Error, ErrorType};
-use crate::store::{Consumer, InvalidCursor, Store as _, StoredCursor, Unwritten};
+use crate::store::{Consumer, InvalidCursor, Store as _, StoredCursor, WriteError};
 
-/// What stands in the place of a backfill's name in the key of a copy.
+/// Replaces a backfill's name in the key of a copy.
 const DELETED: &str = "#deleted";
 
-/// Whose the copies of deleted items are.
+/// The owner of the copies of deleted items.
 fn copies(consumer: &Consumer) -> Consumer {
     Consumer {
         backfill: Some(Arc::from(DELETED)),
@@ -28,12 +28,12 @@ fn copies(consumer: &Consumer) -> Consumer {
     }
 }
 
-/// Whether a key's backfill is not one, but the place of copies.
+/// Whether a key is that of copies instead of a backfill.
 pub(super) fn is_of_copies(backfill: &str) -> bool {
     backfill == DELETED
 }
 
-/// An item that is to leave its key for another.
+/// A move of an item from one key to another.
 struct Exchange {
     from: Consumer,
     to: Consumer,
@@ -50,19 +50,19 @@ impl DynamoStore {
     }
 
     /// Deletes an item that still is as `shown`, and keeps a copy of it in the
-    /// place of an older one. Needs the rights `dynamodb:PutItem` and
-    /// `dynamodb:DeleteItem`: runs need neither.
+    /// place of an older one. Needs the permissions `dynamodb:PutItem` and
+    /// `dynamodb:DeleteItem`. Runs do not.
     ///
     /// # Errors
     /// When it was certainly not deleted, or when that stays unknown; also when
-    /// the item says that it belongs to another group or topic.
+    /// the item belongs to another group or topic.
     pub async fn delete(
         &self,
         consumer: &Consumer,
         partition: i32,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
+    ) -> Result<Verdict, WriteError> {
         let exchange = Exchange {
             from: consumer.clone(),
             to: copies(consumer),
@@ -71,18 +71,18 @@ impl DynamoStore {
         self.exchange(&exchange, shown, command).await
     }
 
-    /// Brings a deleted item back just as it was, where no item is meanwhile.
-    /// Needs the same rights as [`delete`](Self::delete).
+    /// Restores a deleted item unchanged, if no item exists in its place.
+    /// Needs the same permissions as [`delete`](Self::delete).
     ///
     /// # Errors
-    /// When it was certainly not brought back, or when that stays unknown.
+    /// When it was certainly not restored, or when that stays unknown.
     pub async fn restore(
         &self,
         consumer: &Consumer,
         partition: i32,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
+    ) -> Result<Verdict, WriteError> {
         let exchange = Exchange {
             from: copies(consumer),
             to: consumer.clone(),
@@ -91,19 +91,19 @@ impl DynamoStore {
         self.exchange(&exchange, shown, command).await
     }
 
-    /// Where the answer is lost, or the item gone, what stands at the other key
-    /// tells by its command whether that was this one.
+    /// If the response is lost, or the item is gone, the command of the item at
+    /// the other key shows whether this command moved it.
     async fn exchange(
         &self,
         exchange: &Exchange,
         shown: &Result<Cursor, InvalidCursor>,
         command: &CommandId,
-    ) -> Result<Verdict, Unwritten> {
-        let mut unanswered: Option<Error> = None;
+    ) -> Result<Verdict, WriteError> {
+        let mut unknown: Option<Error> = None;
         for _ in 0..2 {
-            let failed = |error| match unanswered {
-                None => Unwritten::NotMade(error),
-                Some(_) => Unwritten::Unknown(error),
+            let failed = |error| match unknown {
+                None => WriteError::NotApplied(error),
+                Some(_) => WriteError::Unknown(error),
             };
             let found = self.raw(&exchange.from, exchange.partition).await.map_err(failed)?;
             let Some(item) = found else {
@@ -118,19 +118,22 @@ impl DynamoStore {
                 return self.arrived(exchange, command, until_ms).await.map_err(failed);
             }
             match self.send(exchange, item, command).await {
-                Ok(Sent::Applied) => return Ok(Verdict::Applied),
-                Ok(Sent::Refused) => {}
-                Ok(Sent::Unanswered(error)) => unanswered = Some(error),
+                Ok(TransactionResult::Applied) => return Ok(Verdict::Applied),
+                Ok(TransactionResult::Refused) => {}
+                Ok(TransactionResult::Unknown(error)) => unknown = Some(error),
                 Err(error) => return Err(failed(error)),
             }
         }
-        match unanswered {
-            Some(error) => Err(Unwritten::Unknown(error)),
-            None => self.arrived(exchange, command, None).await.map_err(Unwritten::NotMade),
+        match unknown {
+            Some(error) => Err(WriteError::Unknown(error)),
+            None => self
+                .arrived(exchange, command, None)
+                .await
+                .map_err(WriteError::NotApplied),
         }
     }
 
-    /// Whether this command has made the exchange, or something else was faster.
+    /// Whether this command moved the item, or another change came first.
     async fn arrived(&self, exchange: &Exchange, command: &CommandId, until_ms: Option<i64>) -> Result<Verdict, Error> {
         let there = self.raw(&exchange.to, exchange.partition).await?;
         let by = there.as_ref().and_then(|item| item.get(name::COMMAND_ID));
@@ -148,7 +151,7 @@ impl DynamoStore {
         Ok(found.map_err(|error| call.error(&error))?.item)
     }
 
-    async fn send(&self, exchange: &Exchange, item: Item, command: &CommandId) -> Result<Sent, Error> {
+    async fn send(&self, exchange: &Exchange, item: Item, command: &CommandId) -> Result<TransactionResult, Error> {
         let call = self.call("TransactWriteItems");
         let (put, delete) = self.parts(exchange, item, command)?;
         let transaction = self
@@ -159,11 +162,11 @@ impl DynamoStore {
             .customize()
             .interceptor(call.observer());
         let Err(error) = transaction.send().await else {
-            return Ok(Sent::Applied);
+            return Ok(TransactionResult::Applied);
         };
         match &error {
-            SdkError::ServiceError(refused) if is_refused(refused.err()) => Ok(Sent::Refused),
-            _ if call.may_have_been_applied() => Ok(Sent::Unanswered(call.error(&error))),
+            SdkError::ServiceError(refused) if is_refused(refused.err()) => Ok(TransactionResult::Refused),
+            _ if call.may_have_been_applied() => Ok(TransactionResult::Unknown(call.error(&error))),
             _ => Err(call.error(&error)),
         }
     }
@@ -217,16 +220,17 @@ impl DynamoStore {
     }
 }
 
-/// What became of one transaction.
-enum Sent {
+/// The result of one transaction.
+enum TransactionResult {
     Applied,
-    /// Something came in between; nothing was changed.
+    /// The item has changed since it was read; nothing was applied.
     Refused,
     /// It may have been applied.
-    Unanswered(Error),
+    Unknown(Error),
 }
 
-/// Whether a transaction met items that had changed, or another transaction.
+/// Whether a transaction was refused because items had changed, or by another
+/// transaction.
 fn is_refused(error: &TransactWriteItemsError) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else {
         return matches!(error, TransactWriteItemsError::TransactionInProgressException(_));
@@ -239,7 +243,7 @@ fn is_refused(error: &TransactWriteItemsError) -> bool {
     codes.peek().is_some() && codes.all(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
 }
 
-/// `<group_id>_<topic>` is ambiguous: an item of another group and topic is theirs.
+/// `<group_id>_<topic>` is ambiguous: an error for an item of another group and topic.
 fn foreign(consumer: &Consumer, item: &Item) -> Option<Error> {
     let ours = [(name::TOPIC, &consumer.topic), (name::GROUP_ID, &consumer.group_id)];
     let is_theirs = |name: &str, ours: &str| {
@@ -247,11 +251,11 @@ fn foreign(consumer: &Consumer, item: &Item) -> Option<Error> {
             .is_some_and(|found| found.as_s().is_ok_and(|it| it != ours))
     };
     let (name, ours) = ours.into_iter().find(|(name, ours)| is_theirs(name, ours))?;
-    Some(Error::new(
-        ErrorType::InvalidCursor,
-        format!(
-            "its {name} is not {ours:?}: it belongs to another group and topic with the same key. Choose another \
-             group id, or correct the attribute"
-        ),
-    ))
+    Some(
+        Error::new(
+            ErrorType::InvalidCursor,
+            format!("its {name} is not {ours:?}: it belongs to another group and topic with the same key"),
+        )
+        .next("Choose another group id, or correct the attribute"),
+    )
 }

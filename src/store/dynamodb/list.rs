@@ -1,4 +1,4 @@
-//! Finds the backfills of a group: their names are in the table alone.
+//! Lists the backfills of a group: their names are stored in the table only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ impl DynamoStore {
     /// The cursors of all backfills that `group_id` has made of `topic`, by
     /// backfill and partition, read consistently.
     ///
-    /// The whole table is read, and needs the right `dynamodb:Scan`: runs need
-    /// neither.
+    /// Scans the whole table, which needs the permission `dynamodb:Scan`. Runs
+    /// do not.
     ///
     /// # Errors
     /// As for [`load`](crate::store::Store::load).
@@ -71,8 +71,8 @@ impl DynamoStore {
     }
 }
 
-/// The backfill that an item belongs to. A group may have a `#` in its name,
-/// so that keys of others can look alike: `topic` and `group_id` tell.
+/// The backfill of an item. A group's name may contain a `#`, so that keys are
+/// ambiguous: `topic` and `group_id` resolve them.
 fn backfill(live: &Consumer, prefix: &str, item: &Item) -> Option<Consumer> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let is = |name: &str, ours: &str| text(name).is_none_or(|theirs| theirs == ours);

@@ -1,28 +1,28 @@
-//! Cursors in a `DynamoDB` table: the [`Store`] that people can read and move.
+//! Cursors in a `DynamoDB` table: the [`Store`] that operators can read and edit.
 //!
 //! Partition key `consumer_id` (S), sort key `partition` (N). `offset` (N) is
-//! the **last processed** offset, -1 where nothing was processed yet. These
+//! the **last processed** offset, -1 if nothing was processed yet. These
 //! files alone convert between it and [`NextOffset`](crate::record::NextOffset).
 //!
 //! | file | |
 //! |---|---|
-//! | `item.rs` | an item -> a cursor, or what is wrong with it; pure |
-//! | `expression.rs` | a conditional write -> the expressions of one `UpdateItem`; pure |
-//! | `trouble.rs` | what a failed call means, and what to do next |
-//! | `connect.rs` | a client that gives up in time |
-//! | `list.rs` | finds the backfills of a group |
-//! | `deleted.rs` | deletes items, and brings them back |
-//! | `rights.rs` | finds out what the role may do, and does none of it |
-//! | `table.rs` | makes the table |
+//! | `item/` | an item -> a cursor, or why it is invalid; pure |
+//! | `expression/` | a conditional write -> the expressions of one `UpdateItem`; pure |
+//! | `errors.rs` | a failed call -> an error with the next step |
+//! | `connect.rs` | creates a client with time-outs and retries |
+//! | `list.rs` | lists the backfills of a group |
+//! | `deleted.rs` | deletes items and restores them |
+//! | `permissions.rs` | tests the role's permissions without changing the table |
+//! | `table.rs` | creates the table |
 
 mod connect;
 mod deleted;
+mod errors;
 mod expression;
 mod item;
 mod list;
-mod rights;
+mod permissions;
 mod table;
-mod trouble;
 
 use std::collections::HashMap;
 
@@ -33,13 +33,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 pub use aws_sdk_dynamodb::Client;
 
 pub use self::connect::client;
-pub use self::rights::Right;
+pub use self::permissions::Permission;
 pub use self::table::TableCreated;
 pub use crate::aws::CallLimits;
 
+use self::errors::Call;
 use self::expression::Expression;
-use self::item::{Item, Place, name};
-use self::trouble::Call;
+use self::item::{Item, ItemKey, name};
 use crate::claim::{Cursor, CursorWrite};
 use crate::error::{Error, ErrorType};
 use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, WriteResult};
@@ -93,7 +93,7 @@ impl DynamoStore {
 
     fn read(&self, consumer: &Consumer, partition: i32, item: &Item) -> Result<Cursor, InvalidCursor> {
         item::read(
-            &Place {
+            &ItemKey {
                 table: &self.table,
                 consumer,
                 partition,
@@ -113,8 +113,8 @@ impl DynamoStore {
 }
 
 impl Store for DynamoStore {
-    /// As the trait says; and a sort key that is no partition's number fails
-    /// the call with `InvalidCursor`, because it can stand for no partition.
+    /// As in the trait. A sort key that is no partition's number fails the call
+    /// with `InvalidCursor`, because it belongs to no partition.
     async fn load(&self, consumer: &Consumer) -> Result<Vec<StoredCursor>, Error> {
         let mut cursors = vec![];
         let mut start = None;
@@ -164,9 +164,9 @@ impl Store for DynamoStore {
             .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))
     }
 
-    /// As the trait says. A write counts as unanswered as soon as one of the
-    /// SDK's attempts may have reached the table without an answer of it,
-    /// whatever the last attempt came to.
+    /// As in the trait. The result is unknown as soon as one of the SDK's
+    /// attempts may have reached the table without a response, whatever the
+    /// result of the last attempt.
     async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
         let call = self.call("UpdateItem");
         let Expression {
@@ -175,7 +175,7 @@ impl Store for DynamoStore {
             names,
             values,
         } = expression::of(write, consumer);
-        let answer = self
+        let response = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -190,7 +190,7 @@ impl Store for DynamoStore {
             .interceptor(call.observer())
             .send()
             .await;
-        let Err(error) = answer else {
+        let Err(error) = response else {
             return Ok(WriteResult::Applied);
         };
         match error.as_service_error() {
@@ -200,8 +200,8 @@ impl Store for DynamoStore {
                     old.map(|item| self.read(consumer, partition, item)),
                 ))
             }
-            // Certainly not applied, but a matter of a moment: the item tells
-            // the caller so, and the write is made again.
+            // Certainly not applied, but transient: the caller reads the item,
+            // and sends the write again.
             Some(
                 UpdateItemError::TransactionConflictException(_) | UpdateItemError::ReplicatedWriteConflictException(_),
             ) => Ok(WriteResult::Unknown(call.error(&error).message())),

@@ -1,4 +1,4 @@
-//! Makes the table.
+//! Creates the table.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorType};
 /// How long a new table may take to become active: about 10 seconds is usual.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// How often it is asked for meanwhile.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The interval of `DescribeTable` meanwhile.
+const DESCRIBE_EVERY: Duration = Duration::from_millis(500);
 
 /// The keys of the table, partition key first.
 const KEYS: [(&str, KeyType, ScalarAttributeType); 2] = [
@@ -25,24 +25,24 @@ const KEYS: [(&str, KeyType, ScalarAttributeType); 2] = [
     (name::PARTITION, KeyType::Range, ScalarAttributeType::N),
 ];
 
-/// What [`DynamoStore::create_table`] came to.
+/// The result of [`DynamoStore::create_table`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableCreated {
     /// The table is new.
     Created,
-    /// It was there already, with the right keys.
+    /// It existed already, with the right keys.
     AlreadyThere,
 }
 
 impl DynamoStore {
     /// Creates the table, billed on demand, and waits until it is active: a
-    /// minute at most. A table that is there already, with the right keys, is
-    /// left as it is.
+    /// minute at most. An existing table with the right keys is not
+    /// changed.
     ///
     /// # Errors
     /// `InvalidConfiguration` when there is a table of that name with other
-    /// keys; `TableUnreachable` when `DynamoDB` does not answer, refuses, or
-    /// does not get ready in time. It may be called again after any of them.
+    /// keys; `TableUnreachable` when `DynamoDB` does not respond or refuses
+    /// the request, or when the table is not active in time. All may be retried.
     pub async fn create_table(&self) -> Result<TableCreated, Error> {
         let created = match self.describe().await? {
             Some(_) => TableCreated::AlreadyThere,
@@ -50,7 +50,7 @@ impl DynamoStore {
         };
         let give_up = Instant::now() + READY_WITHIN;
         loop {
-            // A table that was just created may not be known everywhere yet.
+            // `DescribeTable` is eventually consistent: a new table may be missing.
             let table = self.describe().await?;
             if let Some(table) = &table {
                 self.check_keys(table)?;
@@ -61,13 +61,13 @@ impl DynamoStore {
             if Instant::now() >= give_up {
                 return Err(self.never_ready(table.as_ref()));
             }
-            sleep(ASK_EVERY).await;
+            sleep(DESCRIBE_EVERY).await;
         }
     }
 
     async fn describe(&self) -> Result<Option<TableDescription>, Error> {
         let call = self.call("DescribeTable");
-        let answer = self
+        let response = self
             .client
             .describe_table()
             .table_name(&self.table)
@@ -75,8 +75,8 @@ impl DynamoStore {
             .interceptor(call.observer())
             .send()
             .await;
-        match answer {
-            Ok(answer) => Ok(answer.table),
+        match response {
+            Ok(response) => Ok(response.table),
             Err(error) => match error.as_service_error() {
                 Some(DescribeTableError::ResourceNotFoundException(_)) => Ok(None),
                 _ => Err(call.error(&error)),
@@ -84,7 +84,7 @@ impl DynamoStore {
         }
     }
 
-    /// An error that says which keys the table has, if this role may know.
+    /// Adds the table's keys to the error, if the role may describe the table.
     #[cfg(feature = "cli")]
     pub(super) async fn with_keys(&self, error: Error) -> Error {
         match self.describe().await {
@@ -123,8 +123,8 @@ impl DynamoStore {
         match request.customize().interceptor(call.observer()).send().await {
             Ok(_) => Ok(TableCreated::Created),
             Err(error) => match error.as_service_error() {
-                // Our own attempt without an answer was carried out, or
-                // somebody else was faster.
+                // An attempt without a response was applied, or another
+                // process created the table.
                 Some(CreateTableError::ResourceInUseException(_)) if call.may_have_been_applied() => {
                     Ok(TableCreated::Created)
                 }
@@ -142,11 +142,11 @@ impl DynamoStore {
         Err(Error::new(
             ErrorType::InvalidConfiguration,
             format!(
-                "there is a table \"{}\" already, and its keys are {found}, not {ours}. Name another table in \
-                 DYNAMODB_TABLE",
+                "there is a table \"{}\" already, and its keys are {found}, not {ours}",
                 self.table
             ),
-        ))
+        )
+        .next("Name another table in DYNAMODB_TABLE"))
     }
 
     fn never_ready(&self, table: Option<&TableDescription>) -> Error {
@@ -156,11 +156,12 @@ impl DynamoStore {
         Error::new(
             ErrorType::TableUnreachable,
             format!(
-                "table \"{}\" is {status} after {} seconds, not ACTIVE. Wait, and create it again",
+                "table \"{}\" is {status} after {} seconds, not ACTIVE",
                 self.table,
                 READY_WITHIN.as_secs()
             ),
         )
+        .next("Wait, and create it again")
     }
 }
 
@@ -171,11 +172,11 @@ fn incomplete(error: impl std::fmt::Display) -> Error {
     )
 }
 
-/// Keys in words: `consumer_id (S), partition (N)`.
+/// Keys as text: `consumer_id (S), partition (N)`.
 fn keys_of(table: &TableDescription) -> String {
     let mut keys: Vec<_> = table.key_schema().iter().collect();
     keys.sort_by_key(|key| *key.key_type() != KeyType::Hash);
-    let words = keys.into_iter().map(|key| {
+    let keys = keys.into_iter().map(|key| {
         let defined = table
             .attribute_definitions()
             .iter()
@@ -186,7 +187,7 @@ fn keys_of(table: &TableDescription) -> String {
             defined.map_or("?", |attribute| attribute.attribute_type().as_str())
         )
     });
-    words.collect::<Vec<_>>().join(", ")
+    keys.collect::<Vec<_>>().join(", ")
 }
 
 fn our_keys() -> String {

@@ -6,8 +6,9 @@ mod verdict;
 
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Claim, CrashGuard, CrashHistory, Cursor, CursorWrite, Ending, Failures, Flush, LONGEST_BELIEVED_MS,
-    Left, RunId, Seen, Set, Standing, Verdict, claim, flush, judge_claim, judge_flush, pin, release,
+    BatchLimit, Claim, ClaimStatus, CrashGuard, CrashHistory, Cursor, CursorWrite, Ending, Failures, Flush,
+    LONGEST_BELIEVED_MS, LastWrite, ObservedItem, RunId, Set, Verdict, claim, flush, judge_claim, judge_flush, pin,
+    release,
 };
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -63,28 +64,28 @@ fn crashed(at: i64, crashes: u32) -> Failures {
 }
 
 /// A run's first flush of an item that it has claimed.
-fn flushed(item: &Cursor, to: i64, care: Option<CrashGuard>, ending: Ending) -> Flush {
+fn flushed(item: &Cursor, to: i64, guard: Option<CrashGuard>, ending: Ending) -> Flush {
     Flush {
         hands_over: false,
         unreported: None,
         unknown: None,
         run: RunId::new("me"),
-        left: Left {
+        last_write: LastWrite {
             next: item.next,
             updated_at_ms: item.updated_at_ms.expect("it was claimed"),
         },
         next: next(to),
-        care,
+        guard,
         ending,
         now_ms: NOW_MS + 5,
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where there may be none")]
-fn care(until: i64, pace: BatchLimit) -> Option<CrashGuard> {
+fn guard(until: i64, limit: BatchLimit) -> Option<CrashGuard> {
     Some(CrashGuard {
         until: next(until),
-        pace,
+        limit,
     })
 }
 
@@ -112,93 +113,93 @@ fn taken_over(item: &Cursor, to: i64) -> Cursor {
         to: next(to),
         now_ms: NOW_MS,
     };
-    written(item.clone(), &claim(&Seen::Item(item.clone()), &ours))
+    written(item.clone(), &claim(&ObservedItem::Present(item.clone()), &ours))
 }
 
 /// In numbers: the 90 minutes of a managed instance, and two more for clocks that differ.
 #[test]
 fn a_claim_is_believed_for_ninety_two_minutes_and_no_longer() {
-    let standing = |until_ms| left(Some(until_ms)).standing(NOW_MS);
+    let standing = |until_ms| left(Some(until_ms)).claim_status(NOW_MS);
     let until_ms = NOW_MS + 5_520_000;
-    assert_eq!(standing(until_ms), Standing::Held { until_ms });
-    assert_eq!(standing(until_ms + 1), Standing::Free);
+    assert_eq!(standing(until_ms), ClaimStatus::Held { until_ms });
+    assert_eq!(standing(until_ms + 1), ClaimStatus::Free);
 }
 
 #[test]
 fn a_partition_is_held_from_now_until_its_claim_ends_if_that_can_be_believed() {
     let rows = [
-        (None, Standing::Free),
-        (Some(i64::MIN), Standing::Expired),
-        (Some(0), Standing::Expired),
-        (Some(NOW_MS - 1), Standing::Expired),
-        (Some(NOW_MS), Standing::Expired),
-        (Some(NOW_MS + 1), Standing::Held { until_ms: NOW_MS + 1 }),
+        (None, ClaimStatus::Free),
+        (Some(i64::MIN), ClaimStatus::Expired),
+        (Some(0), ClaimStatus::Expired),
+        (Some(NOW_MS - 1), ClaimStatus::Expired),
+        (Some(NOW_MS), ClaimStatus::Expired),
+        (Some(NOW_MS + 1), ClaimStatus::Held { until_ms: NOW_MS + 1 }),
         (
             Some(NOW_MS + LONGEST_BELIEVED_MS),
-            Standing::Held {
+            ClaimStatus::Held {
                 until_ms: NOW_MS + LONGEST_BELIEVED_MS,
             },
         ),
-        (Some(NOW_MS + LONGEST_BELIEVED_MS + 1), Standing::Free),
-        (Some(i64::MAX), Standing::Free),
+        (Some(NOW_MS + LONGEST_BELIEVED_MS + 1), ClaimStatus::Free),
+        (Some(i64::MAX), ClaimStatus::Free),
     ];
     for (until, standing) in rows {
-        assert_eq!(left(until).standing(NOW_MS), standing, "{until:?}");
+        assert_eq!(left(until).claim_status(NOW_MS), standing, "{until:?}");
     }
 }
 
 #[test]
 fn a_clock_at_the_end_of_its_range_judges_claims_all_the_same() {
     assert_eq!(
-        left(Some(i64::MAX)).standing(i64::MAX - 1),
-        Standing::Held { until_ms: i64::MAX }
+        left(Some(i64::MAX)).claim_status(i64::MAX - 1),
+        ClaimStatus::Held { until_ms: i64::MAX }
     );
-    assert_eq!(left(Some(i64::MAX)).standing(i64::MAX), Standing::Expired);
+    assert_eq!(left(Some(i64::MAX)).claim_status(i64::MAX), ClaimStatus::Expired);
 }
 
 #[test]
 fn each_death_makes_the_next_run_more_careful() {
-    let paces = [None, Some(BatchLimit::Small), Some(BatchLimit::Single)];
-    let careful = |until, pace| with_chunk(left(until), pace).legacy(NOW_MS).care;
-    for pace in paces {
+    let limits = [None, Some(BatchLimit::Small), Some(BatchLimit::Single)];
+    let careful = |until, limit| with_chunk(left(until), limit).crash_history(NOW_MS).guard;
+    for limit in limits {
         // Nobody died: what an earlier run left is still due. A claim that is too long to be
         // believed was nobody's.
         for until in [None, LIVE, Some(i64::MAX)] {
-            assert_eq!(careful(until, pace), pace.and_then(|pace| care(9, pace)));
+            assert_eq!(careful(until, limit), limit.and_then(|limit| guard(9, limit)));
         }
     }
-    assert_eq!(careful(EXPIRED, None), care(9, BatchLimit::Small));
-    assert_eq!(careful(EXPIRED, Some(BatchLimit::Small)), care(9, BatchLimit::Single));
-    assert_eq!(careful(EXPIRED, Some(BatchLimit::Single)), care(9, BatchLimit::Single));
+    assert_eq!(careful(EXPIRED, None), guard(9, BatchLimit::Small));
+    assert_eq!(careful(EXPIRED, Some(BatchLimit::Small)), guard(9, BatchLimit::Single));
+    assert_eq!(careful(EXPIRED, Some(BatchLimit::Single)), guard(9, BatchLimit::Single));
 }
 
 #[test]
 fn no_care_is_due_once_the_cursor_has_reached_the_planned_end() {
-    for (at, due) in [(8, care(9, BatchLimit::Small)), (9, None), (10, None)] {
+    for (at, due) in [(8, guard(9, BatchLimit::Small)), (9, None), (10, None)] {
         let cursor = Cursor {
             next: next(at),
             ..left(EXPIRED)
         };
-        assert_eq!(cursor.legacy(NOW_MS).care, due);
+        assert_eq!(cursor.crash_history(NOW_MS).guard, due);
     }
     let unplanned = Cursor {
         claim_to: None,
         ..left(EXPIRED)
     };
-    assert_eq!(unplanned.legacy(NOW_MS).care, None);
+    assert_eq!(unplanned.crash_history(NOW_MS).guard, None);
 }
 
 #[test]
 fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
-    for (pace, alone) in [(None, 0), (Some(BatchLimit::Small), 0), (Some(BatchLimit::Single), 1)] {
+    for (limit, alone) in [(None, 0), (Some(BatchLimit::Small), 0), (Some(BatchLimit::Single), 1)] {
         for (until, died) in [(None, 0), (LIVE, 0), (Some(i64::MAX), 0), (EXPIRED, alone)] {
-            let item = with_chunk(left(until), pace);
+            let item = with_chunk(left(until), limit);
             let crashes = |failed_at| {
                 let known = with_failure(item.clone(), crashed(failed_at, 2));
-                known.legacy(NOW_MS).crashes
+                known.crash_history(NOW_MS).crashes
             };
-            assert_eq!(item.legacy(NOW_MS).crashes, died);
-            assert_eq!(item.legacy(NOW_MS).just_died, died == 1);
+            assert_eq!(item.crash_history(NOW_MS).crashes, died);
+            assert_eq!(item.crash_history(NOW_MS).just_died, died == 1);
             assert_eq!((crashes(4), crashes(5), crashes(6)), (died, 2 + died, died));
         }
     }
@@ -206,22 +207,22 @@ fn a_death_is_counted_only_where_one_record_was_handed_over_alone() {
         with_chunk(left(EXPIRED), Some(BatchLimit::Single)),
         crashed(5, u32::MAX),
     );
-    assert_eq!(often.legacy(NOW_MS).crashes, u32::MAX);
+    assert_eq!(often.crash_history(NOW_MS).crashes, u32::MAX);
 }
 
 /// P14: a claim that is left behind counts against no record.
 #[test]
 fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_death_and_makes_no_chunk_smaller() {
     for handed_over in [None, Some(next(4)), Some(next(6))] {
-        for pace in [BatchLimit::Small, BatchLimit::Single] {
+        for limit in [BatchLimit::Small, BatchLimit::Single] {
             let item = Cursor {
                 handed_over,
-                ..with_chunk(left(EXPIRED), Some(pace))
+                ..with_chunk(left(EXPIRED), Some(limit))
             };
-            let legacy = item.legacy(NOW_MS);
+            let history = item.crash_history(NOW_MS);
             assert_eq!(
-                (legacy.care, legacy.crashes, legacy.just_died),
-                (care(9, pace), 0, false)
+                (history.guard, history.crashes, history.just_died),
+                (guard(9, limit), 0, false)
             );
             let claimed = taken_over(&item, 9);
             assert_eq!((claimed.failure, claimed.handed_over), (None, None));
@@ -253,7 +254,7 @@ fn an_offset_that_is_edited_after_a_death_leaves_the_death_behind() {
 /// P4: the operator wins.
 #[test]
 fn a_partition_that_was_paused_since_it_was_read_is_not_claimed() {
-    let seen = Seen::Item(left(None));
+    let observed = ObservedItem::Present(left(None));
     let ours = Claim {
         run: RunId::new("me"),
         until_ms: NOW_MS + 70_000,
@@ -264,12 +265,12 @@ fn a_partition_that_was_paused_since_it_was_read_is_not_claimed() {
         paused: true,
         ..left(None)
     };
-    let (made, item) = write(Some(paused.clone()), &claim(&seen, &ours));
+    let (made, item) = write(Some(paused.clone()), &claim(&observed, &ours));
     assert_eq!(
         (&made, &item),
         (&WriteResult::Refused(Some(Ok(paused.clone()))), &Some(paused))
     );
-    assert_eq!(judge_claim(&seen, &ours, item.as_ref()), Verdict::Paused);
+    assert_eq!(judge_claim(&observed, &ours, item.as_ref()), Verdict::Paused);
 }
 
 #[test]
@@ -278,14 +279,14 @@ fn a_flush_is_known_by_what_an_earlier_one_of_unknown_fate_left() {
     let first = flushed(&item, 6, None, Ending::Interim);
     let applied = written(item.clone(), &flush(&first));
     let second = Flush {
-        unknown: Some(first.leaves()),
+        unknown: Some(first.as_last_write()),
         ..flushed(&item, 7, None, Ending::Final(None))
     };
     let (made, after) = write(Some(applied), &flush(&second));
     assert!(matches!(made, WriteResult::Refused(_)));
     assert_eq!(
         judge_flush(&second, after.as_ref()),
-        Verdict::AppliedBefore(first.leaves())
+        Verdict::AppliedBefore(first.as_last_write())
     );
     // An operator's edit is not taken for it.
     let edited = after.map(|item| Cursor { next: next(2), ..item });
@@ -297,7 +298,10 @@ fn a_flush_is_known_by_what_an_earlier_one_of_unknown_fate_left() {
 
 #[test]
 fn a_partition_without_an_item_has_no_past() {
-    assert_eq!(Seen::Nothing { start: next(5) }.legacy(NOW_MS), CrashHistory::default());
+    assert_eq!(
+        ObservedItem::Missing { start: next(5) }.crash_history(NOW_MS),
+        CrashHistory::default()
+    );
 }
 
 #[test]
@@ -360,25 +364,25 @@ fn a_run_that_plans_less_keeps_the_planned_end_of_the_one_that_died() {
 #[test]
 fn a_record_that_kills_every_run_is_counted_from_the_third_on() {
     let mut item = left(None);
-    let mut history = vec![];
+    let mut observed_runs = vec![];
     for run in 0..6 {
         let now_ms = NOW_MS + run * 100_000;
-        let seen = Seen::Item(item.clone());
-        let legacy = item.legacy(now_ms);
-        history.push((legacy.care.map(|care| care.pace), legacy.crashes));
+        let observed = ObservedItem::Present(item.clone());
+        let history = item.crash_history(now_ms);
+        observed_runs.push((history.guard.map(|guard| guard.limit), history.crashes));
         let ours = Claim {
             run: RunId::new(run.to_string()),
             until_ms: now_ms + 70_000,
             to: next(9),
             now_ms,
         };
-        item = written(item, &claim(&seen, &ours));
+        item = written(item, &claim(&observed, &ours));
         // It dies with the record in the handler.
         item.handed_over = Some(item.next);
     }
     let (small, single) = (Some(BatchLimit::Small), Some(BatchLimit::Single));
     assert_eq!(
-        history,
+        observed_runs,
         [
             (None, 0),
             (small, 0),
@@ -405,16 +409,16 @@ fn a_last_write_forgets_the_claim_the_care_and_the_failures() {
 #[test]
 fn a_last_write_keeps_the_care_that_is_still_due() {
     let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Small)), 12);
-    let still_due = care(9, BatchLimit::Single);
+    let still_due = guard(9, BatchLimit::Single);
     let done = written(item.clone(), &flush(&flushed(&item, 7, still_due, Ending::Final(None))));
-    assert_eq!(done.legacy(NOW_MS + 6).care, still_due);
+    assert_eq!(done.crash_history(NOW_MS + 6).guard, still_due);
     assert_eq!((done.claim_until_ms, done.next), (None, next(7)));
 }
 
 #[test]
 fn an_interim_write_moves_the_cursor_and_keeps_the_claim() {
     let item = taken_over(&left(EXPIRED), 9);
-    let single = care(9, BatchLimit::Single);
+    let single = guard(9, BatchLimit::Single);
     let moved = written(item.clone(), &flush(&flushed(&item, 6, single, Ending::Interim)));
     let expected = Cursor {
         next: next(6),
@@ -455,7 +459,7 @@ fn a_failed_record_is_remembered_without_a_claim() {
 #[test]
 fn a_release_notes_the_care_that_became_due_although_nothing_was_settled() {
     let item = taken_over(&left(None), 9);
-    let item = written(item, &release(&RunId::new("me"), care(8, BatchLimit::Single)));
+    let item = written(item, &release(&RunId::new("me"), guard(8, BatchLimit::Single)));
     assert_eq!(
         (item.claim_to, item.claim_chunk),
         (Some(next(8)), Some(BatchLimit::Single))
@@ -481,7 +485,7 @@ fn a_release_leaves_the_cursor_and_what_is_known_of_failures() {
         claim_until_ms: None,
         ..item.clone()
     };
-    let due = care(9, BatchLimit::Single);
+    let due = guard(9, BatchLimit::Single);
     assert_eq!(written(item.clone(), &release(&RunId::new("me"), due)), unclaimed);
     let carefree = Cursor {
         claim_to: None,

@@ -1,8 +1,8 @@
 //! An operator's writes: what they leave on an item, and what a refused one means.
 
 use kafka_consumer_lambda::claim::{
-    BatchLimit, CommandId, Cursor, Failures, RunId, Seen, Verdict, judge_move, judge_pause, judge_resume, move_to,
-    pause, resume,
+    BatchLimit, CommandId, Cursor, Failures, ObservedItem, RunId, Verdict, judge_move, judge_pause, judge_resume,
+    move_to, pause, resume,
 };
 use kafka_consumer_lambda::store::WriteResult;
 
@@ -49,12 +49,12 @@ fn items() -> Vec<Option<Cursor>> {
 }
 
 /// What an operator may have seen: nothing, or one of these items at `SEEN_AT`.
-fn all_seen() -> Vec<Seen> {
+fn all_seen() -> Vec<ObservedItem> {
     let others = |item: &Cursor| item.next == next(SEEN_AT) && item.command != Some(ours());
     let items = items().into_iter().flatten().filter(others);
-    let mut seen: Vec<Seen> = items.map(Seen::Item).collect();
-    seen.push(Seen::Nothing { start: next(SEEN_AT) });
-    seen
+    let mut observed: Vec<ObservedItem> = items.map(ObservedItem::Present).collect();
+    observed.push(ObservedItem::Missing { start: next(SEEN_AT) });
+    observed
 }
 
 /// What is done is applied, whoever did it; what is not done was written or not.
@@ -81,14 +81,14 @@ fn assert_judged(
 
 #[test]
 fn a_move_is_judged_by_what_the_store_did_with_it() {
-    for (seen, target) in all_seen()
+    for (observed, target) in all_seen()
         .into_iter()
-        .flat_map(|seen| [(seen.clone(), TARGET), (seen, SEEN_AT)])
+        .flat_map(|observed| [(observed.clone(), TARGET), (observed, SEEN_AT)])
     {
         for item in items() {
-            let judge = |item: Option<&Cursor>| judge_move(&seen, &ours(), item);
-            let (written, after) = write(item.clone(), &move_to(&seen, next(target), &ours()));
-            let context = format!("{seen:?} to {target}: {item:?}");
+            let judge = |item: Option<&Cursor>| judge_move(&observed, &ours(), item);
+            let (written, after) = write(item.clone(), &move_to(&observed, next(target), &ours()));
+            let context = format!("{observed:?} to {target}: {item:?}");
             // Wherever it stands: a run may have gone on from there.
             let done = item.as_ref().is_some_and(|item| item.command == Some(ours()));
             assert_judged(judge, item.as_ref(), done, &written, after.as_ref(), &context);
@@ -98,9 +98,11 @@ fn a_move_is_judged_by_what_the_store_did_with_it() {
 
 #[test]
 fn a_move_leaves_nothing_of_runs_and_all_that_an_operator_has_set() {
-    for seen in all_seen() {
-        let Seen::Item(item) = &seen else { continue };
-        let (written, after) = write(Some(item.clone()), &move_to(&seen, next(TARGET), &ours()));
+    for observed in all_seen() {
+        let ObservedItem::Present(item) = &observed else {
+            continue;
+        };
+        let (written, after) = write(Some(item.clone()), &move_to(&observed, next(TARGET), &ours()));
         let expected = Cursor {
             paused: item.paused,
             previous: Some(item.next),
@@ -116,13 +118,19 @@ fn a_move_back_to_the_previous_offset_swaps_the_two_and_a_second_one_swaps_them_
     let start = Cursor::at(next(SEEN_AT));
     let swap = |item: Cursor| {
         let previous = item.previous.expect("it was moved");
-        write(Some(item.clone()), &move_to(&Seen::Item(item), previous, &ours()))
-            .1
-            .expect("an item")
-    };
-    let moved = write(Some(start.clone()), &move_to(&Seen::Item(start), next(TARGET), &ours()))
+        write(
+            Some(item.clone()),
+            &move_to(&ObservedItem::Present(item), previous, &ours()),
+        )
         .1
-        .expect("an item");
+        .expect("an item")
+    };
+    let moved = write(
+        Some(start.clone()),
+        &move_to(&ObservedItem::Present(start), next(TARGET), &ours()),
+    )
+    .1
+    .expect("an item");
     let undone = swap(moved.clone());
     assert_eq!((undone.next, undone.previous), (next(SEEN_AT), Some(next(TARGET))));
     assert_eq!(swap(undone), moved);
@@ -130,11 +138,11 @@ fn a_move_back_to_the_previous_offset_swaps_the_two_and_a_second_one_swaps_them_
 
 #[test]
 fn a_pause_is_judged_by_what_the_store_did_with_it() {
-    for seen in all_seen() {
+    for observed in all_seen() {
         for item in items() {
-            let judge = |item: Option<&Cursor>| judge_pause(&seen, item);
-            let (written, after) = write(item.clone(), &pause(&seen));
-            let context = format!("{seen:?}: {item:?}");
+            let judge = |item: Option<&Cursor>| judge_pause(&observed, item);
+            let (written, after) = write(item.clone(), &pause(&observed));
+            let context = format!("{observed:?}: {item:?}");
             let done = item.as_ref().is_some_and(|item| item.paused);
             assert_judged(judge, item.as_ref(), done, &written, after.as_ref(), &context);
         }

@@ -1,7 +1,8 @@
 //! Every small item against every write: the verdict says what the store did.
 
 use kafka_consumer_lambda::claim::{
-    Claim, Cursor, Ending, Failures, Flush, Left, RunId, Seen, Verdict, claim, flush, judge_claim, judge_flush,
+    Claim, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, RunId, Verdict, claim, flush, judge_claim,
+    judge_flush,
 };
 use kafka_consumer_lambda::store::WriteResult;
 
@@ -65,12 +66,12 @@ fn flushes() -> Vec<Flush> {
         unreported: None,
         unknown: None,
         run: us(),
-        left: Left {
+        last_write: LastWrite {
             next: next(EXPECTED),
             updated_at_ms: LEFT_MS,
         },
         next: next(to),
-        care: None,
+        guard: None,
         ending,
         now_ms: NOW_MS,
     };
@@ -120,23 +121,23 @@ fn a_claim_is_judged_by_what_the_store_did_with_it() {
     };
     let seen_items = [None, Some(other())].into_iter().flat_map(|run| {
         [None, Some(NOW_MS), Some(i64::MAX)].map(|claim_until_ms| {
-            Seen::Item(Cursor {
+            ObservedItem::Present(Cursor {
                 run: run.clone(),
                 claim_until_ms,
                 ..Cursor::at(next(EXPECTED))
             })
         })
     });
-    for seen in seen_items.chain([Seen::Nothing { start: next(EXPECTED) }]) {
-        let as_seen = match &seen {
-            Seen::Item(item) => Some(item.clone()),
-            Seen::Nothing { .. } => None,
+    for observed in seen_items.chain([ObservedItem::Missing { start: next(EXPECTED) }]) {
+        let as_seen = match &observed {
+            ObservedItem::Present(item) => Some(item.clone()),
+            ObservedItem::Missing { .. } => None,
         };
         for item in items().into_iter().chain([as_seen]) {
-            let judge = |item: Option<&Cursor>| judge_claim(&seen, &ours, item);
-            let (written, after) = write(item.clone(), &claim(&seen, &ours));
+            let judge = |item: Option<&Cursor>| judge_claim(&observed, &ours, item);
+            let (written, after) = write(item.clone(), &claim(&observed, &ours));
             let verdict = judge(item.as_ref());
-            let context = format!("{seen:?}: {item:?}");
+            let context = format!("{observed:?}: {item:?}");
             let until_ms = item.as_ref().and_then(|item| item.claim_until_ms);
             let is_ours = item.is_some_and(|item| item.run == Some(us())) && until_ms == OUR_UNTIL;
             if written == WriteResult::Applied {

@@ -10,7 +10,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::json;
 
 use super::source::Brokers;
-use super::{Seen, World, consumer};
+use super::{ObservedItem, World, consumer};
 
 /// Long enough for any fetch from the embedded Kafka.
 const SLOW_WRITE: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ async fn slow_world(story: &Story, records: usize) -> World {
     world
 }
 
-fn noting(story: &Story, seen: &Seen) -> impl Processor + use<> {
+fn noting(story: &Story, seen: &ObservedItem) -> impl Processor + use<> {
     let (story, seen) = (story.clone(), seen.clone());
     each(move |record: Record| {
         story.tell("a record was handled");
@@ -52,7 +52,7 @@ fn noting(story: &Story, seen: &Seen) -> impl Processor + use<> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_come_while_the_claim_is_written_and_are_handled_after_it() {
-    let (story, seen) = (Story::default(), Seen::default());
+    let (story, seen) = (Story::default(), ObservedItem::default());
     let world = slow_world(&story, 1).await;
     let config = world.config(&[]);
     let told = story.clone();
@@ -74,7 +74,7 @@ async fn records_come_while_the_claim_is_written_and_are_handled_after_it() {
 /// P3: what came too early is another run's.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_came_before_a_claim_that_is_refused_are_handled_by_nobody() {
-    let (story, seen) = (Story::default(), Seen::default());
+    let (story, seen) = (Story::default(), ObservedItem::default());
     let mut world = slow_world(&story, 3).await;
     world.table.before_write = Some(Box::new(|table, partition| {
         let taken = Cursor {

@@ -15,7 +15,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, World, consumer, security};
+use super::{ObservedItem, World, consumer, security};
 
 fn request(to: Bound) -> BackfillRequest {
     BackfillRequest::new("b".parse().expect("a name"), Bound::Earliest, to, None).expect("the bounds fit")
@@ -32,7 +32,7 @@ impl World {
     /// One invocation, and the offsets that its handler saw.
     async fn backfill(&self, request: BackfillRequest) -> (Value, Vec<i64>) {
         let config = self.config(&[]);
-        let seen = Seen::default();
+        let seen = ObservedItem::default();
         let handler = {
             let seen = seen.clone();
             each(move |record: Record| {

@@ -15,7 +15,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, Table};
+use super::{ObservedItem, Table};
 use crate::support::paper_kafka::PaperKafka;
 
 const PARTITIONS: i32 = 2_000;
@@ -63,7 +63,7 @@ async fn backfill_of(
         ("MAX_MESSAGES", max_messages),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let seen = Seen::default();
+    let seen = ObservedItem::default();
     let noted = seen.clone();
     let parts = Parts {
         dead_letters: DeadLetters::None,

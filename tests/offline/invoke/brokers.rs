@@ -17,7 +17,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Seen, Table, World, security};
+use super::{ObservedItem, Table, World, security};
 
 const PARTITIONS: u16 = 6;
 const RECORDS: usize = 3;
@@ -198,7 +198,7 @@ async fn leaders_that_moved_between_two_runs_of_one_client_cost_no_failure() {
 async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
     let world = Arc::new(world().await);
     // Of the dead broker's partitions 1 and 4.
-    let seen = [Seen::default(), Seen::default()];
+    let seen = [ObservedItem::default(), ObservedItem::default()];
     let is_up = Arc::new(AtomicBool::new(true));
     let handler = || {
         let (world, seen, is_up) = (world.clone(), seen.clone(), is_up.clone());

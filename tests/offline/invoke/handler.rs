@@ -7,13 +7,13 @@ use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::json;
 
-use super::{Seen, World};
+use super::{ObservedItem, World};
 
 /// P1: what may pass is tried again, in order, and nothing after it comes first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_passes_is_tried_again_within_the_run() {
     let world = World::new(1, 1, 5).await;
-    let seen = Seen::default();
+    let seen = ObservedItem::default();
     let handler = {
         let seen = seen.clone();
         each(move |record: Record| {
@@ -157,7 +157,7 @@ async fn a_record_among_thousands_that_cannot_be_decoded_is_the_only_one_that_is
         let world = World::new(1, 1, 0).await;
         let values = (0..5_000).map(|n| if n == bad { "{".to_owned() } else { n.to_string() });
         world.kafka.produce("t", 0, values).await.expect("records");
-        let seen = Seen::default();
+        let seen = ObservedItem::default();
         let noted = seen.clone();
         let handler = each(move |record: Record| {
             noted.note(record.offset);

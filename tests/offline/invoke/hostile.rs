@@ -12,7 +12,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 
 use super::source::Brokers;
-use super::{Seen, World, consumer};
+use super::{ObservedItem, World, consumer};
 
 fn cursor_at(next: i64) -> Cursor {
     Cursor::at(NextOffset::new(next).expect("an offset"))
@@ -22,7 +22,7 @@ fn cursor_at(next: i64) -> Cursor {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     let world = World::new(1, 1, 10).await;
-    let seen = Seen::default();
+    let seen = ObservedItem::default();
     let noted = seen.clone();
     let handler = each(move |record: Record| {
         noted.note(record.offset);
@@ -65,7 +65,7 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
 async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation() {
     let world = World::new(1, 1, 10).await;
     world.table.inner.put(&consumer(), 0, cursor_at(8));
-    let seen = Seen::default();
+    let seen = ObservedItem::default();
     let noted = seen.clone();
     let handler = each(move |record: Record| {
         noted.note(record.offset);

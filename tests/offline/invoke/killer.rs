@@ -14,7 +14,7 @@ use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{Seen, World, security};
+use super::{ObservedItem, World, security};
 
 /// How long a run may take, in seconds.
 const SECONDS: u64 = 20;
@@ -49,7 +49,7 @@ impl LateClock {
 /// A process that dies when it handles one record, until the handler is corrected.
 #[derive(Clone, Default)]
 struct Deadly {
-    seen: [Seen; 3],
+    seen: [ObservedItem; 3],
     died: Arc<Notify>,
     corrected: Arc<AtomicBool>,
 }
@@ -116,7 +116,7 @@ fn all_but_the_killer() -> Vec<i64> {
     (0..40).filter(|offset| *offset != KILLER.1).collect()
 }
 
-fn without_repeats(seen: &Seen) -> Vec<i64> {
+fn without_repeats(seen: &ObservedItem) -> Vec<i64> {
     let mut offsets = seen.offsets();
     offsets.sort_unstable();
     offsets.dedup();

@@ -12,7 +12,7 @@ use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::json;
 
 use super::source::Brokers;
-use super::{Seen, World, consumer};
+use super::{ObservedItem, World, consumer};
 
 fn next(offset: i64) -> NextOffset {
     NextOffset::new(offset).expect("an offset")
@@ -66,7 +66,7 @@ async fn claims_that_are_never_answered_in_time_cost_no_record() {
         world.table.inner.put(&consumer(), 0, item);
     }
     world.table.write_takes = Duration::ZERO;
-    let seen = Seen::default();
+    let seen = ObservedItem::default();
     let noted = seen.clone();
     let handler = each(move |record: Record| {
         noted.note(record.offset);

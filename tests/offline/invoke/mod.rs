@@ -209,9 +209,9 @@ fn consumer() -> Consumer {
 
 /// Offsets that a handler saw, in its order.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<i64>>>);
+struct ObservedItem(Arc<Mutex<Vec<i64>>>);
 
-impl Seen {
+impl ObservedItem {
     fn note(&self, offset: i64) {
         self.0.lock().expect("nobody panicked").push(offset);
     }

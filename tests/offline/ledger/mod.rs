@@ -1,7 +1,7 @@
 //! The ledger: each row of its table.
 
-mod care;
 mod chunk;
+mod guard;
 mod model;
 
 use kafka_consumer_lambda::claim::CrashGuard;
@@ -34,13 +34,13 @@ fn ledger(to: i64, share: u64) -> Ledger {
 
 /// As many records in hand as there may be.
 fn busy() -> Ledger {
-    with_care(None)
+    with_guard(None)
 }
 
-fn with_care(care: Option<CrashGuard>) -> Ledger {
-    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, care, 0);
+fn with_guard(guard: Option<CrashGuard>) -> Ledger {
+    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, guard, 0);
     ledger.polled(&records(0..20_000));
-    if care.is_some() {
+    if guard.is_some() {
         // The mark of the first hand-over.
         ledger.flushed(0);
     }
@@ -67,7 +67,7 @@ fn a_partition_that_has_failed_stops_whatever_else_is_so() {
         ledger.polled(&records(0..5));
         ledger.fail();
         assert_eq!(ledger.step(stop, FLUSH_EVERY_MS), Step::Stop(Stop::Failed));
-        assert_eq!(ledger.wish(), 0);
+        assert_eq!(ledger.remaining(), 0);
     }
 }
 
@@ -175,7 +175,7 @@ fn a_jump_to_the_end_or_past_it_is_all_there_is_to_do() {
     for from in [10, 11] {
         let ledger = Ledger::new(next(3), (next(from), next(10)), 0, None, 0);
         assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
-        assert_eq!((ledger.settled_at(), ledger.wish()), (next(from), 0));
+        assert_eq!((ledger.settled_at(), ledger.remaining()), (next(from), 0));
     }
 }
 
@@ -187,7 +187,7 @@ fn a_used_share_stops_the_partition_after_the_last_record_of_it() {
     assert_eq!(ledger.step(false, 0), Step::Process(2));
     settle(&mut ledger, 0..2);
     assert_eq!(ledger.step(false, 0), Step::Stop(Stop::ShareUsed));
-    assert_eq!(ledger.wish(), 8);
+    assert_eq!(ledger.remaining(), 8);
 }
 
 #[test]

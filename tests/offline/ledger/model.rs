@@ -31,9 +31,9 @@ struct World {
     log: Vec<Record>,
     from: NextOffset,
     to: NextOffset,
-    care: Option<CrashGuard>,
+    guard: Option<CrashGuard>,
     /// Whether the item as it is stored speaks of care.
-    stored_care: bool,
+    stored_guard: bool,
     singles: usize,
     /// Small chunks that were settled.
     smalls: usize,
@@ -52,14 +52,14 @@ struct World {
 }
 
 impl World {
-    fn in_hand(&self) -> usize {
+    fn buffered(&self) -> usize {
         self.delivered - self.settled
     }
 
     /// Where the cursor may stand: at the first record in hand, behind the
     /// settled ones, or at the end once nothing is left before it.
     fn may_stand_at(&self) -> NextOffset {
-        if self.in_hand() > 0 {
+        if self.buffered() > 0 {
             next(self.log[self.settled].offset)
         } else if self.all_delivered {
             self.to.max(self.from)
@@ -71,10 +71,10 @@ impl World {
     }
 
     fn careful(&self) -> Option<BatchLimit> {
-        let care = self
-            .care
-            .filter(|care| self.may_stand_at() < care.until && self.smalls < 32)?;
-        let is_single = care.pace == BatchLimit::Single && self.singles < 128;
+        let guard = self
+            .guard
+            .filter(|guard| self.may_stand_at() < guard.until && self.smalls < 32)?;
+        let is_single = guard.limit == BatchLimit::Single && self.singles < 128;
         Some(if is_single {
             BatchLimit::Single
         } else {
@@ -103,12 +103,12 @@ impl World {
     }
 
     fn hands_over(&self) -> bool {
-        self.careful().is_some() && self.in_hand() > 0
+        self.careful().is_some() && self.buffered() > 0
     }
 
     fn check_step(&self, stop: bool, settled_at: NextOffset) {
         let unwritten = settled_at != self.stored;
-        let flush_due = unwritten && (self.stored_care || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
+        let flush_due = unwritten && (self.stored_guard || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
         let mark_due = self.hands_over() && self.marked != Some(settled_at);
         let next = self.ledger.step(stop, self.now_ms);
         let fits = match next {
@@ -120,8 +120,8 @@ impl World {
             _ if stop => false,
             Step::Flush => flush_due || mark_due,
             _ if flush_due || mark_due => false,
-            Step::Process(count) => (1..=self.in_hand().min(self.largest_chunk())).contains(&count),
-            _ if self.in_hand() > 0 => false,
+            Step::Process(count) => (1..=self.buffered().min(self.largest_chunk())).contains(&count),
+            _ if self.buffered() > 0 => false,
             Step::Stop(Stop::ShareUsed) => self.share == 0,
             Step::Poll(count) => (1..=self.share).contains(&(count as u64)) && count <= self.largest_chunk(),
         };
@@ -158,13 +158,13 @@ impl World {
         match step {
             Step::Poll(most) => self.poll(count.clamp(1, most)),
             Step::Process(most) => {
-                let pace = self.careful();
+                let limit = self.careful();
                 self.settled += count.clamp(1, most);
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
                 self.singles += count.clamp(1, most);
-                self.smalls += usize::from(pace == Some(BatchLimit::Small));
-                if self.in_hand() > 0 {
+                self.smalls += usize::from(limit == Some(BatchLimit::Small));
+                if self.buffered() > 0 {
                     self.ledger.stand_at(&self.log[self.settled]);
                 }
             }
@@ -197,7 +197,7 @@ impl World {
         self.ledger.flushed(self.now_ms);
         self.stored = self.may_stand_at();
         self.marked = self.hands_over().then_some(self.stored);
-        self.stored_care = self.careful().is_some();
+        self.stored_guard = self.careful().is_some();
         self.flushed_at_ms = self.now_ms;
     }
 }
@@ -223,19 +223,19 @@ prop_compose! {
         steps in proptest::collection::vec(prop_oneof![9 => Just(1), 1 => 1..6_i64], 0..300),
         length in 0..400_i64,
         share in prop_oneof![0..50_u64, Just(1_000_000)],
-        care in proptest::option::of((0..400_i64, any::<bool>())),
+        guard in proptest::option::of((0..400_i64, any::<bool>())),
     ) -> World {
         let offsets = steps.iter().scan(from - 1, |last, step| { *last += step; Some(*last) });
         let stored = next(if is_jump { stored } else { from });
         let (from, to) = (next(from), next(from + length));
-        let care = care.map(|(until, is_single)| CrashGuard {
+        let guard = guard.map(|(until, is_single)| CrashGuard {
             until: next(until),
-            pace: if is_single { BatchLimit::Single } else { BatchLimit::Small },
+            limit: if is_single { BatchLimit::Single } else { BatchLimit::Small },
         });
         World {
-            ledger: Ledger::new(stored, (from, to), share, care, 0),
+            ledger: Ledger::new(stored, (from, to), share, guard, 0),
             log: offsets.map(record).collect(),
-            from, to, care, share, stored, stored_care: care.is_some(), singles: 0, smalls: 0, marked: None,
+            from, to, guard, share, stored, stored_guard: guard.is_some(), singles: 0, smalls: 0, marked: None,
             delivered: 0, settled: 0, all_delivered: from >= to,
             flushed_at_ms: 0, now_ms: 0, failed: false, seen_settled: from,
         }
@@ -257,19 +257,19 @@ proptest! {
     }
 
     #[test]
-    fn a_partition_with_enough_share_and_time_is_read_to_its_end(mut world in any_world(), pace in 1..60_usize) {
+    fn a_partition_with_enough_share_and_time_is_read_to_its_end(mut world in any_world(), limit in 1..60_usize) {
         let before_end = world.log.iter().filter(|record| record.offset < world.to.get()).count();
         for _ in 0..5_000 {
             match world.ledger.step(false, world.now_ms) {
                 Step::Stop(Stop::ShareUsed) => world.happens(&Event::Grant(40)),
                 Step::Stop(Stop::CaughtUp) => break,
-                _ => world.happens(&Event::Step(pace)),
+                _ => world.happens(&Event::Step(limit)),
             }
             world.happens(&Event::Wait(100));
         }
         prop_assert_eq!(world.ledger.step(false, world.now_ms), Step::Stop(Stop::CaughtUp));
         prop_assert_eq!(world.settled, before_end);
-        prop_assert_eq!(world.ledger.wish(), 0);
+        prop_assert_eq!(world.ledger.remaining(), 0);
     }
 
     #[test]

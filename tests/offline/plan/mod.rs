@@ -7,10 +7,10 @@ mod shares;
 mod table;
 mod together;
 
-use kafka_consumer_lambda::claim::{Cursor, Failures, Seen};
+use kafka_consumer_lambda::claim::{Cursor, Failures, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, LostRange, PartitionState, Policy, Reading, Why, decide};
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide};
+use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
 
@@ -44,10 +44,10 @@ fn log(earliest: i64, end: i64) -> PartitionState {
     }
 }
 
-fn with(facts: PartitionState, cursor: Cursor) -> PartitionState {
+fn with(states: PartitionState, cursor: Cursor) -> PartitionState {
     PartitionState {
         cursor: Some(Ok(cursor)),
-        ..facts
+        ..states
     }
 }
 
@@ -56,25 +56,25 @@ fn stored(at: i64, (earliest, end): (i64, i64)) -> PartitionState {
     with(log(earliest, end), Cursor::at(next(at)))
 }
 
-fn decided(facts: &PartitionState) -> Decision {
-    decide(facts, false, &POLICY)
+fn decided(states: &PartitionState) -> Decision {
+    decide(states, false, &POLICY)
 }
 
-fn read(from: i64, to: i64, why: Why, seen: Seen) -> Decision {
+fn read(from: i64, to: i64, why: Why, observed: ObservedItem) -> Decision {
     Decision::Read(Reading {
         from: next(from),
         to: next(to),
         why,
-        seen,
+        observed,
     })
 }
 
 fn resumed(from: i64, to: i64) -> Decision {
-    read(from, to, Why::Resumed, Seen::Item(Cursor::at(next(from))))
+    read(from, to, Why::Resumed, ObservedItem::Present(Cursor::at(next(from))))
 }
 
-fn range(first: i64, last: i64) -> LostRange {
-    LostRange { first, last }
+fn range(first: i64, last: i64) -> OffsetRange {
+    OffsetRange { first, last }
 }
 
 fn invalid() -> InvalidCursor {

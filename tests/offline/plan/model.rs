@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{
-    Decision, LostRange, PartitionState, Policy, Reading, Why, decide_all, fair_shares, wish,
-};
-use kafka_consumer_lambda::record::TopicPartition;
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide_all, demand, fair_shares};
+use kafka_consumer_lambda::record::{OffsetRange, TopicPartition};
 use proptest::prelude::*;
 
 use super::{NOW_MS, backing_off, invalid, next, nobody, policies};
@@ -31,9 +29,9 @@ fn offsets(keep: impl Fn(&i64) -> bool) -> Offsets {
 }
 
 /// The log `earliest <= offset < end` and what was asked of it, if it was answered.
-fn bounds(facts: &PartitionState) -> Option<(i64, i64)> {
-    let end = facts.end.clone()?.ok()?;
-    let earliest = facts.earliest.clone()?.ok()?;
+fn bounds(states: &PartitionState) -> Option<(i64, i64)> {
+    let end = states.end.clone()?.ok()?;
+    let earliest = states.earliest.clone()?.ok()?;
     Some((earliest.get(), end.get()))
 }
 
@@ -45,8 +43,8 @@ fn is_left_alone(cursor: &Cursor) -> bool {
 }
 
 /// What must become of a partition, offset by offset.
-fn expected(facts: &PartitionState, is_later: bool, policy: &Policy) -> Fate {
-    let (Some((earliest, end)), Ok(cursor)) = (bounds(facts), facts.cursor.clone().transpose()) else {
+fn expected(states: &PartitionState, is_later: bool, policy: &Policy) -> Fate {
+    let (Some((earliest, end)), Ok(cursor)) = (bounds(states), states.cursor.clone().transpose()) else {
         return Fate::default();
     };
     match cursor {
@@ -54,7 +52,7 @@ fn expected(facts: &PartitionState, is_later: bool, policy: &Policy) -> Fate {
         Some(cursor) => after(cursor.next.get(), (earliest, end), policy),
         None => {
             let is_earliest = is_later || policy.start_position == StartPosition::Earliest;
-            let start = facts.start.clone().and_then(Result::ok).filter(|_| !is_earliest);
+            let start = states.start.clone().and_then(Result::ok).filter(|_| !is_earliest);
             let start = start.map_or(earliest, kafka_consumer_lambda::record::NextOffset::get);
             Fate {
                 read: offsets(|at| *at >= start && *at < end),
@@ -91,7 +89,7 @@ fn after(stored: i64, (earliest, end): (i64, i64), policy: &Policy) -> Fate {
 
 /// What a decision says, offset by offset.
 fn decided(decision: &Decision) -> Fate {
-    let within = |range: &LostRange| offsets(|at| (range.first..=range.last).contains(at));
+    let within = |range: &OffsetRange| offsets(|at| (range.first..=range.last).contains(at));
     match decision {
         Decision::Read(Reading { from, to, why, .. }) => Fate {
             read: offsets(|at| *at >= from.get() && *at < to.get()),
@@ -153,12 +151,12 @@ prop_compose! {
 /// Up to 4 partitions of each of two topics, in order.
 fn any_plan() -> impl Strategy<Value = Vec<PartitionState>> {
     let topic = |name: &'static str| {
-        proptest::collection::vec(any_facts(), 0..5).prop_map(move |facts| {
-            let place = |(i, fact): (usize, PartitionState)| PartitionState {
+        proptest::collection::vec(any_facts(), 0..5).prop_map(move |states| {
+            let place = |(i, state): (usize, PartitionState)| PartitionState {
                 partition: TopicPartition::new(name, i32::try_from(i).expect("a few")),
-                ..fact
+                ..state
             };
-            facts.into_iter().enumerate().map(place).collect::<Vec<_>>()
+            states.into_iter().enumerate().map(place).collect::<Vec<_>>()
         })
     };
     (topic("a"), topic("b")).prop_map(|(a, b)| [a, b].concat())
@@ -169,10 +167,10 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 /// Whether no partition from this one on has an item, and one before has.
-fn is_later(facts: &[PartitionState], i: usize) -> bool {
-    let topic = &facts[i].partition.topic;
-    let with_item = |fact: &&PartitionState| fact.partition.topic == *topic && fact.cursor.is_some();
-    !facts[i..].iter().any(|fact| with_item(&fact)) && facts[..i].iter().any(|fact| with_item(&fact))
+fn is_later(states: &[PartitionState], i: usize) -> bool {
+    let topic = &states[i].partition.topic;
+    let with_item = |state: &&PartitionState| state.partition.topic == *topic && state.cursor.is_some();
+    !states[i..].iter().any(|state| with_item(&state)) && states[..i].iter().any(|state| with_item(&state))
 }
 
 proptest! {
@@ -181,30 +179,30 @@ proptest! {
     /// P5: no record is passed over silently: each offset between the cursor
     /// and the end is read, or named, or its partition is left alone.
     #[test]
-    fn each_offset_is_read_or_named_as_in_the_model(facts in any_plan(), policy in any_policy()) {
-        let decisions = decide_all(&facts, &policy);
-        prop_assert_eq!(decisions.len(), facts.len());
+    fn each_offset_is_read_or_named_as_in_the_model(states in any_plan(), policy in any_policy()) {
+        let decisions = decide_all(&states, &policy);
+        prop_assert_eq!(decisions.len(), states.len());
         for (i, decision) in decisions.iter().enumerate() {
-            prop_assert_eq!(decided(decision), expected(&facts[i], is_later(&facts, i), &policy), "{:?}", decision);
+            prop_assert_eq!(decided(decision), expected(&states[i], is_later(&states, i), &policy), "{:?}", decision);
         }
     }
 
     /// P9: one partition's failure is its own.
     #[test]
     fn what_is_true_of_one_partition_changes_nothing_for_another(
-        facts in any_plan(), other in any_facts(), which: prop::sample::Index, policy in any_policy(),
+        states in any_plan(), other in any_facts(), which: prop::sample::Index, policy in any_policy(),
     ) {
-        prop_assume!(!facts.is_empty());
-        let which = which.index(facts.len());
-        let mut changed = facts.clone();
+        prop_assume!(!states.is_empty());
+        let which = which.index(states.len());
+        let mut changed = states.clone();
         changed[which] = PartitionState {
-            partition: facts[which].partition.clone(),
+            partition: states[which].partition.clone(),
             // That there is an item tells which partitions appeared later.
-            cursor: facts[which].cursor.as_ref().map(|_| other.cursor.clone().unwrap_or_else(|| Err(invalid()))),
+            cursor: states[which].cursor.as_ref().map(|_| other.cursor.clone().unwrap_or_else(|| Err(invalid()))),
             ..other
         };
-        let (before, after) = (decide_all(&facts, &policy), decide_all(&changed, &policy));
-        for i in (0..facts.len()).filter(|i| *i != which) {
+        let (before, after) = (decide_all(&states, &policy), decide_all(&changed, &policy));
+        for i in (0..states.len()).filter(|i| *i != which) {
             prop_assert_eq!(&before[i], &after[i]);
         }
     }
@@ -212,11 +210,11 @@ proptest! {
     /// The budget goes to partitions that are read, and to no other.
     #[test]
     fn a_partition_that_is_not_read_gets_no_share(
-        facts in any_plan(), policy in any_policy(), budget in proptest::option::of(0..40_u64),
+        states in any_plan(), policy in any_policy(), budget in proptest::option::of(0..40_u64),
     ) {
-        let decisions = decide_all(&facts, &policy);
-        let wishes: Vec<_> = facts.iter().zip(&decisions).map(|(fact, decision)| wish(fact, decision)).collect();
-        let shares = fair_shares(&wishes, budget);
+        let decisions = decide_all(&states, &policy);
+        let demands: Vec<_> = states.iter().zip(&decisions).map(|(state, decision)| demand(state, decision)).collect();
+        let shares = fair_shares(&demands, budget);
         for (decision, share) in decisions.iter().zip(shares) {
             prop_assert!(share <= decided(decision).read.len() as u64, "{}: {:?}", share, decision);
         }

@@ -1,11 +1,11 @@
 //! What holds for every decision, whatever the facts, also those of a log that
 //! changed between two questions.
 
-use kafka_consumer_lambda::claim::{Cursor, Seen};
+use kafka_consumer_lambda::claim::{Cursor, ObservedItem};
 use kafka_consumer_lambda::config::OnTruncation;
 use kafka_consumer_lambda::plan::{
-    Decision, PartitionState, Policy, Reading, Why, appeared_later, decide, decide_all, highest_cursors,
-    needs_earliest, wish,
+    Decision, PartitionState, Policy, Reading, Why, appeared_later, decide, decide_all, demand, highest_cursors,
+    needs_earliest,
 };
 use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
 use kafka_consumer_lambda::source::ListedOffset;
@@ -59,41 +59,41 @@ proptest! {
 
     #[test]
     fn the_first_offset_decides_nothing_where_it_is_not_asked_for(
-        facts in any_facts(), earliest in any_looked(), policy in any_policy(), later: bool,
+        states in any_facts(), earliest in any_looked(), policy in any_policy(), later: bool,
     ) {
-        let other = PartitionState { earliest, ..facts.clone() };
-        if !needs_earliest(&facts) {
-            prop_assert_eq!(decide(&facts, later, &policy), decide(&other, later, &policy));
+        let other = PartitionState { earliest, ..states.clone() };
+        if !needs_earliest(&states) {
+            prop_assert_eq!(decide(&states, later, &policy), decide(&other, later, &policy));
         }
     }
 
     #[test]
-    fn no_offset_is_passed_over_without_being_named(facts in any_facts(), policy in any_policy(), later: bool) {
-        let Decision::Read(Reading { from, to, why, seen }) = decide(&facts, later, &policy) else { return Ok(()) };
-        match (seen, why) {
-            (Seen::Nothing { start }, Why::StartPosition | Why::AppearedLater) => prop_assert_eq!(start, from),
-            (Seen::Item(item), Why::Resumed) => prop_assert_eq!(item.next, from),
-            (Seen::Item(item), Why::Lost(lost)) => {
+    fn no_offset_is_passed_over_without_being_named(states in any_facts(), policy in any_policy(), later: bool) {
+        let Decision::Read(Reading { from, to, why, observed }) = decide(&states, later, &policy) else { return Ok(()) };
+        match (observed, why) {
+            (ObservedItem::Missing { start }, Why::StartPosition | Why::AppearedLater) => prop_assert_eq!(start, from),
+            (ObservedItem::Present(item), Why::Resumed) => prop_assert_eq!(item.next, from),
+            (ObservedItem::Present(item), Why::Lost(lost)) => {
                 prop_assert_eq!((lost.first, lost.last + 1), (item.next.get(), from.get()));
                 prop_assert_eq!(lost.count(), item.next.distance_to(from));
             }
-            (Seen::Item(item), Why::Truncated { stored, passed_over }) => {
+            (ObservedItem::Present(item), Why::Truncated { stored, passed_over }) => {
                 prop_assert!(item.next == stored && stored > to && from <= to);
-                let earliest = facts.earliest.clone().expect("it was asked for").expect("it was answered");
+                let earliest = states.earliest.clone().expect("it was asked for").expect("it was answered");
                 match passed_over {
                     Some(range) => prop_assert_eq!((range.first, range.last + 1), (earliest.get(), from.get())),
                     None => prop_assert!(from <= earliest),
                 }
             }
-            (seen, why) => prop_assert!(false, "{:?} {:?}", seen, why),
+            (observed, why) => prop_assert!(false, "{:?} {:?}", observed, why),
         }
     }
 
     #[test]
     fn nothing_is_read_below_what_is_stored_unless_on_truncation_says_so(
-        facts in any_facts(), policy in any_policy(), later: bool,
+        states in any_facts(), policy in any_policy(), later: bool,
     ) {
-        if let Decision::Read(Reading { from, seen: Seen::Item(item), why, .. }) = decide(&facts, later, &policy)
+        if let Decision::Read(Reading { from, observed: ObservedItem::Present(item), why, .. }) = decide(&states, later, &policy)
             && from < item.next
         {
             let is_truncated = matches!(why, Why::Truncated { .. });
@@ -102,21 +102,21 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_read_past_the_end_that_was_seen(facts in any_facts(), policy in any_policy(), later: bool) {
-        let decision = decide(&facts, later, &policy);
+    fn nothing_is_read_past_the_end_that_was_seen(states in any_facts(), policy in any_policy(), later: bool) {
+        let decision = decide(&states, later, &policy);
         if let Decision::Read(Reading { from, to, .. }) = &decision {
-            prop_assert_eq!(facts.end.clone(), Some(Ok(*to)));
-            prop_assert_eq!(wish(&facts, &decision).records, from.distance_to(*to));
+            prop_assert_eq!(states.end.clone(), Some(Ok(*to)));
+            prop_assert_eq!(demand(&states, &decision).records, from.distance_to(*to));
         }
     }
 
     #[test]
     fn each_partition_is_decided_as_if_it_were_alone(
-        facts in proptest::collection::vec(any_facts(), 0..6), policy in any_policy(),
+        states in proptest::collection::vec(any_facts(), 0..6), policy in any_policy(),
     ) {
-        let highest = highest_cursors(&facts);
+        let highest = highest_cursors(&states);
         let alone: Vec<_> =
-            facts.iter().map(|fact| decide(fact, appeared_later(&fact.partition, &highest), &policy)).collect();
-        prop_assert_eq!(decide_all(&facts, &policy), alone);
+            states.iter().map(|state| decide(state, appeared_later(&state.partition, &highest), &policy)).collect();
+        prop_assert_eq!(decide_all(&states, &policy), alone);
     }
 }

@@ -1,8 +1,8 @@
 //! Each row of the table of decisions, on each side of its boundary.
 
-use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, Seen};
+use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, needs_earliest, wish};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, demand, needs_earliest};
 
 use super::{
     LAST, NOW_MS, POLICY, backing_off, decided, invalid, log, next, nobody, range, read, resumed, stored, with,
@@ -10,11 +10,11 @@ use super::{
 
 #[test]
 fn an_item_that_cannot_be_read_stops_its_partition_and_says_why() {
-    let facts = PartitionState {
+    let states = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
-    assert_eq!(decided(&facts), Decision::Invalid("offset is a word".into()));
+    assert_eq!(decided(&states), Decision::Invalid("offset is a word".into()));
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn a_paused_partition_is_left_alone() {
 #[test]
 fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
     for on_truncation in [OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest] {
-        let facts = PartitionState {
+        let states = PartitionState {
             end: None,
             ..stored(3, (0, 10))
         };
         let decision = decide(
-            &facts,
+            &states,
             false,
             &Policy {
                 on_truncation,
@@ -47,24 +47,24 @@ fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
 
 #[test]
 fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
-    for facts in [stored(3, (0, 10)), log(0, 10)] {
-        let facts = PartitionState {
+    for states in [stored(3, (0, 10)), log(0, 10)] {
+        let states = PartitionState {
             end: Some(nobody()),
-            ..facts
+            ..states
         };
-        assert_eq!(decided(&facts), Decision::Unavailable("no leader".into()));
+        assert_eq!(decided(&states), Decision::Unavailable("no leader".into()));
     }
 }
 
 #[test]
 fn a_partition_whose_first_offset_nobody_tells_is_unavailable() {
     for earliest in [None, Some(nobody())] {
-        for facts in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
-            let facts = PartitionState {
+        for states in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
+            let states = PartitionState {
                 earliest: earliest.clone(),
-                ..facts
+                ..states
             };
-            let decision = decided(&facts);
+            let decision = decided(&states);
             assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
         }
     }
@@ -123,12 +123,12 @@ fn a_cursor_at_the_end_is_idle() {
 
 #[test]
 fn a_cursor_at_the_end_is_idle_although_nobody_asked_for_the_first_offset() {
-    let facts = PartitionState {
+    let states = PartitionState {
         earliest: None,
         ..stored(10, (0, 10))
     };
-    assert!(!needs_earliest(&facts));
-    assert_eq!(decided(&facts), Decision::Idle);
+    assert!(!needs_earliest(&states));
+    assert_eq!(decided(&states), Decision::Idle);
 }
 
 #[test]
@@ -176,7 +176,10 @@ fn on_truncation_earliest_reads_the_log_that_is_there_from_its_first_record() {
             passed_over: None,
         };
         let decision = decide(&stored(at, (earliest, end)), false, &policy);
-        assert_eq!(decision, read(earliest, end, why, Seen::Item(Cursor::at(next(at)))));
+        assert_eq!(
+            decision,
+            read(earliest, end, why, ObservedItem::Present(Cursor::at(next(at))))
+        );
     }
 }
 
@@ -198,7 +201,10 @@ fn on_truncation_latest_passes_the_log_over_and_names_every_offset_of_it() {
             passed_over,
         };
         let decision = decide(&stored(at, (earliest, end)), false, &policy);
-        assert_eq!(decision, read(end, end, why, Seen::Item(Cursor::at(next(at)))));
+        assert_eq!(
+            decision,
+            read(end, end, why, ObservedItem::Present(Cursor::at(next(at))))
+        );
     }
 }
 
@@ -211,7 +217,7 @@ fn records_lost_to_retention_are_named_and_the_rest_is_read() {
         (0, LAST, i64::MAX, range(0, LAST - 1)),
     ] {
         let decision = decided(&stored(at, (earliest, end)));
-        let item = Seen::Item(Cursor::at(next(at)));
+        let item = ObservedItem::Present(Cursor::at(next(at)));
         assert_eq!(decision, read(earliest, end, Why::Lost(lost), item), "{at}");
     }
 }
@@ -231,16 +237,16 @@ fn on_retention_loss_halt_leaves_the_cursor_and_names_what_was_lost() {
 #[test]
 fn a_log_that_retention_emptied_while_it_was_looked_at_has_nothing_to_read() {
     // The end was 10 when it was asked for, and the first offset is 15 since.
-    let facts = stored(3, (15, 10));
-    let decision = decided(&facts);
-    let item = Seen::Item(Cursor::at(next(3)));
+    let states = stored(3, (15, 10));
+    let decision = decided(&states);
+    let item = ObservedItem::Present(Cursor::at(next(3)));
     assert_eq!(decision, read(15, 10, Why::Lost(range(3, 14)), item));
-    assert_eq!(wish(&facts, &decision).records, 0);
+    assert_eq!(demand(&states, &decision).records, 0);
 }
 
 #[test]
 fn a_partition_without_an_item_begins_at_start_position() {
-    let facts = PartitionState {
+    let states = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -253,14 +259,19 @@ fn a_partition_without_an_item_begins_at_start_position() {
             start_position,
             ..POLICY
         };
-        let begin = read(from, 10, Why::StartPosition, Seen::Nothing { start: next(from) });
-        assert_eq!(decide(&facts, false, &policy), begin);
+        let begin = read(
+            from,
+            10,
+            Why::StartPosition,
+            ObservedItem::Missing { start: next(from) },
+        );
+        assert_eq!(decide(&states, false, &policy), begin);
     }
 }
 
 #[test]
 fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_position_says() {
-    let facts = PartitionState {
+    let states = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -273,8 +284,8 @@ fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_positio
             start_position,
             ..POLICY
         };
-        let begin = read(2, 10, Why::AppearedLater, Seen::Nothing { start: next(2) });
-        assert_eq!(decide(&facts, true, &policy), begin);
+        let begin = read(2, 10, Why::AppearedLater, ObservedItem::Missing { start: next(2) });
+        assert_eq!(decide(&states, true, &policy), begin);
     }
 }
 
@@ -290,12 +301,12 @@ fn a_partition_without_an_item_and_without_records_is_idle() {
 fn a_start_position_that_nobody_tells_is_never_replaced_by_a_guess() {
     for start_position in [StartPosition::Latest, StartPosition::At { unix_ms: 5 }] {
         for start in [None, Some(nobody())] {
-            let facts = PartitionState { start, ..log(0, 10) };
+            let states = PartitionState { start, ..log(0, 10) };
             let policy = Policy {
                 start_position,
                 ..POLICY
             };
-            let decision = decide(&facts, false, &policy);
+            let decision = decide(&states, false, &policy);
             assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
         }
     }

@@ -10,24 +10,25 @@ use kafka_consumer_lambda::store::InvalidCursor;
 use super::{LAST, NOW_MS, backing_off, invalid, log, next, nobody, policies};
 
 /// The table, once more: the first row that fits, in the words of the table.
-fn first_row_that_fits(facts: &PartitionState, appeared_later: bool, policy: &Policy) -> &'static str {
-    let item = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
-    let end = facts.end.as_ref().and_then(|end| end.as_ref().ok());
-    let earliest = facts.earliest.as_ref().and_then(|earliest| earliest.as_ref().ok());
+fn first_row_that_fits(states: &PartitionState, appeared_later: bool, policy: &Policy) -> &'static str {
+    let item = states.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+    let end = states.end.as_ref().and_then(|end| end.as_ref().ok());
+    let earliest = states.earliest.as_ref().and_then(|earliest| earliest.as_ref().ok());
     let claim = item.and_then(|item| item.claim_until_ms);
     let believable = NOW_MS + 1..=NOW_MS + LONGEST_BELIEVED_MS;
     let failing = item.and_then(|item| {
         let failure = item.failure.as_ref()?;
         (failure.offset == item.next).then_some(failure.next_try_at_ms?)
     });
-    let begins_at_start = facts.cursor.is_none() && !appeared_later && policy.start_position != StartPosition::Earliest;
+    let begins_at_start =
+        states.cursor.is_none() && !appeared_later && policy.start_position != StartPosition::Earliest;
     let is_past_the_end = item.is_some_and(|item| Some(&item.next) > end);
-    let high = facts.high_watermark.as_ref();
+    let high = states.high_watermark.as_ref();
     let reaches = |high: &NextOffset| item.is_some_and(|item| item.next <= *high);
     let rows = [
-        (matches!(facts.cursor, Some(Err(_))), "invalid"),
+        (matches!(states.cursor, Some(Err(_))), "invalid"),
         (item.is_some_and(|item| item.paused), "paused"),
-        (facts.end.is_none(), "truncated"),
+        (states.end.is_none(), "truncated"),
         (end.is_none(), "unavailable"),
         (claim.is_some_and(|until| believable.contains(&until)), "held"),
         (failing.is_some_and(|try_at| try_at > NOW_MS), "backing off"),
@@ -54,11 +55,11 @@ fn first_row_that_fits(facts: &PartitionState, appeared_later: bool, policy: &Po
         ),
         (item.is_some(), "read: resumed"),
         (
-            begins_at_start && facts.start.as_ref().is_none_or(Result::is_err),
+            begins_at_start && states.start.as_ref().is_none_or(Result::is_err),
             "unavailable",
         ),
         (
-            begins_at_start && facts.start.as_ref().and_then(|start| start.as_ref().ok()) >= end,
+            begins_at_start && states.start.as_ref().and_then(|start| start.as_ref().ok()) >= end,
             "idle",
         ),
         (begins_at_start, "read: start position"),
@@ -129,7 +130,7 @@ fn the_first_row_that_fits_decides_in_every_combination() {
                     high_watermarks.clone().map(|high| (first.clone(), start.clone(), high))
                 })
             }) {
-                let facts = PartitionState {
+                let states = PartitionState {
                     end: end.clone(),
                     high_watermark,
                     earliest,
@@ -138,16 +139,16 @@ fn the_first_row_that_fits_decides_in_every_combination() {
                     ..log(5, 10)
                 };
                 // A partition of which there is neither a log nor an item is none.
-                if facts.end.is_none() && facts.cursor.is_none() {
+                if states.end.is_none() && states.cursor.is_none() {
                     continue;
                 }
                 for policy in &policies {
                     for later in [false, true] {
-                        let decision = decide(&facts, later, policy);
+                        let decision = decide(&states, later, policy);
                         assert_eq!(
                             row_of(&decision),
-                            first_row_that_fits(&facts, later, policy),
-                            "{facts:?} {policy:?}"
+                            first_row_that_fits(&states, later, policy),
+                            "{states:?} {policy:?}"
                         );
                     }
                 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kafka_consumer_lambda::claim::{Cursor, Seen};
+use kafka_consumer_lambda::claim::{Cursor, ObservedItem};
 use kafka_consumer_lambda::config::StartPosition;
 use kafka_consumer_lambda::plan::{
-    Decision, PartitionState, Policy, Why, appeared_later, decide_all, highest_cursors, standing_at, wish,
+    Decision, PartitionState, Policy, Why, appeared_later, decide_all, demand, highest_cursors, next_offset,
 };
 use kafka_consumer_lambda::record::TopicPartition;
 
@@ -13,39 +13,39 @@ use super::{LAST, POLICY, decided, invalid, log, next, nobody, read, stored, wit
 
 #[test]
 fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
-    let fact = |topic, partition, cursor| PartitionState {
+    let state = |topic, partition, cursor| PartitionState {
         partition: TopicPartition::new(topic, partition),
         cursor,
         start: Some(Ok(next(7))),
         ..log(0, 10)
     };
     let item = || Some(Ok(Cursor::at(next(10))));
-    let facts = [
-        fact("a", 0, None),
-        fact("a", 1, item()),
+    let states = [
+        state("a", 0, None),
+        state("a", 1, item()),
         // An item that cannot be read is an item.
-        fact("a", 2, Some(Err(invalid()))),
-        fact("a", 3, None),
-        fact("b", 9, None),
+        state("a", 2, Some(Err(invalid()))),
+        state("a", 3, None),
+        state("b", 9, None),
     ];
-    let highest = highest_cursors(&facts);
+    let highest = highest_cursors(&states);
     assert_eq!(highest, BTreeMap::from([("a".into(), 2)]));
     assert_eq!(
-        facts.clone().map(|fact| appeared_later(&fact.partition, &highest)),
+        states.clone().map(|state| appeared_later(&state.partition, &highest)),
         [false, false, false, true, false]
     );
     let policy = Policy {
         start_position: StartPosition::Latest,
         ..POLICY
     };
-    let at_start = read(7, 10, Why::StartPosition, Seen::Nothing { start: next(7) });
+    let at_start = read(7, 10, Why::StartPosition, ObservedItem::Missing { start: next(7) });
     assert_eq!(
-        decide_all(&facts, &policy),
+        decide_all(&states, &policy),
         [
             at_start.clone(),
             Decision::Idle,
             Decision::Invalid("offset is a word".into()),
-            read(0, 10, Why::AppearedLater, Seen::Nothing { start: next(0) }),
+            read(0, 10, Why::AppearedLater, ObservedItem::Missing { start: next(0) }),
             at_start,
         ]
     );
@@ -69,19 +69,19 @@ fn a_wish_is_the_distance_from_the_first_offset_read_to_the_end() {
         updated_at_ms: Some(5),
         ..Cursor::at(next(3))
     };
-    let facts = with(log(0, 10), written);
-    let wished = wish(&facts, &decided(&facts));
+    let states = with(log(0, 10), written);
+    let wished = demand(&states, &decided(&states));
     assert_eq!((wished.records, wished.updated_at_ms), (7, Some(5)));
-    let facts = log(0, i64::MAX);
-    let wished = wish(&facts, &decided(&facts));
+    let states = log(0, i64::MAX);
+    let wished = demand(&states, &decided(&states));
     assert_eq!((wished.records, wished.updated_at_ms), (LAST.unsigned_abs() + 1, None));
-    let facts = stored(10, (0, 10));
-    assert_eq!(wish(&facts, &decided(&facts)).records, 0);
+    let states = stored(10, (0, 10));
+    assert_eq!(demand(&states, &decided(&states)).records, 0);
 }
 
 #[test]
 fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stands() {
-    let standing = |facts: &PartitionState| standing_at(facts, &decided(facts));
+    let standing = |states: &PartitionState| next_offset(states, &decided(states));
     assert_eq!(standing(&stored(3, (5, 10))), Some(next(5)));
     assert_eq!(standing(&log(2, 10)), Some(next(2)));
     assert_eq!(standing(&log(10, 10)), Some(next(10)));

@@ -15,7 +15,7 @@ mod memory {
 
 #[cfg(feature = "embedded")]
 mod embedded {
-    use kafka_consumer_lambda::claim::{Claim, RunId, Seen, Verdict, claim, judge_claim};
+    use kafka_consumer_lambda::claim::{Claim, ObservedItem, RunId, Verdict, claim, judge_claim};
     use kafka_consumer_lambda::store::{Store, write_and_judge};
 
     use super::failures::store_at;
@@ -47,16 +47,16 @@ mod embedded {
         let server = Scripted::start(&start().await).await;
         let store = store_at(&server.endpoint);
         store.create_table().await.unwrap();
-        let (consumer, seen) = (consumer(), Seen::Nothing { start: next(0) });
+        let (consumer, observed) = (consumer(), ObservedItem::Missing { start: next(0) });
         let ours = Claim {
             run: RunId::new("me"),
             until_ms: 200,
             to: next(9),
             now_ms: 100,
         };
-        let write = claim(&seen, &ours);
+        let write = claim(&observed, &ours);
         server.next(vec![act.clone(); tries]);
-        let verdict = write_and_judge(&store, &consumer, 0, &write, |item| judge_claim(&seen, &ours, item)).await;
+        let verdict = write_and_judge(&store, &consumer, 0, &write, |item| judge_claim(&observed, &ours, item)).await;
         assert_eq!(verdict, Ok(Verdict::Applied), "{tries} times {act:?}");
         assert_eq!(server.left(), 0);
         assert_eq!(store.load_one(&consumer, 0).await.unwrap().unwrap().run, Some(ours.run));

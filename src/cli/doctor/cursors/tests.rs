@@ -1,7 +1,7 @@
 use super::*;
-use crate::claim::{Cursor, Failures, Seen};
+use crate::claim::{Cursor, Failures, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
-use crate::plan::LostRange;
+use crate::record::OffsetRange;
 use crate::record::{NextOffset, TopicPartition};
 
 fn next(offset: i64) -> NextOffset {
@@ -42,7 +42,7 @@ fn reading(why: Why) -> Decision {
         from: next(4),
         to: next(10),
         why,
-        seen: Seen::Nothing { start: next(4) },
+        observed: ObservedItem::Missing { start: next(4) },
     })
 }
 
@@ -60,7 +60,7 @@ fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
 
 #[test]
 fn each_decision_of_the_next_run_has_its_trouble_and_its_type_of_error() {
-    let range = LostRange { first: 4, last: 5 };
+    let range = OffsetRange { first: 4, last: 5 };
     let words = || "words".to_owned();
     let jump = Why::Truncated {
         stored: next(99),

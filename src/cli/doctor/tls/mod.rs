@@ -33,7 +33,7 @@ use probe::{End, Handshake, Problem, Said};
 
 /// What a port did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct ObservedItem {
     /// What it said to a question without TLS, where it was asked.
     clear: Option<Said>,
     /// How TLS went, where it was tried.
@@ -122,29 +122,36 @@ async fn see_until(
     context: SslContext,
     tls: bool,
     until: Instant,
-) -> Seen {
+) -> ObservedItem {
     let now = now();
     let sooner = now + until.saturating_duration_since(now) * 9 / 10;
     let asking = spawn_blocking(move || see(address, &host, name.as_deref(), &context, tls, sooner));
     let seen = timeout_at(until.into(), asking).await;
-    seen.ok().and_then(Result::ok).unwrap_or(Seen {
+    seen.ok().and_then(Result::ok).unwrap_or(ObservedItem {
         clear: Some(Said::Silent),
         tls: None,
     })
 }
 
 /// Asks one port. What is not as it should be is asked the other way too.
-fn see(address: SocketAddr, host: &str, name: Option<&str>, context: &SslContext, tls: bool, until: Instant) -> Seen {
+fn see(
+    address: SocketAddr,
+    host: &str,
+    name: Option<&str>,
+    context: &SslContext,
+    tls: bool,
+    until: Instant,
+) -> ObservedItem {
     if tls {
         let shaken = probe::tls(address, host, name, context, until);
         let unsaid = shaken.protocol.is_none() && shaken.end != End::Silent;
-        return Seen {
+        return ObservedItem {
             clear: unsaid.then(|| probe::clear(address, until)),
             tls: Some(shaken),
         };
     }
     let clear = probe::clear(address, until);
-    Seen {
+    ObservedItem {
         tls: (clear != Said::Kafka).then(|| probe::tls(address, host, None, context, until)),
         clear: Some(clear),
     }
@@ -164,7 +171,7 @@ fn see(address: SocketAddr, host: &str, name: Option<&str>, context: &SslContext
 /// | TLS | is spoken, and nobody answers as Kafka | | failed |
 /// | TLS | is spoken, and the certificate ends in less than 30 days | | warning |
 /// | TLS | is spoken | | ok |
-fn judge(seen: &Seen, terms: Terms<'_>) -> Check {
+fn judge(seen: &ObservedItem, terms: Terms<'_>) -> Check {
     let spoken = seen.tls.as_ref().and_then(|it| it.protocol.as_deref());
     match (terms.tls, spoken, seen.clear, &seen.tls) {
         (false, _, Some(Said::Kafka), _) => {

@@ -43,8 +43,8 @@ fn broken(end: End) -> Handshake {
     }
 }
 
-fn seen(clear: Option<Said>, tls: Option<Handshake>) -> Seen {
-    Seen { clear, tls }
+fn seen(clear: Option<Said>, tls: Option<Handshake>) -> ObservedItem {
+    ObservedItem { clear, tls }
 }
 
 fn is(check: &Check, status: Status, error_type: Option<ErrorType>, what: &str) {

@@ -52,7 +52,7 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::Run(run) => vec![(name::RUN, Some(text(run.as_str())))],
         Set::ClaimUntil(until_ms) => vec![(name::CLAIM_UNTIL, Some(number(*until_ms)))],
         Set::ClaimTo(end) => vec![(name::CLAIM_TO, Some(number(end.get())))],
-        Set::ClaimChunk(pace) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(pace.records().to_string())))],
+        Set::ClaimChunk(limit) => vec![(name::CLAIM_CHUNK, Some(AttributeValue::N(limit.records().to_string())))],
         Set::HandedOver(at) => vec![(name::HANDED_OVER, Some(number(at.get())))],
         Set::Unreported(unreported) => vec![(name::UNREPORTED, Some(text(&unreported.to_text())))],
         Set::UpdatedAt(now_ms) => vec![(name::UPDATED_AT, Some(number(*now_ms)))],

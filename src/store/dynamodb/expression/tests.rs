@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::{Expression, of};
 use crate::claim::{
-    self, BatchLimit, Claim, Clause, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, Left, RunId,
-    Seen, Set,
+    self, BatchLimit, Claim, Clause, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite,
+    ObservedItem, RunId, Set,
 };
 use crate::record::NextOffset;
 use crate::store::Consumer;
@@ -36,12 +36,12 @@ fn a_flush_compares_and_sets_the_last_processed_offset() {
         unreported: None,
         unknown: None,
         run: RunId::new("me"),
-        left: Left {
+        last_write: LastWrite {
             next: next(5),
             updated_at_ms: 98,
         },
         next: next(8),
-        care: None,
+        guard: None,
         ending: Ending::Final(None),
         now_ms: 99,
     });
@@ -75,7 +75,7 @@ fn a_claim_without_an_item_names_topic_and_group() {
         to: next(9),
         now_ms: 50,
     };
-    let write = claim::claim(&Seen::Nothing { start: next(0) }, &claim);
+    let write = claim::claim(&ObservedItem::Missing { start: next(0) }, &claim);
     let expression = of(&write, &consumer());
     assert_eq!(expression.condition.unwrap(), "attribute_not_exists(#consumer_id)");
     assert_eq!(
@@ -126,12 +126,12 @@ fn any_run() -> impl Strategy<Value = RunId> {
     prop_oneof![Just("me"), Just("other")].prop_map(RunId::new)
 }
 
-fn any_pace() -> impl Strategy<Value = BatchLimit> {
+fn any_limit() -> impl Strategy<Value = BatchLimit> {
     prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]
 }
 
-fn any_care() -> impl Strategy<Value = Option<CrashGuard>> {
-    proptest::option::of((any_next(), any_pace()).prop_map(|(until, pace)| CrashGuard { until, pace }))
+fn any_guard() -> impl Strategy<Value = Option<CrashGuard>> {
+    proptest::option::of((any_next(), any_limit()).prop_map(|(until, limit)| CrashGuard { until, limit }))
 }
 
 fn any_failures() -> impl Strategy<Value = Failures> {
@@ -157,7 +157,7 @@ prop_compose! {
         run in proptest::option::of(any_run()),
         claim_until_ms in proptest::option::of(0..200_i64),
         claim_to in proptest::option::of(any_next()),
-        claim_chunk in proptest::option::of(any_pace()),
+        claim_chunk in proptest::option::of(any_limit()),
         failure in proptest::option::of(any_failures()),
         command in proptest::option::of("[a-z]{1,8}"),
     ) -> Cursor {
@@ -166,15 +166,15 @@ prop_compose! {
     }
 }
 
-fn any_seen() -> impl Strategy<Value = Seen> {
+fn any_seen() -> impl Strategy<Value = ObservedItem> {
     (proptest::option::of(any_cursor()), any_next())
-        .prop_map(|(item, start)| item.map_or(Seen::Nothing { start }, Seen::Item))
+        .prop_map(|(item, start)| item.map_or(ObservedItem::Missing { start }, ObservedItem::Present))
 }
 
 fn any_write() -> impl Strategy<Value = CursorWrite> {
-    let claims = (any_seen(), any_run(), any_next()).prop_map(|(seen, run, to)| {
+    let claims = (any_seen(), any_run(), any_next()).prop_map(|(observed, run, to)| {
         claim::claim(
-            &seen,
+            &observed,
             &Claim {
                 run,
                 until_ms: 200,
@@ -188,18 +188,18 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         proptest::option::of(any_failures()).prop_map(Ending::Final)
     ];
     let flushes =
-        (any_run(), any_next(), any_next(), any_care(), ending).prop_map(|(run, left, next, care, ending)| {
+        (any_run(), any_next(), any_next(), any_guard(), ending).prop_map(|(run, left, next, guard, ending)| {
             claim::flush(&Flush {
                 hands_over: false,
                 unreported: None,
                 unknown: None,
                 run,
-                left: Left {
+                last_write: LastWrite {
                     next: left,
                     updated_at_ms: 99,
                 },
                 next,
-                care,
+                guard,
                 ending,
                 now_ms: 100,
             })
@@ -207,10 +207,10 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
     prop_oneof![
         claims,
         flushes,
-        (any_run(), any_care()).prop_map(|(run, care)| claim::release(&run, care)),
+        (any_run(), any_guard()).prop_map(|(run, guard)| claim::release(&run, guard)),
         any_next().prop_map(|start| claim::pin(start, 100)),
-        (any_seen(), any_next()).prop_map(|(seen, next)| claim::move_to(&seen, next, &CommandId::new("c"))),
-        any_seen().prop_map(|seen| claim::pause(&seen)),
+        (any_seen(), any_next()).prop_map(|(observed, next)| claim::move_to(&observed, next, &CommandId::new("c"))),
+        any_seen().prop_map(|observed| claim::pause(&observed)),
         Just(claim::resume()),
     ]
 }

@@ -1,7 +1,7 @@
-//! An item of the table -> a [`Cursor`], or what is wrong with it.
+//! An item of the table -> a [`Cursor`], or why it is invalid.
 //!
-//! People and other programs write these items too, so nothing is taken on
-//! trust. Attributes that are not ours are ignored.
+//! Operators and other programs write these items too, so every attribute is
+//! validated. Unknown attributes are ignored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 use crate::text::cut;
 
-/// An item, as the SDK hands it over.
+/// An item, as the SDK returns it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The names of the table's attributes. `offset` and `partition` are reserved
@@ -33,49 +33,49 @@ pub(super) mod name {
     pub(in super::super) const RUN: &str = "run";
     /// N: the claim's end, in milliseconds since the epoch.
     pub(in super::super) const CLAIM_UNTIL: &str = "claim_until";
-    /// N: the end that the claim's run planned to reach, exclusive.
+    /// N: the planned end of the claim's run, exclusive.
     pub(in super::super) const CLAIM_TO: &str = "claim_to";
-    /// N: how many records are handed over at once, where care is due.
+    /// N: the batch limit of a crash guard.
     pub(in super::super) const CLAIM_CHUNK: &str = "claim_chunk";
-    /// N: the offset from which a careful run handed records over.
+    /// N: the offset from which a run under a crash guard handed records over.
     pub(in super::super) const HANDED_OVER: &str = "handed_over";
     /// N: the failing record's own offset.
     pub(in super::super) const FAIL_OFFSET: &str = "fail_offset";
-    /// N: how often that record was tried.
+    /// N: how many attempts at that record failed.
     pub(in super::super) const ATTEMPTS: &str = "attempts";
-    /// N: how many runs died while the handler had that record alone.
+    /// N: how many runs crashed while the handler had that record alone.
     pub(in super::super) const CRASHES: &str = "crashes";
-    /// N: not before, in milliseconds since the epoch.
+    /// N: the earliest time of the next attempt, in milliseconds since the epoch.
     pub(in super::super) const NEXT_TRY_AT: &str = "next_try_at";
-    /// S: what was wrong.
+    /// S: the error of the last attempt.
     pub(in super::super) const ERROR: &str = "error";
     /// N: when a run wrote the item last, in milliseconds since the epoch.
     pub(in super::super) const UPDATED_AT: &str = "updated_at";
-    /// BOOL: whether runs must leave the partition alone.
+    /// BOOL: whether runs skip the partition.
     pub(in super::super) const PAUSED: &str = "paused";
     /// N: `offset` as it was before an operator moved it.
     pub(in super::super) const PREVIOUS_OFFSET: &str = "previous_offset";
     /// S: the operator's command that moved the cursor last.
     pub(in super::super) const COMMAND_ID: &str = "command_id";
-    /// S: what a backfill was asked for.
+    /// S: the request of a backfill, as JSON.
     pub(in super::super) const BACKFILL: &str = "backfill";
     /// N: the first offset that a backfill reads.
     pub(in super::super) const BACKFILL_FROM: &str = "backfill_from";
     /// N: a backfill's end, exclusive.
     pub(in super::super) const BACKFILL_TO: &str = "backfill_to";
-    /// S: what a run passed over and did not report yet, as JSON.
+    /// S: skipped and lost offsets that are not reported yet, as JSON.
     pub(in super::super) const UNREPORTED: &str = "unreported";
 }
 
-/// Which item is being read.
+/// The table and key of the item that is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct ItemKey<'a> {
     pub(super) table: &'a str,
     pub(super) consumer: &'a Consumer,
     pub(super) partition: i32,
 }
 
-/// The partition that an item stands for.
+/// The partition of an item.
 ///
 /// # Errors
 /// When the sort key is no partition's number.
@@ -94,12 +94,12 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
     })
 }
 
-/// The cursor that an item is.
+/// The cursor of an item.
 ///
-/// | attribute | if missing | what is refused |
+/// | attribute | if missing | refused |
 /// |---|---|---|
 /// | `offset` | refused | not a whole number, below -1, the last of the number range |
-/// | `topic`, `group_id` | no matter | not a string, or another than the consumer's |
+/// | `topic`, `group_id` | accepted | not a string, or not the consumer's |
 /// | `run`, `error`, `command_id` | none | not a string |
 /// | `claim_until`, `claim_to`, `claim_chunk`, `handed_over`, `next_try_at`, `fail_offset` | none | not a whole number, negative |
 /// | `attempts`, `crashes` | 0 | the same, and above `u32` |
@@ -107,14 +107,14 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
 /// | `previous_offset` | none | as `offset` |
 /// | `backfill`, `backfill_from`, `backfill_to` | no backfill | one of them without the others, not a string, no offset |
 /// | `unreported` | none | a text that no run writes |
-/// | `updated_at` | none | nothing: other programs write a text there, and it is only a hint |
+/// | `updated_at` | none | nothing: other programs write a text there, which is ignored |
 ///
 /// # Errors
 /// The first attribute that is refused.
-pub(super) fn read(place: &Place<'_>, item: &Item) -> Result<Cursor, InvalidCursor> {
-    let fields = Fields { place: *place, item };
-    fields.agrees(name::TOPIC, &place.consumer.topic)?;
-    fields.agrees(name::GROUP_ID, &place.consumer.group_id)?;
+pub(super) fn read(key: &ItemKey<'_>, item: &Item) -> Result<Cursor, InvalidCursor> {
+    let fields = Fields { key: *key, item };
+    fields.agrees(name::TOPIC, &key.consumer.topic)?;
+    fields.agrees(name::GROUP_ID, &key.consumer.group_id)?;
     Ok(Cursor {
         next: fields.next()?,
         run: fields.text(name::RUN)?.map(RunId::new),
@@ -154,7 +154,7 @@ fn not_negative(number: i64) -> Option<i64> {
 }
 
 struct Fields<'a> {
-    place: Place<'a>,
+    key: ItemKey<'a>,
     item: &'a Item,
 }
 
@@ -180,11 +180,11 @@ impl<'a> Fields<'a> {
             next_try_at_ms: self.number(name::NEXT_TRY_AT, TIME, not_negative)?,
             error: self.text(name::ERROR)?.map(str::to_owned),
         };
-        // Counts that name no offset count for none.
+        // Counts without an offset belong to no record.
         Ok(offset.map(|_| failures))
     }
 
-    /// All three or none: without its end a backfill would not know where to stop.
+    /// All three or none: a backfill without its end has no place to stop.
     fn bounds(&self) -> Result<Option<Arc<Bounds>>, InvalidCursor> {
         let asked = self.text(name::BACKFILL)?;
         let from = self.number(name::BACKFILL_FROM, OFFSET, NextOffset::new)?;
@@ -230,8 +230,8 @@ impl<'a> Fields<'a> {
             .unwrap_or_default())
     }
 
-    /// `<group_id>_<topic>` is ambiguous where names hold an underscore; these
-    /// two attributes settle whose item it is.
+    /// `<group_id>_<topic>` is ambiguous if a name contains an underscore; these
+    /// two attributes resolve the owner.
     fn agrees(&self, name: &str, ours: &str) -> Result<(), InvalidCursor> {
         match self.item.get(name) {
             None => Ok(()),
@@ -260,11 +260,11 @@ impl<'a> Fields<'a> {
     }
 
     fn invalid(&self, name: &str, found: Option<&AttributeValue>, belongs: &str, advice: &str) -> InvalidCursor {
-        let Place {
+        let ItemKey {
             table,
             consumer,
             partition,
-        } = self.place;
+        } = self.key;
         InvalidCursor(format!(
             "table \"{table}\", consumer_id \"{consumer}\", partition {partition}: {name} is {}, but {belongs} belongs \
              there. {advice}",
@@ -273,7 +273,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value in words, with its type, never longer than a line.
+/// A value with its type as text, at most a line long.
 fn shown(value: &AttributeValue) -> String {
     match value {
         AttributeValue::N(number) => format!("{number} (N)"),

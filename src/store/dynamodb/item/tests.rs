@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 
 use super::super::expression;
-use super::{Item, Place, partition, read};
+use super::{Item, ItemKey, partition, read};
 use crate::claim::{
     Attribute, BatchLimit, Bounds, CommandId, Cursor, CursorWrite, Failures, PassedOver, RunId, Set, Unreported,
 };
-use crate::record::NextOffset;
+use crate::record::{NextOffset, OffsetRange};
 use crate::store::{Consumer, InvalidCursor};
 
 fn consumer() -> Consumer {
@@ -56,7 +56,7 @@ fn five() -> Item {
 
 fn read_item(item: &Item) -> Result<Cursor, InvalidCursor> {
     read(
-        &Place {
+        &ItemKey {
             table: "cursors",
             consumer: &consumer(),
             partition: 3,
@@ -228,8 +228,10 @@ fn any_unreported() -> impl Strategy<Value = Unreported> {
     (ranges(), any::<u64>(), ranges()).prop_map(|(skipped, skipped_records, lost)| {
         let passed = |ranges: Vec<(i64, i64, String)>| {
             let passed = |(first, more, reason)| PassedOver {
-                first,
-                last: first + more,
+                range: OffsetRange {
+                    first,
+                    last: first + more,
+                },
                 reason,
             };
             ranges.into_iter().map(passed).collect()

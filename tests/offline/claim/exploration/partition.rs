@@ -5,8 +5,8 @@ use std::iter::successors;
 use std::mem;
 
 use kafka_consumer_lambda::claim::{
-    Attribute, BatchLimit, Claim, Cursor, CursorWrite, Ending, Failures, Flush, Left, Standing, Verdict, claim, flush,
-    judge_claim, judge_flush, release,
+    Attribute, BatchLimit, Claim, ClaimStatus, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite, Verdict, claim,
+    flush, judge_claim, judge_flush, release,
 };
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::ledger::{Ledger, Step};
@@ -147,7 +147,7 @@ impl Partition {
         let What::Flush(flush) = &attempt.what else { return None };
         (size.unread && flush.ending == Ending::Interim).then(|| {
             self.after(|here| {
-                here.runs[r].unknown = Some(flush.leaves());
+                here.runs[r].unknown = Some(flush.as_last_write());
                 here.close(r, now_ms);
             })
         })
@@ -183,7 +183,7 @@ impl Partition {
     }
 
     fn begin(&mut self, r: usize, now_ms: i64) {
-        let facts = PartitionState {
+        let states = PartitionState {
             partition: TopicPartition::new("t", 0),
             end: Some(Ok(next(self.end))),
             high_watermark: None,
@@ -199,9 +199,9 @@ impl Partition {
         };
         let run = &mut self.runs[r];
         run.doing = Doing::Ended;
-        if let Decision::Read(Reading { from, to, seen, .. }) = decide(&facts, false, &policy) {
-            let care = seen.legacy(now_ms).care;
-            run.ledger = Ledger::new(seen.stored(), (from, to), u64::MAX, care, 0);
+        if let Decision::Read(Reading { from, to, observed, .. }) = decide(&states, false, &policy) {
+            let guard = observed.crash_history(now_ms).guard;
+            run.ledger = Ledger::new(observed.stored(), (from, to), u64::MAX, guard, 0);
             run.stamp_ms = now_ms;
             let claimed = Claim {
                 run: run.id.clone(),
@@ -209,8 +209,8 @@ impl Partition {
                 to,
                 now_ms,
             };
-            let write = claim(&seen, &claimed);
-            self.attempt(r, What::Claim(seen, claimed), write);
+            let write = claim(&observed, &claimed);
+            self.attempt(r, What::Claim(observed, claimed), write);
         }
     }
 
@@ -238,12 +238,12 @@ impl Partition {
         let run = &self.runs[r];
         let ours = Flush {
             run: run.id.clone(),
-            left: Left {
+            last_write: LastWrite {
                 next: run.ledger.stored_at(),
                 updated_at_ms: run.stamp_ms,
             },
             next: run.ledger.settled_at(),
-            care: run.ledger.care(),
+            guard: run.ledger.crash_guard(),
             hands_over: ending == Ending::Interim && run.ledger.hands_over(),
             unreported: None,
             unknown: run.unknown,
@@ -278,7 +278,7 @@ impl Partition {
     }
 
     fn release(&mut self, r: usize) {
-        let write = release(&self.runs[r].id, self.runs[r].ledger.care());
+        let write = release(&self.runs[r].id, self.runs[r].ledger.crash_guard());
         self.attempt(r, What::Release, write);
     }
 
@@ -297,7 +297,7 @@ impl Partition {
     fn judged(&mut self, r: usize, attempt: &Attempt, now_ms: i64) {
         let item = self.item.as_ref();
         let verdict = match &attempt.what {
-            What::Claim(seen, claim) => judge_claim(seen, claim, item),
+            What::Claim(observed, claim) => judge_claim(observed, claim, item),
             What::Flush(flush) => judge_flush(flush, item),
             What::Release => Verdict::Applied,
         };
@@ -354,20 +354,20 @@ impl Partition {
         let before = mem::replace(&mut self.item, after);
         let (before, after) = (before.as_ref(), self.item.as_ref().expect("it was written"));
         match &attempt.what {
-            What::Claim(seen, _) => {
+            What::Claim(observed, _) => {
                 assert!(
                     !before.is_some_and(|item| item.paused),
                     "P4: a paused partition was claimed"
                 );
-                let held = before.map(|item| item.standing(now_ms));
+                let held = before.map(|item| item.claim_status(now_ms));
                 assert!(
-                    !matches!(held, Some(Standing::Held { .. })),
+                    !matches!(held, Some(ClaimStatus::Held { .. })),
                     "P3: a live claim was taken over"
                 );
-                let stood = before.map_or(seen.stored(), |item| item.next);
+                let stood = before.map_or(observed.stored(), |item| item.next);
                 assert_eq!(
                     (after.next, stood),
-                    (stood, seen.stored()),
+                    (stood, observed.stored()),
                     "P4: claimed where it does not stand"
                 );
                 self.runs[r].lost = false;
@@ -403,7 +403,7 @@ impl Partition {
     fn check_crashes(&self, now_ms: i64) {
         let Some(item) = &self.item else { return };
         let at = usize::try_from(item.next.get()).expect("small");
-        let crashes = item.legacy(now_ms + 1_000).crashes;
+        let crashes = item.crash_history(now_ms + 1_000).crashes;
         let handed_over = self.handed_over_alone.get(at).copied().unwrap_or_default();
         assert!(
             crashes <= handed_over,

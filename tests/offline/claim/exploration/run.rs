@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, Left, RunId, Seen};
+use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, LastWrite, ObservedItem, RunId};
 use kafka_consumer_lambda::ledger::Ledger;
 use kafka_consumer_lambda::record::{Record, TopicPartition};
 
@@ -37,7 +37,7 @@ pub(super) enum Kind {
 
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    Claim(Seen, Claim),
+    Claim(ObservedItem, Claim),
     Flush(Flush),
     Release,
 }
@@ -45,8 +45,8 @@ pub(super) enum What {
 impl What {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Claim(Seen::Item(_), _) => Kind::ClaimItem,
-            Self::Claim(Seen::Nothing { .. }, _) => Kind::ClaimNothing,
+            Self::Claim(ObservedItem::Present(_), _) => Kind::ClaimItem,
+            Self::Claim(ObservedItem::Missing { .. }, _) => Kind::ClaimNothing,
             Self::Flush(_) => Kind::Flush,
             Self::Release => Kind::Release,
         }
@@ -86,7 +86,7 @@ pub(super) struct Run {
     /// The time that its last write bears.
     pub(super) stamp_ms: i64,
     /// Where a flush would have left the item of which it is not known whether it was applied.
-    pub(super) unknown: Option<Left>,
+    pub(super) unknown: Option<LastWrite>,
     pub(super) settled: Offsets,
     pub(super) flushed: bool,
     /// Another run has claimed the partition since, or the operator ended the claim.

@@ -155,9 +155,9 @@ impl<'a> Process<'a> {
             return;
         };
         let mut books = self.world.books();
-        let lost = note.lost.iter().map(|range| (partition, range.first, range.last));
+        let lost = note.lost.iter().map(|it| (partition, it.range.first, it.range.last));
         books.named_lost.extend(lost);
-        let skipped = note.skipped.iter().map(|range| (partition, range.first, range.last));
+        let skipped = note.skipped.iter().map(|it| (partition, it.range.first, it.range.last));
         books.named_skipped.extend(skipped);
     }
 

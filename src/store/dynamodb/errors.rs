@@ -1,4 +1,4 @@
-//! What a failed call to `DynamoDB` means, and what to do next.
+//! A failed call to `DynamoDB` -> an error with the next step.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use crate::aws::call::{AttemptObserver, code_and_message, is_about_credentials, unsent};
 use crate::error::{Error, ErrorType};
 
-/// One call: what was asked, and what its attempts came to.
+/// One call: its action, its table and its attempts.
 #[derive(Debug)]
 pub(super) struct Call {
     action: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A call of `action`, which is also the name of the right that it needs.
+    /// A call of `action`, which is also the name of the permission that it needs.
     pub(super) fn new(action: &'static str, table: &str, region: Option<&str>) -> Self {
         Self {
             action,
@@ -27,27 +27,27 @@ impl Call {
         }
     }
 
-    /// Watches the attempts of this call; to be given to the SDK.
+    /// The interceptor that observes the attempts of this call.
     pub(super) fn observer(&self) -> AttemptObserver {
         self.observer.clone()
     }
 
-    /// Whether one of the attempts may have done its work without our knowing.
+    /// Whether an attempt without a response may have been applied.
     pub(super) fn may_have_been_applied(&self) -> bool {
         self.observer.may_have_been_applied()
     }
 
-    /// The failure in the contract's words.
+    /// The failed call as an error with its type, cause and next step. The SDK's
+    /// error is not kept as the source: it can hold the signed request.
     pub(super) fn error<E>(&self, error: &SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
         let (code, said) = code_and_message(error, "DynamoDB");
-        let (error_type, message) = self.explain(code, &said);
-        Error::new(error_type, message)
+        self.explain(code, &said)
     }
 
-    /// Whether the table is there, with other keys than ours.
+    /// Whether the table exists with other keys than ours.
     #[cfg(feature = "cli")]
     pub(super) fn is_of_other_keys<E>(&self, error: &SdkError<E>) -> bool
     where
@@ -57,72 +57,59 @@ impl Call {
         code == Some("ValidationException") && !is_about_name(&said) && self.is_about_keys(&said)
     }
 
-    fn explain(&self, code: Option<&str>, said: &str) -> (ErrorType, String) {
+    fn explain(&self, code: Option<&str>, said: &str) -> Error {
         use ErrorType::{TableNotFound, TableUnreachable};
         let (action, place) = (self.action, self.place());
         match code {
-            Some("ResourceNotFoundException") => (
+            Some("ResourceNotFoundException") => Error::new(TableNotFound, format!("there is no {place}")).next(
+                "Create it with `kafka-consumer table create` or deploy the template, or correct DYNAMODB_TABLE or the \
+                 region",
+            ),
+            Some("ValidationException") if is_about_name(said) => Error::new(
                 TableNotFound,
-                format!(
-                    "there is no {place}. Create it with `kafka-consumer table create` or deploy the template, or \
-                     correct DYNAMODB_TABLE or the region"
-                ),
-            ),
-            Some("ValidationException") if is_about_name(said) => (
+                format!("no table can be called \"{}\": {said}", self.table),
+            )
+            .next("Correct DYNAMODB_TABLE"),
+            Some("ValidationException") if self.is_about_keys(said) => Error::new(
                 TableNotFound,
-                format!(
-                    "no table can be called \"{}\": {said}. Correct DYNAMODB_TABLE",
-                    self.table
-                ),
-            ),
-            Some("ValidationException") if self.is_about_keys(said) => (
-                TableNotFound,
-                format!(
-                    "{place} exists, but its keys are not consumer_id (S) and partition (N): {said}. Name another \
-                     table in DYNAMODB_TABLE, or create one with `kafka-consumer table create`"
-                ),
-            ),
-            Some("AccessDeniedException") => (
+                format!("{place} exists, but its keys are not consumer_id (S) and partition (N): {said}"),
+            )
+            .next("Name another table in DYNAMODB_TABLE, or create one with `kafka-consumer table create`"),
+            Some("AccessDeniedException") => {
+                Error::new(TableUnreachable, format!("{action} on {place} is not allowed: {said}")).next(format!(
+                    "Allow {} on the table to this role, and in the policy of the VPC endpoint if there is one",
+                    self.permissions()
+                ))
+            }
+            // The service's message can quote the signed request and with it
+            // AWS's temporary token, so only the code is shown.
+            Some(code) if is_about_credentials(code) => Error::new(
                 TableUnreachable,
-                format!(
-                    "{action} on {place} is not allowed: {said}. Allow {} on the table to this role, and in the \
-                     policy of the VPC endpoint if there is one",
-                    self.rights()
-                ),
-            ),
-            // The service's own words can quote the signed request and with it
-            // AWS's temporary token: the code alone must do.
-            Some(code) if is_about_credentials(code) => (
-                TableUnreachable,
-                format!("the AWS credentials were refused by {place}: {code}. Renew them, and check the clock"),
-            ),
-            Some(code) if is_about_capacity(code) => (
-                TableUnreachable,
-                format!("{place} is throttled ({code}): {said}. Raise its capacity, or bill it on demand"),
-            ),
-            Some(code) => (
-                TableUnreachable,
-                format!("{action} on {place} failed: {code}: {said}. Try again"),
-            ),
-            None if !self.observer.sent() => (
+                format!("the AWS credentials were refused by {place}: {code}"),
+            )
+            .next("Renew them, and check the clock"),
+            Some(code) if is_about_capacity(code) => {
+                Error::new(TableUnreachable, format!("{place} is throttled ({code}): {said}"))
+                    .next("Raise its capacity, or bill it on demand")
+            }
+            Some(code) => {
+                Error::new(TableUnreachable, format!("{action} on {place} failed: {code}: {said}")).next("Try again")
+            }
+            None if !self.observer.sent() => Error::new(
                 TableUnreachable,
                 format!("{action} on {place} could not be sent: {}", unsent(said)),
             ),
-            None => (
-                TableUnreachable,
-                format!(
-                    "no answer to {action} from {place}: {said}. Check the network: a function in a VPC needs a \
-                     DynamoDB gateway endpoint in the route tables of its subnets; and if they are set, \
-                     AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL must be right, and NO_PROXY must name what \
-                     HTTPS_PROXY does not reach"
-                ),
+            None => Error::new(TableUnreachable, format!("no answer to {action} from {place}: {said}")).next(
+                "Check the network: a function in a VPC needs a DynamoDB gateway endpoint in the route tables of its \
+                 subnets; and if they are set, AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL must be right, and \
+                 NO_PROXY must name what HTTPS_PROXY does not reach",
             ),
         }
     }
 
-    /// What reads are made of is always the same, so that nothing but the
-    /// table's keys can be wrong with them. A write can also be too large. The
-    /// words for wrong keys differ by action and by implementation.
+    /// Reads have a fixed form, so only the table's keys can be wrong with them.
+    /// A write can also be too large. `DynamoDB`'s message for wrong keys differs
+    /// by action and by implementation.
     fn is_about_keys(&self, said: &str) -> bool {
         self.action == "Query"
             || self.action == "GetItem"
@@ -131,8 +118,8 @@ impl Call {
             || said.contains("Type mismatch for key")
     }
 
-    /// A transaction needs the rights of what it is made of.
-    fn rights(&self) -> String {
+    /// A transaction needs the permissions of its parts.
+    fn permissions(&self) -> String {
         match self.action {
             "TransactWriteItems" => "dynamodb:PutItem and dynamodb:DeleteItem".to_owned(),
             action => format!("dynamodb:{action}"),
@@ -168,9 +155,14 @@ mod tests {
         Call::new("Query", "cursors", Some("eu-west-1"))
     }
 
+    fn parts(error: Error) -> (ErrorType, String) {
+        (error.kind, error.message())
+    }
+
     #[test]
     fn a_missing_table_is_named_with_its_region_and_how_to_create_it() {
-        let (error_type, message) = call().explain(Some("ResourceNotFoundException"), "Requested resource not found");
+        let (error_type, message) =
+            parts(call().explain(Some("ResourceNotFoundException"), "Requested resource not found"));
         assert_eq!(error_type, ErrorType::TableNotFound);
         assert!(
             message.starts_with("there is no table \"cursors\" (region eu-west-1). Create it with"),
@@ -192,13 +184,14 @@ mod tests {
             ),
         ];
         for (action, said) in rows {
-            let (error_type, message) = Call::new(action, "cursors", None).explain(Some("ValidationException"), said);
+            let (error_type, message) =
+                parts(Call::new(action, "cursors", None).explain(Some("ValidationException"), said));
             assert_eq!(error_type, ErrorType::TableNotFound, "{said}");
             assert!(message.contains("consumer_id (S) and partition (N)"), "{message}");
         }
         let large = "Item size to update has exceeded the maximum allowed size";
         let (error_type, message) =
-            Call::new("UpdateItem", "cursors", None).explain(Some("ValidationException"), large);
+            parts(Call::new("UpdateItem", "cursors", None).explain(Some("ValidationException"), large));
         assert_eq!(error_type, ErrorType::TableUnreachable);
         assert!(message.contains(large), "{message}");
     }
@@ -209,22 +202,23 @@ mod tests {
             "Invalid table/index name. Table/index names must be between 3 and 255 characters long",
             "1 validation error detected: Value 'x!' at 'tableName' failed to satisfy constraint",
         ] {
-            let (error_type, message) = call().explain(Some("ValidationException"), said);
+            let (error_type, message) = parts(call().explain(Some("ValidationException"), said));
             assert_eq!(error_type, ErrorType::TableNotFound);
             assert!(message.ends_with("Correct DYNAMODB_TABLE"), "{message}");
         }
     }
 
     #[test]
-    fn a_missing_right_names_the_action_to_allow() {
-        let (error_type, message) = call().explain(Some("AccessDeniedException"), "User: arn:x is not authorized");
+    fn a_missing_permission_names_the_action_to_allow() {
+        let (error_type, message) =
+            parts(call().explain(Some("AccessDeniedException"), "User: arn:x is not authorized"));
         assert_eq!(error_type, ErrorType::TableUnreachable);
         assert!(message.contains("Allow dynamodb:Query"), "{message}");
     }
 
     #[test]
     fn refused_credentials_are_never_quoted() {
-        let (_, message) = call().explain(Some("InvalidSignatureException"), "x-amz-security-token:planted");
+        let (_, message) = parts(call().explain(Some("InvalidSignatureException"), "x-amz-security-token:planted"));
         assert!(
             message.contains("InvalidSignatureException") && !message.contains("planted"),
             "{message}"

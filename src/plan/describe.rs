@@ -1,15 +1,14 @@
-//! A decision in words, the same wherever it is shown.
+//! A decision as text, the same in each output.
 
-use super::{Decision, PartitionState, Reading, Why, waiting};
+use super::{Decision, PartitionState, Reading, Why, uncommitted};
 use crate::claim::Failures;
 
-/// For a failure that somebody wrote by hand.
+/// For a failure without an error text, such as one that an operator wrote.
 pub const NO_REASON: &str = "no reason was stored";
 
-/// Why a partition is read from where it is, or left alone; and more of it,
-/// where there is more to say.
+/// Why a partition is read from its `from`, or not read; and details, if any.
 #[must_use]
-pub fn words(facts: &PartitionState, decision: &Decision) -> (&'static str, Option<String>) {
+pub fn describe(state: &PartitionState, decision: &Decision) -> (&'static str, Option<String>) {
     match decision {
         Decision::Read(Reading {
             why: Why::Lost(range), ..
@@ -29,27 +28,27 @@ pub fn words(facts: &PartitionState, decision: &Decision) -> (&'static str, Opti
                 "the stored position (next offset {stored}) lies past the end of the log ({to}); it goes on at {from}"
             )),
         ),
-        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(facts).map(tried).or_else(|| held_back(facts))),
-        Decision::Idle => ("up to date", held_back(facts)),
+        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(state).map(tried).or_else(|| held_back(state))),
+        Decision::Idle => ("up to date", held_back(state)),
         Decision::Paused => ("paused", None),
         Decision::Held(until_ms) => ("claimed", Some(format!("until {}", at(*until_ms)))),
-        Decision::BackingOff => ("backing off", blocked(facts).map(tried)),
+        Decision::BackingOff => ("backing off", blocked(state).map(tried)),
         Decision::Truncated(what) => ("truncated", Some(what.clone())),
         Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
         Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
     }
 }
 
-/// The failures that block a partition: it is tried again, now or later.
+/// The failures that block a partition, if its record failed.
 #[must_use]
-pub fn blocked(facts: &PartitionState) -> Option<&Failures> {
-    let cursor = facts.cursor.as_ref()?.as_ref().ok()?;
+pub fn blocked(state: &PartitionState) -> Option<&Failures> {
+    let cursor = state.cursor.as_ref()?.as_ref().ok()?;
     cursor.failures().filter(|failures| failures.next_try_at_ms.is_some())
 }
 
 /// The first unstable offset is where the oldest open transaction began.
-fn held_back(facts: &PartitionState) -> Option<String> {
-    let (from, count) = waiting(facts)?;
+fn held_back(state: &PartitionState) -> Option<String> {
+    let (from, count) = uncommitted(state)?;
     let records = if count == 1 { "record waits" } else { "records wait" };
     Some(format!(
         "{count} {records} for a transaction that began at offset {from}"

@@ -3,18 +3,18 @@
 use kafka_consumer_lambda::claim::{BatchLimit, CrashGuard, SMALL_CHUNK};
 use kafka_consumer_lambda::ledger::{FIRST_CHUNK, LARGEST_CHUNK, Ledger, Step};
 
-use super::{busy, chunk, next, record, records, settle, with_care};
+use super::{busy, chunk, next, record, records, settle, with_guard};
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where there may be none")]
-fn care(until: i64, pace: BatchLimit) -> Option<CrashGuard> {
+fn guard(until: i64, limit: BatchLimit) -> Option<CrashGuard> {
     Some(CrashGuard {
         until: next(until),
-        pace,
+        limit,
     })
 }
 
-fn careful(until: i64, pace: BatchLimit) -> Ledger {
-    with_care(care(until, pace))
+fn careful(until: i64, limit: BatchLimit) -> Ledger {
+    with_guard(guard(until, limit))
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn after_two_deaths_records_are_handed_over_one_by_one() {
 
 #[test]
 fn a_careful_run_writes_after_each_chunk() {
-    for pace in [BatchLimit::Small, BatchLimit::Single] {
-        let mut ledger = careful(20_000, pace);
+    for limit in [BatchLimit::Small, BatchLimit::Single] {
+        let mut ledger = careful(20_000, limit);
         assert!(matches!(ledger.step(false, 0), Step::Process(_)));
         settle(&mut ledger, 0..1);
         assert_eq!(ledger.step(false, 0), Step::Flush);
@@ -49,7 +49,7 @@ fn a_careful_run_writes_after_each_chunk() {
 
 #[test]
 fn a_careful_run_writes_that_it_stands_at_a_record_before_it_hands_it_over() {
-    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(10, BatchLimit::Single), 0);
+    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(10, BatchLimit::Single), 0);
     ledger.polled(&records([3, 6]));
     assert_eq!((ledger.step(false, 0), ledger.settled_at()), (Step::Flush, next(3)));
     ledger.flushed(0);
@@ -66,7 +66,7 @@ fn the_end_of_care_is_written_before_a_larger_chunk_is_handed_over() {
     ledger.flushed(0);
     assert_eq!(chunk(&ledger), 1);
     settle(&mut ledger, 2..3);
-    assert_eq!((ledger.step(false, 0), ledger.care()), (Step::Flush, None));
+    assert_eq!((ledger.step(false, 0), ledger.crash_guard()), (Step::Flush, None));
     ledger.flushed(0);
     assert_eq!(chunk(&ledger), FIRST_CHUNK);
     settle(&mut ledger, 3..4);
@@ -77,17 +77,17 @@ fn the_end_of_care_is_written_before_a_larger_chunk_is_handed_over() {
 fn after_a_small_chunk_of_single_records_chunks_are_small_again() {
     let mut ledger = careful(20_000, BatchLimit::Single);
     for offset in 0..128 {
-        assert_eq!(ledger.care(), care(20_000, BatchLimit::Single), "at {offset}");
+        assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Single), "at {offset}");
         settle(&mut ledger, offset..offset + 1);
         ledger.flushed(0);
     }
-    assert_eq!(ledger.care(), care(20_000, BatchLimit::Small));
+    assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small));
 }
 
 #[test]
 fn care_that_was_passed_before_the_run_began_is_none() {
-    let ledger = Ledger::new(next(2), (next(7), next(10)), 10, care(7, BatchLimit::Single), 0);
-    assert_eq!(ledger.care(), None);
+    let ledger = Ledger::new(next(2), (next(7), next(10)), 10, guard(7, BatchLimit::Single), 0);
+    assert_eq!(ledger.crash_guard(), None);
     // But the item still speaks of it.
     assert_eq!(ledger.step(false, 0), Step::Flush);
 }
@@ -96,22 +96,22 @@ fn care_that_was_passed_before_the_run_began_is_none() {
 fn work_that_is_not_finished_in_time_asks_for_more_care() {
     let mut ledger = busy();
     settle(&mut ledger, 0..5);
-    ledger.take_more_care();
-    assert_eq!(ledger.care(), care(20_000, BatchLimit::Small));
-    ledger.take_more_care();
-    assert_eq!(ledger.care(), care(20_000, BatchLimit::Single));
+    ledger.tighten_crash_guard();
+    assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small));
+    ledger.tighten_crash_guard();
+    assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Single));
     let mut early = careful(9, BatchLimit::Small);
-    early.take_more_care();
-    assert_eq!(early.care(), care(9, BatchLimit::Single));
+    early.tighten_crash_guard();
+    assert_eq!(early.crash_guard(), guard(9, BatchLimit::Single));
 }
 
 #[test]
 fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
-    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(12, BatchLimit::Single), 0);
+    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(12, BatchLimit::Single), 0);
     assert_eq!(ledger.polled(&records([12])), 0);
     assert_eq!(
-        (ledger.settled_at(), ledger.care()),
-        (next(10), care(12, BatchLimit::Single))
+        (ledger.settled_at(), ledger.crash_guard()),
+        (next(10), guard(12, BatchLimit::Single))
     );
 }
 
@@ -119,24 +119,24 @@ fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
 fn more_care_is_asked_for_a_whole_small_chunk_of_single_records() {
     let mut ledger = careful(20_000, BatchLimit::Single);
     settle(&mut ledger, 0..100);
-    ledger.take_more_care();
+    ledger.tighten_crash_guard();
     settle(&mut ledger, 100..200);
-    assert_eq!(ledger.care(), care(20_000, BatchLimit::Single));
+    assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Single));
     settle(&mut ledger, 200..228);
-    assert_eq!(ledger.care(), care(20_000, BatchLimit::Small));
+    assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small));
 }
 
 #[test]
 fn no_care_is_asked_for_where_all_is_settled() {
     let mut ledger = Ledger::new(next(0), (next(10), next(10)), 10, None, 0);
-    ledger.take_more_care();
-    assert_eq!(ledger.care(), None);
+    ledger.tighten_crash_guard();
+    assert_eq!(ledger.crash_guard(), None);
 }
 
 #[test]
 fn where_care_is_due_a_mark_is_written_before_each_hand_over_and_nothing_is_fetched_ahead() {
-    for (pace, at_once) in [(BatchLimit::Small, FIRST_CHUNK), (BatchLimit::Single, 1)] {
-        let mut ledger = Ledger::new(next(0), (next(0), next(100)), 100, care(100, pace), 0);
+    for (limit, at_once) in [(BatchLimit::Small, FIRST_CHUNK), (BatchLimit::Single, 1)] {
+        let mut ledger = Ledger::new(next(0), (next(0), next(100)), 100, guard(100, limit), 0);
         assert_eq!(ledger.step(false, 0), Step::Poll(at_once));
         assert!(!ledger.hands_over());
         ledger.polled(&records(0..i64::try_from(at_once).expect("small")));
@@ -149,7 +149,7 @@ fn where_care_is_due_a_mark_is_written_before_each_hand_over_and_nothing_is_fetc
 
 #[test]
 fn the_mark_of_a_settled_record_is_gone_before_the_next_is_fetched() {
-    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, care(10, BatchLimit::Single), 0);
+    let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(10, BatchLimit::Single), 0);
     ledger.polled(&records([0]));
     ledger.flushed(0);
     ledger.settled(1, &record(0));
@@ -162,9 +162,9 @@ fn the_mark_of_a_settled_record_is_gone_before_the_next_is_fetched() {
 fn care_ends_after_as_many_small_chunks_as_make_a_largest_one() {
     let mut ledger = careful(20_000, BatchLimit::Small);
     for chunk in 0..32 {
-        assert_eq!(ledger.care(), care(20_000, BatchLimit::Small), "chunk {chunk}");
+        assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small), "chunk {chunk}");
         settle(&mut ledger, chunk * 10..(chunk + 1) * 10);
         ledger.flushed(0);
     }
-    assert_eq!(ledger.care(), None);
+    assert_eq!(ledger.crash_guard(), None);
 }
