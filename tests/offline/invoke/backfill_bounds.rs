@@ -11,7 +11,6 @@ use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
 use kafka_consumer_lambda::processor::dead_letters::DeadLetters;
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::Consumer;
-use kafka_consumer_lambda::{Record, each};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -64,22 +63,18 @@ async fn backfill_of(
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let seen = Seen::default();
-    let noted = seen.clone();
-    let parts = Parts {
+    let parts: Parts<(_, _, _, _, _)> = Parts {
         dead_letters: DeadLetters::None,
         config: Arc::new(Config::from_lookup(settings).expect("settings")),
         store: table,
         source: kafka,
-        processor: each(move |record: Record| {
-            noted.note(record.offset);
-            async { Ok(()) }
-        }),
+        processor: seen.handler(),
         clock: SystemClock,
     };
     let (_sender, interrupt) = watch::channel(Interrupt::No);
     let deadline = Deadline::after(Duration::from_mins(2), &SystemClock);
     let invoked = invoke(&parts, &Request::Backfill(request), deadline, interrupt).await;
-    let answer = invoked.expect("it fits the settings").answer;
+    let answer = invoked.expect("it fits the settings").response;
     (serde_json::to_value(answer).expect("JSON"), seen.offsets())
 }
 
