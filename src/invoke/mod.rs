@@ -49,17 +49,8 @@ pub const REPORT_TARGET: &str = "report";
 
 /// The implementations of the seams that a run uses.
 ///
-/// A tuple of the five is a backend, in the order of the associated types:
-///
-/// ```
-/// use kafka_consumer_lambda::clock::SystemClock;
-/// use kafka_consumer_lambda::invoke::Parts;
-/// use kafka_consumer_lambda::processor::{dead_letters::DeadLetters, discard::Discard};
-/// use kafka_consumer_lambda::source::kafka::KafkaSource;
-/// use kafka_consumer_lambda::store::memory::MemoryStore;
-///
-/// type TestParts = Parts<(MemoryStore, KafkaSource, Discard, DeadLetters, SystemClock)>;
-/// ```
+/// A tuple of the five is a backend, in the order of the associated types, as in
+/// `Parts<(MemoryStore, KafkaSource, Discard, DeadLetters, SystemClock)>`.
 pub trait Backend {
     /// Stores cursors and claims.
     type Store: Store;
