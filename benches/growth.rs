@@ -22,7 +22,7 @@ use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::event::{Request, RunRequest};
-use kafka_consumer_lambda::invoke::{Answer, Interrupt, Parts, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, Response, invoke};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::Consumer;
 use kafka_consumer_lambda::store::memory::MemoryStore;
@@ -163,7 +163,7 @@ async fn run(store: MemoryStore, partitions: i32, max_messages: &str) -> Duratio
         ("MAX_MESSAGES", max_messages),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let parts = Parts {
+    let parts: Parts<(_, _, _, _, _)> = Parts {
         config: Arc::new(Config::from_lookup(settings).expect("settings")),
         store,
         source: PaperKafka::new("t", partitions, RECORDS, "{\"n\":1}"),
@@ -175,10 +175,10 @@ async fn run(store: MemoryStore, partitions: i32, max_messages: &str) -> Duratio
     let started = Instant::now();
     let deadline = Deadline::after(Duration::from_mins(5), &SystemClock);
     let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
-    let answer = invoked.expect("a run always has a report").answer;
+    let answer = invoked.expect("a run always has a report").response;
     let json = serde_json::to_string(&answer).expect("JSON");
     let took = started.elapsed();
-    let Answer::Run(report) = answer else {
+    let Response::Run(report) = answer else {
         panic!("no run: {json}")
     };
     assert_eq!(report.error, None);

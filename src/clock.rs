@@ -1,14 +1,14 @@
-//! The two clocks of a run, as a seam: a test, and the demo, can move them.
+//! The monotonic and the wall clock, as a seam: tests and the demo move them.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time. The monotonic clock measures how long; the wall clock says
-/// when, since claims are read by other machines.
+/// The time. The monotonic clock measures durations. The wall clock is for times
+/// that other machines read, such as the end of a claim.
 pub trait Clock: Send + Sync {
-    /// The monotonic clock.
+    /// The time of the monotonic clock.
     fn now(&self) -> Instant;
 
-    /// The wall clock, in milliseconds since the epoch.
+    /// The time of the wall clock, in milliseconds since the epoch.
     fn wall_ms(&self) -> i64;
 }
 
@@ -30,8 +30,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// When a run must have ended, by both clocks: a process that was frozen
-/// resumes with a monotonic clock that may not have moved.
+/// When a run must have ended, by both clocks: while a process is frozen, its
+/// monotonic clock may stand still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// By the monotonic clock.
@@ -51,7 +51,7 @@ impl Deadline {
         }
     }
 
-    /// The deadline that Lambda states as a wall clock time.
+    /// The deadline at `wall_ms` (milliseconds since the epoch), as Lambda passes it.
     #[must_use]
     pub fn at_wall_ms(wall_ms: i64, clock: &impl Clock) -> Self {
         let left_ms = u64::try_from(wall_ms.saturating_sub(clock.wall_ms())).unwrap_or(0);
@@ -61,7 +61,7 @@ impl Deadline {
         }
     }
 
-    /// When processing must stop so that the last writes arrive in time.
+    /// When processing must stop so that there is time for the last writes.
     ///
     /// The reserve is 5 % of `limit` and at least one second, but never more
     /// than half of it: a run of one second still works for half of it.
@@ -76,9 +76,9 @@ impl Deadline {
         }
     }
 
-    /// Whether the time is over by either clock.
+    /// Whether either clock has reached it.
     #[must_use]
-    pub fn is_over(&self, clock: &impl Clock) -> bool {
+    pub fn is_expired(&self, clock: &impl Clock) -> bool {
         clock.now() >= self.at || clock.wall_ms() >= self.wall_ms
     }
 }

@@ -1,5 +1,5 @@
-//! The way in from Lambda: everything is made once at start, and every
-//! invocation is one call of [`invoke`](crate::invoke::invoke).
+//! The Lambda runtime: clients are built once per execution environment, and each
+//! invocation calls [`invoke`](crate::invoke::invoke).
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -17,53 +17,28 @@ use crate::clock::{Deadline, SystemClock};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::event::{InvalidEvent, Request};
-use crate::invoke::{self, Answer, Interrupt};
+use crate::invoke::{self, Interrupt, Response};
 use crate::live::{self, LiveParts};
 use crate::processor::Processor;
 
-/// Serves invocations with the processor that `make` builds from the settings.
-/// Returns only if the function cannot start or Lambda's runtime API fails.
+/// Serves invocations with the processor that `processor` builds from the
+/// settings. Returns only with an error.
 ///
-/// Settings are read from the environment, once. Logs are JSON lines on stdout
-/// with the request's id; `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` set the level.
-/// A `tracing` subscriber that is set before stays.
-///
-/// What the handler needs, such as a client, is made before and shared by the
-/// calls:
-///
-/// ```no_run
-/// use std::sync::Arc;
-///
-/// use kafka_consumer_lambda::{Failure, Record, each, lambda, lambda_runtime};
-///
-/// #[tokio::main]
-/// async fn main() -> Result<(), lambda_runtime::Error> {
-///     let database = Arc::new(Database::connect().await?);
-///     lambda::run(|_config| {
-///         each(move |record: Record| {
-///             let database = Arc::clone(&database);
-///             async move { database.insert(&record).await }
-///         })
-///     })
-///     .await
-/// }
-/// # struct Database;
-/// # impl Database {
-/// #     async fn connect() -> Result<Self, std::io::Error> { Ok(Self) }
-/// #     async fn insert(&self, _: &Record) -> Result<(), Failure> { Ok(()) }
-/// # }
-/// ```
+/// Settings are read from the environment, once, at the cold start. Logs are JSON
+/// lines on stdout with the request id; `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` set
+/// the level.
 ///
 /// # Errors
-/// Wrong settings, or a client that cannot be made: reported to Lambda as its
-/// initialisation error, with the error type and every wrong setting.
-pub async fn run<P, F>(make: F) -> Result<(), lambda_runtime::Error>
+/// When the settings are invalid, or a client cannot be built. The error is also
+/// posted to Lambda as the initialization error, with its type and every invalid
+/// setting.
+pub async fn run<P, F>(processor: F) -> Result<(), lambda_runtime::Error>
 where
     P: Processor + 'static,
     F: FnOnce(&Config) -> P,
 {
     log_as_json();
-    let parts = match parts(make).await {
+    let parts = match parts(processor).await {
         Ok(parts) => parts,
         Err(error) => {
             tracing::error!(error_type = %error.kind, error = error.message(), "the function cannot start");
@@ -83,23 +58,23 @@ where
         .await
 }
 
-/// The event as it came; `None` if it is not UTF-8.
+/// The event's text; `None` if it is not UTF-8.
 type Payload = Option<String>;
 
-/// Makes a text of the event, for `lambda_runtime` to read: what JSON libraries refuse would end
-/// there, as an error with the name of a Rust type, and what stands behind the JSON unseen.
+/// Wraps the event in a JSON string, so that [`Request`] parses it and not `lambda_runtime`, which
+/// would fail with the name of a Rust type, and ignore what follows the JSON.
 fn quote(mut invocation: LambdaInvocation) -> LambdaInvocation {
     let payload: Payload = std::str::from_utf8(&invocation.body).ok().map(str::to_owned);
-    // Text is always JSON.
+    // Serializing a string cannot fail.
     invocation.body = serde_json::to_vec(&payload).unwrap_or_default().into();
     invocation
 }
 
-async fn parts<P>(make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
-    live::parts_for_a_run(live::settings([])?, make).await
+async fn parts<P: Processor>(processor: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+    live::parts_for_a_run(live::settings([])?, processor).await
 }
 
-async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>) -> Result<Answer, Diagnostic> {
+async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>) -> Result<Response, Diagnostic> {
     let (event, context) = event.into_parts();
     let request = event
         .ok_or(InvalidEvent::NotUtf8)
@@ -107,7 +82,7 @@ async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>)
         .map_err(|invalid| logged(Error::new(ErrorType::InvalidEvent, invalid.to_string())))?;
     let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     let deadline = Deadline::at_wall_ms(deadline_ms, &SystemClock);
-    // Lambda interrupts nobody: the sender is dropped at once.
+    // Lambda sends no interrupt: the sender is dropped at once.
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = invoke::invoke(parts, &request, deadline, interrupt)
         .await
@@ -117,7 +92,7 @@ async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>)
     }
     match invoked.error() {
         Some(error) => Err(error.clone().into()),
-        None => Ok(invoked.answer),
+        None => Ok(invoked.response),
     }
 }
 
@@ -135,7 +110,7 @@ fn logged(error: Error) -> Error {
     error
 }
 
-/// The embedded metric format needs a line of its own, exactly as it is.
+/// Embedded metrics are lines of their own on stdout, without the fields of a log line.
 fn print_metrics(line: &str) {
     let mut stdout = std::io::stdout().lock();
     if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
@@ -144,7 +119,7 @@ fn print_metrics(line: &str) {
 }
 
 fn log_as_json() {
-    // A subscriber that an embedding program has set stays.
+    // A subscriber that the program has set before stays.
     let _ = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -153,18 +128,19 @@ fn log_as_json() {
         .try_init();
 }
 
-/// What is logged of `lambda_runtime` itself, whatever the level.
+/// Levels of `lambda_runtime`'s own events, whatever the level of the others.
 const OF_THE_RUNTIME: [&str; 2] = [
-    // An error that an invocation returns is logged by then, with its fields. The runtime would
-    // say it again, as the text of a struct, and every failure would count twice.
+    // The error of an invocation is logged here, with its fields. The runtime would log it again,
+    // as the text of a struct, and metric filters would count it twice.
     "lambda_runtime::layers::panic=off",
-    // The span that holds the request's id: also for warnings and errors alone.
+    // The span with the request id, which warnings and errors need too.
     "lambda_runtime::layers::trace=info",
 ];
 
-/// What is logged, read as `lambda_runtime` does: a level that does not exist means `info`.
+/// The filter of log events, by the same variables as `lambda_runtime`'s: an invalid level means
+/// `info`.
 fn log_filter() -> EnvFilter {
-    #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
+    #[expect(clippy::disallowed_methods, reason = "logging starts before the settings are read")]
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let directives = variable("RUST_LOG");
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| directives.clone());
@@ -178,11 +154,11 @@ fn log_filter() -> EnvFilter {
         .fold(filter, EnvFilter::add_directive)
 }
 
-/// Tells Lambda why the function cannot start, so that the invocation shows
-/// the type and the message instead of `Runtime.ExitError`.
+/// Posts the initialization error to Lambda, so that the invocation fails with
+/// its type and message instead of `Runtime.ExitError`.
 async fn report_init_error(error: &Error) {
     if let Err(problem) = post_init_error(error).await {
-        tracing::warn!(%problem, "the initialisation error could not be reported");
+        tracing::warn!(%problem, "the initialization error could not be posted to the Lambda runtime API");
     }
 }
 

@@ -1,5 +1,5 @@
-//! The real parts of a run: settings from the environment, Kafka, `DynamoDB`
-//! and the machine's clocks. Lambda and the command line make the same ones.
+//! The parts of a run in production: settings from the environment, Kafka,
+//! `DynamoDB` and the machine's clocks. Lambda and the command line use the same.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use crate::dead_letter::target::DeadLetters;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Parts;
 use crate::kafka::linked;
+use crate::processor::Processor;
 use crate::security::Security;
 use crate::source::kafka::KafkaSource;
 use crate::store::dynamodb::{self, DynamoStore};
 
-/// Parts that talk to real services.
-pub type LiveParts<P> = Parts<DynamoStore, KafkaSource, P, SystemClock, DeadLetters>;
+/// Parts that connect to Kafka and `DynamoDB`.
+pub type LiveParts<P> = Parts<(DynamoStore, KafkaSource, P, DeadLetters, SystemClock)>;
 
-/// The settings: the environment first, then `more`, which wins. What is not wrong and may surprise
-/// is logged as a warning.
+/// Reads the settings from the environment and from `more`, which overrides it.
+/// Settings that are valid but may be a mistake are logged as warnings.
 ///
 /// # Errors
-/// `InvalidConfiguration`, naming every wrong setting; or because librdkafka,
-/// which is asked about its properties, is not the one this program is made for.
+/// `InvalidConfiguration`, naming every invalid setting, or because the linked
+/// librdkafka is not the version that this program is built for.
 pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Config, Error> {
-    // The command line ends while librdkafka's threads use OpenSSL, which would tear itself down
-    // beneath them. Initialised so, and before librdkafka does it, it stays as it is.
+    // The command line exits while librdkafka's threads use OpenSSL, which would free its state
+    // at exit. Initialised here, before librdkafka does so, it does not.
     #[cfg(feature = "cli")]
     openssl::init();
     linked::check()?;
@@ -40,60 +41,63 @@ pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Co
     Ok(config)
 }
 
-/// The parts for these settings, with the processor that `make` builds.
-/// Nothing is sent to Kafka, to the table or to Secrets Manager yet.
+/// Builds the parts for these settings. Sends no request to Kafka, `DynamoDB` or
+/// Secrets Manager yet.
 ///
 /// # Errors
 /// `InvalidConfiguration` when no AWS region is set.
-pub async fn parts<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+pub async fn parts<P: Processor>(config: Config, processor: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
     let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let security = Arc::new(Security::new(&config));
-    Ok(parts_on(config, &security, client, make))
+    Ok(parts_on(config, &security, client, processor))
 }
 
-/// The same for a run: brokers are [asked ahead](crate::kafka::KafkaClient::prefetch_metadata) while
-/// the client of `DynamoDB` is made. That takes most of a start, for it reads
-/// every certificate that the machine trusts.
+/// Builds the parts for a run, and [prefetches metadata](crate::kafka::KafkaClient::prefetch_metadata)
+/// from the brokers while it builds the `DynamoDB` client. That client takes most of
+/// a cold start, because it loads every CA certificate of the system.
 ///
-/// What goes wrong with the brokers is left to the run: it may be mended by then.
+/// An error of the brokers is not returned: the run's own requests decide.
 ///
 /// # Errors
 /// As [`parts`].
-pub async fn parts_for_a_run<P>(config: Config, make: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+pub async fn parts_for_a_run<P: Processor>(
+    config: Config,
+    processor: impl FnOnce(&Config) -> P,
+) -> Result<LiveParts<P>, Error> {
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
-    let (asked, client) = futures::join!(
+    let (prefetched, client) = futures::join!(
         source.client().prefetch_metadata(&config.topics),
         dynamodb::client(dynamodb::CallLimits::default())
     );
-    if let Err(error) = asked {
-        tracing::debug!(%error, "not asked ahead");
+    if let Err(error) = prefetched {
+        tracing::debug!(%error, "metadata not prefetched");
     }
-    Ok(assemble(config, &security, source, client?, make))
+    Ok(assemble(config, &security, source, client?, processor))
 }
 
-/// The same, with credentials and a `DynamoDB` client of your own.
-pub fn parts_on<P>(
+/// Builds the parts with the given credentials and `DynamoDB` client.
+pub fn parts_on<P: Processor>(
     config: Config,
     security: &Arc<Security>,
     client: dynamodb::Client,
-    make: impl FnOnce(&Config) -> P,
+    processor: impl FnOnce(&Config) -> P,
 ) -> LiveParts<P> {
     let source = KafkaSource::new(&config, Arc::clone(security));
-    assemble(config, security, source, client, make)
+    assemble(config, security, source, client, processor)
 }
 
-fn assemble<P>(
+fn assemble<P: Processor>(
     config: Config,
     security: &Arc<Security>,
     source: KafkaSource,
     client: dynamodb::Client,
-    make: impl FnOnce(&Config) -> P,
+    processor: impl FnOnce(&Config) -> P,
 ) -> LiveParts<P> {
     Parts {
         store: DynamoStore::new(client, &config.table),
         source,
-        processor: make(&config),
+        processor: processor(&config),
         dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,
         config: Arc::new(config),

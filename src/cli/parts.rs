@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::live::{self, LiveParts};
-use crate::processor::Configured;
+use crate::processor::{Configured, Processor};
 use crate::security::Security;
 
 /// The parts of a command that hands no record to anybody.
@@ -16,7 +16,7 @@ pub(super) async fn parts(config: Config) -> Result<&'static CliParts, Error> {
 
 /// The parts of a command with a processor, until the process ends: closing a
 /// client takes 100 ms, and longer with a lost broker, and saves nothing here.
-pub(super) async fn parts_with<P: 'static>(
+pub(super) async fn parts_with<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
 ) -> Result<&'static LiveParts<P>, Error> {
@@ -24,7 +24,7 @@ pub(super) async fn parts_with<P: 'static>(
 }
 
 /// The same for a run, until the process ends.
-pub(super) async fn parts_for_a_run<P: 'static>(
+pub(super) async fn parts_for_a_run<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
 ) -> Result<&'static LiveParts<P>, Error> {

@@ -13,7 +13,7 @@ use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Request;
-use crate::invoke::{self, Answer, Interrupt, Invoked};
+use crate::invoke::{self, Interrupt, Invoked, Response};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 
@@ -110,9 +110,9 @@ async fn again_and_again<P: Processor>(
 
 /// One line on stdout for a run of many; a failure on stderr.
 fn tick(invoked: &Invoked, started_ms: i64, out: Out) {
-    match &invoked.answer {
-        Answer::Run(report) => out.say(&output::tick_line(&output::local_time(started_ms), report), report),
-        Answer::Plan(_) => out.answer(&invoked.answer),
+    match &invoked.response {
+        Response::Run(report) => out.say(&output::tick_line(&output::local_time(started_ms), report), report),
+        Response::Plan(_) => out.answer(&invoked.response),
     }
     if let Some(error) = invoked.error() {
         output::complain(&error.to_string());
@@ -121,7 +121,7 @@ fn tick(invoked: &Invoked, started_ms: i64, out: Out) {
 
 /// The report on stdout; a failure on stderr, last.
 fn tell(invoked: &Invoked, out: Out) -> Exit {
-    out.answer(&invoked.answer);
+    out.answer(&invoked.response);
     match invoked.error() {
         None => Exit::Done,
         Some(error) => {

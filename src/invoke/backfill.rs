@@ -1,10 +1,11 @@
-//! What is known of a backfill's partitions before a run, and the start of a
-//! backfill: its bounds are stored before anything is read.
+//! The snapshot of a backfill's partitions, and the start of a backfill: its
+//! bounds are stored before anything is read.
 
 use std::sync::Arc;
 
 use super::pins::pin_highest_first;
-use super::{PartsOf, Run, Seams, survey};
+use super::run::Run;
+use super::{Backend, Parts, snapshot};
 use crate::backfill;
 use crate::claim::{self, Bounds, Cursor};
 use crate::clock::Deadline;
@@ -14,13 +15,13 @@ use crate::plan::{Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{ListedOffset, OffsetSpec, Source};
 
-impl<'a, D: Seams> Run<'a, D> {
+impl<'a, B: Backend> Run<'a, B> {
     /// A run of a backfill.
     ///
     /// # Errors
     /// When the request does not fit the settings.
-    pub(super) fn of_backfill(
-        parts: &'a PartsOf<D>,
+    pub(super) fn for_backfill(
+        parts: &'a Parts<B>,
         request: &'a BackfillRequest,
         deadline: Deadline,
     ) -> Result<Self, Error> {
@@ -33,58 +34,58 @@ impl<'a, D: Seams> Run<'a, D> {
     }
 }
 
-/// The facts of every partition of the backfill, in ascending order, as their
-/// logs are; a backfill that has not begun begins.
-pub(super) async fn survey<D: Seams>(
-    run: &Run<'_, D>,
+/// The state of every partition of the backfill, in ascending order, with the
+/// end of its log. Stores the bounds of a backfill that has not started.
+pub(super) async fn snapshot<B: Backend>(
+    run: &Run<'_, B>,
     request: &BackfillRequest,
 ) -> Result<Vec<PartitionState>, Error> {
-    let mut facts = survey::cursors_and_ends(run).await?.all()?;
+    let mut states = snapshot::cursors_and_ends(run).await?.all()?;
     let consumer = run.consumer(&run.topics[0]);
-    let cursors = facts.iter().filter_map(|fact| fact.cursor.as_ref()?.as_ref().ok());
+    let cursors = states.iter().filter_map(|state| state.cursor.as_ref()?.as_ref().ok());
     backfill::check_all(&consumer, request, cursors)?;
-    let to_start = backfill::to_start(request, &facts)?;
+    let to_start = backfill::to_start(request, &states)?;
     if !to_start.is_empty() {
-        let bounds = find(run, request, &facts, &to_start).await?;
+        let bounds = find(run, request, &states, &to_start).await?;
         let writes = to_start
             .iter()
             .zip(bounds)
             .map(|(i, bounds)| (*i, claim::pin_bounds(&Arc::new(bounds), run.started_wall_ms)))
             .collect();
-        let asked = request.asked();
+        let requested = request.asked();
         let check = |cursor: &Cursor| match &cursor.backfill {
-            // Nearly all: they were written here.
-            Some(bounds) if bounds.asked == asked => Ok(()),
+            // Nearly all: this run wrote them.
+            Some(bounds) if bounds.asked == requested => Ok(()),
             _ => backfill::check(&consumer, request, cursor),
         };
-        pin_highest_first(run, &mut facts, writes, check).await?;
+        pin_highest_first(run, &mut states, writes, check).await?;
     }
-    facts.retain(|fact| fact.cursor.is_some());
-    survey::ask_earliest(run, &mut facts, |fact| {
-        fact.end.as_ref().is_some_and(ListedOffset::is_ok)
-            && crate::plan::needs_earliest(&backfill::within(fact.clone()))
+    states.retain(|state| state.cursor.is_some());
+    snapshot::fill_earliest(run, &mut states, |state| {
+        state.end.as_ref().is_some_and(ListedOffset::is_ok)
+            && crate::plan::needs_earliest(&backfill::within(state.clone()))
     })
     .await?;
-    Ok(facts)
+    Ok(states)
 }
 
-/// What a run would do with each of `facts`.
-pub(super) fn decide_all<D: Seams>(run: &Run<'_, D>, facts: &[PartitionState]) -> Vec<Decision> {
+/// The decision for each of `states`, in the same order.
+pub(super) fn decide_all<B: Backend>(run: &Run<'_, B>, states: &[PartitionState]) -> Vec<Decision> {
     let policy = run.policy();
-    facts.iter().map(|fact| backfill::decide(fact, &policy)).collect()
+    states.iter().map(|state| backfill::decide(state, &policy)).collect()
 }
 
 /// The bounds of the partitions `to_start`.
-async fn find<D: Seams>(
-    run: &Run<'_, D>,
+async fn find<B: Backend>(
+    run: &Run<'_, B>,
     request: &BackfillRequest,
-    facts: &[PartitionState],
+    states: &[PartitionState],
     to_start: &[usize],
 ) -> Result<Vec<Bounds>, Error> {
     let mut ends = Vec::with_capacity(to_start.len());
     for &i in to_start {
-        let partition = &facts[i].partition;
-        let end = match &facts[i].end {
+        let partition = &states[i].partition;
+        let end = match &states[i].end {
             Some(Ok(end)) => *end,
             Some(Err(unavailable)) => return Err(unresolved(partition, &unavailable.0)),
             None => return Err(unresolved(partition, "the topic has no such partition any more")),
@@ -92,7 +93,7 @@ async fn find<D: Seams>(
         ends.push((partition.clone(), end));
     }
     let read_to = match request.to {
-        // Records of the window may lie behind the first that is later.
+        // Records of the window may come after the first later one.
         Bound::At(unix_ms) => Bound::At(unix_ms.saturating_add(backfill::READ_ON_MS)),
         ref other => other.clone(),
     };
@@ -100,18 +101,18 @@ async fn find<D: Seams>(
         list_offsets(run, &request.from, &ends),
         list_offsets(run, &read_to, &ends)
     )?;
-    let asked = request.asked();
+    let requested = request.asked();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found
         .map(|((partition, end), (from, to))| {
-            let bounds = backfill::bounds(from, to, *end, &asked);
+            let bounds = backfill::bounds(from, to, *end, &requested);
             if (from, to) != (bounds.from, bounds.to) && clamped(request, partition, *end) {
                 tracing::warn!(
                     %partition,
                     end = end.get(),
                     from = bounds.from.get(),
                     to = bounds.to.get(),
-                    "what the backfill asks for goes past the end of the log, and was cut there"
+                    "the bounds of the backfill lie past the end of the log and were cut there"
                 );
             }
             bounds
@@ -119,19 +120,16 @@ async fn find<D: Seams>(
         .collect())
 }
 
-/// Whether an offset was asked for that lies behind the end. A time after the
-/// last record means the end, and nothing is cut.
+/// Whether a requested offset lies past the end. A time after the last record
+/// means the end, and is not cut.
 fn clamped(request: &BackfillRequest, partition: &TopicPartition, end: NextOffset) -> bool {
-    let behind = |bound: &Bound| {
-        let asked = backfill::known_offset(bound, partition.partition, end);
-        asked.is_some_and(|asked| asked > end)
-    };
-    behind(&request.from) || behind(&request.to)
+    let is_past = |bound: &Bound| backfill::known_offset(bound, partition.partition, end).is_some_and(|at| at > end);
+    is_past(&request.from) || is_past(&request.to)
 }
 
-/// Where a bound lies in each partition, whose ends are known.
-async fn list_offsets<D: Seams>(
-    run: &Run<'_, D>,
+/// The offset of a bound in each partition, whose end offsets are known.
+async fn list_offsets<B: Backend>(
+    run: &Run<'_, B>,
     bound: &Bound,
     ends: &[(TopicPartition, NextOffset)],
 ) -> Result<Vec<NextOffset>, Error> {
@@ -147,7 +145,7 @@ async fn list_offsets<D: Seams>(
         }
     };
     let partitions: Vec<TopicPartition> = ends.iter().map(|(partition, _)| partition.clone()).collect();
-    let found = run.source.list_offsets(&partitions, what, run.ask_until()).await?;
+    let found = run.source.list_offsets(&partitions, what, run.request_until()).await?;
     let named = partitions.iter().zip(found);
     named
         .map(|(partition, found)| found.map_err(|unavailable| unresolved(partition, &unavailable.0)))
@@ -155,11 +153,9 @@ async fn list_offsets<D: Seams>(
 }
 
 fn unresolved(partition: &TopicPartition, why: &str) -> Error {
-    Error::new(
-        ErrorType::BrokerUnreachable,
-        format!(
-            "the bounds of the backfill in {partition} cannot be looked up: {why}. Nothing was read: bounds are stored \
-             for every partition before the first record. Try again"
-        ),
-    )
+    let what = format!(
+        "the bounds of the backfill in {partition} cannot be looked up: {why}. Nothing was read: bounds are stored for \
+         every partition before the first record"
+    );
+    Error::new(ErrorType::BrokerUnreachable, what).next("Try again")
 }

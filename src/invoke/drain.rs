@@ -1,100 +1,102 @@
-//! The lanes of a run at work: which at once, which after which, and what is
-//! left of the limit to those that can use it.
+//! Runs the workers: how many at once, in which order, and which of them get
+//! what others leave of the limit.
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt};
 use tokio::sync::watch;
 
-use super::lane::Lane;
-use super::lanes::Lanes;
-use super::time::Turns;
-use super::{Interrupt, Run, Seams};
+use super::run::Run;
+use super::time::Slices;
+use super::worker::PartitionWorker;
+use super::workers::Workers;
+use super::{Backend, Interrupt};
 use crate::error::Error;
 use crate::source::Source;
 
-impl<D: Seams> Run<'_, D> {
-    /// Works through all lanes. Those where a run has died come last: if one
-    /// kills this run too, everything else is stored.
+impl<B: Backend> Run<'_, B> {
+    /// Runs all workers. Those of partitions where a run crashed come last: if one
+    /// crashes this run too, everything else is stored.
     ///
-    /// | lanes | how many at once | time |
+    /// | workers | how many at once | time |
     /// |---|---|---|
-    /// | where no run has died | as memory allows | all that is not kept for single records; half of it while small chunks wait |
+    /// | where no run crashed | as memory allows | all that is not reserved for single records; half of it if small chunks follow |
     /// | quarantined, with small chunks | as memory allows | what is left of that |
-    /// | quarantined, with single records, by [precedence](Lane::precedence) | one | a [slice](Run::slice) |
-    pub(super) async fn work(&self, lanes: &mut Lanes, interrupt: &watch::Receiver<Interrupt>) {
-        let singles = lanes.single_records.len();
+    /// | quarantined, with single records, by [precedence](PartitionWorker::precedence) | one | a [slice](Run::slice) |
+    pub(super) async fn work(&self, workers: &mut Workers, interrupt: &watch::Receiver<Interrupt>) {
+        let singles = workers.single_records.len();
         let until = self.before_single_records(singles > 0);
-        let others_wait = !lanes.small_chunks.is_empty();
-        self.first_part(until, others_wait)
-            .drain(lanes, interrupt.clone())
+        let small_chunks_follow = !workers.small_chunks.is_empty();
+        self.first_part(until, small_chunks_follow)
+            .drain(workers, interrupt.clone())
             .await;
-        if lanes.begin_small_chunks() {
-            self.until(until, until).drain(lanes, interrupt.clone()).await;
+        if workers.begin_small_chunks() {
+            self.until(until, until).drain(workers, interrupt.clone()).await;
         }
-        let mut turns = Turns::new(singles, self.lot);
-        while let Some(slice) = self.slice(&mut turns) {
-            lanes.begin_single_records();
-            self.until(slice, slice).drain(lanes, interrupt.clone()).await;
+        let mut slices = Slices::new(singles, self.random);
+        while let Some(slice) = self.slice(&mut slices) {
+            workers.begin_single_records();
+            self.until(slice, slice).drain(workers, interrupt.clone()).await;
         }
-        lanes.out_of_turn();
+        workers.out_of_slices();
     }
 
-    /// Works through the lanes that wait, some at a time, and hands what one
-    /// could not use of the limit to those that can.
-    pub(super) async fn drain(&self, lanes: &mut Lanes, mut interrupt: watch::Receiver<Interrupt>) {
+    /// Runs the queued workers, some at a time, and then the parked ones on what
+    /// others left of the limit.
+    pub(super) async fn drain(&self, workers: &mut Workers, mut interrupt: watch::Receiver<Interrupt>) {
         let mut running = FuturesUnordered::new();
         let mut interruptible = true;
-        lanes.interrupted |= self.interrupted(*interrupt.borrow_and_update());
+        workers.interrupted |= self.interrupt(*interrupt.borrow_and_update());
         loop {
             if !self.may_claim() {
-                lanes.out_of_time();
+                workers.out_of_time();
             }
-            if running.is_empty() && lanes.waiting.is_empty() && (!self.may_claim() || !lanes.share_leftover(self)) {
+            if running.is_empty() && workers.waiting.is_empty() && (!self.may_claim() || !workers.share_leftover(self))
+            {
                 break;
             }
             let free = self
                 .sizes
                 .partitions_at_once
                 .saturating_sub(running.len())
-                .min(lanes.waiting.len());
-            let starting: Vec<Lane> = lanes.waiting.drain(..free).collect();
+                .min(workers.waiting.len());
+            let starting: Vec<PartitionWorker> = workers.waiting.drain(..free).collect();
             match self.assign(starting) {
-                Ok(assigned) => running.extend(assigned.into_iter().map(|lane| lane.work(self).boxed())),
-                Err((refused, error)) => {
-                    lanes.refused(refused, &error);
+                Ok(assigned) => running.extend(assigned.into_iter().map(|worker| worker.work(self).boxed())),
+                Err((starting, error)) => {
+                    workers.not_assigned(starting, &error);
                     self.abort();
                     continue;
                 }
             }
             tokio::select! {
-                // First: no lane begins anything once it is known.
+                // First: no worker starts after an interrupt.
                 biased;
                 changed = interrupt.changed(), if interruptible => {
-                    // Nobody can interrupt any more once the sender is gone.
+                    // Once the sender is dropped there is no interrupt any more.
                     interruptible = changed.is_ok();
-                    lanes.interrupted |= self.interrupted(*interrupt.borrow());
+                    workers.interrupted |= self.interrupt(*interrupt.borrow());
                 }
-                Some(lane) = running.next(), if !running.is_empty() => lanes.ended(lane),
+                Some(worker) = running.next(), if !running.is_empty() => workers.ended(worker),
             }
         }
-        lanes.done.append(&mut lanes.parked);
+        workers.done.append(&mut workers.parked);
     }
 
-    /// Fetches the partitions of these lanes from now on, with one call.
-    fn assign(&self, mut lanes: Vec<Lane>) -> Result<Vec<Lane>, (Vec<Lane>, Error)> {
+    /// Assigns the partitions of these workers to the client, with one call.
+    fn assign(&self, mut workers: Vec<PartitionWorker>) -> Result<Vec<PartitionWorker>, (Vec<PartitionWorker>, Error)> {
         let mut positions = vec![];
-        for lane in &mut lanes {
-            if let Some(position) = lane.position() {
-                lane.is_assigned();
+        for worker in &mut workers {
+            if let Some(position) = worker.position() {
+                worker.set_assigned();
                 positions.push(position);
             }
         }
         if positions.is_empty() {
-            return Ok(lanes);
+            return Ok(workers);
         }
         match self.source.assign(&positions) {
-            Ok(()) => Ok(lanes),
-            Err(error) => Err((lanes, error)),
+            Ok(()) => Ok(workers),
+            Err(error) => Err((workers, error)),
         }
     }
 }

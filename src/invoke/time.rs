@@ -1,126 +1,126 @@
-//! The time of a run: when work ends, when a write is late, and who may stop it.
+//! The time limits of a run, and its interruption.
 //!
-//! Each wait of a run ends at one of these limits, and nothing else calculates
+//! Each wait of a run ends at one of these limits. No other module calculates
 //! with deadlines:
 //!
 //! | wait | limit |
 //! |---|---|
 //! | reading the table, storing starts | `stop` |
-//! | a request to the brokers | [`ask_until`](Run::ask_until): `POLL_TIMEOUT`, `stop` at most |
-//! | the beginning of a claim | [`may_claim`](Run::may_claim): a second before `stop` |
-//! | records, a pause between tries, the next chunk | `begin_until`: `stop`, or the end of a slice |
+//! | a request to the brokers | [`request_until`](Run::request_until): `POLL_TIMEOUT` from now, at most `stop` |
+//! | the start of a claim | [`may_claim`](Run::may_claim): a second before `stop` |
+//! | records, the pause before a retry, the next chunk | `begin_until`: `stop`, or the end of a slice |
 //! | the handler, a dead letter | `cut_at`: `stop`, or the end of a slice |
-//! | the answer to a claim | [`claim_answer_until`](Run::claim_answer_until): half of the reserve |
-//! | the answer to a flush | [`flush_answer_until`](Run::flush_answer_until): two thirds of it |
-//! | the read that decides after it; the answer to a release; the removal of a note | [`last_write_at`](Run::last_write_at): four fifths of it |
+//! | the response to a claim | [`claim_response_until`](Run::claim_response_until): half of the reserve |
+//! | the response to a flush | [`flush_response_until`](Run::flush_response_until): two thirds of it |
+//! | the read that decides after it; the response to a release; the removal of `unreported` | [`last_write_at`](Run::last_write_at): four fifths of it |
 //!
 //! The reserve lies between `stop` and the deadline. Only the partitions that
-//! are at work when the time ends, 16 at most, have a write to make in it, and
-//! they make it at once: it does not depend on the number of partitions.
+//! are in flight at `stop`, 16 at most, have a write to make in it, and they make
+//! it at once: the reserve does not depend on the number of partitions.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::{Interrupt, Run, Seams};
+use super::run::Run;
+use super::{Backend, Interrupt};
 use crate::claim;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 
-/// With less time than this until its deadline a run does not begin: the last
+/// A run with less time than this until its deadline does not start: the last
 /// writes, and a handler that blocks its thread, could overrun it.
 const LEAST_RUN: Duration = Duration::from_millis(900);
 
-/// No claim begins with less than this left for work, or with less than half of
-/// the time for work where that is shorter: it would be released at once.
+/// No claim starts with less than this left for work, or with less than half of
+/// the working time where that is shorter: it would be released at once.
 const LEAST_WORK: Duration = Duration::from_secs(1);
 
-/// A slice that is shorter than this is not begun: the claim and the first fetch
-/// would not be done in it.
+/// A shorter slice is not started: it would end before the first fetch.
 const LEAST_SLICE: Duration = Duration::from_millis(250);
 
-/// What a write may take for a process that was frozen past its deadline.
-const TO_FIND_OUT: Duration = Duration::from_secs(2);
+/// The time for writes of a process that was frozen past its deadline.
+const WRITE_TIME_AFTER_FREEZE: Duration = Duration::from_secs(2);
 
-/// The turns of partitions that are worked on one after the other.
+/// The time slices of partitions that are read one after the other.
 ///
-/// One of them, drawn by lot in each run, has a long slice, so that a handler
-/// that takes long gets its time in some run; a place that follows from the
-/// items would be the same in every run, since each turn writes them. The
-/// others have equal slices of the rest.
+/// One of them, chosen at random in each run, has a long slice, so that a slow
+/// handler gets enough time in some run. An order that follows from the items
+/// would be the same in every run, since each slice writes them. The others have
+/// equal slices of the rest.
 ///
-/// | left | long slice | turn | slice |
+/// | left | long slice | partition | slice |
 /// |---|---|---|---|
-/// | 16 s | 6 s | 1st of 3, the 2nd has the lot | 5 s |
-/// | 11 s | 6 s | 2nd, with the lot | 6 s |
+/// | 16 s | 6 s | 1st of 3; the 2nd has the long slice | 5 s |
+/// | 11 s | 6 s | 2nd, with the long slice | 6 s |
 /// | 5 s | | 3rd | 5 s |
 /// | 16 s | 6 s | the only one | 16 s |
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct Slices {
     left: usize,
-    /// How many turns come before the one with the long slice; `None`: it is over.
-    before_the_lot: Option<usize>,
+    /// How many slices come before the long one; `None`: it is used.
+    before_the_long: Option<usize>,
 }
 
-impl Turns {
-    pub(super) fn new(partitions: usize, lot: u64) -> Self {
-        let drawn = |partitions| usize::try_from(lot % partitions).ok();
+impl Slices {
+    pub(super) fn new(partitions: usize, random: u64) -> Self {
+        let drawn = |partitions| usize::try_from(random % partitions).ok();
         let partitions_or_none = u64::try_from(partitions).ok().filter(|partitions| *partitions > 0);
         Self {
             left: partitions,
-            before_the_lot: partitions_or_none.and_then(drawn),
+            before_the_long: partitions_or_none.and_then(drawn),
         }
     }
 
-    /// The next turn, with so much time left for all.
+    /// The next slice, with so much time left for all.
     fn next(&mut self, left: Duration, long: Duration) -> Option<Duration> {
-        let turns = u32::try_from(self.left).ok().filter(|turns| *turns > 0)?;
+        let slices = u32::try_from(self.left).ok().filter(|slices| *slices > 0)?;
         self.left -= 1;
-        match self.before_the_lot {
+        match self.before_the_long {
             Some(0) => {
-                self.before_the_lot = None;
-                Some((left / turns).max(long).min(left))
+                self.before_the_long = None;
+                Some((left / slices).max(long).min(left))
             }
             Some(before) => {
-                self.before_the_lot = Some(before - 1);
-                Some(left.saturating_sub(long.max(left / turns)) / (turns - 1).max(1))
+                self.before_the_long = Some(before - 1);
+                Some(left.saturating_sub(long.max(left / slices)) / (slices - 1).max(1))
             }
-            None => Some(left / turns),
+            None => Some(left / slices),
         }
     }
 }
 
-impl<D: Seams> Run<'_, D> {
+impl<B: Backend> Run<'_, B> {
     /// When the partitions that are not read record by record must have ended:
-    /// before [`long_slice`](Self::long_slice), if there are such.
-    pub(super) fn before_single_records(&self, are_there: bool) -> Instant {
-        let reserved = if are_there { self.long_slice() } else { Duration::ZERO };
+    /// with a [`long_slice`](Self::long_slice) left, if there are others.
+    pub(super) fn before_single_records(&self, are_any: bool) -> Instant {
+        let reserved = if are_any { self.long_slice() } else { Duration::ZERO };
         self.stop.at.checked_sub(reserved).unwrap_or(self.stop.at)
     }
 
-    /// Time for a handler that takes long: more than the third of the run's
-    /// time after which a record counts as deadly.
+    /// The time for a slow handler: more than the third of the working time after
+    /// which an unfinished record counts as a crash.
     fn long_slice(&self) -> Duration {
-        self.whole_time() * 3 / 8
+        self.working_time() * 3 / 8
     }
 
-    /// The same run, that begins work up to the middle between now and `until`
-    /// if others wait for the rest, else up to `until`.
-    pub(super) fn first_part(&self, until: Instant, others_wait: bool) -> Self {
-        let until = if others_wait { self.half_way_to(until) } else { until };
+    /// The same run, which starts work up to the middle between now and `until`
+    /// if others need the rest, else up to `until`.
+    pub(super) fn first_part(&self, until: Instant, others_follow: bool) -> Self {
+        let until = if others_follow { self.half_way_to(until) } else { until };
         self.until(until, self.stop.at)
     }
 
-    /// When the slice of the next partition ends, of those that are worked on
-    /// one after the other; `None`: none is left, or no time for it.
-    pub(super) fn slice(&self, turns: &mut Turns) -> Option<Instant> {
+    /// When the slice of the next partition ends, of those that are read one
+    /// after the other; `None`: none is left, or no time for it.
+    pub(super) fn slice(&self, slices: &mut Slices) -> Option<Instant> {
         let now = self.clock.now();
         let left = self.stop.at.saturating_duration_since(now);
-        let slice = turns.next(left, self.long_slice())?;
+        let slice = slices.next(left, self.long_slice())?;
         (slice >= LEAST_SLICE && !self.must_stop(Duration::ZERO)).then(|| now + slice)
     }
 
-    /// The same run, that begins nothing more from `begin_until` on, and whose
-    /// handlers are cut off at `cut_at`.
+    /// The same run, which starts nothing from `begin_until` on, and cuts off
+    /// handlers at `cut_at`.
     pub(super) fn until(&self, begin_until: Instant, cut_at: Instant) -> Self {
         Self {
             begin_until,
@@ -132,8 +132,8 @@ impl<D: Seams> Run<'_, D> {
         }
     }
 
-    /// The time for work, from the run's start to its last writes.
-    pub(super) fn whole_time(&self) -> Duration {
+    /// The time from the run's start to `stop`.
+    pub(super) fn working_time(&self) -> Duration {
         self.stop.at.saturating_duration_since(self.started)
     }
 
@@ -143,40 +143,40 @@ impl<D: Seams> Run<'_, D> {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// When a wait must end: when a cursor is due to be written, or the time is over.
+    /// When a wait must end: when a cursor is due to be written, or at `begin_until`.
     pub(super) fn wake_at(&self, due_ms: Option<u64>) -> Instant {
         due_ms.map_or(self.begin_until, |due| {
             (self.started + Duration::from_millis(due)).min(self.begin_until)
         })
     }
 
-    /// Until when the answer to a claim is awaited: late enough for a slow
+    /// When the wait for the response to a claim ends: late enough for a slow
     /// table, and early enough for the release that follows.
-    pub(super) fn claim_answer_until(&self) -> Instant {
+    pub(super) fn claim_response_until(&self) -> Instant {
         self.in_reserve(50)
     }
 
-    /// Until when the answer to a flush is awaited.
-    pub(super) fn flush_answer_until(&self) -> Instant {
+    /// When the wait for the response to a flush ends.
+    pub(super) fn flush_response_until(&self) -> Instant {
         self.in_reserve(66)
     }
 
-    /// When the last write must have been answered: a little before the
-    /// deadline, so that the report still gets out.
+    /// When the wait for the last write ends: before the deadline, so that there
+    /// is time for the report.
     pub(super) fn last_write_at(&self) -> Instant {
         self.in_reserve(80)
     }
 
-    /// So many per cent into the time between `stop` and the deadline. A
-    /// process that wakes up after its deadline has a moment to find out whose
-    /// the partitions are now.
+    /// So many per cent into the time between `stop` and the deadline. A process
+    /// that was frozen past its deadline gets a moment to find out whether its
+    /// claims are still valid.
     fn in_reserve(&self, percent: u32) -> Instant {
         let reserve = self.deadline.at.saturating_duration_since(self.stop.at);
         let now = self.clock.now();
         if now < self.deadline.at {
             self.stop.at + reserve * percent / 100
         } else {
-            now + TO_FIND_OUT * percent / 100
+            now + WRITE_TIME_AFTER_FREEZE * percent / 100
         }
     }
 
@@ -191,58 +191,55 @@ impl<D: Seams> Run<'_, D> {
         self.deadline.wall_ms.saturating_add(claim::MARGIN_MS)
     }
 
-    /// What the table answers by `until`, or an error that says that it did not.
-    pub(super) async fn in_time<T>(
+    /// The result of a request to the table, or an error if there is none by `until`.
+    pub(super) async fn with_time_limit<T>(
         &self,
         until: Instant,
-        asked: impl Future<Output = Result<T, Error>>,
+        request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::time::timeout_at(until.into(), asked)
+        tokio::time::timeout_at(until.into(), request)
             .await
-            .unwrap_or_else(|_| Err(self.too_late()))
+            .unwrap_or_else(|_| Err(self.table_timeout()))
     }
 
-    /// Why a request to the table was not answered in time: the table, or this
-    /// process, which was not running.
-    fn too_late(&self) -> Error {
+    /// The error of a request to the table that timed out, because the table was
+    /// slow, or because this process was frozen.
+    fn table_timeout(&self) -> Error {
         let table = &self.config.table;
-        if self.deadline.is_over(self.clock) {
-            let message = format!(
-                "this process was stopped past its deadline while a request to the table {table} was on its way. What \
-                 is not stored comes again in the next run. Look at the function's timeout and its share of a processor"
+        if self.deadline.is_expired(self.clock) {
+            let what = format!(
+                "this process was frozen past its deadline while a request to the table {table} was in flight. The \
+                 next run reads again what was not stored"
             );
-            return Error::new(ErrorType::Timeout, message);
+            return Error::new(ErrorType::Timeout, what).next("Check the function's timeout and its CPU share");
         }
-        let message = format!(
-            "the table {table} did not answer before the run had to end. What is not stored comes again in the next \
-             run. Look at DynamoDB's latency and throttling, or give the function more time"
+        let what = format!(
+            "the table {table} did not respond before the run had to end. The next run reads again what was not stored"
         );
-        Error::new(ErrorType::TableUnreachable, message)
+        Error::new(ErrorType::TableUnreachable, what)
+            .next("Check DynamoDB's latency and throttling, or give the function more time")
     }
 
-    /// Until when a question to the brokers may take.
-    pub(super) fn ask_until(&self) -> Instant {
+    /// When a request to the brokers that starts now must end.
+    pub(super) fn request_until(&self) -> Instant {
         (self.clock.now() + self.config.poll_timeout).min(self.stop.at)
     }
 
-    /// Whether work that will take `expected` must not begin any more.
+    /// Whether it is too late to start work that will take `expected`.
     pub(super) fn must_stop(&self, expected: Duration) -> bool {
-        self.halting() || self.stop.is_over(self.clock) || self.clock.now() + expected > self.begin_until
+        self.halting() || self.stop.is_expired(self.clock) || self.clock.now() + expected > self.begin_until
     }
 
-    /// Why nothing can be done in the time there is, if it is too short.
+    /// The error of a run that has too little time to start.
     pub(super) fn too_short(&self) -> Option<Error> {
         let left = self.deadline.at.saturating_duration_since(self.started);
         (left < LEAST_RUN).then(|| {
-            Error::new(
-                ErrorType::Timeout,
-                format!(
-                    "only {} ms are left until the deadline, and a run needs {} ms to store what it does. Nothing was \
-                     read. Give the function more time",
-                    left.as_millis(),
-                    LEAST_RUN.as_millis()
-                ),
-            )
+            let what = format!(
+                "only {} ms are left until the deadline, and a run needs {} ms to store its cursors. Nothing was read",
+                left.as_millis(),
+                LEAST_RUN.as_millis()
+            );
+            Error::new(ErrorType::Timeout, what).next("Give the function more time")
         })
     }
 
@@ -252,12 +249,12 @@ impl<D: Seams> Run<'_, D> {
     }
 
     fn least_work(&self) -> Duration {
-        LEAST_WORK.min(self.whole_time() / 2)
+        LEAST_WORK.min(self.working_time() / 2)
     }
 
     /// Whether so little time is left that a handler, or the target of dead
-    /// letters, may well decline to begin.
-    pub(super) fn is_nearly_over(&self) -> bool {
+    /// letters, may decline to start.
+    pub(super) fn is_nearly_out_of_time(&self) -> bool {
         self.clock.now() + LEAST_WORK > self.begin_until
     }
 
@@ -265,12 +262,14 @@ impl<D: Seams> Run<'_, D> {
         *self.halt.borrow() > Interrupt::No
     }
 
-    /// Stops every lane after the chunk at work.
+    /// Stops every worker after the chunk in flight.
     pub(super) fn abort(&self) {
-        self.interrupted(Interrupt::Finish);
+        self.interrupt(Interrupt::Finish);
     }
 
-    pub(super) fn interrupted(&self, interrupt: Interrupt) -> bool {
+    /// Passes `interrupt` on to the workers, if it is more urgent than the last
+    /// one. Whether the run is interrupted.
+    pub(super) fn interrupt(&self, interrupt: Interrupt) -> bool {
         self.halt
             .send_if_modified(|halt| std::mem::replace(halt, interrupt.max(*halt)) < interrupt);
         interrupt > Interrupt::No
@@ -295,10 +294,10 @@ impl<D: Seams> Run<'_, D> {
 mod tests {
     use super::*;
 
-    fn slices(partitions: usize, lot: u64, mut left: u64) -> Vec<u64> {
-        let mut turns = Turns::new(partitions, lot);
+    fn slices(partitions: usize, random: u64, mut left: u64) -> Vec<u64> {
+        let mut next = Slices::new(partitions, random);
         let mut slices = vec![];
-        while let Some(slice) = turns.next(Duration::from_secs(left), Duration::from_secs(6)) {
+        while let Some(slice) = next.next(Duration::from_secs(left), Duration::from_secs(6)) {
             left -= slice.as_secs();
             slices.push(slice.as_secs());
         }
@@ -306,18 +305,18 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_turns_is_true() {
+    fn slices_are_as_in_the_table() {
         assert_eq!(slices(3, 1, 16), [5, 6, 5]);
         assert_eq!(slices(1, 7, 16), [16]);
         assert_eq!(slices(0, 7, 16), [0_u64; 0]);
     }
 
     #[test]
-    fn wherever_the_lot_falls_one_has_the_long_slice_and_the_others_equal_ones() {
-        for lot in 0..3 {
+    fn whichever_partition_is_chosen_one_has_the_long_slice_and_the_others_equal_ones() {
+        for random in 0..3 {
             let mut expected = vec![5; 3];
-            expected[usize::try_from(lot).expect("small")] = 6;
-            assert_eq!(slices(3, lot, 16), expected);
+            expected[usize::try_from(random).expect("small")] = 6;
+            assert_eq!(slices(3, random, 16), expected);
         }
         assert_eq!(slices(2, 3, 16), [8, 8], "an equal share is longer");
     }

@@ -1,4 +1,4 @@
-//! The common case in ten lines: a closure for each record.
+//! Processors from a closure that handles one record.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -12,13 +12,9 @@ use crate::record::{Chunk, Record};
 
 /// A processor from a closure that handles one record.
 ///
-/// The closure is called for each record of a partition in order, one call at
-/// a time, and for several partitions at once. An `Err` stops the partition at
-/// that record. Between two records it stops when the next would not be done
-/// in the time left, so a slow handler still settles some records in each run.
-///
-/// A value that does not fit `MESSAGE_FORMAT` (default `json`) does not reach
-/// the closure: it fails as [`Failure::Poison`] does.
+/// The closure is called for each record in order; an `Err` stops the partition
+/// at that record. It is not called where the next record would not be finished
+/// in time, so a slow handler settles some records in each run.
 ///
 /// ```
 /// use kafka_consumer_lambda::processor::Processor;
@@ -46,9 +42,8 @@ where
 /// A processor from a closure that handles one JSON value.
 ///
 /// Like [`each`], with the value parsed into `T`; `None` is a tombstone. A
-/// value that is not a `T` is [`Failure::Poison`]: the error names the record
-/// and the position of the error in it, and shows nothing of the value.
-/// `MESSAGE_FORMAT` does not apply.
+/// value that is not a `T` is a [`Failure::Poison`], with an error that names the
+/// record and the position in it, and holds nothing of the value.
 ///
 /// ```
 /// use kafka_consumer_lambda::processor::Processor;
@@ -123,9 +118,9 @@ where
     }
 }
 
-/// Records one after the other. It stops between two when the next would not
-/// be finished in time, going by the slowest so far: a record that is cut off
-/// in the middle has cost its time and comes again.
+/// Handles one record after the other. Stops between two if the next would not be
+/// finished in time, by the slowest so far: a record that is cut off has used its
+/// time for nothing, and is handled again.
 async fn one_by_one<'a, Fut>(chunk: &'a Chunk, run: &RunContext, handle: impl Fn(&'a Record) -> Fut) -> Progress
 where
     Fut: Future<Output = Result<(), Failure>> + Send,
@@ -133,7 +128,7 @@ where
     let mut slowest = Duration::ZERO;
     for (settled, record) in chunk.records().iter().enumerate() {
         let left = run.time_left();
-        // The first record is always tried: the run looked at the clock just before.
+        // The first record is always tried: the run has just checked the time.
         if settled > 0 && left <= slowest {
             return Progress { settled, stop: None };
         }

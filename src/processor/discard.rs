@@ -1,10 +1,10 @@
-//! `DESTINATION=discard`: reads, decodes, and does nothing.
+//! `DESTINATION=discard`: records are read, decoded and dropped.
 
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::Chunk;
 
-/// Settles every record. For measuring, and for moving a cursor over records
-/// that nobody needs.
+/// Settles every record. For measurements, and to move a cursor past records that
+/// are not needed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Discard;
 

@@ -5,13 +5,13 @@ use crate::decode::{self, Value};
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
-/// Logs each record at level `info`: where it is, its time and its size; the
-/// key and the value only with `LOG_VALUES=true`.
+/// Logs each record at level `info`: topic, partition, offset, timestamp and size;
+/// the key and the value only with `LOG_VALUES=true`.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
-    /// How values are shown.
+    /// How values are decoded.
     pub format: MessageFormat,
-    /// Whether keys and values are shown at all.
+    /// Whether keys and values are logged.
     pub values: bool,
 }
 

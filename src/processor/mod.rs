@@ -1,4 +1,4 @@
-//! What happens to records: the [`Processor`] seam, one file per processor.
+//! Handles records: the [`Processor`] seam, one file per processor.
 
 pub mod closure;
 pub mod discard;
@@ -14,73 +14,42 @@ use crate::text::cut;
 use discard::Discard;
 use log::Log;
 
-/// What happens to records. Implement it for work on whole chunks (one
-/// database transaction, one batch request); for work on single records use
+/// Handles records. Implement it for work on whole chunks (one database
+/// transaction, one batch request); for work on single records use
 /// [`each`](closure::each) or [`json`](closure::json).
 ///
 /// The contract between a run and a processor:
 ///
 /// - A chunk is never empty, holds records of one partition in ascending order
-///   of offset, and begins at the first record that is not settled yet.
-/// - Never two calls at once for one partition; several at once for different
-///   partitions, so `&self` is shared.
-/// - **At least once.** A run that dies between a call and the write of the
-///   cursor repeats the call in the next run. Make the work idempotent with
+///   of offset, and starts at the first record that is not settled.
+/// - Calls for one partition are never concurrent; calls for different partitions
+///   are, so `&self` is shared.
+/// - **At least once.** If the process ends between a call and the write of the
+///   cursor, the next run repeats the call. Make the work idempotent with
 ///   [`Record::id`](crate::record::Record::id).
-/// - The future may be dropped at any `.await`, when the time is over. What it
-///   had not reported as settled comes again in the next run.
-/// - Retries are the run's: report a [`Failure::Retry`], do not loop.
-/// - A panic is a failed attempt. The records of the chunk are then handed over
-///   one at a time, so that it counts against the record that causes it alone.
-///
-/// ```
-/// use kafka_consumer_lambda::Failure;
-/// use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
-/// use kafka_consumer_lambda::record::Chunk;
-///
-/// /// Stores each chunk in one transaction.
-/// struct Orders {
-///     database: Database,
-/// }
-///
-/// impl Processor for Orders {
-///     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
-///         let rows = chunk.records().iter().map(|record| (record.id(), record.value.clone()));
-///         match self.database.insert_all(rows.collect()).await {
-///             Ok(()) => Progress::all(chunk),
-///             Err(error) => Progress {
-///                 settled: 0,
-///                 stop: Some(Failure::Retry(error.to_string())),
-///             },
-///         }
-///     }
-/// }
-/// # struct Database;
-/// # impl Database {
-/// #     async fn insert_all<T>(&self, _: Vec<T>) -> Result<(), std::io::Error> { Ok(()) }
-/// # }
-/// # fn is_a_processor(orders: Orders) -> impl Processor { orders }
-/// ```
+/// - The future may be dropped at any `.await`, at the deadline or by an
+///   interrupt. The next run reads the whole chunk again.
+/// - The run retries: return a [`Failure::Retry`], do not loop.
 pub trait Processor: Send + Sync {
-    /// Handles a chunk and says how many of its records are settled.
+    /// Handles a chunk, and returns how many of its records are settled.
     fn process(&self, chunk: &Chunk, run: &RunContext) -> impl Future<Output = Progress> + Send;
 
-    /// Whether the processor decodes values itself. Then the run hands over
-    /// values without checking them against `MESSAGE_FORMAT` first.
+    /// Whether the processor decodes values itself. If so, the run does not check
+    /// them against `MESSAGE_FORMAT` before the call.
     fn decodes(&self) -> bool {
         false
     }
 }
 
-/// How much of a chunk was processed.
+/// How much of a chunk a processor has settled.
 ///
 /// `settled` counts from the front: a hole cannot be expressed. Fewer than the
-/// chunk holds and no `stop` means that the time ran out.
+/// chunk holds and no `stop` means that the time ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// How many records, from the first on, are done for good.
+    /// How many records, from the first on, are processed and need no retry.
     pub settled: usize,
-    /// Why the record after those is not settled.
+    /// The failure of the record after those.
     pub stop: Option<Failure>,
 }
 
@@ -95,37 +64,25 @@ impl Progress {
     }
 }
 
-/// Why a record is not settled. The text says what is wrong and what to do; it
-/// is logged, shown in reports and stored on the cursor's item, so it must hold
-/// no value of a record and no secret. It is cut at 1,000 bytes.
-///
-/// ```
-/// use kafka_consumer_lambda::Failure;
-///
-/// fn failure_of(status: u16) -> Failure {
-///     match status {
-///         400 => Failure::Poison("the service rejected the order".into()),
-///         401 | 403 => Failure::Fatal("the service rejected the credentials: renew API_TOKEN".into()),
-///         _ => Failure::Retry(format!("the service returned {status}")),
-///     }
-/// }
-/// # assert_eq!(failure_of(503), Failure::Retry("the service returned 503".into()));
-/// ```
+/// Why a record is not settled. The text says what failed and what to do. It is
+/// part of logs, reports and the cursor's item, so it must not hold a record's
+/// value or a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Temporary. The record is tried again a few times in this run, then in later runs after a back-off of 1 to 15
-    /// minutes. Where `ON_FAILURE` is not `halt`, it applies after `MAX_ATTEMPTS` attempts.
+    /// The failure may pass: the record is tried again, in this run and in later
+    /// ones, up to `MAX_ATTEMPTS` before `ON_FAILURE` applies.
     #[error("{0}")]
     Retry(String),
-    /// This record can never be processed. It is not tried again before `ON_FAILURE` applies.
+    /// This record can never be processed: `ON_FAILURE` applies without a retry.
     #[error("{0}")]
     Poison(String),
-    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`.
+    /// No record can be processed, because of wrong credentials or a bug. The run
+    /// stops and fails with `DestinationFailed`.
     #[error("{0}")]
     Fatal(String),
 }
 
-/// A failure's text is logged for each try of each record: longer ones are cut.
+/// A failure's text is logged for each try of each record, cut to this length.
 const LONGEST_FAILURE_BYTES: usize = 1_000;
 
 impl Failure {
@@ -140,10 +97,10 @@ impl Failure {
     }
 }
 
-/// The run that a processor is called in.
+/// The call's context, for a processor.
 #[derive(Debug, Clone)]
 pub struct RunContext {
-    /// The end of the time for processing. What is settled by then is saved.
+    /// When the time for processing ends. What is settled by then is stored.
     pub stop_at: Instant,
     /// The number of this attempt for the first record of the chunk, over all runs: 1 for the first.
     pub attempt: u32,
@@ -153,13 +110,13 @@ impl RunContext {
     /// The time left for processing; zero once it has ended.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        #[expect(clippy::disallowed_methods, reason = "a handler asks while it works")]
+        #[expect(clippy::disallowed_methods, reason = "called by handlers, in real time")]
         self.stop_at.saturating_duration_since(Instant::now())
     }
 }
 
-/// What a processor said that panicked.
-pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> &str {
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

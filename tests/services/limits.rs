@@ -50,7 +50,7 @@ async fn records_of_a_megabyte_and_more_than_the_memory_are_read_between_small_o
 }
 
 #[tokio::test]
-async fn an_empty_key_a_header_of_a_million_characters_and_a_thousand_headers_are_no_trouble() {
+async fn an_empty_key_a_header_of_a_million_characters_and_a_thousand_headers_are_read() {
     let mut world = world_of_large_records(1).await;
     world.set("LOG_VALUES", "true");
     let thousand = (0..1_000).fold(Message::value("3"), |record, n| {
@@ -147,7 +147,7 @@ fn message(report: &Value) -> &str {
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
-async fn cursors_far_past_the_end_are_told_as_truncated_up_to_the_last_possible_one() {
+async fn cursors_far_past_the_end_are_reported_as_truncated_up_to_the_last_possible_one() {
     for (offset, next) in [("9223372036854775806", "9223372036854775807"), ("1e3", "1001")] {
         let (world, ran) = run_with(offset, &[]).await;
         let report = ran.failure("Truncated", 3);
@@ -160,7 +160,7 @@ async fn cursors_far_past_the_end_are_told_as_truncated_up_to_the_last_possible_
 
 /// P6: neither ever means "start from the beginning".
 #[tokio::test]
-async fn numbers_that_no_cursor_can_be_are_named_and_left_as_they_are() {
+async fn numbers_that_are_no_valid_offset_are_named_and_left_as_they_are() {
     let digits = "99999999999999999999999999999999999999";
     for offset in [
         "9223372036854775807",

@@ -280,7 +280,7 @@ async fn a_table_that_says_nothing_gets_no_longer_than_the_brokers() {
     assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
     assert_eq!((ran.code, states(&ran.json())), (Some(1), vec!["unknown"]));
     assert!(
-        last_line(&ran).contains("did not answer within 1.5 s (POLL_TIMEOUT)"),
+        last_line(&ran).contains("did not respond within 1.5 s (POLL_TIMEOUT)"),
         "{ran:?}"
     );
 }

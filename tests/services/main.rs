@@ -2,24 +2,24 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 
+mod ambiguous_writes;
 mod backfill;
 mod bootstrap;
 mod commands;
+mod concurrent_runs;
+mod corrupt_logs;
 mod dead_letter;
 mod doctor;
-mod doubt;
 mod failure;
 mod harness;
 mod headers;
-mod leaks;
 mod limits;
 mod look;
 mod offsets;
 mod operator;
-mod overlap;
 mod redrive;
-mod rot;
 mod run;
+mod secret_redaction;
 mod secrets;
 mod security;
 mod stale;

@@ -1,4 +1,4 @@
-//! People who move cursors while runs are at work.
+//! Operators who edit cursors during a run.
 //!
 //! Each test edits the cursor of partition 0 in the middle of a run that has claimed it; the other
 //! partitions' records are handled in the same run.
@@ -11,7 +11,7 @@ use crate::support::table::{five_attributes, number};
 use crate::support::world::World;
 
 /// A world with a run in the middle of partition 0.
-async fn a_run_at_work() -> (World, Midway) {
+async fn a_run_in_progress() -> (World, Midway) {
     let mut world = World::new("edited", 3).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -42,8 +42,8 @@ fn the_next_run_begins_after(world: &World, stored: i64) {
 
 /// P4: one that was edited during a run costs the run that partition and no other.
 #[tokio::test]
-async fn a_cursor_that_is_put_anew_during_a_run_stays_as_it_was_put() {
-    let (world, run) = a_run_at_work().await;
+async fn a_cursor_that_is_overwritten_during_a_run_stays_as_it_was_written() {
+    let (world, run) = a_run_in_progress().await;
     world.put_offset(0, 1_499).await;
     loses_partition_0_only(&world, run).await;
     let put = five_attributes(&world.group, &world.topic, 0, 1_499);
@@ -53,7 +53,7 @@ async fn a_cursor_that_is_put_anew_during_a_run_stays_as_it_was_put() {
 
 /// `UpdateItem` of `offset` during a run: it is obeyed, and the claim is released.
 async fn an_update_of_the_offset_is_obeyed(offset: i64) {
-    let (world, run) = a_run_at_work().await;
+    let (world, run) = a_run_in_progress().await;
     world.table.update_offset(&world.consumer_id(), 0, offset).await;
     loses_partition_0_only(&world, run).await;
     let item = world.item(0).await;
@@ -91,7 +91,7 @@ async fn a_cursor_that_is_moved_back_during_a_run_is_obeyed_by_the_next() {
 /// P4: a deleted one is never brought back.
 #[tokio::test]
 async fn a_cursor_that_is_deleted_during_a_run_is_not_brought_back_by_it() {
-    let (world, run) = a_run_at_work().await;
+    let (world, run) = a_run_in_progress().await;
     world.table.delete_item(&world.consumer_id(), 0).await;
     loses_partition_0_only(&world, run).await;
     assert_eq!(world.offset(0).await, None);
@@ -116,7 +116,7 @@ async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_the
 
 #[tokio::test]
 async fn a_pause_that_is_set_during_a_run_holds_from_the_next_run_on_until_it_is_removed() {
-    let (world, run) = a_run_at_work().await;
+    let (world, run) = a_run_in_progress().await;
     let id = world.consumer_id();
     let paused = AttributeValue::Bool(true);
     world.table.set_attribute(&id, 0, "paused", paused.clone()).await;

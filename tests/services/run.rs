@@ -1,4 +1,4 @@
-//! A run drains a topic and remembers where it was.
+//! A run reads a topic to its end and stores its cursors.
 
 use serde_json::json;
 

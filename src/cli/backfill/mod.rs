@@ -89,7 +89,7 @@ pub(super) async fn backfill<P: Processor + 'static>(
     let interrupt = signals::interrupts()?;
     let parts = parts_with(config, |config| Watched::new(make(config))).await?;
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
-    let (facts, _) = invoke::look_at_backfill(parts, &request, deadline).await?;
+    let (facts, _) = invoke::inspect_backfill(parts, &request, deadline).await?;
     progress::say(&announcement(&request, &facts));
     let to_go = facts.iter().map(to_go).sum::<u64>();
     parts

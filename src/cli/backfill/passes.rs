@@ -15,7 +15,7 @@ use crate::clock::Clock as _;
 use crate::config::MessageLimit;
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Request};
-use crate::invoke::{Answer, Interrupt};
+use crate::invoke::{Interrupt, Response};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 use crate::report::{Held, RunReport};
@@ -106,7 +106,7 @@ fn handled(pass: &RunReport) -> u64 {
 }
 
 /// The passes of one command.
-pub(super) struct Passes<P: 'static> {
+pub(super) struct Passes<P: Processor + 'static> {
     pub(super) parts: &'static LiveParts<Watched<P>>,
     pub(super) request: BackfillRequest,
     /// How many records may still be handled; `None`: all.
@@ -156,7 +156,7 @@ impl<P: Processor> Passes<P> {
         if invoked.is_err() {
             self.parts.processor.end();
         }
-        let Answer::Run(pass) = invoked?.answer else {
+        let Response::Run(pass) = invoked?.response else {
             return Err(Error::new(ErrorType::InvalidEvent, "a backfill was answered by a plan"));
         };
         self.left = self.left.map(|left| left.saturating_sub(handled(&pass)));

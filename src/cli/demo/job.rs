@@ -17,7 +17,7 @@ use crate::dead_letter::target::DeadLetters;
 use crate::embedded::Embedded;
 use crate::error::{Error, ErrorType};
 use crate::event::{Request, RunRequest};
-use crate::invoke::{self, Answer, Interrupt, Invoked, Parts};
+use crate::invoke::{self, Interrupt, Invoked, Parts, Response};
 use crate::report::RunReport;
 use crate::security::Security;
 use crate::source::kafka::KafkaSource;
@@ -44,7 +44,7 @@ pub(super) struct Tick {
     pub(super) items: Vec<Item>,
 }
 
-type DemoParts = Parts<DynamoStore, KafkaSource, Handler, DemoClock, DeadLetters>;
+type DemoParts = Parts<(DynamoStore, KafkaSource, Handler, DeadLetters, DemoClock)>;
 
 /// The job. Its process is kept between ticks, as Lambda keeps it, until it dies.
 pub(super) struct Job {
@@ -103,9 +103,9 @@ impl Job {
     /// One tick.
     pub(super) async fn tick(&mut self) -> Result<Tick, Error> {
         let process = self.process();
-        let answer = run(&process).await?.answer;
+        let answer = run(&process).await?.response;
         self.process = Some(process);
-        let Answer::Run(report) = answer else {
+        let Response::Run(report) = answer else {
             return Err(unexpected("a run answered with a plan"));
         };
         if let Some(error) = report.error {

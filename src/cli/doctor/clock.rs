@@ -8,7 +8,7 @@ use super::{Answer, Practice};
 use crate::claim::{LONGEST_BELIEVED_MS, MARGIN_MS};
 use crate::clock::Clock as _;
 use crate::error::{Error, ErrorType};
-use crate::invoke::Glance;
+use crate::invoke::BestEffortSnapshot;
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{OffsetSpec, Source as _};
 
@@ -20,7 +20,7 @@ const TOO_MUCH_MS: i64 = 5 * 60 * SECOND_MS;
 
 pub(super) async fn checks(
     practice: &Practice,
-    glance: Answer<'_, Result<Glance, Error>>,
+    glance: Answer<'_, Result<BestEffortSnapshot, Error>>,
     rights: Answer<'_, Rights>,
     identity: Answer<'_, Identity>,
 ) -> Vec<Check> {
@@ -78,12 +78,15 @@ enum Ahead {
 
 /// For each partition that answered, whether it has records of the future.
 /// Kafka tells no clock of a broker's; a time that lies ahead is a sign.
-async fn records(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>) -> Option<Vec<(String, Ahead)>> {
+async fn records(
+    practice: &Practice,
+    glance: Answer<'_, Result<BestEffortSnapshot, Error>>,
+) -> Option<Vec<(String, Ahead)>> {
     let glance = glance.await;
     let known: Vec<(TopicPartition, NextOffset)> = (*glance)
         .as_ref()
         .ok()?
-        .facts
+        .states
         .iter()
         .filter_map(|fact| Some((fact.partition.clone(), fact.end.clone()?.ok()?)))
         .collect();

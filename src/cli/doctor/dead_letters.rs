@@ -12,13 +12,13 @@ use crate::aws;
 use crate::aws::call::{code_and_message, is_about_credentials};
 use crate::config::{OnFailure, QueueArn, Target, TopicName};
 use crate::error::{Error, ErrorType};
-use crate::invoke::Glance;
+use crate::invoke::BestEffortSnapshot;
 use crate::source::Source as _;
 use crate::source::kafka::KafkaSource;
 
 const NAME: &str = "dead_letters";
 
-pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance, Error>>) -> Vec<Check> {
+pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<BestEffortSnapshot, Error>>) -> Vec<Check> {
     match &practice.config().on_failure {
         OnFailure::Halt | OnFailure::Skip => vec![],
         OnFailure::DeadLetter(target @ Target::Kafka(topic)) => {
@@ -36,10 +36,10 @@ pub(super) async fn checks(practice: &Practice, glance: Answer<'_, Result<Glance
     }
 }
 
-fn nobody_answers(glance: &Glance) -> bool {
+fn nobody_answers(glance: &BestEffortSnapshot) -> bool {
     let let_in = [ErrorType::UnknownTopic, ErrorType::NotAuthorized];
     let asked = glance.brokers.values();
-    !glance.facts.iter().any(|fact| matches!(fact.end, Some(Ok(_))))
+    !glance.states.iter().any(|fact| matches!(fact.end, Some(Ok(_))))
         && asked.clone().all(|error| !let_in.contains(&error.kind))
 }
 

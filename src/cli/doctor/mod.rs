@@ -49,7 +49,7 @@ use crate::clock::{Clock as _, Deadline};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::RunRequest;
-use crate::invoke::{self, Glance};
+use crate::invoke::{self, BestEffortSnapshot};
 use crate::live;
 use crate::processor::Configured;
 use crate::security::Security;
@@ -106,9 +106,9 @@ impl Practice {
     }
 
     /// What the next run would see.
-    async fn glance(&self) -> Result<Glance, Error> {
+    async fn glance(&self) -> Result<BestEffortSnapshot, Error> {
         let deadline = Deadline::after(self.limit() * 2, &self.parts.clock);
-        invoke::glance(&self.parts, &RunRequest::default(), deadline).await
+        invoke::snapshot_best_effort(&self.parts, &RunRequest::default(), deadline).await
     }
 
     async fn reach(&self) -> Vec<Reach> {

@@ -40,7 +40,7 @@ use crate::claim::Cursor;
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::event::RunRequest;
-use crate::invoke::{self, Glance};
+use crate::invoke::{self, BestEffortSnapshot};
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
 use crate::record::{NextOffset, TopicPartition};
 
@@ -157,12 +157,12 @@ pub(super) struct Look {
 pub(super) async fn look(parts: &CliParts, selection: &Selection) -> Result<Look, Error> {
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let request = RunRequest::from(selection);
-    Ok(invoke::glance(parts, &request, deadline).await?.into())
+    Ok(invoke::snapshot_best_effort(parts, &request, deadline).await?.into())
 }
 
-impl From<Glance> for Look {
-    fn from(glance: Glance) -> Self {
-        let partitions = rows(&glance.facts, &glance.decisions);
+impl From<BestEffortSnapshot> for Look {
+    fn from(glance: BestEffortSnapshot) -> Self {
+        let partitions = rows(&glance.states, &glance.decisions);
         let known = partitions.iter().filter_map(|row| row.lag);
         Self {
             at: glance.at_ms,

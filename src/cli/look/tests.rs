@@ -108,8 +108,8 @@ fn look_at(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> L
         })
         .collect();
     let decisions = plan::decide_all(&facts, policy);
-    Glance {
-        facts,
+    BestEffortSnapshot {
+        states: facts,
         decisions,
         errors,
         table: None,

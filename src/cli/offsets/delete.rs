@@ -35,7 +35,7 @@ pub(in crate::cli) struct DeleteArgs {
 }
 
 pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<Moves, Error> {
-    let (before, _) = invoke::look(parts, deadline(parts), Pins::Leave).await?;
+    let (before, _) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
     arguments.partitions.check(before.iter().map(|fact| &fact.partition))?;
     let now_ms = parts.clock.wall_ms();
     let after = without_cursors(parts, &before, |fact| {

@@ -133,7 +133,7 @@ pub(super) async fn positions(
     known: &[TopicPartition],
     pins: Pins,
 ) -> Result<(Vec<Position>, Vec<Row>), Error> {
-    let (facts, decisions) = invoke::look(parts, deadline(parts), pins).await?;
+    let (facts, decisions) = invoke::inspect(parts, deadline(parts), pins).await?;
     selection.check(facts.iter().map(|fact| &fact.partition).chain(known))?;
     let chosen = facts.into_iter().zip(decisions);
     let chosen: Vec<(PartitionState, Decision)> =

@@ -115,13 +115,13 @@ fn known(item: Result<Cursor, InvalidCursor>) -> Known {
 /// All partitions, also those without an item: a pause makes one where a run
 /// would start, and for that all start positions must be stored.
 async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chosen, Error> {
-    let (mut facts, mut decisions) = invoke::look(parts, deadline(parts), Pins::Leave).await?;
+    let (mut facts, mut decisions) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
     selection.check(facts.iter().map(|fact| &fact.partition))?;
     let creates = facts
         .iter()
         .any(|fact| fact.cursor.is_none() && selection.includes(&fact.partition));
     if creates && parts.config.start_position != StartPosition::Earliest {
-        (facts, decisions) = invoke::look(parts, deadline(parts), Pins::Store).await?;
+        (facts, decisions) = invoke::inspect(parts, deadline(parts), Pins::Store).await?;
     }
     let known = |(fact, decision): (plan::PartitionState, plan::Decision)| {
         let start = || match plan::next_offset(&fact, &decision) {

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use comfy_table::Table;
 use serde::Serialize;
 
-use crate::invoke::Answer;
+use crate::invoke::Response;
 use crate::report::RunReport;
 
 pub(super) use run::tick_line;
@@ -36,11 +36,11 @@ pub(super) struct Out {
 
 impl Out {
     /// Writes an answer.
-    pub(super) fn answer(self, answer: &Answer) {
+    pub(super) fn answer(self, answer: &Response) {
         let screen = Screen::of_stdout();
         match answer {
-            Answer::Run(report) => self.say(&run::table(screen, report), answer),
-            Answer::Plan(plan) => self.say(&plan::table(screen, plan), answer),
+            Response::Run(report) => self.say(&run::table(screen, report), answer),
+            Response::Plan(plan) => self.say(&plan::table(screen, plan), answer),
         }
     }
 

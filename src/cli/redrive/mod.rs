@@ -23,7 +23,7 @@ use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::live::LiveParts;
-use crate::processor::{Failure, Processor, RunContext, panic_words};
+use crate::processor::{Failure, Processor, RunContext, panic_message};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
 use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source as _, Unavailable};
@@ -145,7 +145,7 @@ impl Which {
     }
 }
 
-struct Redrive<P: 'static> {
+struct Redrive<P: Processor + 'static> {
     parts: &'static LiveParts<P>,
     interrupt: watch::Receiver<Interrupt>,
     told: Told,
@@ -323,7 +323,7 @@ impl<P: Processor> Redrive<P> {
                     failure.to_string()
                 },
             )),
-            Ok(Err(panic)) => Some(format!("the handler panicked: {}", panic_words(&*panic))),
+            Ok(Err(panic)) => Some(format!("the handler panicked: {}", panic_message(&*panic))),
             Err(_) => Some(format!(
                 "unfinished after {} s (TIME_LIMIT)",
                 parts.config.time_limit.as_secs_f64()

@@ -1,4 +1,4 @@
-//! Any keys, values and headers at all, through whole runs.
+//! Whole runs over records of arbitrary keys, values and headers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,21 +1,16 @@
-//! How a backfill starts, and what a broker that is gone does to it.
+//! How a backfill starts, and how it fails while a broker is down.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kafka_consumer_lambda::claim::{Bounds, Cursor};
-use kafka_consumer_lambda::clock::{Deadline, SystemClock};
-use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::event::{BackfillRequest, Bound, Request};
-use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::Consumer;
-use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
-use super::{ObservedItem, World, consumer, security};
+use super::{HandledOffsets, World, consumer, security};
 
 fn request(to: Bound) -> BackfillRequest {
     BackfillRequest::new("b".parse().expect("a name"), Bound::Earliest, to, None).expect("the bounds fit")
@@ -32,27 +27,15 @@ impl World {
     /// One invocation, and the offsets that its handler saw.
     async fn backfill(&self, request: BackfillRequest) -> (Value, Vec<i64>) {
         let config = self.config(&[]);
-        let seen = ObservedItem::default();
-        let handler = {
-            let seen = seen.clone();
-            each(move |record: Record| {
-                seen.note(record.offset);
-                async { Ok(()) }
-            })
-        };
-        let parts = Parts {
-            dead_letters: DeadLetters::None,
-            source: KafkaSource::new(&config, security(&config)),
-            config: Arc::new(config),
-            store: &self.table,
-            processor: handler,
-            clock: SystemClock,
-        };
-        let (_sender, interrupt) = watch::channel(Interrupt::No);
-        let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
-        let invoked = invoke(&parts, &Request::Backfill(request), deadline, interrupt).await;
-        let answer = invoked.expect("it fits the settings").answer;
-        (serde_json::to_value(&answer).expect("JSON"), seen.offsets())
+        let seen = HandledOffsets::default();
+        let source = KafkaSource::new(&config, security(&config));
+        let invocation = self.invocation(config, source, seen.handler());
+        let (report, _) = invocation
+            .of(Request::Backfill(request))
+            .within(Duration::from_secs(30))
+            .report()
+            .await;
+        (report, seen.offsets())
     }
 
     fn leader(&self, partition: i32, broker: i32) {

@@ -11,11 +11,10 @@ use kafka_consumer_lambda::event::{BackfillRequest, Bound, Request};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::Consumer;
-use kafka_consumer_lambda::{Record, each};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::{ObservedItem, Table};
+use super::{HandledOffsets, Table};
 use crate::support::paper_kafka::PaperKafka;
 
 const PARTITIONS: i32 = 2_000;
@@ -63,23 +62,19 @@ async fn backfill_of(
         ("MAX_MESSAGES", max_messages),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let seen = ObservedItem::default();
-    let noted = seen.clone();
-    let parts = Parts {
+    let seen = HandledOffsets::default();
+    let parts: Parts<(_, _, _, _, _)> = Parts {
         dead_letters: DeadLetters::None,
         config: Arc::new(Config::from_lookup(settings).expect("settings")),
         store: table,
         source: kafka,
-        processor: each(move |record: Record| {
-            noted.note(record.offset);
-            async { Ok(()) }
-        }),
+        processor: seen.handler(),
         clock: SystemClock,
     };
     let (_sender, interrupt) = watch::channel(Interrupt::No);
     let deadline = Deadline::after(Duration::from_mins(2), &SystemClock);
     let invoked = invoke(&parts, &Request::Backfill(request), deadline, interrupt).await;
-    let answer = invoked.expect("it fits the settings").answer;
+    let answer = invoked.expect("it fits the settings").response;
     (serde_json::to_value(answer).expect("JSON"), seen.offsets())
 }
 

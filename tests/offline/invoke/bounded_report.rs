@@ -1,4 +1,4 @@
-//! What a run with very much to say says: it fits a line of the log and an answer.
+//! Reports of runs with very many entries fit a log event and a response.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{World, security};
+use super::{World, security, settle_all};
 use crate::support::paper_kafka::PaperKafka;
 
-/// What `CloudWatch` takes as one event.
+/// The largest log event that `CloudWatch` takes, in bytes.
 const LARGEST_EVENT: usize = 256 * 1024;
 
 const SKIP: [(&str, &str); 2] = [("ON_FAILURE", "skip"), ("MAX_MESSAGES", "unlimited")];
@@ -75,7 +75,7 @@ impl Log {
 }
 
 async fn run<K: Source, P: Processor>(config: Config, source: K, processor: P) -> (Invoked, Value) {
-    let parts = Parts {
+    let parts: Parts<(_, _, _, _, _)> = Parts {
         dead_letters: DeadLetters::None,
         config: Arc::new(config),
         store: MemoryStore::new(),
@@ -87,12 +87,8 @@ async fn run<K: Source, P: Processor>(config: Config, source: K, processor: P) -
     let deadline = Deadline::after(Duration::from_mins(5), &SystemClock);
     let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
     let invoked = invoked.expect("a run always has a report");
-    let answer = serde_json::to_value(&invoked.answer).expect("JSON");
+    let answer = serde_json::to_value(&invoked.response).expect("JSON");
     (invoked, answer)
-}
-
-fn well() -> impl Processor {
-    each(|_: Record| async { Ok(()) })
 }
 
 /// P5: what is skipped is named with its offsets in the report, however much it is.
@@ -106,7 +102,7 @@ async fn undecodable_neighbours_are_one_range_wherever_in_their_values_the_mista
     let config = world.config(&SKIP);
     let source = KafkaSource::new(&config, security(&config));
     let (log, _logged) = Log::of_this_thread(LevelFilter::INFO);
-    let (_, answer) = run(config, source, well()).await;
+    let (_, answer) = run(config, source, settle_all()).await;
     let ranges: Vec<Value> = (0..20)
         .map(|partition| {
             json!({"topic": "t", "partition": partition, "first_offset": 0, "last_offset": 199,
@@ -122,7 +118,7 @@ async fn undecodable_neighbours_are_one_range_wherever_in_their_values_the_mista
 }
 
 #[tokio::test]
-async fn what_a_handler_says_is_cut_in_the_report_and_in_each_line_of_the_log() {
+async fn the_error_of_a_handler_is_cut_in_the_report_and_in_each_line_of_the_log() {
     let world = World::new(1, 6, 100).await;
     let handler = each(|_: Record| async { Err(Failure::Poison("x".repeat(10_000))) });
     let config = world.config(&SKIP);
@@ -145,7 +141,7 @@ async fn what_a_handler_says_is_cut_in_the_report_and_in_each_line_of_the_log() 
 }
 
 #[tokio::test]
-async fn a_handler_that_gives_up_at_length_fails_the_run_with_a_short_message() {
+async fn a_handler_that_fails_with_a_long_text_fails_the_run_with_a_short_message() {
     let world = World::new(1, 1, 1).await;
     let handler = each(|_: Record| async { Err(Failure::Fatal("x".repeat(10_000))) });
     let config = world.config(&[]);
@@ -184,7 +180,7 @@ async fn a_million_skipped_records_of_a_thousand_partitions_are_counted_exactly(
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = Config::from_lookup(settings).expect("settings");
     let (log, _logged) = Log::of_this_thread(LevelFilter::ERROR);
-    let (invoked, answer) = run(config, PaperKafka::new("t", 1_000, 1_000, "x"), well()).await;
+    let (invoked, answer) = run(config, PaperKafka::new("t", 1_000, 1_000, "x"), settle_all()).await;
     assert_eq!(answer["status"], "success", "{answer}");
     assert_eq!(answer["skipped"].as_array().map(Vec::len), Some(1_000));
     assert_eq!(

@@ -8,7 +8,7 @@ use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::event::{Request, RunRequest};
-use kafka_consumer_lambda::invoke::{Interrupt, Parts, glance, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, invoke, snapshot_best_effort};
 use kafka_consumer_lambda::plan::Decision;
 use kafka_consumer_lambda::processor::Processor;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -17,7 +17,7 @@ use kafka_consumer_lambda::{Record, each};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{ObservedItem, Table, World, security};
+use super::{HandledOffsets, Table, World, security, settle_all};
 
 const PARTITIONS: u16 = 6;
 const RECORDS: usize = 3;
@@ -25,8 +25,8 @@ const RECORDS: usize = 3;
 /// The one that goes down: it leads partitions 1 and 4.
 const BROKER: i32 = 2;
 
-/// `POLL_TIMEOUT` is 2 s. What is asked of a silent broker, and what is read
-/// from it, may take as long each, and a little more on a busy machine.
+/// `POLL_TIMEOUT` is 2 s. A request to a silent broker, and a fetch from it, may
+/// take as long each, and a little more on a busy machine.
 const SOON: Duration = Duration::from_secs(9);
 
 /// Three brokers, and in each partition 3 records.
@@ -62,14 +62,10 @@ fn up(world: &World) {
     cluster.broker_up(BROKER).expect("it comes back");
 }
 
-fn well() -> impl Processor {
-    each(|_: Record| async { Ok(()) })
-}
-
-/// The dead broker's partitions are named, and not as if there was nothing to
-/// read; the others are drained and stored.
+/// The partitions of the broker that is down are named, not passed as idle; the
+/// others are drained and stored.
 #[track_caller]
-fn assert_names_the_dead(report: &Value, last_offset: i64) {
+fn assert_names_those_that_are_down(report: &Value, last_offset: i64) {
     assert_eq!(report["status"], "failed", "{report}");
     assert_eq!(report["error"]["type"], "BrokerUnreachable", "{report}");
     let numbers = |list: &Value| -> Vec<Value> {
@@ -91,12 +87,12 @@ fn assert_names_the_dead(report: &Value, last_offset: i64) {
 async fn a_broker_that_is_down_costs_its_own_partitions_and_no_other() {
     let world = world().await;
     down(&world);
-    let (report, took) = world.run(&[], well(), 30).await;
-    assert_names_the_dead(&report, 2);
+    let (report, took) = world.run(&[], settle_all(), 30).await;
+    assert_names_those_that_are_down(&report, 2);
     assert!(took < SOON, "{took:?}");
 
     up(&world);
-    let (report, _) = world.run(&[], well(), 30).await;
+    let (report, _) = world.run(&[], settle_all(), 30).await;
     assert_eq!(
         (&report["status"], &report["lag"]),
         (&json!("success"), &json!(0)),
@@ -105,7 +101,7 @@ async fn a_broker_that_is_down_costs_its_own_partitions_and_no_other() {
     assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
 }
 
-/// P9: also if it takes connections, and says nothing.
+/// P9: also if it accepts connections, and does not respond.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_silent_costs_its_own_partitions_and_no_other() {
     let world = world().await;
@@ -114,34 +110,34 @@ async fn a_broker_that_is_silent_costs_its_own_partitions_and_no_other() {
         cluster.broker_round_trip_time(BROKER, delay).expect("it slows down");
     };
     answers_after(Duration::from_mins(1));
-    let (report, took) = world.run(&[], well(), 30).await;
-    assert_names_the_dead(&report, 2);
+    let (report, took) = world.run(&[], settle_all(), 30).await;
+    assert_names_those_that_are_down(&report, 2);
     assert!(took < SOON, "{took:?}");
 
     answers_after(Duration::ZERO);
-    let (report, _) = world.run(&[], well(), 30).await;
+    let (report, _) = world.run(&[], settle_all(), 30).await;
     assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
 }
 
 /// What a process keeps from one run to the next.
-fn kept_parts(world: &World) -> Parts<&Table, KafkaSource, impl Processor, SystemClock, DeadLetters> {
+fn kept_parts(world: &World) -> Parts<(&Table, KafkaSource, impl Processor, DeadLetters, SystemClock)> {
     let config = world.config(&[]);
     Parts {
         dead_letters: DeadLetters::None,
         source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
-        processor: well(),
+        processor: settle_all(),
         clock: SystemClock,
     }
 }
 
 /// The report of one more run of the same process.
-async fn run_again<S: Store, P: Processor>(parts: &Parts<S, KafkaSource, P, SystemClock, DeadLetters>) -> Value {
+async fn run_again<S: Store, P: Processor>(parts: &Parts<(S, KafkaSource, P, DeadLetters, SystemClock)>) -> Value {
     let (_sender, interrupt) = watch::channel(Interrupt::No);
     let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
     let invoked = invoke(parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
-    serde_json::to_value(&invoked.expect("a run has a report").answer).expect("JSON")
+    serde_json::to_value(&invoked.expect("a run has a report").response).expect("JSON")
 }
 
 /// P9: also for a client that knows all leaders from an earlier run.
@@ -154,7 +150,7 @@ async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_pa
     produce(&world, 1).await;
     down(&world);
     let began = std::time::Instant::now();
-    assert_names_the_dead(&run().await, 3);
+    assert_names_those_that_are_down(&run().await, 3);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 
     up(&world);
@@ -198,7 +194,7 @@ async fn leaders_that_moved_between_two_runs_of_one_client_cost_no_failure() {
 async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
     let world = Arc::new(world().await);
     // Of the dead broker's partitions 1 and 4.
-    let seen = [ObservedItem::default(), ObservedItem::default()];
+    let seen = [HandledOffsets::default(), HandledOffsets::default()];
     let is_up = Arc::new(AtomicBool::new(true));
     let handler = || {
         let (world, seen, is_up) = (world.clone(), seen.clone(), is_up.clone());
@@ -256,19 +252,19 @@ async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
 /// P5: nothing is passed over silently: a cursor above a new partition would make it count as an
 /// old one, which starts at `latest`.
 #[tokio::test(flavor = "multi_thread")]
-async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_stored() {
+async fn new_partitions_above_one_that_is_unavailable_wait_until_its_start_is_stored() {
     let world = world().await;
     world.table.inner.put(&super::consumer(), 0, Cursor::default());
     let latest = [("START_POSITION", "latest")];
     down(&world);
-    let (report, _) = world.run(&latest, well(), 30).await;
+    let (report, _) = world.run(&latest, settle_all(), 30).await;
     assert_eq!(report["last_offsets"], json!({"0": 2}), "{report}");
     let unavailable = report["unavailable"].as_array().expect("a list");
     let unavailable: Vec<_> = unavailable.iter().map(|it| it["partition"].clone()).collect();
     assert_eq!(unavailable, [1, 2, 3, 4, 5], "{report}");
 
     up(&world);
-    let (report, _) = world.run(&latest, well(), 30).await;
+    let (report, _) = world.run(&latest, settle_all(), 30).await;
     let read = json!({"1": 2, "2": 2, "3": 2, "4": 2, "5": 2});
     assert_eq!(
         (&report["status"], &report["last_offsets"]),
@@ -277,35 +273,35 @@ async fn new_partitions_above_one_that_cannot_be_asked_wait_until_its_start_is_s
     );
 }
 
-/// Who looks at the partitions sees those of the living, and why the others are unknown; that is
-/// no failure of the look.
+/// The partitions of the other brokers are read, and the state of the unavailable ones says why; that
+/// is no error of the snapshot.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_at_the_partitions_names_those_of_a_broker_that_is_down() {
+async fn a_best_effort_snapshot_names_the_partitions_of_a_broker_that_is_down() {
     let world = world().await;
     down(&world);
     let config = world.config(&[]);
-    let parts = Parts {
+    let parts: Parts<(_, _, _, _, _)> = Parts {
         dead_letters: DeadLetters::None,
         source: KafkaSource::new(&config, security(&config)),
         config: Arc::new(config),
         store: &world.table,
-        processor: well(),
+        processor: settle_all(),
         clock: SystemClock,
     };
     let deadline = Deadline::after(Duration::from_secs(30), &SystemClock);
     let began = std::time::Instant::now();
-    let glance = glance(&parts, &RunRequest::default(), deadline).await;
+    let snapshot = snapshot_best_effort(&parts, &RunRequest::default(), deadline).await;
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    let glance = glance.expect("all partitions are asked for");
-    assert_eq!(glance.errors, []);
-    let unavailable: Vec<i32> = glance
-        .facts
+    let snapshot = snapshot.expect("all partitions are asked for");
+    assert_eq!(snapshot.errors, []);
+    let unavailable: Vec<i32> = snapshot
+        .states
         .iter()
-        .zip(&glance.decisions)
+        .zip(&snapshot.decisions)
         .filter(|(_, decision)| matches!(decision, Decision::Unavailable(_)))
         .map(|(facts, _)| facts.partition.partition)
         .collect();
-    assert_eq!((glance.facts.len(), unavailable), (6, vec![1, 4]));
-    let living = &glance.decisions[0];
-    assert!(matches!(living, Decision::Read { .. }), "{living:?}");
+    assert_eq!((snapshot.states.len(), unavailable), (6, vec![1, 4]));
+    let available = &snapshot.decisions[0];
+    assert!(matches!(available, Decision::Read { .. }), "{available:?}");
 }

@@ -16,7 +16,7 @@ async fn world(records: usize) -> World {
 
 /// An outage downstream cannot drain a topic into the dead letters.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_writes_a_hundred_dead_letters_and_then_blocks() {
+async fn a_run_sends_a_hundred_dead_letters_and_then_blocks() {
     let world = world(80).await;
     let outage = || each(|_: Record| async { Err(Failure::Retry("no answer".into())) });
     let (report, _) = world.run(&SETTINGS, outage(), 30).await;
@@ -33,7 +33,7 @@ async fn a_run_writes_a_hundred_dead_letters_and_then_blocks() {
 
 /// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_refuses_blocks_the_partition_until_it_takes_the_dead_letter() {
+async fn a_target_that_refuses_blocks_the_partition_until_it_accepts_the_dead_letter() {
     let world = world(5).await;
     let cluster = world.kafka.cluster().expect("a cluster");
     let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20];
@@ -65,7 +65,7 @@ async fn a_target_that_refuses_blocks_the_partition_until_it_takes_the_dead_lett
     assert_eq!(world.cursor(1).next.get(), 5);
 }
 
-/// A run that ends while the dead letter waits for its acknowledgement knows nothing against the target.
+/// A run that ends before the acknowledgement of a dead letter is no failure of the target.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_ends_before_a_dead_letter_is_acknowledged_blocks_nothing() {
     let world = World::new(1, 1, 1).await;

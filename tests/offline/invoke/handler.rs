@@ -1,4 +1,4 @@
-//! What a handler does, and what the run makes of it.
+//! Handlers that fail, panic, are slow or never end.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::json;
 
-use super::{ObservedItem, World};
+use super::{HandledOffsets, World};
 
 /// P1: what may pass is tried again, in order, and nothing after it comes first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_passes_is_tried_again_within_the_run() {
     let world = World::new(1, 1, 5).await;
-    let seen = ObservedItem::default();
+    let seen = HandledOffsets::default();
     let handler = {
         let seen = seen.clone();
         each(move |record: Record| {
@@ -131,7 +131,7 @@ async fn a_slow_handler_settles_some_in_each_run_and_fails_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_was_never_handed_over_takes_no_blame() {
+async fn a_record_that_was_never_handed_over_counts_no_attempt() {
     struct Odd;
     impl Processor for Odd {
         async fn process(&self, chunk: &Chunk, _: &RunContext) -> Progress {
@@ -149,7 +149,7 @@ async fn a_record_that_was_never_handed_over_takes_no_blame() {
     );
 }
 
-/// P1, P5: so many records are checked together, on a thread of their own.
+/// P1, P5: many records are decoded together, on a thread of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_among_thousands_that_cannot_be_decoded_is_the_only_one_that_is_not_handled() {
     let bad = 2_700;
@@ -157,14 +157,9 @@ async fn a_record_among_thousands_that_cannot_be_decoded_is_the_only_one_that_is
         let world = World::new(1, 1, 0).await;
         let values = (0..5_000).map(|n| if n == bad { "{".to_owned() } else { n.to_string() });
         world.kafka.produce("t", 0, values).await.expect("records");
-        let seen = ObservedItem::default();
-        let noted = seen.clone();
-        let handler = each(move |record: Record| {
-            noted.note(record.offset);
-            async { Ok(()) }
-        });
+        let seen = HandledOffsets::default();
         let settings = [("ON_FAILURE", on_failure), ("MAX_MESSAGES", "unlimited")];
-        let (report, _) = world.run(&settings, handler, 30).await;
+        let (report, _) = world.run(&settings, seen.handler(), 30).await;
         let expected: Vec<i64> = (0..stands_at).filter(|n| *n != bad).collect();
         assert_eq!(seen.offsets(), expected);
         assert_eq!(world.cursor(0).next.get(), stands_at, "{report}");

@@ -1,4 +1,4 @@
-//! Items of any attributes, met by whole runs.
+//! Whole runs over items of arbitrary attributes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn a_run_over_any_items_reads_a_partition_or_names_its_item() {
             put(&dynamodb, &consumer.to_string(), partition, &item).await;
         }
         let before = store.load(&consumer).await.expect("all are read");
-        let parts = Parts {
+        let parts: Parts<(_, _, _, _, _)> = Parts {
             dead_letters: DeadLetters::new(&config, &security(&config)),
             source: KafkaSource::new(&config, security(&config)),
             config: Arc::new(config),
@@ -84,7 +84,7 @@ async fn a_run_over_any_items_reads_a_partition_or_names_its_item() {
         let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
         let invoked = invoked.expect("a run always has a report");
         let after = store.load(&consumer).await.expect("all are read");
-        let report = serde_json::to_value(&invoked.answer).expect("JSON");
+        let report = serde_json::to_value(&invoked.response).expect("JSON");
         let named = report["error"]["message"].as_str().unwrap_or_default();
         for (stored, after) in before.iter().zip(&after) {
             let number = stored.partition.to_string();

@@ -1,46 +1,46 @@
-//! Claims that a run leaves behind: they hold up the next run as little as
-//! possible, and count against no record that no handler had.
+//! Claims that a run leaves behind: they delay the next run as little as possible,
+//! and count only against records that a handler had.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kafka_consumer_lambda::claim::{BatchLimit, Cursor, RunId};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
-use kafka_consumer_lambda::record::{Chunk, NextOffset};
+use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::json;
 
 use super::source::Brokers;
-use super::{ObservedItem, World, consumer};
-
-fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("an offset")
-}
+use super::{HandledOffsets, World, consumer, cursor_at, next_offset, settle_all};
 
 /// An item at 0 that a run left which had planned to reach `to`.
 fn left_behind(to: i64, claim_chunk: Option<BatchLimit>) -> Cursor {
     Cursor {
         run: Some(RunId::new("dead")),
         claim_until_ms: Some(1),
-        claim_to: Some(next(to)),
+        claim_to: Some(next_offset(to)),
         claim_chunk,
         updated_at_ms: Some(1),
         ..Cursor::default()
     }
 }
 
-/// P14, where the table is slow: a claim whose answer comes after the time for
-/// work is over is released.
+/// A handler that takes so long for each record.
+fn slow(ms: u64) -> impl Processor {
+    each(move |_: Record| async move {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        Ok(())
+    })
+}
+
+/// P14, where the table is slow: a claim whose response comes after the time for
+/// work has ended is released.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_time_ends_among_its_claims_leaves_none_behind() {
     let mut world = World::new(1, 40, 1).await;
     world.table.write_takes = Duration::from_millis(300);
-    let slow = each(|_: Record| async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        Ok(())
-    });
-    let (report, _) = world.run(&[], slow, 3).await;
+    let (report, _) = world.run(&[], slow(400), 3).await;
     assert_eq!(report["stop_reason"], "deadline", "{report}");
     assert_eq!(report["error"], json!(null), "{report}");
     for partition in 0..40 {
@@ -49,30 +49,22 @@ async fn a_run_whose_time_ends_among_its_claims_leaves_none_behind() {
     }
 }
 
-/// P14: no record counts as deadly that no handler had.
+/// P14: only a record that a handler had counts as a crash.
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_that_are_never_answered_in_time_cost_no_record() {
+async fn claims_without_a_response_in_time_cost_no_record() {
     let mut world = World::new(1, 1, 20).await;
-    world
-        .table
-        .inner
-        .put(&consumer(), 0, left_behind(20, Some(BatchLimit::Single)));
+    world.put(0, left_behind(20, Some(BatchLimit::Single)));
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     world.table.write_takes = Duration::from_secs(3);
     for _ in 0..3 {
-        world.run(&settings, each(|_: Record| async { Ok(()) }), 2).await;
+        world.run(&settings, settle_all(), 2).await;
         let mut item = world.cursor(0);
         item.claim_until_ms = item.claim_until_ms.map(|_| 1);
-        world.table.inner.put(&consumer(), 0, item);
+        world.put(0, item);
     }
     world.table.write_takes = Duration::ZERO;
-    let seen = ObservedItem::default();
-    let noted = seen.clone();
-    let handler = each(move |record: Record| {
-        noted.note(record.offset);
-        async { Ok(()) }
-    });
-    let (report, _) = world.run(&settings, handler, 20).await;
+    let seen = HandledOffsets::default();
+    let (report, _) = world.run(&settings, seen.handler(), 20).await;
     assert_eq!(
         (&report["skipped"], &report["lag"]),
         (&json!([]), &json!(0)),
@@ -105,7 +97,10 @@ async fn tries_of_a_run_that_ends_before_its_third_one_count_towards_max_attempt
         assert_eq!(failure.error.as_deref(), Some("the service behind did not respond"));
     };
     assert_eq!(skipped["skipped"][0]["first_offset"], 0);
-    assert_eq!((world.cursor(0).next, skipped["lag"].as_i64()), (next(2), Some(0)));
+    assert_eq!(
+        (world.cursor(0).next, skipped["lag"].as_i64()),
+        (next_offset(2), Some(0))
+    );
 }
 
 /// P9: after a crash the other partitions go on.
@@ -113,69 +108,49 @@ async fn tries_of_a_run_that_ends_before_its_third_one_count_towards_max_attempt
 async fn sixteen_partitions_of_a_dead_run_all_make_progress_although_the_handler_is_slow() {
     let world = World::new(1, 16, 40).await;
     for partition in 0..16 {
-        world.table.inner.put(&consumer(), partition, left_behind(1_000, None));
+        world.put(partition, left_behind(1_000, None));
     }
     for _ in 0..2 {
-        let slow = each(|_: Record| async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Ok(())
-        });
-        world.run(&[("MAX_MESSAGES", "unlimited")], slow, 3).await;
+        world.run(&[("MAX_MESSAGES", "unlimited")], slow(50), 3).await;
     }
     for partition in 0..16 {
-        assert!(world.cursor(partition).next > next(0), "partition {partition}");
+        assert!(world.cursor(partition).next > next_offset(0), "partition {partition}");
     }
 }
 
-/// Also where each of them is read record by record: the one that has waited
-/// the longest comes first.
+/// Also where each of them is read record by record: the one that was written the
+/// longest ago comes first.
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_are_read_record_by_record_take_turns() {
     let world = World::new(1, 6, 30).await;
     for partition in 0..6 {
-        world
-            .table
-            .inner
-            .put(&consumer(), partition, left_behind(1_000, Some(BatchLimit::Single)));
+        world.put(partition, left_behind(1_000, Some(BatchLimit::Single)));
     }
-    let slow = || {
-        each(|_: Record| async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Ok(())
-        })
-    };
-    let (report, _) = world.run(&[], slow(), 4).await;
+    let (report, _) = world.run(&[], slow(100), 4).await;
     assert_eq!(report["partitions"][0]["quarantine"], "single_records", "{report}");
-    world.run(&[], slow(), 4).await;
+    world.run(&[], slow(100), 4).await;
     for partition in 0..6 {
-        assert!(world.cursor(partition).next > next(0), "partition {partition}");
+        assert!(world.cursor(partition).next > next_offset(0), "partition {partition}");
     }
 }
 
-/// With equal slices alone, a handler that takes long would never finish.
+/// With equal slices alone, a slow handler would never finish.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_each_run_one_partition_that_is_read_record_by_record_has_time_for_a_slow_handler() {
     let world = World::new(1, 5, 9).await;
     for partition in 0..5 {
-        world
-            .table
-            .inner
-            .put(&consumer(), partition, left_behind(1_000, Some(BatchLimit::Single)));
+        world.put(partition, left_behind(1_000, Some(BatchLimit::Single)));
     }
     for run in 1..=3 {
-        let slow = each(|_: Record| async {
-            tokio::time::sleep(Duration::from_millis(1_100)).await;
-            Ok(())
-        });
-        world.run(&[], slow, 5).await;
+        world.run(&[], slow(1_100), 5).await;
         let settled: i64 = (0..5).map(|partition| world.cursor(partition).next.get()).sum();
         assert_eq!(settled, run, "one of the five in each run");
     }
 }
 
-/// A processor may decline what it cannot finish: that is no failed try.
+/// A processor may decline what it cannot finish in time: that is no failed try.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_declines_because_the_time_is_nearly_over_costs_no_record() {
+async fn a_handler_that_declines_shortly_before_the_deadline_costs_no_record() {
     struct Declines;
     impl Processor for Declines {
         async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
@@ -200,19 +175,16 @@ async fn a_handler_that_declines_because_the_time_is_nearly_over_costs_no_record
     assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
-/// What comes behind a record that may be deadly could kill the process too:
-/// the wrong record would be blamed.
+/// What follows a record that may crash the process could crash it too: the wrong
+/// record would be blamed.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
     let world = World::new(1, 1, 5).await;
-    world
-        .table
-        .inner
-        .put(&consumer(), 0, left_behind(5, Some(BatchLimit::Single)));
+    world.put(0, left_behind(5, Some(BatchLimit::Single)));
     let fetching = Arc::new(AtomicBool::new(false));
-    let told = fetching.clone();
+    let noted = fetching.clone();
     let config = world.config(&[]);
-    let source = Brokers::new(&config).that_tell(move |what| told.store(what == "records came", Ordering::SeqCst));
+    let source = Brokers::new(&config).with_listener(move |what| noted.store(what == "records came", Ordering::SeqCst));
     let handler = each(move |_: Record| {
         assert!(!fetching.load(Ordering::SeqCst), "the partition is still being fetched");
         async { Ok(()) }
@@ -229,7 +201,7 @@ async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_that_comes_between_the_read_and_the_claim_is_obeyed() {
     let mut world = World::new(1, 2, 3).await;
-    world.table.inner.put(&consumer(), 0, Cursor::at(next(1)));
+    world.put(0, cursor_at(1));
     world.table.before_write = Some(Box::new(|table, partition| {
         if let Some(item) = table.get(&consumer(), partition)
             && partition == 0
@@ -237,7 +209,7 @@ async fn a_pause_that_comes_between_the_read_and_the_claim_is_obeyed() {
             table.put(&consumer(), 0, Cursor { paused: true, ..item });
         }
     }));
-    let (report, _) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    let (report, _) = world.run(&[], settle_all(), 20).await;
     assert_eq!(report["paused"], json!([{"topic": "t", "partition": 0}]), "{report}");
     assert_eq!(
         (&report["status"], &report["last_offsets"]),
@@ -248,20 +220,15 @@ async fn a_pause_that_comes_between_the_read_and_the_claim_is_obeyed() {
 
 /// P7: a run that could not store what it does begins nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_with_too_little_time_says_so_at_once_and_reads_nothing() {
+async fn a_run_with_too_little_time_fails_at_once_and_reads_nothing() {
     let world = World::new(1, 1, 3).await;
     let config = world.config(&[]);
     let source = Brokers::new(&config);
-    let started = Instant::now();
     let handler = each(|_: Record| async { panic!("nothing is handed over") });
-    let report = world
-        .run_for(config, &source, handler, Duration::from_millis(600))
-        .await;
-    assert!(
-        started.elapsed() < Duration::from_millis(600),
-        "{:?}",
-        started.elapsed()
-    );
+    let limit = Duration::from_millis(600);
+    let run = world.invocation(config, &source, handler).within(limit);
+    let (report, took) = run.report().await;
+    assert!(took < limit, "{took:?}");
     assert_eq!(report["error"]["type"], "Timeout", "{report}");
     let message = report["error"]["message"].as_str().expect("a message");
     assert!(
@@ -276,15 +243,13 @@ async fn a_run_with_too_little_time_says_so_at_once_and_reads_nothing() {
 async fn a_write_that_is_stuck_at_the_end_keeps_no_other_partition_from_its_last_write() {
     let mut world = World::new(1, 30, 3).await;
     world.table.is_stuck = Some(0);
-    let (report, _) = world
-        .run(&[("MAX_MESSAGES", "30")], each(|_: Record| async { Ok(()) }), 4)
-        .await;
+    let (report, _) = world.run(&[("MAX_MESSAGES", "30")], settle_all(), 4).await;
     assert_eq!(report["error"]["type"], "TableUnreachable", "{report}");
     for partition in 1..30 {
         let cursor = world.cursor(partition);
         assert_eq!(
             (cursor.next, cursor.claim_until_ms),
-            (next(1), None),
+            (next_offset(1), None),
             "partition {partition}"
         );
     }

@@ -1,19 +1,19 @@
-//! Whole runs over the embedded Kafka and the memory store: what handlers and
-//! a hostile world do to them.
+//! Whole runs over the embedded Kafka and the memory store: failing handlers,
+//! brokers, tables and processes.
 
-mod ahead;
 mod arbitrary;
 mod backfill;
 mod backfill_bounds;
 mod bounded_report;
 mod brokers;
 mod crash;
+mod crashing_records;
 mod dead_letters;
+mod faults;
 mod handler;
-mod hostile;
 mod items;
-mod killer;
 mod left_claims;
+mod prefetch;
 mod source;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,11 +29,13 @@ use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Invoked, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
+use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::memory::MemoryStore;
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
+use kafka_consumer_lambda::{Record, each};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -43,7 +45,7 @@ struct World {
     table: Table,
 }
 
-/// A memory store that can be slow, counts its writes, and lets an operator in.
+/// A memory store that can be slow, counts its writes, and calls a hook before each.
 #[derive(Default)]
 struct Table {
     inner: MemoryStore,
@@ -51,7 +53,7 @@ struct Table {
     load_takes: Duration,
     write_takes: Duration,
     before_write: Option<Hook>,
-    /// The partition whose writes are never answered once it is claimed.
+    /// The partition whose writes get no response once it is claimed.
     is_stuck: Option<i32>,
 }
 
@@ -111,7 +113,7 @@ impl World {
         Config::from_lookup(pairs).expect("these are settings")
     }
 
-    /// Makes one run and returns its report, and how long it took.
+    /// Makes one run with new connections, and returns its report and how long it took.
     async fn run<P: Processor>(&self, settings: &[(&str, &str)], processor: P, seconds: u64) -> (Value, Duration) {
         let config = self.config(settings);
         let source = KafkaSource::new(&config, security(&config));
@@ -125,78 +127,99 @@ impl World {
         processor: P,
         seconds: u64,
     ) -> (Value, Duration) {
-        self.run_at(config, source, processor, SystemClock, seconds).await
+        let invocation = self.invocation(config, source, processor);
+        invocation.within(Duration::from_secs(seconds)).report().await
     }
 
-    async fn run_at<K: Source, P: Processor, C: Clock>(
+    /// A run of 20 seconds by the system's clocks, unless its options say otherwise.
+    fn invocation<K: Source, P: Processor>(
         &self,
         config: Config,
         source: K,
         processor: P,
-        clock: C,
-        seconds: u64,
-    ) -> (Value, Duration) {
-        let limit = Duration::from_secs(seconds);
-        let started = Instant::now();
-        let report = self.run_within(config, source, processor, clock, limit).await;
-        (report, started.elapsed())
+    ) -> Invocation<'_, K, P, SystemClock> {
+        Invocation {
+            parts: Parts {
+                dead_letters: DeadLetters::new(&config, &security(&config)),
+                config: Arc::new(config),
+                store: &self.table,
+                source,
+                processor,
+                clock: SystemClock,
+            },
+            request: Request::Run(RunRequest::default()),
+            limit: Duration::from_secs(20),
+        }
     }
 
-    async fn run_for<K: Source, P: Processor>(
-        &self,
-        config: Config,
-        source: K,
-        processor: P,
-        limit: Duration,
-    ) -> Value {
-        self.run_within(config, source, processor, SystemClock, limit).await
-    }
-
-    async fn run_within<K: Source, P: Processor, C: Clock>(
-        &self,
-        config: Config,
-        source: K,
-        processor: P,
-        clock: C,
-        limit: Duration,
-    ) -> Value {
-        let invoked = self.invoke_within(config, source, processor, clock, limit).await;
-        let invoked = invoked.expect("a run always has a report");
-        serde_json::to_value(&invoked.answer).expect("JSON")
-    }
-
-    async fn try_run<K: Source, P: Processor>(&self, config: Config, source: K, processor: P) -> Result<Value, Error> {
-        let limit = Duration::from_secs(20);
-        let invoked = self
-            .invoke_within(config, source, processor, SystemClock, limit)
-            .await?;
-        Ok(serde_json::to_value(&invoked.answer).expect("JSON"))
-    }
-
-    async fn invoke_within<K: Source, P: Processor, C: Clock>(
-        &self,
-        config: Config,
-        source: K,
-        processor: P,
-        clock: C,
-        limit: Duration,
-    ) -> Result<Invoked, Error> {
-        let deadline = Deadline::after(limit, &clock);
-        let parts = Parts {
-            dead_letters: DeadLetters::new(&config, &security(&config)),
-            config: Arc::new(config),
-            store: &self.table,
-            source,
-            processor,
-            clock,
-        };
-        let (_sender, interrupt) = watch::channel(Interrupt::No);
-        invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await
+    fn put(&self, partition: i32, cursor: Cursor) {
+        self.table.inner.put(&consumer(), partition, cursor);
     }
 
     fn cursor(&self, partition: i32) -> Cursor {
         self.table.inner.get(&consumer(), partition).expect("a cursor")
     }
+}
+
+/// One invocation of a world, and its options.
+struct Invocation<'a, K: Source, P: Processor, C: Clock> {
+    parts: Parts<(&'a Table, K, P, DeadLetters, C)>,
+    request: Request,
+    limit: Duration,
+}
+
+impl<'a, K: Source, P: Processor, C: Clock> Invocation<'a, K, P, C> {
+    /// Its deadline is `limit` from its start.
+    fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn of(self, request: Request) -> Self {
+        Self { request, ..self }
+    }
+
+    fn by_clock<D: Clock>(self, clock: D) -> Invocation<'a, K, P, D> {
+        Invocation {
+            parts: Parts {
+                config: self.parts.config,
+                store: self.parts.store,
+                source: self.parts.source,
+                processor: self.parts.processor,
+                dead_letters: self.parts.dead_letters,
+                clock,
+            },
+            request: self.request,
+            limit: self.limit,
+        }
+    }
+
+    async fn result(self) -> Result<Invoked, Error> {
+        let deadline = Deadline::after(self.limit, &self.parts.clock);
+        let (_sender, interrupt) = watch::channel(Interrupt::No);
+        invoke(&self.parts, &self.request, deadline, interrupt).await
+    }
+
+    /// The report, and how long the invocation took.
+    async fn report(self) -> (Value, Duration) {
+        let started = Instant::now();
+        let invoked = self.result().await.expect("a run always has a report");
+        let report = serde_json::to_value(&invoked.response).expect("JSON");
+        (report, started.elapsed())
+    }
+}
+
+/// Settles every record.
+fn settle_all() -> impl Processor {
+    each(|_: Record| async { Ok(()) })
+}
+
+/// The cursor whose next offset is `next`.
+fn cursor_at(next: i64) -> Cursor {
+    Cursor::at(next_offset(next))
+}
+
+fn next_offset(offset: i64) -> NextOffset {
+    NextOffset::new(offset).expect("an offset")
 }
 
 fn consumer() -> Consumer {
@@ -207,13 +230,22 @@ fn consumer() -> Consumer {
     }
 }
 
-/// Offsets that a handler saw, in its order.
+/// The offsets that a handler was called with, in that order.
 #[derive(Clone, Default)]
-struct ObservedItem(Arc<Mutex<Vec<i64>>>);
+struct HandledOffsets(Arc<Mutex<Vec<i64>>>);
 
-impl ObservedItem {
+impl HandledOffsets {
     fn note(&self, offset: i64) {
         self.0.lock().expect("nobody panicked").push(offset);
+    }
+
+    /// A handler that settles every record, and notes its offset here.
+    fn handler(&self) -> impl Processor + use<> {
+        let seen = self.clone();
+        each(move |record: Record| {
+            seen.note(record.offset);
+            async { Ok(()) }
+        })
     }
 
     fn offsets(&self) -> Vec<i64> {
@@ -221,7 +253,7 @@ impl ObservedItem {
     }
 }
 
-/// What the settings say, and no secret.
+/// The properties of the settings, without a secret.
 fn security(config: &Config) -> Arc<Security> {
     Arc::new(Security::new(config))
 }

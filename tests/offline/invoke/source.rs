@@ -1,4 +1,4 @@
-//! The embedded Kafka, with a will of its own where a test gives it one.
+//! The embedded Kafka, with faults that a test chooses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub(super) struct Brokers {
     source: KafkaSource,
     first: Mutex<Option<Polled>>,
     old_end: Option<NextOffset>,
-    tell: Box<dyn Fn(&'static str) + Send + Sync>,
+    listener: Box<dyn Fn(&'static str) + Send + Sync>,
     panics_at: Option<i32>,
     panics_at_the_start: bool,
 }
@@ -26,30 +26,31 @@ impl Brokers {
             source: KafkaSource::new(config, security(config)),
             first: Mutex::default(),
             old_end: None,
-            tell: Box::new(|_| ()),
+            listener: Box::new(|_| ()),
             panics_at: None,
             panics_at_the_start: false,
         }
     }
 
-    /// The first poll is answered so, and none is made.
-    pub(super) fn that_first_answer(self, polled: Polled) -> Self {
+    /// The first poll returns `polled` without a request.
+    pub(super) fn with_first_poll(self, polled: Polled) -> Self {
         Self {
             first: Mutex::new(Some(polled)),
             ..self
         }
     }
 
-    /// Their first answer is older than the table's: another run was at work between the two.
-    pub(super) fn that_tell_an_old_end(self, end: i64) -> Self {
+    /// The end offsets at the start are `end`: another run moved the cursor past it before the table
+    /// was read.
+    pub(super) fn with_old_end(self, end: i64) -> Self {
         Self {
             old_end: NextOffset::new(end),
             ..self
         }
     }
 
-    /// The client panics where records of this partition are read.
-    pub(super) fn that_panic_at(self, partition: i32) -> Self {
+    /// The client panics at each poll of this partition.
+    pub(super) fn panicking_at(self, partition: i32) -> Self {
         Self {
             panics_at: Some(partition),
             ..self
@@ -57,17 +58,17 @@ impl Brokers {
     }
 
     /// The client panics at its first request.
-    pub(super) fn that_panic_at_the_start(self) -> Self {
+    pub(super) fn panicking_at_the_start(self) -> Self {
         Self {
             panics_at_the_start: true,
             ..self
         }
     }
 
-    /// Tell when records come, and when no more are wanted.
-    pub(super) fn that_tell(self, tell: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+    /// Calls `listener` when records are returned, and when a partition is unassigned.
+    pub(super) fn with_listener(self, listener: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         Self {
-            tell: Box::new(tell),
+            listener: Box::new(listener),
             ..self
         }
     }
@@ -106,13 +107,13 @@ impl Source for &Brokers {
             None => self.source.poll(partition, limit).await,
         };
         if matches!(polled, Polled::Records(_)) {
-            (self.tell)("records came");
+            (self.listener)("records came");
         }
         polled
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) {
-        (self.tell)("fetching ended");
+        (self.listener)("fetching ended");
         self.source.unassign(partitions);
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::arguments;
-use crate::rot::{compacted, left, recreate};
+use crate::corrupt_logs::{compacted, left, recreate};
 use crate::support::kafka::{self, Message};
 use crate::support::world::World;
 

@@ -1,4 +1,4 @@
-//! What the program writes: log lines and metrics.
+//! The function's log lines and metrics.
 
 use serde_json::{Value, json};
 
@@ -221,7 +221,7 @@ async fn a_plan_writes_no_metrics() {
     assert_eq!(metrics(&invocation), [Value::Null; 0]);
 }
 
-/// A key, a header and a value, and a value that cannot be decoded, at the most talkative log level.
+/// A key, a header and a value, and a value that cannot be decoded, at the most verbose log level.
 async fn world_with_planted_values() -> World {
     let mut world = World::new("values", 2).await;
     world
@@ -244,7 +244,7 @@ async fn no_line_shows_a_records_key_header_or_value_nor_a_secret() {
 }
 
 #[tokio::test]
-async fn log_values_shows_them_where_it_is_asked_for() {
+async fn log_values_shows_them_where_it_is_set() {
     let mut world = world_with_planted_values().await;
     world.set("LOG_VALUES", "true").set("AWS_LAMBDA_LOG_LEVEL", "INFO");
     let invocation = start(&world).invoke(&json!({}));

@@ -23,7 +23,7 @@ fn start_with(world: &World, timeout: Duration) -> Function {
     Function::start(env!("CARGO_BIN_EXE_bootstrap"), world.environment(), timeout).expect("it starts")
 }
 
-/// A new function gets this event with three records waiting: it handles them.
+/// A new function handles three records with this event.
 async fn makes_a_run(event: &Value) {
     let world = World::new("event", 1).await;
     world.produce(0, 3);
@@ -48,7 +48,7 @@ async fn an_empty_event_makes_a_run() {
 }
 
 #[tokio::test]
-async fn a_custom_input_of_the_scheduler_makes_the_run_that_it_asks_for() {
+async fn a_custom_input_of_the_scheduler_makes_the_run_that_it_requests() {
     let world = World::new("event", 2).await;
     world.produce(0, 3);
     world.produce(1, 3);
@@ -114,7 +114,7 @@ async fn records_that_arrive_between_invocations_are_the_next_ones() {
 }
 
 #[tokio::test]
-async fn a_plan_says_what_a_run_would_do_and_writes_nothing() {
+async fn a_plan_returns_what_a_run_would_do_and_writes_nothing() {
     let mut world = World::new("plan", 2).await;
     world.set("START_POSITION", "latest");
     world.produce(1, 7);
@@ -132,7 +132,7 @@ async fn a_plan_says_what_a_run_would_do_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_understood_fails_alone_and_names_what_is_wrong() {
+async fn an_invalid_event_fails_alone_and_names_what_is_wrong() {
     let world = World::new("event", 1).await;
     world.produce(0, 1);
     let mut function = start(&world);
@@ -164,7 +164,7 @@ async fn an_unknown_topic_is_named_within_10_seconds() {
 }
 
 #[tokio::test]
-async fn a_broker_that_nobody_answers_for_is_named_within_10_seconds() {
+async fn a_broker_that_does_not_respond_is_named_within_10_seconds() {
     let mut world = World::new("closed", 1).await;
     world.set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1");
     let invocation = start(&world).invoke(&json!({}));
@@ -211,7 +211,7 @@ async fn a_halted_record_is_named_and_the_other_partitions_are_stored() {
 }
 
 #[tokio::test]
-async fn a_run_ends_before_the_functions_time_is_over_with_its_progress_saved() {
+async fn a_run_ends_before_the_functions_timeout_with_its_progress_stored() {
     let mut world = World::new("deadline", 1).await;
     // Far more than a log line each allows for in this time.
     let waiting = 400_000;

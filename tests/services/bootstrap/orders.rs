@@ -53,7 +53,7 @@ fn start(world: &World) -> Function {
 }
 
 /// The log lines with this message.
-fn said(invocation: &Invocation, message: &str) -> Vec<Value> {
+fn lines_with(invocation: &Invocation, message: &str) -> Vec<Value> {
     let lines = invocation
         .stdout
         .iter()
@@ -70,7 +70,7 @@ async fn good_orders_are_handled_in_order_each_with_its_id() {
     );
     let invocation = start(&world).invoke(&json!({}));
     assert_eq!(invocation.success()["messages_processed"], 2);
-    let stored = said(&invocation, "order stored");
+    let stored = lines_with(&invocation, "order stored");
     let stored: Vec<_> = stored
         .iter()
         .map(|line| (line["id"].as_str(), line["order.id"].as_u64()))
@@ -85,7 +85,7 @@ async fn a_tombstone_reaches_the_handler_as_no_order() {
     world.produce_these(0, &[Message::tombstone("7")]);
     let invocation = start(&world).invoke(&json!({}));
     assert_eq!(invocation.success()["last_offsets"], json!({"0": 0}));
-    assert_eq!(said(&invocation, "order deleted").len(), 1);
+    assert_eq!(lines_with(&invocation, "order deleted").len(), 1);
 }
 
 #[tokio::test]
@@ -108,12 +108,12 @@ async fn a_malformed_order_blocks_its_partition_and_names_the_offset() {
         "{message}"
     );
     assert!(!format!("{invocation:?}").contains("planted"), "{invocation:?}");
-    assert_eq!(said(&invocation, "order stored").len(), 2);
+    assert_eq!(lines_with(&invocation, "order stored").len(), 2);
     assert_eq!((world.offset(0).await, world.offset(1).await), (Some(0), Some(0)));
 }
 
 #[tokio::test]
-async fn an_order_that_the_handler_calls_poison_is_passed_over_with_on_failure_skip() {
+async fn an_order_that_the_handler_returns_as_poison_is_skipped_with_on_failure_skip() {
     let mut world = World::new("orders", 1).await;
     world.set("ON_FAILURE", "skip");
     world.produce_these(0, &values([r#"{"id":1,"quantity":0}"#, r#"{"id":2,"quantity":1}"#]));

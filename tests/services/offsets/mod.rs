@@ -9,7 +9,7 @@ mod undo;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::rot;
+use crate::corrupt_logs;
 use crate::support::kafka::{self, Message, values};
 use crate::support::scripted_dynamodb::Scripted;
 use crate::support::table::number;
@@ -192,7 +192,7 @@ async fn the_next_run_begins_where_a_reset_has_put_the_cursor() {
 
 #[tokio::test]
 async fn a_reset_into_a_compacted_hole_reads_on_at_the_next_record_that_is_left() {
-    let world = rot::compacted().await;
+    let world = corrupt_logs::compacted().await;
     let ran = world.offsets(&["reset", "--to-offset", "53", "--execute"]);
     assert_eq!(
         (&ran.row(0)["new_offset"], &ran.row(0)["note"]),

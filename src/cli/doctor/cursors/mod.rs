@@ -7,10 +7,10 @@ use super::Answer;
 use super::check::Check;
 use crate::cli::look::Look;
 use crate::error::{Error, ErrorType};
-use crate::invoke::Glance;
+use crate::invoke::BestEffortSnapshot;
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
 
-pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
+pub(super) async fn checks(glance: Answer<'_, Result<BestEffortSnapshot, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
     let glance = glance.await;
     let Ok(glance) = &*glance else {
         return vec![Check::skipped("cursors", "nobody answers")];
@@ -19,13 +19,13 @@ pub(super) async fn checks(glance: Answer<'_, Result<Glance, Error>>, topics: &[
         return vec![Check::skipped("cursors", "the table cannot be read")];
     }
     let of_topic = |topic: &Arc<str>| {
-        let both = glance.facts.iter().zip(&glance.decisions);
+        let both = glance.states.iter().zip(&glance.decisions);
         let (facts, decisions) = both
             .filter(|(fact, _)| fact.partition.topic == *topic)
             .map(|(fact, decision)| (fact.clone(), decision.clone()))
             .unzip();
-        judge(&Glance {
-            facts,
+        judge(&BestEffortSnapshot {
+            states: facts,
             decisions,
             ..glance.clone()
         })
@@ -76,10 +76,10 @@ fn trouble(facts: &PartitionState, decision: &Decision) -> Trouble {
 }
 
 /// The cursors of one topic, by the worst of them.
-fn judge(glance: &Glance) -> Check {
-    let both = glance.facts.iter().zip(&glance.decisions);
+fn judge(glance: &BestEffortSnapshot) -> Check {
+    let both = glance.states.iter().zip(&glance.decisions);
     let worst = both.map(|(facts, decision)| trouble(facts, decision)).max();
-    let stored = glance.facts.iter().filter(|fact| fact.cursor.is_some()).count();
+    let stored = glance.states.iter().filter(|fact| fact.cursor.is_some()).count();
     let look = Look::from(glance.clone());
     let lag = look
         .lag

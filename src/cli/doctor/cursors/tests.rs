@@ -48,8 +48,8 @@ fn reading(why: Why) -> Decision {
 
 fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
     let (facts, decisions) = all.into_iter().unzip();
-    judge(&Glance {
-        facts,
+    judge(&BestEffortSnapshot {
+        states: facts,
         decisions,
         errors: vec![],
         table: None,

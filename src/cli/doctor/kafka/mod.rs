@@ -10,7 +10,7 @@ use super::settings;
 use super::{Answer, Practice};
 use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
-use crate::invoke::Glance;
+use crate::invoke::BestEffortSnapshot;
 use crate::kafka::group_offsets::KafkaGroup;
 use crate::kafka::metadata::Broker;
 use crate::record::{NextOffset, TopicPartition};
@@ -18,7 +18,7 @@ use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
     practice: &Practice,
-    glance: Answer<'_, Result<Glance, Error>>,
+    glance: Answer<'_, Result<BestEffortSnapshot, Error>>,
     reached: Answer<'_, Vec<Reach>>,
     tls: Answer<'_, Vec<Check>>,
     proofs: Answer<'_, Proofs>,
@@ -74,7 +74,7 @@ struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    fn of(name: &'a Arc<str>, glance: &'a Glance) -> Self {
+    fn of(name: &'a Arc<str>, glance: &'a BestEffortSnapshot) -> Self {
         let mut topic = Self {
             name,
             error: glance.brokers.get(name),
@@ -82,7 +82,7 @@ impl<'a> Topic<'a> {
             silent: vec![],
             end: None,
         };
-        let of_topic = glance.facts.iter().filter(|fact| fact.partition.topic == *name);
+        let of_topic = glance.states.iter().filter(|fact| fact.partition.topic == *name);
         for fact in of_topic.filter(|_| topic.error.is_none()) {
             match &fact.end {
                 // A cursor of a partition that is gone.

@@ -10,7 +10,7 @@ use kafka_consumer_lambda::clock::Deadline;
 use kafka_consumer_lambda::config::StartPosition;
 use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::error::{Error, ErrorType};
-use kafka_consumer_lambda::invoke::{Answer, Interrupt, Parts, invoke};
+use kafka_consumer_lambda::invoke::{Interrupt, Parts, Response, invoke};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::report::{OffsetRange, RunReport};
@@ -74,7 +74,7 @@ impl<'a> Process<'a> {
 
     /// The whole run.
     pub(super) async fn invoked(&self) -> RunReport {
-        let parts = Parts {
+        let parts: Parts<(_, _, _, _, _)> = Parts {
             dead_letters: DeadLetters::None,
             config: self.world.config.clone(),
             store: self,
@@ -87,9 +87,9 @@ impl<'a> Process<'a> {
         let request = self.world.request();
         let invoked = tokio::time::timeout(HANGS_AFTER, invoke(&parts, &request, deadline, interrupt));
         let invoked = invoked.await.expect("the run hangs").expect("a run has a report");
-        match invoked.answer {
-            Answer::Run(report) => *report,
-            Answer::Plan(_) => unreachable!("a run was asked for"),
+        match invoked.response {
+            Response::Run(report) => *report,
+            Response::Plan(_) => unreachable!("a run was asked for"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Records that kill the process, or never end: found, and treated as the policy says.
+//! Records that crash the process, or never end: they are found, and `ON_FAILURE` applies.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use kafka_consumer_lambda::{Failure, Record, each};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{ObservedItem, World, security};
+use super::{HandledOffsets, World, security};
 
 /// How long a run may take, in seconds.
 const SECONDS: u64 = 20;
 const KILLER: (i32, i64) = (1, 17);
 
-/// A wall clock that a test moves on, beside the machine's own monotonic one.
+/// A wall clock that a test moves on, with the system's monotonic clock.
 #[derive(Clone, Default)]
 struct LateClock(Arc<AtomicI64>);
 
@@ -46,16 +46,16 @@ impl LateClock {
     }
 }
 
-/// A process that dies when it handles one record, until the handler is corrected.
+/// A process that crashes when it handles one record, until the handler is corrected.
 #[derive(Clone, Default)]
 struct Deadly {
-    seen: [ObservedItem; 3],
+    seen: [HandledOffsets; 3],
     died: Arc<Notify>,
     corrected: Arc<AtomicBool>,
 }
 
 impl Processor for Deadly {
-    /// Whole chunks: which record it was is nothing that a dead process could tell.
+    /// Whole chunks: a crashed process does not return which record it was.
     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
         let at = |record: &Record| (record.partition.partition, record.offset);
         if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == KILLER) {
@@ -90,19 +90,18 @@ impl Scene {
     async fn run(&self) -> Option<Value> {
         let config = self.world.config(&self.settings);
         let source = KafkaSource::new(&config, security(&config));
-        let run = self
-            .world
-            .run_at(config, source, self.handler.clone(), self.clock.clone(), SECONDS);
+        let run = self.world.invocation(config, source, self.handler.clone());
+        let run = run.within(Duration::from_secs(SECONDS)).by_clock(self.clock.clone());
         let report = tokio::select! {
-            (report, _) = run => Some(report),
+            (report, _) = run.report() => Some(report),
             () = self.handler.died.notified() => None,
         };
         self.clock.pass_all_claims();
         report
     }
 
-    /// Runs until one does not die; how many did, and its report.
-    async fn runs_until_one_lives(&self) -> (usize, Value) {
+    /// Runs until one does not crash; how many did, and its report.
+    async fn runs_until_one_survives(&self) -> (usize, Value) {
         for deaths in 0..20 {
             if let Some(report) = self.run().await {
                 return (deaths, report);
@@ -116,7 +115,7 @@ fn all_but_the_killer() -> Vec<i64> {
     (0..40).filter(|offset| *offset != KILLER.1).collect()
 }
 
-fn without_repeats(seen: &ObservedItem) -> Vec<i64> {
+fn without_repeats(seen: &HandledOffsets) -> Vec<i64> {
     let mut offsets = seen.offsets();
     offsets.sort_unstable();
     offsets.dedup();
@@ -125,9 +124,9 @@ fn without_repeats(seen: &ObservedItem) -> Vec<i64> {
 
 /// P5: nothing is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_alone_and_no_other_is() {
+async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes_alone_and_no_other_is() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
-    let (deaths, report) = scene.runs_until_one_lives().await;
+    let (deaths, report) = scene.runs_until_one_survives().await;
     assert_eq!(deaths, 2 + 3, "two to find it, MAX_ATTEMPTS with it alone");
     assert_eq!(report["status"], "success", "{report}");
     assert_eq!(
@@ -138,7 +137,7 @@ async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_al
         (&json!(17), &json!(17))
     );
     let reason = report["skipped"][0]["reason"].as_str().expect("a reason");
-    assert!(reason.starts_with("3 runs died"), "{reason}");
+    assert!(reason.starts_with("3 runs crashed"), "{reason}");
     assert_eq!(without_repeats(&scene.handler.seen[1]), all_but_the_killer());
     let cursor = scene.world.cursor(1);
     assert_eq!(
@@ -149,7 +148,7 @@ async fn a_record_that_kills_the_process_is_skipped_after_max_attempts_deaths_al
 
 /// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_record_kills_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
+async fn while_a_record_crashes_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
     // At first they die with it, once more where they come behind it by chance; from then on
     // they come before it.
@@ -175,9 +174,9 @@ async fn while_a_record_kills_one_run_after_the_other_the_other_partitions_go_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_kills_the_process_halts_its_partition_and_is_tried_again_after_the_back_off() {
+async fn a_record_that_crashes_the_process_halts_its_partition_and_is_tried_again_after_the_back_off() {
     let scene = Scene::new(&[]).await;
-    let (deaths, report) = scene.runs_until_one_lives().await;
+    let (deaths, report) = scene.runs_until_one_survives().await;
     assert_eq!(deaths, 2 + 3);
     assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
     assert_eq!(
@@ -196,9 +195,9 @@ async fn a_record_that_kills_the_process_halts_its_partition_and_is_tried_again_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrected_handler_frees_a_partition_that_a_deadly_record_had_blocked() {
+async fn a_corrected_handler_frees_a_partition_that_a_crashing_record_had_blocked() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_lives().await;
+    scene.runs_until_one_survives().await;
     scene.handler.corrected.store(true, Ordering::SeqCst);
     scene.clock.pass(60);
     let report = scene.run().await.expect("it lives");
@@ -216,7 +215,7 @@ async fn a_corrected_handler_frees_a_partition_that_a_deadly_record_had_blocked(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_where_a_run_died_is_not_claimed_when_the_limit_is_used_up() {
+async fn a_partition_where_a_run_crashed_is_not_claimed_when_the_limit_is_used_up() {
     let world = World::new(1, 2, 3).await;
     let dead = Cursor {
         run: Some(RunId::new("dead")),
@@ -234,11 +233,11 @@ async fn a_partition_where_a_run_died_is_not_claimed_when_the_limit_is_used_up()
     assert_eq!(world.cursor(0), dead);
 }
 
-/// P4: the operator wins.
+/// P4: an operator's edit is obeyed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_moved_past_a_deadly_record_goes_on_from_there() {
+async fn a_cursor_moved_past_a_crashing_record_goes_on_from_there() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_lives().await;
+    scene.runs_until_one_survives().await;
     let mut item = scene.world.cursor(1);
     item.next = NextOffset::after(KILLER.1).expect("an offset");
     scene.world.table.inner.put(&super::consumer(), 1, item);
@@ -251,7 +250,7 @@ async fn a_cursor_moved_past_a_deadly_record_goes_on_from_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_was_killed_for_no_fault_of_a_record_loses_and_skips_none() {
+async fn a_process_that_was_killed_from_outside_loses_and_skips_no_record() {
     let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")]).await;
     // Twice, at whatever was at work.
     assert!(scene.run().await.is_none() && scene.run().await.is_none());
@@ -268,7 +267,7 @@ async fn a_process_that_was_killed_for_no_fault_of_a_record_loses_and_skips_none
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_dies() {
+async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_crashes() {
     let world = World::new(1, 2, 20).await;
     let mut reports = vec![];
     for _ in 0..5 {
@@ -325,20 +324,19 @@ impl Processor for Fails {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deaths_of_a_record_count_as_its_attempts() {
+async fn the_crashes_of_a_record_count_as_its_attempts() {
     let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "4")]).await;
     for _ in 0..5 {
         assert!(scene.run().await.is_none());
     }
-    // Three deaths alone; the next try is the fourth attempt, and it fails in good order.
+    // Three crashes alone; the next try is the fourth attempt, and it returns a failure.
     let config = scene.world.config(&scene.settings);
     let source = KafkaSource::new(&config, security(&config));
     let attempts = Arc::new(AtomicI64::new(0));
     let noted = attempts.clone();
-    let run = scene
-        .world
-        .run_at(config, source, Fails(noted), scene.clock.clone(), SECONDS);
-    let (report, took) = run.await;
+    let run = scene.world.invocation(config, source, Fails(noted));
+    let run = run.within(Duration::from_secs(SECONDS)).by_clock(scene.clock.clone());
+    let (report, took) = run.report().await;
     assert_eq!(report["skipped"][0]["first_offset"], 17, "{report}");
     assert_eq!(attempts.load(Ordering::SeqCst), 4);
     assert!(took < Duration::from_secs(10), "{took:?}");

@@ -1,37 +1,27 @@
-//! Brokers, tables and operators at their worst.
+//! Brokers that fail, tables that are slow, and operators who edit cursors during a run.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kafka_consumer_lambda::claim::{Cursor, RunId};
-use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::source::Polled;
 use kafka_consumer_lambda::{Record, each};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 
 use super::source::Brokers;
-use super::{ObservedItem, World, consumer};
-
-fn cursor_at(next: i64) -> Cursor {
-    Cursor::at(NextOffset::new(next).expect("an offset"))
-}
+use super::{HandledOffsets, World, consumer, cursor_at, settle_all};
 
 /// P5: nothing is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
     let world = World::new(1, 1, 10).await;
-    let seen = ObservedItem::default();
-    let noted = seen.clone();
-    let handler = each(move |record: Record| {
-        noted.note(record.offset);
-        async { Ok(()) }
-    });
+    let seen = HandledOffsets::default();
     let config = world.config(&[]);
     // A broker that lags behind.
-    let source = Brokers::new(&config).that_first_answer(Polled::End);
-    let (report, _) = world.run_with(config, &source, handler, 20).await;
+    let source = Brokers::new(&config).with_first_poll(Polled::End);
+    let (report, _) = world.run_with(config, &source, seen.handler(), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}));
     assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
 }
@@ -40,12 +30,10 @@ async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves_its_cursor() {
     let world = World::new(1, 1, 10).await;
-    world.table.inner.put(&consumer(), 0, cursor_at(3));
+    world.put(0, cursor_at(3));
     let config = world.config(&[]);
-    let source = Brokers::new(&config).that_first_answer(Polled::OutOfRange);
-    let (report, _) = world
-        .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
-        .await;
+    let source = Brokers::new(&config).with_first_poll(Polled::OutOfRange);
+    let (report, _) = world.run_with(config, &source, settle_all(), 20).await;
     let message = report["error"]["message"].as_str().expect("an error");
     assert!(
         message.starts_with("the log of t-0 no longer has offset 3:"),
@@ -64,17 +52,12 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation() {
     let world = World::new(1, 1, 10).await;
-    world.table.inner.put(&consumer(), 0, cursor_at(8));
-    let seen = ObservedItem::default();
-    let noted = seen.clone();
-    let handler = each(move |record: Record| {
-        noted.note(record.offset);
-        async { Ok(()) }
-    });
+    world.put(0, cursor_at(8));
+    let seen = HandledOffsets::default();
     let config = world.config(&[("ON_TRUNCATION", "earliest")]);
     // The table is read after another run has read on.
-    let source = Brokers::new(&config).that_tell_an_old_end(4);
-    let (report, _) = world.run_with(config, &source, handler, 20).await;
+    let source = Brokers::new(&config).with_old_end(4);
+    let (report, _) = world.run_with(config, &source, seen.handler(), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
     assert_eq!(seen.offsets(), [8, 9]);
 }
@@ -85,7 +68,7 @@ async fn a_leaderless_partition_is_named_and_the_others_are_read() {
     let world = World::new(3, 3, 3).await;
     let cluster = world.kafka.cluster().expect("a cluster");
     cluster.partition_leader("t", 1, None).expect("no leader");
-    let (report, took) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    let (report, took) = world.run(&[], settle_all(), 20).await;
     assert_eq!(report["error"]["type"], "BrokerUnreachable");
     assert_eq!(report["last_offsets"], json!({"0": 2, "2": 2}), "{report}");
     assert_eq!(report["unavailable"][0]["partition"], 1);
@@ -94,7 +77,7 @@ async fn a_leaderless_partition_is_named_and_the_others_are_read() {
 
 /// P8: a run that could not read the state fails, and reports it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_answers_and_brings_nothing_is_silent_after_poll_timeout() {
+async fn a_broker_that_responds_without_records_is_unreachable_after_poll_timeout() {
     let world = World::new(1, 1, 10).await;
     let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 100_000];
     world
@@ -102,7 +85,7 @@ async fn a_broker_that_answers_and_brings_nothing_is_silent_after_poll_timeout()
         .cluster()
         .expect("a cluster")
         .request_errors(RDKafkaApiKey::Fetch, &refusals);
-    let (report, took) = world.run(&[], each(|_: Record| async { Ok(()) }), 30).await;
+    let (report, took) = world.run(&[], settle_all(), 30).await;
     assert_eq!(report["error"]["type"], "BrokerUnreachable", "{report}");
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
@@ -136,7 +119,7 @@ async fn a_cursor_edited_while_its_partition_waits_for_a_share_costs_a_few_write
 
 /// P3: a run that lost its claim stores nothing more on that partition.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_claim_was_taken_over_says_by_which_run_and_leaves_the_item_to_it() {
+async fn a_run_whose_claim_was_taken_over_names_the_other_run_and_leaves_the_item_to_it() {
     let mut world = World::new(1, 1, 3).await;
     let theirs = Cursor {
         run: Some(RunId::new("the-other-run")),
@@ -150,16 +133,16 @@ async fn a_run_whose_claim_was_taken_over_says_by_which_run_and_leaves_the_item_
             table.put(&consumer(), partition, item.clone());
         }
     }));
-    let (report, _) = world.run(&[], each(|_: Record| async { Ok(()) }), 20).await;
+    let (report, _) = world.run(&[], settle_all(), 20).await;
     assert_eq!(report["error"]["type"], "ClaimLost", "{report}");
     let message = report["error"]["message"].as_str().expect("an error");
     assert!(message.contains("was taken over by run the-other-run:"), "{message}");
     assert_eq!(world.cursor(0), theirs);
 }
 
-/// P1: what was settled is stored, also by a lane that waits for its turn.
+/// P1: what was settled is stored, also by a worker that waits for a share.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_that_waits_for_a_leftover_when_time_is_over_gets_its_last_write() {
+async fn a_worker_that_waits_for_a_leftover_at_the_deadline_gets_its_last_write() {
     let mut world = World::new(1, 3, 10).await;
     world.table.before_write = Some(Box::new(|table, partition| {
         if partition == 2 {
@@ -184,7 +167,7 @@ async fn a_lane_that_waits_for_a_leftover_when_time_is_over_gets_its_last_write(
 async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
     let mut reads = World::new(1, 1, 3).await;
     reads.table.load_takes = Duration::from_secs(7);
-    let (report, took) = reads.run(&[], each(|_: Record| async { Ok(()) }), 3).await;
+    let (report, took) = reads.run(&[], settle_all(), 3).await;
     assert_eq!(
         (&report["error"]["type"], &report["messages_processed"]),
         (&json!("TableUnreachable"), &json!(0))
@@ -193,7 +176,7 @@ async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
 
     let mut writes = World::new(1, 1, 3).await;
     writes.table.write_takes = Duration::from_secs(7);
-    let (report, took) = writes.run(&[], each(|_: Record| async { Ok(()) }), 3).await;
+    let (report, took) = writes.run(&[], settle_all(), 3).await;
     assert_eq!(report["error"]["type"], "TableUnreachable");
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
@@ -206,10 +189,8 @@ async fn a_panic_outside_the_handler_costs_its_partition_alone_and_counts_agains
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     for _ in 0..3 {
         let config = world.config(&settings);
-        let source = Brokers::new(&config).that_panic_at(1);
-        let (report, _) = world
-            .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
-            .await;
+        let source = Brokers::new(&config).panicking_at(1);
+        let (report, _) = world.run_with(config, &source, settle_all(), 20).await;
         assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
         let message = report["error"]["message"].as_str().expect("a message");
         assert!(
@@ -227,7 +208,7 @@ async fn a_panic_outside_the_handler_costs_its_partition_alone_and_counts_agains
         (cursor.next.get(), cursor.claim_until_ms, cursor.failure),
         (0, None, None)
     );
-    let (report, _) = world.run(&settings, each(|_: Record| async { Ok(()) }), 20).await;
+    let (report, _) = world.run(&settings, settle_all(), 20).await;
     assert_eq!(
         (&report["messages_processed"], &report["error"]),
         (&json!(3), &json!(null)),
@@ -241,17 +222,13 @@ async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one
     let world = World::new(1, 2, 3).await;
     let config = world.config(&[]);
     let panics = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let (told, source) = (Arc::clone(&panics), Brokers::new(&config));
-    let source = source.that_tell(move |what| {
-        assert!(!(what == "records came" && told.swap(false, Ordering::SeqCst)), "once");
+    let (armed, source) = (Arc::clone(&panics), Brokers::new(&config));
+    let source = source.with_listener(move |what| {
+        assert!(!(what == "records came" && armed.swap(false, Ordering::SeqCst)), "once");
     });
-    let (first, _) = world
-        .run_with(config.clone(), &source, each(|_: Record| async { Ok(()) }), 20)
-        .await;
+    let (first, _) = world.run_with(config.clone(), &source, settle_all(), 20).await;
     assert_eq!(first["error"]["type"], "PartitionBlocked", "{first}");
-    let (second, _) = world
-        .run_with(config, &source, each(|_: Record| async { Ok(()) }), 20)
-        .await;
+    let (second, _) = world.run_with(config, &source, settle_all(), 20).await;
     assert_eq!(
         (&second["lag"], &second["error"]),
         (&json!(0), &json!(null)),
@@ -264,11 +241,9 @@ async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one
 async fn a_panic_outside_of_any_partition_is_an_error_of_the_invocation() {
     let world = World::new(1, 1, 1).await;
     let config = world.config(&[]);
-    let source = Brokers::new(&config).that_panic_at_the_start();
-    let error = world
-        .try_run(config, &source, each(|_: Record| async { Ok(()) }))
-        .await
-        .expect_err("it is not a report");
+    let source = Brokers::new(&config).panicking_at_the_start();
+    let result = world.invocation(config, &source, settle_all()).result().await;
+    let error = result.expect_err("it is not a report");
     assert!(
         error
             .to_string()

@@ -1,5 +1,4 @@
-//! Logs that are not what they were: compacted, cut, recreated, corrupted, and full of what
-//! transactions leave behind.
+//! Logs that are compacted, truncated, recreated, corrupted, or full of aborted transactions.
 
 use std::fs;
 use std::path::Path;
@@ -94,7 +93,7 @@ async fn over_300_partitions_aborted_and_control_records_are_caught_up_with_once
 
 /// P5: whatever is skipped, expired or lost is named with its offsets in the report.
 #[tokio::test]
-async fn retention_that_passed_one_cursor_is_told_of_that_one_and_all_are_read() {
+async fn retention_past_one_cursor_is_reported_for_that_one_and_all_are_read() {
     let world = World::new("expired", 3).await;
     for partition in 0..3 {
         world.produce(partition, 20);
@@ -122,7 +121,7 @@ fn lost(report: &Value) -> Vec<(i64, i64)> {
 
 /// P5: nothing is passed over silently.
 #[tokio::test]
-async fn retention_that_overtakes_a_run_at_work_is_told_and_all_else_is_handled() {
+async fn retention_that_overtakes_a_run_is_reported_and_all_else_is_handled() {
     let mut world = World::new("overtaken", 1).await;
     // Little is fetched ahead, so that the run has still to ask for what is deleted meanwhile.
     world
@@ -145,7 +144,7 @@ async fn retention_that_overtakes_a_run_at_work_is_told_and_all_else_is_handled(
     assert_eq!(ranges(accounted), [(0, 1_999)], "each offset once");
 }
 
-/// A topic that was read up to offset 49, and then made anew, with 10 records.
+/// A topic that was read up to offset 49, and then recreated, with 10 records.
 async fn recreated() -> World {
     let world = World::new("recreated", 2).await;
     world.produce(0, 50);
@@ -231,9 +230,9 @@ fn blocked_at(ran: &Ran, world: &World, offset: i64) {
 
 /// P1: a cursor moves only past records that were settled, in order, without a hole.
 #[tokio::test]
-async fn a_batch_that_rotted_on_the_brokers_disk_stops_its_partition_there_and_no_other() {
+async fn a_batch_that_is_corrupt_on_the_brokers_disk_blocks_its_partition_there_and_no_other() {
     let broker = start_private_broker();
-    let world = World::on(&broker.bootstrap, "rotten", 2, &[]).await;
+    let world = World::on(&broker.bootstrap, "corrupt", 2, &[]).await;
     let Some(segment) = broker.segment(&world.topic, 0) else {
         panic!("the broker's disk is out of reach: this test needs Java and Maven, beside or instead of Docker");
     };

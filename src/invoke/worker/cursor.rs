@@ -1,21 +1,22 @@
-//! A partition's writes: the claim at the start, the cursor on the way, and
-//! the end of the claim.
+//! The writes of one partition: the claim, the cursor, and the end of the claim.
 
 use std::time::Instant;
 
-use super::{ClaimState, End, Lane, Stored};
+use super::{ClaimState, EndReason, PartitionWorker, Stored};
 use crate::claim::{self, Claim, CrashGuard, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
-use crate::invoke::{Run, Seams};
+use crate::invoke::Backend;
+use crate::invoke::run::Run;
 use crate::plan::Why;
 use crate::source::Polled;
 use crate::store::{self, Store, WriteResult};
 
-impl Lane {
-    /// Claims the partition, while its first records come: they are returned,
-    /// unseen, if they came before the claim; or the panic of the client.
-    pub(super) async fn claim<D: Seams>(&mut self, run: &Run<'_, D>) -> Option<std::thread::Result<Polled>> {
+impl PartitionWorker {
+    /// Claims the partition, and polls its first records meanwhile. Returns the
+    /// result of that poll, or the client's panic, if it was there before the
+    /// response to the claim.
+    pub(super) async fn claim<B: Backend>(&mut self, run: &Run<'_, B>) -> Option<std::thread::Result<Polled>> {
         let claim = Claim {
             run: run.id.clone(),
             until_ms: run.claim_until_ms(),
@@ -26,33 +27,33 @@ impl Lane {
         let written = store::write_and_judge(run.store, &self.consumer, self.partition.partition, &write, |item| {
             claim::judge_claim(&self.seen, &claim, item)
         });
-        let mut came = None;
+        let mut prefetched = None;
         let judged = tokio::select! {
             biased;
-            judged = run.in_time(run.claim_answer_until(), written) => judged,
-            never = self.fetch_meanwhile(run, &mut came) => match never {},
+            judged = run.with_time_limit(run.claim_response_until(), written) => judged,
+            never = self.prefetch(run, &mut prefetched) => match never {},
         };
-        self.claim_judged(run, &claim, judged).await;
-        came
+        self.handle_claim(run, &claim, judged).await;
+        prefetched
     }
 
-    async fn claim_judged<D: Seams>(&mut self, run: &Run<'_, D>, claim: &Claim, judged: Result<Verdict, Error>) {
+    async fn handle_claim<B: Backend>(&mut self, run: &Run<'_, B>, claim: &Claim, judged: Result<Verdict, Error>) {
         match judged {
             Ok(Verdict::Applied) => {
-                self.claim = ClaimState::Ours;
+                self.claim = ClaimState::Active;
                 self.stamp_ms = claim.now_ms;
                 self.note_jump();
                 if self.from != self.seen.stored() && self.ledger.remaining() > 0 {
-                    // A run that dies on the way must not decide again, nor forget where it was.
+                    // If this run crashes, the next one must not decide on the jump again.
                     self.flush(run, &Ending::Interim).await;
                 }
             }
-            Ok(Verdict::Paused) => self.end(End::Paused),
-            Ok(Verdict::Edited { until_ms }) => self.end(End::Held { until_ms }),
+            Ok(Verdict::Paused) => self.end(EndReason::Paused),
+            Ok(Verdict::Edited { until_ms }) => self.end(EndReason::Held { until_ms }),
             Ok(Verdict::TakenOver { .. } | Verdict::NotApplied | Verdict::AppliedBefore(_)) => {
-                self.end(End::Held { until_ms: None });
+                self.end(EndReason::Held { until_ms: None });
             }
-            Err(error) => self.end(End::NotClaimed(error)),
+            Err(error) => self.end(EndReason::NotClaimed(error)),
         }
     }
 
@@ -72,11 +73,11 @@ impl Lane {
     }
 
     /// Moves the stored cursor to what is settled.
-    pub(in crate::invoke) async fn flush<D: Seams>(&mut self, run: &Run<'_, D>, ending: &Ending) {
+    pub(in crate::invoke) async fn flush<B: Backend>(&mut self, run: &Run<'_, B>, ending: &Ending) {
         let mut flush = self.next_flush(run, ending);
         let mut judged = self.write_flush(run, &flush).await;
         if let Ok(Verdict::AppliedBefore(left)) = judged {
-            // Its answer was lost. What follows it is conditional on it.
+            // Its response was lost. The next write is conditional on it.
             self.ledger.found_at(left.next);
             self.stamp_ms = left.updated_at_ms;
             self.unknown = None;
@@ -88,26 +89,26 @@ impl Lane {
             Ok(Verdict::TakenOver { by }) => {
                 self.claim = ClaimState::Ended;
                 self.ledger.fail();
-                self.outcome.end = Some(End::ClaimLost(self.claim_lost(&by)));
+                self.outcome.end = Some(EndReason::ClaimLost(self.claim_lost(&by)));
             }
             Ok(Verdict::Edited { .. } | Verdict::NotApplied | Verdict::Paused | Verdict::AppliedBefore(_)) => {
-                tracing::warn!(partition = %self.partition, "the cursor was edited meanwhile; the next run obeys");
+                tracing::warn!(partition = %self.partition, "the cursor was edited during the run, and is left as it is");
                 self.ledger.fail();
-                self.outcome.end = Some(End::Held { until_ms: None });
+                self.outcome.end = Some(EndReason::Held { until_ms: None });
                 self.release(run, None).await;
             }
             Err(error) => {
                 self.unknown = Some(flush.as_last_write());
                 self.outcome.stored = Stored::Unknown;
                 match ending {
-                    Ending::Interim => self.end(End::Failed(error)),
+                    Ending::Interim => self.end(EndReason::Failed(error)),
                     Ending::Final(_) => self.outcome.write_error = Some(error),
                 }
             }
         }
     }
 
-    fn next_flush<D: Seams>(&self, run: &Run<'_, D>, ending: &Ending) -> Flush {
+    fn next_flush<B: Backend>(&self, run: &Run<'_, B>, ending: &Ending) -> Flush {
         Flush {
             run: run.id.clone(),
             last_write: LastWrite {
@@ -117,33 +118,33 @@ impl Lane {
             next: self.ledger.settled_at(),
             guard: self.ledger.crash_guard(),
             hands_over: *ending == Ending::Interim && self.ledger.hands_over(),
-            unreported: self.to_note(),
+            unreported: self.to_report_later(),
             unknown: self.unknown,
             ending: ending.clone(),
             now_ms: run.clock.wall_ms(),
         }
     }
 
-    async fn write_flush<D: Seams>(&self, run: &Run<'_, D>, flush: &Flush) -> Result<Verdict, Error> {
+    async fn write_flush<B: Backend>(&self, run: &Run<'_, B>, flush: &Flush) -> Result<Verdict, Error> {
         let write = claim::flush(flush);
         let partition = self.partition.partition;
         let judge = |item: Option<&Cursor>| claim::judge_flush(flush, item);
         let written = store::write_and_judge(run.store, &self.consumer, partition, &write, judge);
-        let error = match run.in_time(run.flush_answer_until(), written).await {
+        let error = match run.with_time_limit(run.flush_response_until(), written).await {
             Err(error) => error,
             judged => return judged,
         };
-        // One read more, in the time that is kept for it: the report must not
+        // One more read, in the time that is reserved for it: the report must not
         // name another offset than the table.
         let item = run.store.load_one(&self.consumer, partition);
-        let item = run.in_time(run.last_write_at(), item).await;
+        let item = run.with_time_limit(run.last_write_at(), item).await;
         match item.map(|item| judge(item.as_ref())) {
             Ok(Verdict::NotApplied) | Err(_) => Err(error),
             judged => judged,
         }
     }
 
-    fn flushed<D: Seams>(&mut self, run: &Run<'_, D>, flush: &Flush) {
+    fn flushed<B: Backend>(&mut self, run: &Run<'_, B>, flush: &Flush) {
         self.stamp_ms = flush.stamp_ms();
         self.unknown = None;
         self.ledger.flushed(run.now_ms());
@@ -166,9 +167,10 @@ impl Lane {
         )
     }
 
-    /// Ends the claim, if it is this run's. Without an answer it is tried once
-    /// more: a claim that stays behind makes the next run wait, and careful.
-    async fn release<D: Seams>(&mut self, run: &Run<'_, D>, care: Option<CrashGuard>) {
+    /// Releases the claim, if it is this run's. Without a response it is tried once
+    /// more: the next run waits for a claim that is left behind, and then
+    /// quarantines the partition.
+    async fn release<B: Backend>(&mut self, run: &Run<'_, B>, care: Option<CrashGuard>) {
         self.claim = ClaimState::Ended;
         let write = claim::release(&run.id, care);
         let mut problem = String::new();
@@ -182,18 +184,18 @@ impl Lane {
             partition = %self.partition,
             error = problem,
             until_ms = run.claim_until_ms(),
-            "the claim could not be released: it ends by itself"
+            "the claim could not be released, and expires"
         );
     }
 
-    async fn write_release<D: Seams>(
+    async fn write_release<B: Backend>(
         &self,
-        run: &Run<'_, D>,
+        run: &Run<'_, B>,
         write: &claim::CursorWrite,
         until: Instant,
     ) -> Result<(), String> {
         let written = run.store.write(&self.consumer, self.partition.partition, write);
-        match run.in_time(until, written).await {
+        match run.with_time_limit(until, written).await {
             Ok(WriteResult::Applied | WriteResult::Refused(_)) => Ok(()),
             Ok(WriteResult::Unknown(problem)) => Err(problem),
             Err(error) => Err(error.to_string()),
@@ -201,14 +203,14 @@ impl Lane {
     }
 
     /// The last write: the cursor without its claim, or the claim alone.
-    pub(super) async fn close<D: Seams>(&mut self, run: &Run<'_, D>) {
-        let may_write = self.outcome.end.as_ref().is_none_or(End::writes);
+    pub(super) async fn close<B: Backend>(&mut self, run: &Run<'_, B>) {
+        let may_write = self.outcome.end.as_ref().is_none_or(EndReason::writes);
         if self.claim == ClaimState::Ended || !may_write {
             return;
         }
-        let failures = self.failures_to_keep();
+        let failures = self.failures_to_store();
         let is_moved = self.ledger.settled_at() != self.ledger.stored_at() || self.outcome.stored != Stored::Nothing;
-        if self.claim == ClaimState::Ours && (is_moved || failures.is_some()) {
+        if self.claim == ClaimState::Active && (is_moved || failures.is_some()) {
             self.flush(run, &Ending::Final(failures)).await;
         } else {
             self.release(run, self.ledger.crash_guard()).await;
@@ -219,12 +221,12 @@ impl Lane {
         }
     }
 
-    /// What the last write remembers of the record at the cursor: each failed
-    /// try counts, however the run ended.
-    fn failures_to_keep(&self) -> Option<Failures> {
+    /// The failures that the last write stores for the record at the cursor: each
+    /// failed try counts, however the run ended.
+    fn failures_to_store(&self) -> Option<Failures> {
         match &self.outcome.end {
-            Some(End::Blocked(failures)) => Some(failures.clone()),
-            _ if self.tries.count() => Some(self.failures_so_far()),
+            Some(EndReason::Blocked(failures)) => Some(failures.clone()),
+            _ if self.tries.must_be_stored() => Some(self.failures_so_far()),
             _ => None,
         }
     }
@@ -233,8 +235,8 @@ impl Lane {
         Error::new(
             ErrorType::ClaimLost,
             format!(
-                "the claim on {} ended while this run was at work: it was frozen, or slower than its deadline. Its \
-                 cursor stands at next offset {}; what this run handled from there on comes again",
+                "the claim on {} expired during this run: it was frozen, or slower than its deadline. Its cursor is \
+                 at next offset {}; the next run reads again from there",
                 self.partition,
                 self.ledger.stored_at()
             ),
@@ -242,7 +244,7 @@ impl Lane {
     }
 }
 
-/// The item as a last write of this run left it.
+/// The item as the last write of this run left it.
 fn left_by(flush: &Flush, failure: Option<Failures>, seen: &ObservedItem) -> Cursor {
     let before = match seen {
         ObservedItem::Present(cursor) => cursor.clone(),

@@ -1,37 +1,39 @@
-//! A record that failed: try it again, pass it over, or stop here.
+//! A record that failed: retry it, give it up by `ON_FAILURE`, or block the
+//! partition.
 
 use std::time::Duration;
 
-use super::{End, Lane};
+use super::{EndReason, PartitionWorker};
 use crate::claim::{Failures, ObservedItem};
 use crate::clock::Clock;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
-use crate::invoke::{Run, Seams};
+use crate::invoke::Backend;
+use crate::invoke::run::Run;
 use crate::processor::Failure;
 use crate::text::cut;
 
-/// How often a failure that may pass is tried within one run.
+/// How often one run tries a record whose failure may pass.
 const TRIES_IN_A_RUN: u32 = 3;
 
-/// The pause before the second try; each later one is four times as long.
+/// The pause before the second try; each later pause is four times as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The first pause between runs for a record that failed; each is twice the
+/// The first back-off between runs for a record that failed; each is twice the
 /// one before, up to [`LONGEST_BACK_OFF_MS`].
 const FIRST_BACK_OFF_MS: i64 = 60_000;
 const LONGEST_BACK_OFF_MS: i64 = 15 * 60_000;
 
-/// A stored error is for people to read; longer ones are cut.
+/// An error is cut to this length on the item.
 const LONGEST_ERROR_BYTES: usize = 500;
 
-/// Why a record is not tried any more.
+/// Why a record is not tried again in this run.
 pub(super) struct GivenUp {
     pub(super) stage: Stage,
-    /// What was wrong. Never a record's value.
+    /// The error. Never a record's value.
     pub(super) text: String,
-    /// Whether `ON_FAILURE` applies, or a later run must try again first.
+    /// Whether `ON_FAILURE` applies, or a later run must retry first.
     pub(super) policy_applies: bool,
 }
 
@@ -45,13 +47,13 @@ impl GivenUp {
     }
 }
 
-impl Lane {
+impl PartitionWorker {
     /// How often the record at the cursor was tried, over all runs.
     pub(super) fn attempts(&self) -> u32 {
         self.failures_so_far().all_attempts()
     }
 
-    /// What is known of the record at the cursor, this run's tries included.
+    /// The failures of the record at the cursor, over all runs.
     pub(super) fn failures_so_far(&self) -> Failures {
         let here = self.ledger.settled_at();
         let stored = match &self.seen {
@@ -72,15 +74,15 @@ impl Lane {
         }
     }
 
-    /// One more failed try of the record at the cursor. It counts however the run ends.
+    /// Counts a failed try of the record at the cursor, however the run ends.
     fn count_try(&mut self, text: &str) {
         self.tries.failed += 1;
         self.outcome.failed_tries += 1;
         self.tries.last_error = Some(cut(text, LONGEST_ERROR_BYTES).into_owned());
     }
 
-    /// The first record in hand is not what `MESSAGE_FORMAT` says, and never will be.
-    pub(super) async fn undecodable<D: Seams>(&mut self, run: &Run<'_, D>, text: String) {
+    /// The first buffered record cannot be decoded as `MESSAGE_FORMAT`, and never will be.
+    pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, text: String) {
         self.count_try(&text);
         let why = GivenUp {
             stage: Stage::Decode,
@@ -90,20 +92,23 @@ impl Lane {
         self.give_up(run, why).await;
     }
 
-    /// The first record in hand failed: try again, pass it over, or stop here.
-    pub(super) async fn failed<D: Seams>(&mut self, run: &Run<'_, D>, failure: Failure) {
+    /// The first buffered record failed: retry it, give it up, or block the partition.
+    pub(super) async fn failed<B: Backend>(&mut self, run: &Run<'_, B>, failure: Failure) {
         self.count_try(&failure.to_string());
         let offset = self.ledger.settled_at();
         let exhausted = self.attempts() >= run.config.max_attempts.get();
         match failure.cut() {
             Failure::Fatal(text) => {
-                let error = format!("the handler gave up at offset {offset} of {}: {text}", self.partition);
+                let what = format!(
+                    "the handler failed fatally at offset {offset} of {}: {text}",
+                    self.partition
+                );
                 run.abort();
-                self.end(End::Failed(Error::new(ErrorType::DestinationFailed, error)));
+                self.end(EndReason::Failed(Error::new(ErrorType::DestinationFailed, what)));
             }
             Failure::Retry(text) => {
                 if self.tries.failed < TRIES_IN_A_RUN && !exhausted {
-                    tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries.failed, error = text, "trying again");
+                    tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries.failed, error = text, "record failed, retrying");
                     run.pause(FIRST_PAUSE * 4_u32.pow(self.tries.failed - 1)).await;
                 } else {
                     self.give_up(run, GivenUp::handler(text, exhausted)).await;
@@ -113,32 +118,34 @@ impl Lane {
         }
     }
 
-    /// No further try in this run: what `ON_FAILURE` says, or a later run.
-    pub(super) async fn give_up<D: Seams>(&mut self, run: &Run<'_, D>, why: GivenUp) {
+    /// Applies `ON_FAILURE`, or leaves the record to a later run.
+    pub(super) async fn give_up<B: Backend>(&mut self, run: &Run<'_, B>, why: GivenUp) {
         match &run.config.on_failure {
             OnFailure::Skip if why.policy_applies => self.pass_over(why.text),
-            OnFailure::DeadLetter(_) if why.policy_applies => self.bury(run, why).await,
+            OnFailure::DeadLetter(_) if why.policy_applies => self.send_to_dead_letter(run, why).await,
             OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(_) => self.block(run, why.text),
         }
     }
 
-    /// What comes next cannot even be fetched. Where it ends is unknown, so no
-    /// policy can pass over it: that is for an operator, who moves the cursor.
-    pub(super) fn unreadable<D: Seams>(&mut self, run: &Run<'_, D>, what: String) {
+    /// The next batch cannot be read. Where it ends is unknown, so `ON_FAILURE`
+    /// does not apply: an operator has to move the cursor.
+    pub(super) fn unreadable<B: Backend>(&mut self, run: &Run<'_, B>, what: String) {
         self.count_try(&what);
         self.block(run, what);
     }
 
     fn pass_over(&mut self, text: String) {
-        let Some(record) = self.in_hand.pop_front() else { return };
+        let Some(record) = self.buffered.pop_front() else {
+            return;
+        };
         tracing::warn!(partition = %self.partition, offset = record.offset, error = text, "record skipped (ON_FAILURE=skip)");
         self.ledger.settled(1, &record);
-        self.on_to_the_next();
+        self.advance();
         self.outcome.skipped.add(record.offset, text);
     }
 
-    /// Nothing is read here any more until the record can be tried again.
-    pub(super) fn block<D: Seams>(&mut self, run: &Run<'_, D>, text: String) {
+    /// Ends the work here until the record is due to be tried again.
+    pub(super) fn block<B: Backend>(&mut self, run: &Run<'_, B>, text: String) {
         let offset = self.ledger.settled_at();
         tracing::error!(partition = %self.partition, offset = offset.get(), error = text, "partition blocked");
         let failures = Failures {
@@ -146,12 +153,12 @@ impl Lane {
             error: Some(cut(text, LONGEST_ERROR_BYTES).into_owned()),
             ..self.failures_so_far()
         };
-        self.end(End::Blocked(failures));
+        self.end(EndReason::Blocked(failures));
     }
 
-    fn back_off_ms<D: Seams>(&self, run: &Run<'_, D>) -> i64 {
-        // Each run that died wrote the item when it took it over: the times on it say nothing.
-        let deaths = self.crashes().saturating_sub(run.config.max_attempts.get());
+    fn back_off_ms<B: Backend>(&self, run: &Run<'_, B>) -> i64 {
+        // Each run that crashed wrote the item at its claim: its times say nothing about failures.
+        let crashes = self.crashes().saturating_sub(run.config.max_attempts.get());
         let ObservedItem::Present(cursor) = &self.seen else {
             return FIRST_BACK_OFF_MS;
         };
@@ -162,7 +169,7 @@ impl Lane {
             still_there.and_then(|failure| failure.next_try_at_ms),
             cursor.updated_at_ms,
         )
-        .max(doubled(FIRST_BACK_OFF_MS, deaths))
+        .max(doubled(FIRST_BACK_OFF_MS, crashes))
     }
 }
 

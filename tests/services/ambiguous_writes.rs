@@ -1,4 +1,4 @@
-//! Writes whose answer is lost, and a table that does not let anybody write.
+//! Writes whose response is lost, and a table that throttles every request.
 //!
 //! A proxy stands between the program and the table. With one partition the order of the requests
 //! is certain: one query, and then a write for the claim and one at the end.
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::world::{Ran, World};
 
-/// How often the program's client tries a request.
+/// How often the SDK client tries a request.
 const TRIES: usize = 3;
 
 /// So many records wait in each partition.
@@ -20,7 +20,7 @@ const WAITING: i64 = 40;
 
 /// A world of one partition behind a proxy.
 async fn behind_a_proxy(partitions: i32) -> (World, Scripted) {
-    let mut world = World::new("doubt", partitions).await;
+    let mut world = World::new("ambiguous", partitions).await;
     for partition in 0..partitions {
         world.produce(partition, 40);
     }
@@ -54,7 +54,7 @@ async fn disturbed(request: Request, acts: &[Act]) -> (World, Ran) {
     (world, ran)
 }
 
-/// Whatever happened to `request`, its run does its work as if nothing had.
+/// The run succeeds although `acts` happened to `request`.
 async fn is_survived(request: Request, acts: &[Act]) {
     let (world, ran) = disturbed(request, acts).await;
     let report = ran.success();
@@ -69,13 +69,13 @@ async fn is_survived(request: Request, acts: &[Act]) {
     assert_eq!(world.item(0).await, item, "{acts:?}");
 }
 
-/// The write was made: the client's second try finds it out; with all tries lost, one read does.
-async fn may_lose_its_answer(request: Request) {
+/// The write is applied: the client's second try shows that; if every response is lost, one read does.
+async fn may_lose_its_response(request: Request) {
     is_survived(request, &[Act::ForwardAndHangUp]).await;
     is_survived(request, &vec![Act::ForwardAndHangUp; TRIES]).await;
 }
 
-/// The write was not made: the client tries again; when all its tries are lost, the run does.
+/// The write is not applied: the client tries again, and after its last try the run does.
 async fn may_get_lost(request: Request) {
     is_survived(request, &[Act::HangUp]).await;
     is_survived(request, &vec![Act::HangUp; TRIES]).await;
@@ -83,40 +83,40 @@ async fn may_get_lost(request: Request) {
 
 /// P3: a run works on a partition only with a claim on its cursor.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_was_made_without_an_answer_is_worked_under() {
-    may_lose_its_answer(Request::Claim).await;
+async fn a_claim_that_was_applied_without_a_response_is_used() {
+    may_lose_its_response(Request::Claim).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_got_lost_is_made_again() {
+async fn a_claim_that_was_lost_is_written_again() {
     may_get_lost(Request::Claim).await;
 }
 
 /// P1: a cursor moves only past records that were settled, in order, without a hole.
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_that_was_stored_without_an_answer_is_gone_on_from() {
-    may_lose_its_answer(Request::Interim).await;
+async fn a_flush_that_was_applied_without_a_response_is_continued_from() {
+    may_lose_its_response(Request::Interim).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_that_got_lost_on_its_way_to_the_table_is_stored_again() {
+async fn a_flush_that_was_lost_before_the_table_is_written_again() {
     may_get_lost(Request::Interim).await;
 }
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_write_that_was_made_without_an_answer_counts_and_nothing_is_repeated() {
-    may_lose_its_answer(Request::Final).await;
+async fn a_last_write_that_was_applied_without_a_response_counts_and_nothing_is_repeated() {
+    may_lose_its_response(Request::Final).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_write_that_got_lost_is_made_again() {
+async fn a_last_write_that_was_lost_is_written_again() {
     may_get_lost(Request::Final).await;
 }
 
-/// A run that is told to stop while its claim's answer is on its way: it has only its claim to
-/// give back. The proxy does `acts` with the tries of that.
-async fn gives_back_its_claim(acts: &[Act]) -> (World, Ran) {
+/// A run that is interrupted before the response to its claim: it only has to release the claim.
+/// The proxy does `acts` with the tries of the release.
+async fn releases_its_claim(acts: &[Act]) -> (World, Ran) {
     let (world, proxy) = behind_a_proxy(1).await;
     let release = Arc::new(Notify::new());
     proxy.next([Act::Forward, Act::ForwardAndHold(Arc::clone(&release))]);
@@ -138,10 +138,10 @@ async fn gives_back_its_claim(acts: &[Act]) -> (World, Ran) {
 
 /// P7: a run ends before its deadline, with what is settled stored.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_without_progress_is_given_back_whatever_becomes_of_the_first_answer() {
+async fn a_claim_without_progress_is_released_even_if_the_first_response_is_lost() {
     let all_lost = vec![Act::ForwardAndHangUp; TRIES];
     for acts in [&[][..], &[Act::ForwardAndHangUp], &[Act::HangUp], &all_lost] {
-        let (world, _) = gives_back_its_claim(acts).await;
+        let (world, _) = releases_its_claim(acts).await;
         assert!(!world.item(0).await.contains_key("claim_until"), "{acts:?}");
         assert_eq!(run(&world).success()["messages_processed"], WAITING);
     }
@@ -149,8 +149,8 @@ async fn a_claim_without_progress_is_given_back_whatever_becomes_of_the_first_an
 
 /// P1: a cursor moves only past records that were settled.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_cannot_be_given_back_ends_by_itself_and_the_run_says_so() {
-    let (world, ran) = gives_back_its_claim(&vec![Act::HangUp; 2 * TRIES]).await;
+async fn a_claim_that_cannot_be_released_expires_and_the_run_logs_it() {
+    let (world, ran) = releases_its_claim(&vec![Act::HangUp; 2 * TRIES]).await;
     assert!(ran.stderr.contains("could not be released"), "{}", ran.stderr);
     assert_eq!(run(&world).success()["held"][0]["partition"], 0);
     world.end_the_claim(0).await;
@@ -188,7 +188,7 @@ async fn throttling_and_server_errors_that_pass_are_survived() {
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
 }
 
-/// As many as nobody uses up.
+/// More than any run uses up.
 const FOR_EVER: usize = 10_000;
 
 /// P6: when the table cannot be read, nothing is read from Kafka.
@@ -221,7 +221,7 @@ async fn a_table_that_throttles_every_write_fails_the_run_within_seconds_before_
     assert_eq!(run(&world).success()["messages_processed"], 20 * WAITING);
 }
 
-/// What was processed cannot be stored: the run fails, and it comes again in the next one.
+/// What was processed cannot be stored: the run fails, and the next one reads it again.
 async fn cannot_be_stored(world: &mut World, proxy: &Scripted, act: Act) -> Ran {
     proxy.next([Act::Forward, Act::Forward]);
     proxy.next(vec![act; FOR_EVER]);
@@ -248,7 +248,7 @@ async fn a_last_write_that_is_throttled_for_ever_fails_the_run_and_loses_nothing
 
 /// P1: a run that dies repeats what it had not stored.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_write_whose_fate_stays_unknown_fails_the_run_and_loses_nothing() {
+async fn a_last_write_whose_result_stays_unknown_fails_the_run_and_loses_nothing() {
     let (mut world, proxy) = behind_a_proxy(1).await;
     let ran = cannot_be_stored(&mut world, &proxy, Act::HangUp).await;
     assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
@@ -256,7 +256,7 @@ async fn a_last_write_whose_fate_stays_unknown_fails_the_run_and_loses_nothing()
 
 /// P7: a run ends before its deadline.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_falls_silent_does_not_make_a_run_outlive_its_time() {
+async fn a_table_that_stops_responding_does_not_keep_a_run_past_its_deadline() {
     let (mut world, proxy) = behind_a_proxy(1).await;
     world.set("TIME_LIMIT", 3);
     let ran = cannot_be_stored(&mut world, &proxy, Act::Silence).await;

@@ -1,4 +1,4 @@
-//! No secret and no record's value is printed, whatever is logged, and whatever goes wrong.
+//! No secret and no record's value is printed, at any log level and with any error.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
@@ -20,7 +20,7 @@ const RECORD_KEY: &str = "planted-record-key-5c21";
 const RECORD_VALUE: &str = "planted-record-value-9d8e";
 const HEADER_VALUE: &str = "planted-header-value-41fa";
 
-/// Everything that the commands of these tests know and nobody may read.
+/// Every secret and record value of these tests, which no output may contain.
 const PLANTED: [&str; 7] = [
     PASSWORD,
     KEY_PASSWORD,
@@ -31,7 +31,7 @@ const PLANTED: [&str; 7] = [
     HEADER_VALUE,
 ];
 
-/// None of the planted texts stands in `output`, as it is or in one of the forms it is sent in.
+/// Asserts that `output` contains none of the planted texts, nor one of their encodings.
 #[track_caller]
 fn assert_clean(what: &str, output: &str, more: &[String]) {
     assert!(
@@ -63,7 +63,7 @@ fn assert_clean(what: &str, output: &str, more: &[String]) {
     }
 }
 
-/// A world that logs all it can, with planted credentials and records, one of which fails.
+/// A world at the most verbose log level, with planted credentials and records, one of which fails.
 async fn world(listener: Listener) -> World {
     let mut world = World::secured("leak", 1).await;
     let record = |value: &str| Message {
@@ -112,7 +112,7 @@ fn lines_of(pem: &str) -> Vec<String> {
 
 /// P12: neither password.
 #[tokio::test]
-async fn a_password_is_printed_neither_when_it_is_taken_nor_when_it_is_refused() {
+async fn a_password_is_printed_neither_when_it_is_accepted_nor_when_it_is_refused() {
     for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
         let mut world = world(Listener::Scram).await;
         world.log_in(mechanism, ("alice", PASSWORD));
@@ -196,7 +196,7 @@ async fn records_and_dead_letters_are_not_printed() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_taken_is_not_printed() {
+async fn a_token_that_is_accepted_is_not_printed() {
     let mut world = world(Listener::Oauth).await;
     world.show_token("principal=alice").set("ON_FAILURE", "skip");
     // Every token that nobody signed begins with this.

@@ -1,4 +1,4 @@
-//! Two runs at once, a run that was frozen, and a run that was killed.
+//! Concurrent runs, a run that was frozen, and a run that was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Child;
@@ -34,13 +34,13 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Until when the claim on a partition holds.
+/// When the claim on a partition expires.
 async fn claim_until(world: &World, partition: i32) -> i64 {
     number(&world.item(partition).await, "claim_until")
 }
 
-/// Waits until a claim has ended. It cannot be far away: a run's deadline, and 10 seconds.
-async fn wait_for_the_end_of_the_claim(until_ms: i64) {
+/// Waits until a claim has expired: at most a run's deadline and 10 seconds.
+async fn wait_until_the_claim_expires(until_ms: i64) {
     let left = until_ms - now_ms();
     assert!(left < 15_000, "the claim lasts {left} ms more");
     // One more millisecond: at its end, a claim still holds.
@@ -122,19 +122,19 @@ async fn a_run_beside_another_names_what_that_one_holds_and_does_the_rest() {
     assert_eq!(world.run().success()["messages_processed"], 0);
 }
 
-/// A run on one partition, frozen from the middle of its work until its claim is over.
+/// A run on one partition, frozen from the middle of its work until its claim has expired.
 async fn frozen_past_its_claim(world: &mut World) -> Midway {
     world.set("TIME_LIMIT", 2);
     let mut run = world.midway_on(0).await;
     run.signal("STOP");
     world.set("TIME_LIMIT", 60);
-    wait_for_the_end_of_the_claim(claim_until(world, 0).await).await;
+    wait_until_the_claim_expires(claim_until(world, 0).await).await;
     run
 }
 
 /// P3: a run that lost its claim stores nothing more on that partition.
 #[tokio::test]
-async fn a_run_that_was_frozen_past_its_claim_and_replaced_stores_nothing_and_says_claim_lost() {
+async fn a_run_that_was_frozen_past_its_claim_and_replaced_stores_nothing_and_fails_with_claim_lost() {
     let mut world = world("frozen", 1).await;
     let mut frozen = frozen_past_its_claim(&mut world).await;
     let other = world.run();
@@ -151,7 +151,7 @@ async fn a_run_that_was_frozen_past_its_claim_and_replaced_stores_nothing_and_sa
 
 /// P1: a cursor moves only past records that were settled.
 #[tokio::test]
-async fn a_run_that_was_frozen_past_its_claim_says_so_also_where_nobody_replaced_it() {
+async fn a_run_that_was_frozen_past_its_claim_fails_also_where_no_other_run_replaced_it() {
     let mut world = world("frozen", 1).await;
     let mut frozen = frozen_past_its_claim(&mut world).await;
     frozen.signal("CONT");
@@ -195,7 +195,7 @@ async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_o
 }
 
 #[tokio::test]
-async fn after_a_kill_care_is_due_on_the_item_until_a_run_gets_past_what_the_dead_one_had_planned() {
+async fn after_a_kill_the_partition_is_quarantined_until_a_run_gets_past_what_the_killed_one_had_planned() {
     let world = world("crashed", 1).await;
     world.midway_on(0).await.kill();
     assert!(
@@ -219,7 +219,7 @@ async fn after_a_kill_care_is_due_on_the_item_until_a_run_gets_past_what_the_dea
 
 /// P14: the claim is made, and the run is killed before it can fetch anything.
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_before_anything_is_handed_over_count_against_no_record() {
+async fn kills_before_the_first_record_is_handed_over_count_against_no_record() {
     let mut world = World::new("crashes", 1).await;
     world.produce(0, 10);
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
@@ -243,7 +243,7 @@ async fn kills_before_anything_is_handed_over_count_against_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_at_the_hand_over_make_the_next_run_more_careful_and_those_with_one_record_add_up() {
+async fn kills_at_the_hand_over_make_the_next_runs_chunks_smaller_and_those_with_one_record_add_up() {
     let mut world = World::new("crashes", 1).await;
     world.produce(0, 10);
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
@@ -280,7 +280,7 @@ async fn kill_once(world: &World, attribute: &str) {
     run.wait().expect("it ends");
 }
 
-/// The size of chunks and the crashes that the item speaks of; 0: it does not.
+/// The item's chunk size and crashes; 0 where it has none.
 async fn noted(world: &World) -> [i64; 2] {
     let item = world.item(0).await;
     ["claim_chunk", "crashes"].map(|name| item.get(name).map_or(0, |_| number(&item, name)))

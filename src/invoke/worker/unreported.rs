@@ -1,14 +1,14 @@
-//! What was passed over, noted on the item until a report has named it.
+//! What was passed over, stored on the item until it is reported.
 
 use std::sync::Arc;
 
-use super::{Lane, Stored};
+use super::{PartitionWorker, Stored};
 use crate::claim::{PassedOver, Unreported};
 use crate::record::OffsetRange;
 
-impl Lane {
-    /// What the next flush notes; `None`: the item's note stays as it is.
-    pub(super) fn to_note(&self) -> Option<Arc<Unreported>> {
+impl PartitionWorker {
+    /// What the next flush stores as `unreported`; `None`: the item's stays as it is.
+    pub(super) fn to_report_later(&self) -> Option<Arc<Unreported>> {
         let own = Unreported {
             skipped: self
                 .outcome
@@ -27,16 +27,16 @@ impl Lane {
         if own == Unreported::default() {
             return None;
         }
-        let earlier = self.earlier.as_deref().cloned().unwrap_or_default();
+        let earlier = self.unreported.as_deref().cloned().unwrap_or_default();
         earlier.then(&own).map(Arc::new)
     }
 
-    /// The time that the item bears whose note is reported now; `None`: it has
-    /// none, or how the item was left is not known.
-    pub(in crate::invoke) fn noted_at_ms(&self) -> Option<i64> {
-        let has_note = self.earlier.is_some() || self.to_note().is_some();
+    /// The `updated_at` of the item whose `unreported` this run's report names;
+    /// `None`: it has none, or it is unknown how the item was left.
+    pub(in crate::invoke) fn unreported_written_at_ms(&self) -> Option<i64> {
+        let has_unreported = self.unreported.is_some() || self.to_report_later().is_some();
         let is_known = self.was_claimed() && self.outcome.stored != Stored::Unknown;
-        (has_note && is_known).then_some(self.stamp_ms)
+        (has_unreported && is_known).then_some(self.stamp_ms)
     }
 }
 

@@ -1,0 +1,318 @@
+//! The state of each partition, its decision and its outcome -> the report of a
+//! run and its metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::run::{PartitionRun, Run, Scope};
+use super::worker::{EndReason, PartitionOutcome, PartitionWorker, ReadFailure, Stored};
+use super::{Backend, Invoked, Response};
+use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorType};
+use crate::plan::{self, Decision, PartitionState};
+use crate::record::{NextOffset, TopicPartition};
+use crate::report::{
+    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, RunReport, Status, StopReason, TopicCounts,
+    UnavailablePartition, metrics_line,
+};
+use crate::text::cut;
+
+/// The report of a run, and its metrics.
+pub(super) fn report<B: Backend>(run: &Run<'_, B>, scope: &Scope, interrupted: bool) -> Invoked {
+    let mut builder = ReportBuilder {
+        is_backfill: run.backfill.is_some(),
+        counts: run
+            .topics
+            .iter()
+            .map(|topic| (topic.clone(), TopicCounts::default()))
+            .collect(),
+        errors: scope.error.iter().cloned().collect(),
+        ..ReportBuilder::default()
+    };
+    for partition in &scope.partitions {
+        builder.partition(partition);
+    }
+    let ReportBuilder {
+        mut report,
+        errors,
+        counts,
+        behind,
+        ..
+    } = builder;
+    report.last_offsets.with_topic = run.config.topics.len() > 1;
+    if scope.is_known {
+        report.lag = report.lag.or(scope.partitions.is_empty().then_some(0));
+        report.stop_reason = Some(stop_reason(&report, &scope.partitions, interrupted));
+    }
+    report.duration_ms = run.now_ms();
+    report.backfill = run.backfill.map(|request| request.name.to_string());
+    report.done = run.backfill.map(|_| scope.is_known && behind == 0);
+    if let Some(error) = most_severe(errors) {
+        report.status = Status::Failed;
+        report.error = Some(error);
+    }
+    let metrics = counts
+        .iter()
+        .map(|(topic, counts)| {
+            metrics_line(
+                &run.config.group_id,
+                // A backfill's lag is not the group's.
+                &run.consumer(topic).scope(),
+                counts,
+                report.duration_ms,
+                run.clock.wall_ms(),
+            )
+        })
+        .collect();
+    Invoked {
+        response: Response::Run(Box::new(report)),
+        metrics,
+    }
+}
+
+#[derive(Default)]
+struct ReportBuilder {
+    report: RunReport,
+    is_backfill: bool,
+    /// How many partitions have a lag, or an unknown one.
+    behind: usize,
+    errors: Vec<Error>,
+    counts: BTreeMap<Arc<str>, TopicCounts>,
+}
+
+impl ReportBuilder {
+    fn partition(&mut self, partition: &PartitionRun) {
+        let PartitionRun {
+            state,
+            decision,
+            worker,
+        } = partition;
+        let worker = worker.as_ref();
+        let place = state.partition.clone();
+        self.decision(&place, state, decision);
+        if let Some(unreported) = partition.unreported_by_earlier_run() {
+            self.unreported(&place, &state.partition, unreported);
+        }
+        if let Some(worker) = worker {
+            self.outcome(&place, &state.partition, &worker.outcome);
+        }
+        let next = match worker {
+            Some(worker) if worker.was_claimed() => Some(worker.ledger.stored_at()),
+            _ => plan::next_offset(state, decision),
+        };
+        let end = state.end.clone().and_then(Result::ok);
+        let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
+        self.behind += usize::from(lag != Some(0));
+        let counts = self.counts.entry(state.partition.topic.clone()).or_default();
+        if let Some(lag) = lag {
+            for sum in [&mut self.report.lag, &mut counts.lag] {
+                *sum = Some(sum.unwrap_or(0).saturating_add(lag));
+            }
+        }
+        let stored = worker.and_then(|worker| worker.outcome.stored.at());
+        let messages = worker.map_or(0, |worker| worker.outcome.messages);
+        if messages > 0 || stored.is_some() || lag != Some(0) {
+            self.report.partitions.push(PartitionReport {
+                place,
+                first_offset: worker.and_then(|worker| worker.outcome.first_offset),
+                last_offset: stored.map(NextOffset::last_processed),
+                messages,
+                end_offset: end.map(NextOffset::get),
+                lag,
+                quarantine: worker.and_then(PartitionWorker::quarantine).map(quarantine),
+            });
+        }
+    }
+
+    fn decision(&mut self, place: &TopicPartition, state: &PartitionState, decision: &Decision) {
+        let partition = &state.partition;
+        match decision {
+            Decision::Read(_) | Decision::Idle => {}
+            Decision::Paused => self.report.paused.push(place.clone()),
+            Decision::Held(until) => self.report.held.push(Held {
+                place: place.clone(),
+                until: Some(*until),
+            }),
+            Decision::BackingOff => {
+                let Some(Ok(cursor)) = &state.cursor else { return };
+                let Some(failures) = cursor.failures() else { return };
+                self.blocked(place, partition, failures);
+            }
+            Decision::Truncated(what) => {
+                let advice = if self.is_backfill {
+                    "Start a backfill of another name for what is there now"
+                } else if state.end.is_none() {
+                    "Delete it with `kafka-consumer offsets delete`"
+                } else {
+                    "Decide with ON_TRUNCATION=earliest or latest, or correct the item's offset"
+                };
+                let what = format!("{partition}: {what}. Its cursor was not changed");
+                self.errors.push(Error::new(ErrorType::Truncated, what).next(advice));
+            }
+            Decision::RetentionLoss(range) => {
+                let what = format!(
+                    "offsets {} to {} of {partition} were deleted by retention before they were read. Its cursor was \
+                     not changed",
+                    range.first, range.last
+                );
+                let advice = "Go on with ON_RETENTION_LOSS=continue, or correct the item's offset";
+                self.errors
+                    .push(Error::new(ErrorType::RetentionLoss, what).next(advice));
+            }
+            Decision::Unavailable(error) => {
+                self.read_failed(place, partition, &ReadFailure::Unavailable(error.clone()));
+            }
+            Decision::Invalid(error) => {
+                self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
+            }
+        }
+    }
+
+    fn blocked(&mut self, place: &TopicPartition, partition: &TopicPartition, failures: &Failures) {
+        let offset = failures.offset.get();
+        self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
+        let error = failures.error.clone().unwrap_or_else(|| plan::NO_REASON.into());
+        let next_try_at = failures.next_try_at_ms;
+        self.errors.push(blocked_error(partition, offset, &error, next_try_at));
+        self.report.blocked.push(Blocked {
+            place: place.clone(),
+            offset,
+            error,
+            attempts: failures.all_attempts(),
+            next_try_at,
+        });
+    }
+
+    fn read_failed(&mut self, place: &TopicPartition, partition: &TopicPartition, failure: &ReadFailure) {
+        self.errors.push(failure.error(partition));
+        self.report.unavailable.push(UnavailablePartition {
+            place: place.clone(),
+            error: failure.to_string(),
+        });
+    }
+
+    fn outcome(&mut self, place: &TopicPartition, partition: &TopicPartition, outcome: &PartitionOutcome) {
+        let counts = self.counts.entry(partition.topic.clone()).or_default();
+        counts.polled += outcome.polled;
+        counts.processed += outcome.messages;
+        counts.failed += outcome.failed_tries;
+        counts.dropped += outcome.skipped.count();
+        counts.dead_lettered += outcome.dead_lettered;
+        self.report.dead_lettered += outcome.dead_lettered;
+        self.report.messages_processed += outcome.messages;
+        self.report.bytes += outcome.bytes;
+        if let Some(stored) = outcome.stored.at() {
+            self.report
+                .last_offsets
+                .entries
+                .push((partition.clone(), stored.last_processed()));
+        }
+        // A jump that was not stored is made and reported by the next run. Where
+        // that is unknown it is reported twice rather than never.
+        if let Some((first, last, reason)) = outcome.lost
+            && outcome.stored != Stored::Nothing
+        {
+            let range = OffsetRange {
+                place: place.clone(),
+                first_offset: first,
+                last_offset: last,
+                reason: reason.into(),
+            };
+            counts.lost += range.count();
+            self.report.lost.push(range);
+        }
+        self.report.skipped.extend(outcome.skipped.ranges(place));
+        self.errors.extend(outcome.errors().cloned());
+        match &outcome.end {
+            Some(EndReason::Held { until_ms }) => self.report.held.push(Held {
+                place: place.clone(),
+                until: *until_ms,
+            }),
+            Some(EndReason::Paused) => self.report.paused.push(place.clone()),
+            Some(EndReason::Blocked(failures)) => self.blocked(place, partition, failures),
+            Some(EndReason::ReadFailed(failure)) => self.read_failed(place, partition, failure),
+            Some(
+                EndReason::CaughtUp
+                | EndReason::ShareUsed
+                | EndReason::OutOfTime
+                | EndReason::Failed(_)
+                | EndReason::NotClaimed(_)
+                | EndReason::ClaimLost(_),
+            )
+            | None => {}
+        }
+    }
+
+    /// What an earlier run passed over and did not report.
+    fn unreported(&mut self, place: &TopicPartition, partition: &TopicPartition, unreported: &Unreported) {
+        let range = |passed: &PassedOver| OffsetRange {
+            place: place.clone(),
+            first_offset: passed.range.first,
+            last_offset: passed.range.last,
+            reason: format!("{} (by an earlier run, which ended before its report)", passed.reason),
+        };
+        self.report.skipped.extend(unreported.skipped.iter().map(range));
+        let lost: Vec<OffsetRange> = unreported.lost.iter().map(range).collect();
+        let counts = self.counts.entry(partition.topic.clone()).or_default();
+        counts.dropped += unreported.skipped_records;
+        counts.lost += lost.iter().map(OffsetRange::count).sum::<u64>();
+        self.report.lost.extend(lost);
+    }
+}
+
+fn quarantine(limit: BatchLimit) -> &'static str {
+    match limit {
+        BatchLimit::Small => "small_chunks",
+        BatchLimit::Single => "single_records",
+    }
+}
+
+fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_at_ms: Option<i64>) -> Error {
+    let retry = next_try_at_ms.map_or_else(String::new, |ms| {
+        let at = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+        format!(". It is tried again after {at}")
+    });
+    let what = format!("{partition} is blocked at offset {offset}: {error}{retry}");
+    Error::new(ErrorType::PartitionBlocked, what)
+        .next("Correct the cause, or pass it over: choose another ON_FAILURE, or move the cursor past it")
+}
+
+/// The error that a run fails with: the most severe one. Its message counts the
+/// others.
+fn most_severe(mut errors: Vec<Error>) -> Option<Error> {
+    // Stable: among equals, the first partition's.
+    errors.sort_by_key(|error| std::cmp::Reverse(error.kind.severity()));
+    let others = errors.len().saturating_sub(1);
+    let mut first = errors.into_iter().next()?;
+    let more = if others > 0 {
+        format!(" ({others} more in the report)")
+    } else {
+        String::new()
+    };
+    first.what = format!("{}{more}", cut(first.message(), LONGEST_MESSAGE_BYTES - more.len()));
+    first.next.clear();
+    Some(first)
+}
+
+fn stop_reason(report: &RunReport, partitions: &[PartitionRun], interrupted: bool) -> StopReason {
+    let ends = || {
+        partitions
+            .iter()
+            .filter_map(|it| Some(&it.worker.as_ref()?.outcome.end))
+    };
+    let any = |is: fn(&EndReason) -> bool| ends().flatten().any(is);
+    if report.lag == Some(0) {
+        StopReason::CaughtUp
+    } else if interrupted {
+        StopReason::Interrupted
+    } else if any(|end| matches!(end, EndReason::OutOfTime)) {
+        StopReason::Deadline
+    } else if ends().any(Option::is_none) || any(|end| matches!(end, EndReason::ShareUsed)) {
+        StopReason::MaxMessages
+    } else if !report.held.is_empty() {
+        StopReason::Held
+    } else {
+        StopReason::CaughtUp
+    }
+}

@@ -1,0 +1,147 @@
+//! Polls a partition, and finds out why no more records come.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+
+use super::{EndReason, PartitionWorker, ReadFailure};
+use crate::error::{Error, ErrorType};
+use crate::invoke::run::Run;
+use crate::invoke::{Backend, Interrupt};
+use crate::ledger::Step;
+use crate::record::Record;
+use crate::source::{Limit, OffsetSpec, Polled, Source};
+
+impl PartitionWorker {
+    pub(super) async fn poll<B: Backend>(&mut self, run: &Run<'_, B>, records: usize) {
+        if !self.is_fetching {
+            let here = (self.partition.clone(), self.ledger.settled_at());
+            if let Err(error) = run.source.assign(&[here]) {
+                return self.end(EndReason::Failed(error));
+            }
+            self.is_fetching = true;
+        }
+        let wake = run.wake_at(self.ledger.due_at_ms());
+        let polled = tokio::select! {
+            biased;
+            polled = run.source.poll(&self.partition, limit(run, records)) => polled,
+            () = tokio::time::sleep_until(wake.into()) => return,
+            () = run.halted(Interrupt::Finish) => return,
+        };
+        self.handle_poll(run, polled).await;
+    }
+
+    /// Polls once while the claim is written, and keeps the result unread in
+    /// `prefetched`. Never resolves.
+    ///
+    /// Does not poll where a run crashed: the claim decides how large a chunk may be.
+    pub(super) async fn prefetch<B: Backend>(
+        &self,
+        run: &Run<'_, B>,
+        prefetched: &mut Option<std::thread::Result<Polled>>,
+    ) -> Infallible {
+        if let Step::Poll(records) = self.step(run)
+            && self.crash_history.guard.is_none()
+        {
+            let polling = run.source.poll(&self.partition, limit(run, records));
+            // A panic must not drop a claim that is in flight.
+            let polled = AssertUnwindSafe(polling).catch_unwind().await;
+            if let Ok(Polled::Records(records)) = &polled
+                && self.ledger.completed_by(records)
+                && run.window().is_none()
+            {
+                // Else the client would fetch the end of the log again and again.
+                run.source.unassign(std::slice::from_ref(&self.partition));
+            }
+            *prefetched = Some(polled);
+        }
+        std::future::pending().await
+    }
+
+    /// Acts on the result of a poll.
+    pub(super) async fn handle_poll<B: Backend>(&mut self, run: &Run<'_, B>, polled: Polled) {
+        match polled {
+            Polled::Records(records) => self.take(run, records),
+            Polled::End => self.check_end(run).await,
+            Polled::OutOfRange => self.read_failed(ReadFailure::OutOfRange(self.ledger.settled_at())),
+            Polled::Unavailable(unavailable) => self.read_failed(ReadFailure::Unavailable(unavailable.0)),
+            Polled::Unreadable(what) => self.unreadable(run, what),
+            Polled::Failed(error) => self.end(EndReason::Failed(error)),
+        }
+    }
+
+    fn take<B: Backend>(&mut self, run: &Run<'_, B>, mut records: Vec<Record>) {
+        self.end_is_known = false;
+        if records
+            .first()
+            .is_some_and(|first| first.offset < self.ledger.settled_at().get())
+        {
+            return self.read_failed(ReadFailure::OutOfOrder);
+        }
+        let taken = self.ledger.polled(&records);
+        records.truncate(taken);
+        self.outcome.polled += taken as u64;
+        self.ledger.grant(Self::not_selected(run, &records));
+        self.buffered.extend(records);
+        if self.ledger.has_all() {
+            // Records from here on are for a later run; or, where a run crashed here, could
+            // crash this one while the handler has another record.
+            self.stop_fetching(run);
+        }
+    }
+
+    fn stop_fetching<B: Backend>(&mut self, run: &Run<'_, B>) {
+        run.source.unassign(std::slice::from_ref(&self.partition));
+        self.is_fetching = false;
+    }
+
+    fn read_failed(&mut self, why: ReadFailure) {
+        self.end(EndReason::ReadFailed(why));
+    }
+
+    /// The fetch reached an end below the end seen at the start: only control
+    /// records lie between, or the log was truncated, or the broker lags behind.
+    ///
+    /// The end of a fetch is that of the log at that moment, not of a request
+    /// sent later. So the end is listed, the partition is assigned again from
+    /// here, and only an end reached after that counts.
+    async fn check_end<B: Backend>(&mut self, run: &Run<'_, B>) {
+        if self.end_is_known {
+            return self.ledger.reached_end();
+        }
+        let listed = run
+            .source
+            .list_offsets(
+                std::slice::from_ref(&self.partition),
+                OffsetSpec::Latest,
+                run.request_until(),
+            )
+            .await;
+        match listed.map(|mut ends| ends.pop()) {
+            Ok(Some(Ok(end))) if end >= self.ledger.to() => {
+                self.end_is_known = true;
+                self.stop_fetching(run);
+            }
+            Ok(Some(Ok(end))) => {
+                let what = format!(
+                    "the end of {} moved back from {} to {end} while it was read (an unclean leader election, or a \
+                     recreated topic). What was processed is stored; the next run lists the end again",
+                    self.partition,
+                    self.ledger.to()
+                );
+                self.end(EndReason::Failed(Error::new(ErrorType::Truncated, what)));
+            }
+            Ok(Some(Err(unavailable))) => self.read_failed(ReadFailure::Unavailable(unavailable.0)),
+            Ok(None) => self.read_failed(ReadFailure::Unavailable("its end was not returned".to_owned())),
+            Err(error) => self.end(EndReason::Failed(error)),
+        }
+    }
+}
+
+fn limit<B: Backend>(run: &Run<'_, B>, records: usize) -> Limit {
+    Limit {
+        records,
+        bytes: run.sizes.chunk_bytes,
+    }
+}
