@@ -155,14 +155,14 @@ mod tests {
         Call::new("Query", "cursors", Some("eu-west-1"))
     }
 
-    fn parts(error: Error) -> (ErrorType, String) {
+    fn parts(error: &Error) -> (ErrorType, String) {
         (error.kind, error.message())
     }
 
     #[test]
     fn a_missing_table_is_named_with_its_region_and_how_to_create_it() {
         let (error_type, message) =
-            parts(call().explain(Some("ResourceNotFoundException"), "Requested resource not found"));
+            parts(&call().explain(Some("ResourceNotFoundException"), "Requested resource not found"));
         assert_eq!(error_type, ErrorType::TableNotFound);
         assert!(
             message.starts_with("there is no table \"cursors\" (region eu-west-1). Create it with"),
@@ -185,13 +185,13 @@ mod tests {
         ];
         for (action, said) in rows {
             let (error_type, message) =
-                parts(Call::new(action, "cursors", None).explain(Some("ValidationException"), said));
+                parts(&Call::new(action, "cursors", None).explain(Some("ValidationException"), said));
             assert_eq!(error_type, ErrorType::TableNotFound, "{said}");
             assert!(message.contains("consumer_id (S) and partition (N)"), "{message}");
         }
         let large = "Item size to update has exceeded the maximum allowed size";
         let (error_type, message) =
-            parts(Call::new("UpdateItem", "cursors", None).explain(Some("ValidationException"), large));
+            parts(&Call::new("UpdateItem", "cursors", None).explain(Some("ValidationException"), large));
         assert_eq!(error_type, ErrorType::TableUnreachable);
         assert!(message.contains(large), "{message}");
     }
@@ -202,7 +202,7 @@ mod tests {
             "Invalid table/index name. Table/index names must be between 3 and 255 characters long",
             "1 validation error detected: Value 'x!' at 'tableName' failed to satisfy constraint",
         ] {
-            let (error_type, message) = parts(call().explain(Some("ValidationException"), said));
+            let (error_type, message) = parts(&call().explain(Some("ValidationException"), said));
             assert_eq!(error_type, ErrorType::TableNotFound);
             assert!(message.ends_with("Correct DYNAMODB_TABLE"), "{message}");
         }
@@ -211,14 +211,14 @@ mod tests {
     #[test]
     fn a_missing_permission_names_the_action_to_allow() {
         let (error_type, message) =
-            parts(call().explain(Some("AccessDeniedException"), "User: arn:x is not authorized"));
+            parts(&call().explain(Some("AccessDeniedException"), "User: arn:x is not authorized"));
         assert_eq!(error_type, ErrorType::TableUnreachable);
         assert!(message.contains("Allow dynamodb:Query"), "{message}");
     }
 
     #[test]
     fn refused_credentials_are_never_quoted() {
-        let (_, message) = parts(call().explain(Some("InvalidSignatureException"), "x-amz-security-token:planted"));
+        let (_, message) = parts(&call().explain(Some("InvalidSignatureException"), "x-amz-security-token:planted"));
         assert!(
             message.contains("InvalidSignatureException") && !message.contains("planted"),
             "{message}"
