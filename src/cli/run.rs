@@ -22,7 +22,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     selection: Selection,
 
-    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
+    /// Run at this interval until ctrl-c: `60s`, `5m`
     #[arg(long, value_name = "DURATION", value_parser = every)]
     every: Option<Duration>,
 }
@@ -40,7 +40,7 @@ pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Res
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = once(parts, &Request::Plan(selection.into()), interrupt).await?;
-    Ok(tell(&invoked, out))
+    Ok(print_result(&invoked, out))
 }
 
 pub(super) async fn run<P: Processor + 'static>(
@@ -55,10 +55,10 @@ pub(super) async fn run<P: Processor + 'static>(
     match arguments.every {
         None => {
             let invoked = once(parts, &request, interrupt).await?;
-            Ok(tell(&invoked, out))
+            Ok(print_result(&invoked, out))
         }
         Some(every) => {
-            again_and_again(parts, &request, every, interrupt, out).await;
+            run_every(parts, &request, every, interrupt, out).await;
             Ok(Exit::Done)
         }
     }
@@ -78,54 +78,54 @@ pub(super) async fn once<P: Processor>(
     Ok(invoked)
 }
 
-/// Runs at a fixed pace, until ctrl-c or until nobody reads the results; a run
-/// that takes longer delays the next one, to the next beat. A run that fails is
-/// told, and the next one tries again, as a schedule would.
-async fn again_and_again<P: Processor>(
+/// Runs at a fixed interval, until ctrl-c or until stdout is closed. A run that
+/// takes longer skips ticks. A failure is printed, and the next run tries
+/// again, as on a schedule.
+async fn run_every<P: Processor>(
     parts: &LiveParts<P>,
     request: &Request,
     every: Duration,
     mut interrupt: watch::Receiver<Interrupt>,
     out: Out,
 ) {
-    let mut beat = tokio::time::interval(every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             biased;
             _ = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => return,
-            _ = beat.tick() => {}
+            _ = ticks.tick() => {}
         }
         let started_ms = parts.clock.wall_ms();
         match once(parts, request, interrupt.clone()).await {
-            Ok(invoked) => tick(&invoked, started_ms, out),
-            Err(error) => output::complain(&error.to_string()),
+            Ok(invoked) => print_tick(&invoked, started_ms, out),
+            Err(error) => output::print_error(&error.to_string()),
         }
-        if output::is_unread() {
-            tracing::warn!("nobody reads the results any more: no further run is made");
+        if output::stdout_is_closed() {
+            tracing::warn!("stdout is closed: no further run is started");
             return;
         }
     }
 }
 
-/// One line on stdout for a run of many; a failure on stderr.
-fn tick(invoked: &Invoked, started_ms: i64, out: Out) {
+/// Prints one line for one of many runs; a failure to stderr.
+fn print_tick(invoked: &Invoked, started_ms: i64, out: Out) {
     match &invoked.answer {
-        Answer::Run(report) => out.say(&output::tick_line(&output::local_time(started_ms), report), report),
-        Answer::Plan(_) => out.answer(&invoked.answer),
+        Answer::Run(report) => out.print(&output::tick_line(&output::local_time(started_ms), report), report),
+        Answer::Plan(_) => out.print_result(&invoked.answer),
     }
     if let Some(error) = invoked.error() {
-        output::complain(&error.to_string());
+        output::print_error(&error.to_string());
     }
 }
 
-/// The report on stdout; a failure on stderr, last.
-fn tell(invoked: &Invoked, out: Out) -> Exit {
-    out.answer(&invoked.answer);
+/// Prints the report; a failure to stderr, last.
+fn print_result(invoked: &Invoked, out: Out) -> Exit {
+    out.print_result(&invoked.answer);
     match invoked.error() {
         None => Exit::Done,
         Some(error) => {
-            output::complain(&error.to_string());
+            output::print_error(&error.to_string());
             Exit::from(error)
         }
     }
