@@ -4,7 +4,7 @@ use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output;
 
 #[derive(Debug, Clone, clap::Args)]

@@ -3,6 +3,11 @@
 //!
 //! stdout holds the result and nothing else; stderr holds logs and, last, a
 //! failure as `Type: message`.
+//!
+//! Imports point down: `args` and this file use the commands (`backfill`, `completions`, `demo`,
+//! `doctor`, `lag`, `offsets`, `redrive`, `run`, `table`), the commands use the shared modules
+//! (`exit`, `inspect`, `output`, `parts`, `progress`, `selection`, `signals`), and no command uses
+//! another.
 
 mod args;
 mod backfill;
@@ -10,6 +15,7 @@ mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
 mod doctor;
+mod exit;
 mod inspect;
 mod lag;
 mod offsets;
@@ -28,34 +34,12 @@ use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::live;
 use crate::processor::{Configured, Processor};
 use args::{Cli, Command, TableCommand};
+use exit::Exit;
 use output::Out;
-
-/// The exit code of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    /// The command did its work.
-    Done = 0,
-    /// The command failed.
-    Failed = 1,
-    /// Wrong arguments or settings.
-    Usage = 2,
-    /// Some partitions are blocked, truncated or lost; the others were done.
-    Partial = 3,
-}
-
-impl From<&Error> for Exit {
-    fn from(error: &Error) -> Self {
-        match error.kind {
-            ErrorType::InvalidConfiguration | ErrorType::InvalidEvent => Self::Usage,
-            kind if kind.is_partial() => Self::Partial,
-            _ => Self::Failed,
-        }
-    }
-}
 
 /// Runs the command line with the processor that `DESTINATION` names, and
 /// returns the exit code.
@@ -129,10 +113,10 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Demo => demo::demo(out).await,
         #[cfg(not(feature = "embedded"))]
         Command::Demo => Err(Error::new(
-            ErrorType::InvalidConfiguration,
-            "this build has no embedded Kafka and DynamoDB. Run `make demo` in the source, or build with the features \
-             `cli` and `embedded`",
-        )),
+            crate::error::ErrorType::InvalidConfiguration,
+            "this build has no embedded Kafka and DynamoDB",
+        )
+        .next("Run `make demo` in the source, or build with the features `cli` and `embedded`")),
     }
 }
 

@@ -1,9 +1,14 @@
-//! The clients and settings that commands share.
+//! The clients and settings that commands share, and an invocation with them.
 
+use tokio::sync::watch;
+
+use crate::clock::Deadline;
 use crate::config::Config;
 use crate::error::Error;
+use crate::event::Request;
+use crate::invoke::{self, Interrupt, Invoked};
 use crate::live::{self, LiveParts};
-use crate::processor::Configured;
+use crate::processor::{Configured, Processor};
 use crate::security::Security;
 
 /// The parts of a command that processes no records.
@@ -34,4 +39,18 @@ pub(super) async fn parts_for_a_run<P: 'static>(
         return parts_with(config, make).await;
     }
     Ok(Box::leak(Box::new(live::parts_for_a_run(config, make).await?)))
+}
+
+/// One invocation as in Lambda, within `TIME_LIMIT`. Logs its metrics.
+pub(super) async fn invoke_once<P: Processor>(
+    parts: &LiveParts<P>,
+    request: &Request,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
+    let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
+    let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
+    for line in &invoked.metrics {
+        tracing::info!(target: "metrics", "{line}");
+    }
+    Ok(invoked)
 }

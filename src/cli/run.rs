@@ -5,15 +5,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::exit::Exit;
 use super::output::{self, Out};
-use super::parts::{parts, parts_for_a_run};
+use super::parts::{invoke_once, parts, parts_for_a_run};
 use super::selection::Selection;
-use super::{Exit, signals};
-use crate::clock::{Clock as _, Deadline};
+use super::signals;
+use crate::clock::Clock as _;
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Request;
-use crate::invoke::{self, Answer, Interrupt, Invoked};
+use crate::invoke::{Answer, Interrupt, Invoked};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 
@@ -39,7 +40,7 @@ fn every(text: &str) -> Result<Duration, String> {
 pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = once(parts, &Request::Plan(selection.into()), interrupt).await?;
+    let invoked = invoke_once(parts, &Request::Plan(selection.into()), interrupt).await?;
     Ok(print_result(&invoked, out))
 }
 
@@ -54,7 +55,7 @@ pub(super) async fn run<P: Processor + 'static>(
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {
-            let invoked = once(parts, &request, interrupt).await?;
+            let invoked = invoke_once(parts, &request, interrupt).await?;
             Ok(print_result(&invoked, out))
         }
         Some(every) => {
@@ -62,20 +63,6 @@ pub(super) async fn run<P: Processor + 'static>(
             Ok(Exit::Done)
         }
     }
-}
-
-/// One invocation, as Lambda would make it, within `TIME_LIMIT`.
-pub(super) async fn once<P: Processor>(
-    parts: &LiveParts<P>,
-    request: &Request,
-    interrupt: watch::Receiver<Interrupt>,
-) -> Result<Invoked, Error> {
-    let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
-    let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
-    for line in &invoked.metrics {
-        tracing::info!(target: "metrics", "{line}");
-    }
-    Ok(invoked)
 }
 
 /// Runs at a fixed interval, until ctrl-c or until stdout is closed. A run that
@@ -97,7 +84,7 @@ async fn run_every<P: Processor>(
             _ = ticks.tick() => {}
         }
         let started_ms = parts.clock.wall_ms();
-        match once(parts, request, interrupt.clone()).await {
+        match invoke_once(parts, request, interrupt.clone()).await {
             Ok(invoked) => print_tick(&invoked, started_ms, out),
             Err(error) => output::print_error(&error.to_string()),
         }

@@ -36,7 +36,7 @@ pub(super) fn interrupts() -> Result<watch::Receiver<Interrupt>, Error> {
             "stopped before all offsets were stored; the next run processes the remaining records again",
         );
         tokio::time::sleep(STDERR_TIMEOUT).await;
-        std::process::exit(super::Exit::Failed as i32);
+        std::process::exit(super::exit::Exit::Failed as i32);
     });
     Ok(receiver)
 }

@@ -1,6 +1,6 @@
 //! `table create`.
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::Out;
 use crate::config::Config;
 use crate::error::Error;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::claim::Cursor;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{Out, table};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;

@@ -4,11 +4,12 @@ mod list;
 mod passes;
 mod total;
 
+use super::exit::Exit;
 use super::output::{Out, table};
 use super::parts::parts_with;
 use super::progress::{self, WithProgress};
 use super::selection::Partitions;
-use super::{Exit, signals};
+use super::signals;
 use crate::backfill as pure;
 use crate::clock::Deadline;
 use crate::config::{Config, MessageLimit};
@@ -44,6 +45,9 @@ pub(super) struct BackfillArgs {
 #[derive(Debug, Clone, clap::Subcommand)]
 enum BackfillCommand {
     /// List the backfills of the group and its topics
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer backfill list                # all backfills and their progress
+  kafka-consumer backfill list --output json  # as JSON")]
     List,
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::total::Total;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{self, Out};
+use crate::cli::parts::invoke_once;
 use crate::cli::progress::{self, WithProgress};
-use crate::cli::run::once;
 use crate::clock::Clock as _;
 use crate::config::MessageLimit;
 use crate::error::{Error, ErrorType};
@@ -149,7 +149,7 @@ impl<P: Processor> Passes<P> {
             max_messages: Some(limit.map_or(MessageLimit::Unlimited, MessageLimit::At)),
             ..self.request.clone()
         });
-        let invoked = once(self.parts, &request, self.interrupt.clone()).await;
+        let invoked = invoke_once(self.parts, &request, self.interrupt.clone()).await;
         if invoked.is_err() {
             self.parts.processor.end();
         }

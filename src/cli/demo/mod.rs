@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::output::{self, Out};
-use super::{Exit, output::Format};
+use super::exit::Exit;
+use super::output::{self, Format, Out};
 use crate::error::Error;
 use check::Check;
 use job::{Job, Tick};

@@ -40,7 +40,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use serde::Serialize;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Format, Out, Screen};
 use super::parts::CliParts;
 use crate::aws::Patience;

@@ -32,7 +32,7 @@
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Tone};
 use super::parts::CliParts;
 use super::selection::Selection;

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::at;
 use crate::claim::Verdict;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};

@@ -3,7 +3,6 @@
 
 use super::change::{ChangeOutcome, CursorChange, CursorChanges};
 use super::moves::{self, PlannedMove, Position, list_offsets, positions};
-use super::reset::towards;
 use super::target::{Log, Target};
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<C
                          Choose an offset with `offsets reset`"
                     ),
                 },
-                Some(next) => towards(Log { end, ..position.log }, Target::Offset(next.get())),
+                Some(next) => PlannedMove::to(Log { end, ..position.log }, Target::Offset(next.get())),
                 None => PlannedMove::Keep {
                     outcome: ChangeOutcome::NoCommit,
                     note: format!("no committed offset in {}: not changed", group.name()),

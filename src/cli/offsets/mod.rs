@@ -2,6 +2,7 @@
 
 mod change;
 mod delete;
+mod deleted;
 mod group;
 mod list;
 mod moves;
@@ -10,7 +11,7 @@ mod reset;
 mod target;
 mod undo;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Out};
 use super::parts::parts;
 use super::selection::Partitions;
@@ -20,6 +21,9 @@ use crate::error::Error;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OffsetsCommand {
     /// List the stored cursors, including those of partitions that no longer exist
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets list                # the stored cursors
+  kafka-consumer offsets list --output json  # as JSON, for scripts")]
     List(list::ListArgs),
     /// Move cursors; shows what would change, and changes it with --execute
     ///
@@ -28,6 +32,11 @@ pub(super) enum OffsetsCommand {
     /// the same time, is not changed. A cursor that is at its target already is
     /// only written to clear failed attempts: a reset to the same offset retries
     /// a blocked record from its first attempt.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets reset --to-earliest                                 # show the change
+  kafka-consumer offsets reset --to-datetime 2026-11-01T06:00:00Z --execute  # to a time
+  kafka-consumer offsets reset --shift-by -100 --partition 3 --execute       # back by 100 offsets
+  kafka-consumer offsets reset --to-offset 4018 --partition 3 --execute      # past a blocked record")]
     Reset(reset::ResetArgs),
     /// Delete cursors; shows where the next run would start, and deletes with --execute
     ///
@@ -35,27 +44,47 @@ pub(super) enum OffsetsCommand {
     /// `START_POSITION`. A cursor that a run has claimed is not deleted. `undo`
     /// restores deleted cursors. Needs the permissions dynamodb:PutItem and
     /// dynamodb:DeleteItem, which runs do not need.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets delete --partition 7            # show the next start
+  kafka-consumer offsets delete --partition 7 --execute  # delete one cursor
+  kafka-consumer offsets delete --all --execute          # delete all cursors")]
     Delete(delete::DeleteArgs),
     /// Move cursors back to before the last reset; a second undo redoes it
     ///
     /// Deleted cursors are restored unchanged.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets undo                          # show the change
+  kafka-consumer offsets undo --execute                # undo the last reset
+  kafka-consumer offsets undo --partition 3 --execute  # of one partition")]
     Undo(undo::UndoArgs),
     /// Pause partitions, so that runs skip them; takes effect without --execute
     ///
     /// A run that has claimed a partition finishes first; later runs skip it
     /// until `resume`.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets pause                              # all partitions
+  kafka-consumer offsets pause --partition 3 --partition 4  # two partitions")]
     Pause(Partitions),
     /// Resume paused partitions; takes effect without --execute
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets resume                # all partitions
+  kafka-consumer offsets resume --partition 3  # one partition")]
     Resume(Partitions),
     /// Set cursors to the committed offsets of a Kafka consumer group
     ///
     /// Partitions without a committed offset are not changed. Needs Describe on
     /// the group.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets import --from-group orders-service            # show the change
+  kafka-consumer offsets import --from-group orders-service --execute  # move the cursors")]
     Import(group::ImportArgs),
     /// Commit the cursors as offsets of a Kafka consumer group, for tools that show its lag
     ///
     /// The group must have no active members. Needs Describe and Read on the
     /// group, and Read on the topic.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets export --to-group orders-lag            # show the change
+  kafka-consumer offsets export --to-group orders-lag --execute  # commit to the group")]
     Export(group::ExportArgs),
 }
 

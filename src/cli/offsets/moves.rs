@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 
 use super::at;
 use super::change::{ChangeOutcome, CursorChange, CursorChanges};
-use super::target::Log;
+use super::target::{Log, Target, resolve};
 use crate::claim::{self, CommandId, Cursor, Failures, Seen};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
@@ -50,6 +50,17 @@ pub(super) enum PlannedMove {
     Move { next: NextOffset, note: Option<String> },
     /// No change, and why.
     Keep { outcome: ChangeOutcome, note: String },
+}
+
+impl PlannedMove {
+    /// The move of one cursor to a target.
+    pub(super) fn to(log: Log, target: Target) -> Self {
+        let (next, clamped) = resolve(target, log);
+        Self::Move {
+            next,
+            note: clamped.map(|clamped| clamped.to_string()),
+        }
+    }
 }
 
 /// One partition with its plan, or the change that shows why it cannot be moved.

@@ -2,7 +2,7 @@
 
 use super::change::{ChangeOutcome, CursorChanges};
 use super::moves::{self, PlannedMove, Position};
-use super::target::{self, Log, Target, resolve};
+use super::target::{self, Target};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
@@ -69,14 +69,14 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Cur
     let target = arguments.target.target(parts.clock.wall_ms());
     let plan = async |positions: &[Position]| {
         let unix_ms = match target {
-            Ok(target) => return Ok(positions.iter().map(|it| towards(it.log, target)).collect()),
+            Ok(target) => return Ok(positions.iter().map(|it| PlannedMove::to(it.log, target)).collect()),
             Err(unix_ms) => unix_ms,
         };
         let names: Vec<TopicPartition> = positions.iter().map(|it| it.partition.clone()).collect();
         let found = moves::list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?;
         let planned = positions.iter().zip(found).map(|(it, found)| match found {
             // A source returns the largest offset where there is no such record.
-            Ok(found) => towards(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),
+            Ok(found) => PlannedMove::to(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),
             Err(why) => PlannedMove::Keep {
                 outcome: ChangeOutcome::Unavailable,
                 note: format!("the partition is unavailable: {why}"),
@@ -85,13 +85,4 @@ pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Cur
         Ok(planned.collect())
     };
     moves::move_cursors(parts, &arguments.partitions, &[], arguments.execute, plan).await
-}
-
-/// The move of one cursor to a target.
-pub(super) fn towards(log: Log, target: Target) -> PlannedMove {
-    let (next, clamped) = resolve(target, log);
-    PlannedMove::Move {
-        next,
-        note: clamped.map(|clamped| clamped.to_string()),
-    }
 }

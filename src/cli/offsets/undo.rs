@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 
 use super::change::{ChangeOutcome, CursorChange, CursorChanges};
-use super::delete::{self, Copy};
+use super::deleted::{self, Copy};
 use super::moves::{self, PlannedMove, Position};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
@@ -24,7 +24,7 @@ pub(in crate::cli) struct UndoArgs {
 
 pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<CursorChanges, Error> {
     let UndoArgs { partitions, execute } = arguments;
-    let copies = delete::copies(parts).await?;
+    let copies = deleted::copies(parts).await?;
     let known: Vec<TopicPartition> = copies.iter().map(|(partition, _)| partition.clone()).collect();
     let copy_of = |position: &Position| copies.iter().find(|(partition, _)| *partition == position.partition);
     let plan = async |positions: &[Position]| Ok(positions.iter().map(|it| back(it, copy_of(it))).collect());
@@ -34,10 +34,10 @@ pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<Curso
         let mut rows = moves.partitions.iter();
         rows.any(|row| row.place == place && row.outcome != ChangeOutcome::WouldRestore)
     };
-    let deleted = copies
+    let restorable = copies
         .iter()
         .filter(|(partition, _)| partitions.includes(partition) && !stays(partition));
-    let restored = deleted.map(|(partition, copy)| delete::restore(parts, partition, copy, *execute));
+    let restored = restorable.map(|(partition, copy)| deleted::restore(parts, partition, copy, *execute));
     let restored: Vec<CursorChange> = futures::stream::iter(restored).buffered(WRITES_AT_ONCE).collect().await;
     moves
         .partitions

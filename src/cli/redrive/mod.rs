@@ -14,9 +14,10 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
+use super::exit::Exit;
 use super::output::Out;
 use super::parts::parts_with;
-use super::{Exit, signals};
+use super::signals;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::{Config, NotAllowed, OnFailure, TopicName};
 use crate::decode;

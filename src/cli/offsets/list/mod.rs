@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::Cell;
 
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::inspect::{InspectedPartition, Inspection, inspect};
 use crate::cli::output::{Out, Screen, coarse, or_dash};
 use crate::cli::parts::CliParts;
