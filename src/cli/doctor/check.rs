@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use console::Style;
+use clap::builder::styling::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
 use crate::cli::output::Screen;
@@ -83,12 +83,10 @@ impl Check {
 
     /// A failure that a run has too, with the same text.
     pub(super) fn error(name: &'static str, error: &Error) -> Self {
-        let message = error.message();
-        let (what, next) = sentences(&message);
         Self {
-            next: next.map(str::to_owned),
+            next: Some(error.next.clone()).filter(|next| !next.is_empty()),
             error_type: Some(error.kind),
-            ..Self::new(name, Status::Failed, what)
+            ..Self::new(name, Status::Failed, &error.what)
         }
     }
 
@@ -108,14 +106,13 @@ impl Check {
     /// The check as text: a line, with details and the next step indented.
     pub(super) fn lines(&self, screen: Screen) -> String {
         let style = match self.status {
-            Status::Ok => Style::new().green(),
-            Status::Skipped => Style::new().dim(),
-            Status::Warning => Style::new().yellow(),
-            Status::Failed => Style::new().red(),
+            _ if !screen.colours => Style::new(),
+            Status::Ok => AnsiColor::Green.on_default(),
+            Status::Skipped => Style::new().effects(Effects::DIMMED),
+            Status::Warning => AnsiColor::Yellow.on_default(),
+            Status::Failed => AnsiColor::Red.on_default(),
         };
-        let status = style
-            .force_styling(screen.colours)
-            .apply_to(format!("{:<8}", self.status));
+        let status = format!("{style}{:<8}{style:#}", self.status);
         let name = self.name.replace('_', " ");
         let target = self
             .target
@@ -152,36 +149,9 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a message says happened, and what it says to do next: its last sentence.
-pub(super) fn sentences(message: &str) -> (&str, Option<&str>) {
-    let begins = |at: &usize| message[at + 2..].starts_with(|c: char| c.is_ascii_uppercase());
-    let last = message.rmatch_indices(". ").map(|(at, _)| at).find(begins);
-    match last {
-        Some(at) => (&message[..at], Some(message[at + 2..].trim_end_matches('.'))),
-        None => (message, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_ends_with_what_to_do() {
-        let rows = [
-            ("it is gone. Create it", ("it is gone", Some("Create it"))),
-            ("a. b is no sentence. Look", ("a. b is no sentence", Some("Look"))),
-            (
-                "It said: No. Try 1.5 s. Ask again, e.g. twice.",
-                ("It said: No. Try 1.5 s", Some("Ask again, e.g. twice")),
-            ),
-            ("it is gone", ("it is gone", None)),
-            ("", ("", None)),
-        ];
-        for (message, expected) in rows {
-            assert_eq!(sentences(message), expected, "{message}");
-        }
-    }
 
     #[test]
     fn a_check_is_one_line_with_details_and_next_step_indented() {
@@ -211,7 +181,7 @@ mod tests {
         );
         let failed = Check::error(
             "topic",
-            &Error::new(ErrorType::UnknownTopic, "there is none. Create it"),
+            &Error::new(ErrorType::UnknownTopic, "there is none").next("Create it"),
         )
         .on("t");
         assert_eq!(

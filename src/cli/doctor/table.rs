@@ -87,9 +87,7 @@ fn denied_check(denied: &[(&str, &Error)]) -> Check {
     let mut actions: Vec<String> = denied.iter().map(|(action, _)| format!("dynamodb:{action}")).collect();
     actions.sort();
     actions.dedup();
-    let said = denied
-        .iter()
-        .map(|(_, error)| super::check::sentences(&error.message()).0.to_owned());
+    let said = denied.iter().map(|(_, error)| error.what.clone());
     let mut said: Vec<String> = said.collect();
     said.dedup();
     let actions = actions.join(", ");
@@ -108,14 +106,11 @@ mod tests {
     use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Skipped};
 
     fn denied() -> Right {
-        Right::Denied(Error::new(
-            ErrorType::TableUnreachable,
-            "UpdateItem is not allowed. Allow it",
-        ))
+        Right::Denied(Error::new(ErrorType::TableUnreachable, "UpdateItem is not allowed").next("Allow it"))
     }
 
     fn missing() -> Right {
-        Right::Unknown(Error::new(ErrorType::TableNotFound, "there is none. Create it"))
+        Right::Unknown(Error::new(ErrorType::TableNotFound, "there is none").next("Create it"))
     }
 
     fn judged(responses: [Right; 3]) -> [Check; 2] {

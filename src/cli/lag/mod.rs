@@ -7,7 +7,7 @@ use std::time::Duration;
 use comfy_table::Cell;
 use tokio::time::MissedTickBehavior;
 
-use super::Exit;
+use super::exit::Exit;
 use super::inspect::{Inspection, inspect};
 use super::output::{self, Format, Out, Screen, or_dash};
 use super::parts::{CliParts, parts};
@@ -67,13 +67,14 @@ async fn watch(parts: &CliParts, selection: &Selection, every: Duration, out: Ou
     }
 }
 
+/// ANSI: cursor to the top left, clear from there.
+const CLEAR_SCREEN: &[u8] = b"\x1b[H\x1b[2J";
+
 /// Redraws in place on a terminal; appends elsewhere.
 fn show(inspection: &Inspection, rate: Option<LagRate>, out: Out) {
     let screen = Screen::of_stdout();
-    let terminal = console::Term::stdout();
     if out.format == Format::Table && screen.redraws {
-        // Without it the tables follow one another.
-        let _ = terminal.clear_screen();
+        output::write_bytes(CLEAR_SCREEN);
     }
     let text = format!(
         "{}  {}",
