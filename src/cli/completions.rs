@@ -1,15 +1,15 @@
-//! `completions`: what shells and `man` know of this program, made of its own arguments.
+//! `completions`: shell completions and the manual page, generated from the arguments.
 
 use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CompletionsArgs {
-    /// For which shell, or `man` for the manual page
+    /// The shell, or `man` for the manual page
     #[arg(value_enum, value_name = "SHELL")]
     target: Target,
 }
@@ -25,7 +25,7 @@ enum Target {
     Man,
 }
 
-/// For the program that `command` describes.
+/// Prints the completions or the manual page of `command`.
 pub(super) fn completions(arguments: &CompletionsArgs, mut command: Command) -> Exit {
     let shell = match arguments.target {
         Target::Bash => Shell::Bash,
@@ -42,9 +42,9 @@ pub(super) fn completions(arguments: &CompletionsArgs, mut command: Command) -> 
     Exit::Done
 }
 
-/// One page of all commands: the program's, then each command's.
+/// One page for all commands: the program's, then each command's.
 fn manual(command: Command) -> Exit {
-    // A page has room for what `-h` leaves out.
+    // The page lists the settings that `-h` hides.
     let program = command
         .disable_help_subcommand(true)
         .mut_args(|argument| argument.hide_short_help(false));
@@ -56,8 +56,8 @@ fn manual(command: Command) -> Exit {
     Exit::Done
 }
 
-/// Before it is built, a command has only the arguments of its own: the
-/// settings stand on the program's page.
+/// Before it is built, a command has only its own arguments: the settings are
+/// on the program's page.
 fn subcommands(command: &clap::Command, pages: &mut Vec<u8>) {
     let program = command.get_bin_name().unwrap_or(command.get_name());
     for subcommand in command.get_subcommands() {

@@ -3,6 +3,11 @@
 //!
 //! stdout holds the result and nothing else; stderr holds logs and, last, a
 //! failure as `Type: message`.
+//!
+//! Imports point down: `args` and this file use the commands (`backfill`, `completions`, `demo`,
+//! `doctor`, `lag`, `offsets`, `redrive`, `run`, `table`), the commands use the shared modules
+//! (`exit`, `inspect`, `output`, `parts`, `progress`, `selection`, `signals`), and no command uses
+//! another.
 
 mod args;
 mod backfill;
@@ -10,8 +15,9 @@ mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
 mod doctor;
+mod exit;
+mod inspect;
 mod lag;
-mod look;
 mod offsets;
 mod output;
 mod parts;
@@ -28,34 +34,12 @@ use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::live;
 use crate::processor::{Configured, Processor};
 use args::{Cli, Command, TableCommand};
+use exit::Exit;
 use output::Out;
-
-/// What the process ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    /// All was done.
-    Done = 0,
-    /// It failed.
-    Failed = 1,
-    /// Wrong usage, or a wrong setting.
-    Usage = 2,
-    /// One partition could not go on; the others were done.
-    Partial = 3,
-}
-
-impl From<&Error> for Exit {
-    fn from(error: &Error) -> Self {
-        match error.kind {
-            ErrorType::InvalidConfiguration | ErrorType::InvalidEvent => Self::Usage,
-            kind if kind.is_partial() => Self::Partial,
-            _ => Self::Failed,
-        }
-    }
-}
 
 /// Runs the command line with the processor that `DESTINATION` names, and
 /// returns the exit code.
@@ -64,8 +48,8 @@ pub fn main() -> i32 {
     main_with(Configured::new)
 }
 
-/// Runs the command line with a handler of your own, so that `run`, `backfill`
-/// and `redrive` do what your function does. Returns the exit code.
+/// Runs the command line with a custom handler, so that `run`, `backfill`
+/// and `redrive` process records as the Lambda function does. Returns the exit code.
 ///
 /// ```no_run
 /// use kafka_consumer_lambda::{Record, cli, each};
@@ -89,7 +73,7 @@ where
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("Failed: no threads can be started: {error}"));
+            output::print_error(&format!("Failed: the runtime cannot be started: {error}"));
             return Exit::Failed as i32;
         }
     };
@@ -97,14 +81,14 @@ where
     let exit = match runtime.block_on(dispatch(cli, make, out)) {
         Ok(exit) => exit,
         Err(error) => {
-            output::complain(&error.to_string());
+            output::print_error(&error.to_string());
             Exit::from(&error)
         }
     };
-    // A blocking question to a lost broker must not hold up the exit.
+    // A blocking request to an unreachable broker must not delay the exit.
     runtime.shutdown_background();
     match exit {
-        Exit::Done if output::is_lost() => Exit::Failed as i32,
+        Exit::Done if output::stdout_has_failed() => Exit::Failed as i32,
         exit => exit as i32,
     }
 }
@@ -129,10 +113,10 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Demo => demo::demo(out).await,
         #[cfg(not(feature = "embedded"))]
         Command::Demo => Err(Error::new(
-            ErrorType::InvalidConfiguration,
-            "this build has no embedded Kafka and DynamoDB. Run `make demo` in the source, or build with the features \
-             `cli` and `embedded`",
-        )),
+            crate::error::ErrorType::InvalidConfiguration,
+            "this build has no embedded Kafka and DynamoDB",
+        )
+        .next("Run `make demo` in the source, or build with the features `cli` and `embedded`")),
     }
 }
 
@@ -140,9 +124,9 @@ fn log_to_stderr(cli: &Cli) {
     #[expect(clippy::disallowed_methods, reason = "logs come up before the settings are read")]
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
     let default = match cli.command {
-        // They tell all that is wrong by themselves.
+        // Their output has all errors.
         Command::Demo | Command::Doctor => "error",
-        // Who sits at the terminal has the report on stdout already.
+        // On a terminal, stdout has the report already.
         _ if std::io::stderr().is_terminal() => "info,report=off,metrics=off",
         _ => "info",
     };
@@ -153,8 +137,8 @@ fn log_to_stderr(cli: &Cli) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(|| progress::AboveTheBar)
-        // It would say so on stderr, and panic if nobody reads that.
+        .with_writer(|| progress::StderrAboveBar)
+        // It would print to stderr, and panic where stderr is closed.
         .log_internal_errors(false)
         .try_init();
 }

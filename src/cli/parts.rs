@@ -1,21 +1,27 @@
-//! What all commands work with.
+//! The clients and settings that commands share, and an invocation with them.
 
+use tokio::sync::watch;
+
+use crate::clock::Deadline;
 use crate::config::Config;
 use crate::error::Error;
+use crate::event::Request;
+use crate::invoke::{self, Interrupt, Invoked};
 use crate::live::{self, LiveParts};
 use crate::processor::{Configured, Processor};
 use crate::security::Security;
 
-/// The parts of a command that hands no record to anybody.
+/// The parts of a command that processes no records.
 pub(super) type CliParts = LiveParts<Configured>;
 
-/// The parts of such a command.
+/// Connects for a command that processes no records.
 pub(super) async fn parts(config: Config) -> Result<&'static CliParts, Error> {
     parts_with(config, Configured::new).await
 }
 
-/// The parts of a command with a processor, until the process ends: closing a
-/// client takes 100 ms, and longer with a lost broker, and saves nothing here.
+/// Connects for a command with a processor. Leaked until the process ends:
+/// closing a client takes 100 ms, longer with an unreachable broker, and saves
+/// nothing here.
 pub(super) async fn parts_with<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
@@ -23,14 +29,28 @@ pub(super) async fn parts_with<P: Processor + 'static>(
     Ok(Box::leak(Box::new(live::parts(config, make).await?)))
 }
 
-/// The same for a run, until the process ends.
+/// Connects for a run.
 pub(super) async fn parts_for_a_run<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
 ) -> Result<&'static LiveParts<P>, Error> {
-    // A secret that cannot be had takes its time, and the run's is the one that counts.
+    // Fetching an unavailable secret takes time, which must count as the run's.
     if Security::new(&config).may_change() {
         return parts_with(config, make).await;
     }
     Ok(Box::leak(Box::new(live::parts_for_a_run(config, make).await?)))
+}
+
+/// One invocation as in Lambda, within `TIME_LIMIT`. Logs its metrics.
+pub(super) async fn invoke_once<P: Processor>(
+    parts: &LiveParts<P>,
+    request: &Request,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Invoked, Error> {
+    let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
+    let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
+    for line in &invoked.metrics {
+        tracing::info!(target: "metrics", "{line}");
+    }
+    Ok(invoked)
 }

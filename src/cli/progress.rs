@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar where somebody watches, and log lines above it.
+//! Progress on stderr: a bar on a terminal, and log lines above it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use crate::plan::PartitionState;
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::Chunk;
 
-/// The bars on the terminal; nothing is drawn where stderr is none.
+/// The bars on the terminal; nothing is drawn where stderr is not a terminal.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Where log lines go: to stderr, above the bar if there is one.
-pub(super) struct AboveTheBar;
+/// A writer for log lines: to stderr, above the bar if there is one.
+pub(super) struct StderrAboveBar;
 
-impl Write for AboveTheBar {
+impl Write for StderrAboveBar {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         BARS.suspend(|| std::io::stderr().write(bytes))
     }
@@ -28,19 +28,19 @@ impl Write for AboveTheBar {
     }
 }
 
-/// Says something to who sits at the terminal.
-pub(super) fn say(words: &str) {
-    BARS.suspend(|| output::complain(words));
+/// Prints a line to stderr, above the bar if there is one.
+pub(super) fn print_above_bar(line: &str) {
+    BARS.suspend(|| output::print_error(line));
 }
 
-/// A processor whose way through the offsets is shown.
-pub(super) struct Watched<P> {
+/// A processor that shows its progress through the offsets.
+pub(super) struct WithProgress<P> {
     inner: P,
     bar: ProgressBar,
     next: Mutex<BTreeMap<i32, i64>>,
 }
 
-impl<P> Watched<P> {
+impl<P> WithProgress<P> {
     pub(super) fn new(inner: P) -> Self {
         Self {
             inner,
@@ -49,7 +49,7 @@ impl<P> Watched<P> {
         }
     }
 
-    /// Begins to count: these partitions of one topic, `length` offsets or records to go.
+    /// Starts the bar for these partitions of one topic. `length`: offsets or records to read.
     pub(super) fn begin(&self, facts: &[PartitionState], length: u64) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let cursors = facts.iter().filter_map(|fact| {
@@ -66,7 +66,7 @@ impl<P> Watched<P> {
         self.bar.tick();
     }
 
-    /// Whether anybody sees the bar.
+    /// Whether the bar is shown.
     pub(super) fn is_drawn(&self) -> bool {
         !self.bar.is_hidden()
     }
@@ -81,7 +81,7 @@ impl<P> Watched<P> {
         };
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let next = next.entry(chunk.partition().partition).or_insert(last.offset);
-        // What comes again is no progress.
+        // Records processed again are no progress.
         let moved = (last.offset + 1).saturating_sub(*next).max(0);
         *next += moved;
         self.bar.inc(moved.unsigned_abs());
@@ -90,7 +90,7 @@ impl<P> Watched<P> {
 
 fn style() -> ProgressStyle {
     let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
-        // A text that cannot grow is not drawn either.
+        // Writing to memory cannot fail.
         let _ = write!(text, "{:.0}/s", state.per_sec());
     };
     ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} · {rate} · {eta} left")
@@ -98,7 +98,7 @@ fn style() -> ProgressStyle {
         .with_key("rate", rate)
 }
 
-impl<P: Processor> Processor for Watched<P> {
+impl<P: Processor> Processor for WithProgress<P> {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let progress = self.inner.process(chunk, run).await;
         self.moved(chunk, progress.settled);

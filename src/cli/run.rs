@@ -5,15 +5,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::exit::Exit;
 use super::output::{self, Out};
-use super::parts::{parts, parts_for_a_run};
+use super::parts::{invoke_once, parts, parts_for_a_run};
 use super::selection::Selection;
-use super::{Exit, signals};
-use crate::clock::{Clock as _, Deadline};
+use super::signals;
+use crate::clock::Clock as _;
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Request;
-use crate::invoke::{self, Interrupt, Invoked, Response};
+use crate::invoke::{Interrupt, Invoked, Response};
 use crate::live::LiveParts;
 use crate::processor::Processor;
 
@@ -22,7 +23,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     selection: Selection,
 
-    /// Run again and again, this often, until ctrl-c: `60s`, `5m`
+    /// Run at this interval until ctrl-c: `60s`, `5m`
     #[arg(long, value_name = "DURATION", value_parser = every)]
     every: Option<Duration>,
 }
@@ -39,8 +40,8 @@ fn every(text: &str) -> Result<Duration, String> {
 pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = once(parts, &Request::Plan(selection.into()), interrupt).await?;
-    Ok(tell(&invoked, out))
+    let invoked = invoke_once(parts, &Request::Plan(selection.into()), interrupt).await?;
+    Ok(print_result(&invoked, out))
 }
 
 pub(super) async fn run<P: Processor + 'static>(
@@ -54,78 +55,64 @@ pub(super) async fn run<P: Processor + 'static>(
     let request = Request::Run((&arguments.selection).into());
     match arguments.every {
         None => {
-            let invoked = once(parts, &request, interrupt).await?;
-            Ok(tell(&invoked, out))
+            let invoked = invoke_once(parts, &request, interrupt).await?;
+            Ok(print_result(&invoked, out))
         }
         Some(every) => {
-            again_and_again(parts, &request, every, interrupt, out).await;
+            run_every(parts, &request, every, interrupt, out).await;
             Ok(Exit::Done)
         }
     }
 }
 
-/// One invocation, as Lambda would make it, within `TIME_LIMIT`.
-pub(super) async fn once<P: Processor>(
-    parts: &LiveParts<P>,
-    request: &Request,
-    interrupt: watch::Receiver<Interrupt>,
-) -> Result<Invoked, Error> {
-    let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
-    let invoked = invoke::invoke(parts, request, deadline, interrupt).await?;
-    for line in &invoked.metrics {
-        tracing::info!(target: "metrics", "{line}");
-    }
-    Ok(invoked)
-}
-
-/// Runs at a fixed pace, until ctrl-c or until nobody reads the results; a run
-/// that takes longer delays the next one, to the next beat. A run that fails is
-/// told, and the next one tries again, as a schedule would.
-async fn again_and_again<P: Processor>(
+/// Runs at a fixed interval, until ctrl-c or until stdout is closed. A run that
+/// takes longer skips ticks. A failure is printed, and the next run tries
+/// again, as on a schedule.
+async fn run_every<P: Processor>(
     parts: &LiveParts<P>,
     request: &Request,
     every: Duration,
     mut interrupt: watch::Receiver<Interrupt>,
     out: Out,
 ) {
-    let mut beat = tokio::time::interval(every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             biased;
             _ = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => return,
-            _ = beat.tick() => {}
+            _ = ticks.tick() => {}
         }
         let started_ms = parts.clock.wall_ms();
-        match once(parts, request, interrupt.clone()).await {
-            Ok(invoked) => tick(&invoked, started_ms, out),
-            Err(error) => output::complain(&error.to_string()),
+        match invoke_once(parts, request, interrupt.clone()).await {
+            Ok(invoked) => print_tick(&invoked, started_ms, out),
+            Err(error) => output::print_error(&error.to_string()),
         }
-        if output::is_unread() {
-            tracing::warn!("nobody reads the results any more: no further run is made");
+        if output::stdout_is_closed() {
+            tracing::warn!("stdout is closed: no further run is started");
             return;
         }
     }
 }
 
-/// One line on stdout for a run of many; a failure on stderr.
-fn tick(invoked: &Invoked, started_ms: i64, out: Out) {
+/// Prints one line for one of many runs; a failure to stderr.
+fn print_tick(invoked: &Invoked, started_ms: i64, out: Out) {
     match &invoked.response {
-        Response::Run(report) => out.say(&output::tick_line(&output::local_time(started_ms), report), report),
-        Response::Plan(_) => out.answer(&invoked.response),
+        Response::Run(report) => out.print(&output::tick_line(&output::local_time(started_ms), report), report),
+        Response::Plan(_) => out.print_result(&invoked.response),
     }
     if let Some(error) = invoked.error() {
-        output::complain(&error.to_string());
+        output::print_error(&error.to_string());
     }
 }
 
-/// The report on stdout; a failure on stderr, last.
-fn tell(invoked: &Invoked, out: Out) -> Exit {
-    out.answer(&invoked.response);
+/// Prints the report; a failure to stderr, last.
+fn print_result(invoked: &Invoked, out: Out) -> Exit {
+    out.print_result(&invoked.response);
     match invoked.error() {
         None => Exit::Done,
         Some(error) => {
-            output::complain(&error.to_string());
+            output::print_error(&error.to_string());
             Exit::from(error)
         }
     }

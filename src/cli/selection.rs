@@ -1,10 +1,10 @@
-//! The partitions that a command is about.
+//! Arguments that select partitions.
 
 use crate::error::{Error, ErrorType};
 use crate::event::{RunRequest, Shard};
 use crate::record::TopicPartition;
 
-/// The partitions that a command is about.
+/// The partitions of a command; none named: all.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Partitions {
     /// Only this partition; may be repeated
@@ -17,19 +17,20 @@ impl Partitions {
         self.numbers.is_empty() || self.numbers.contains(&partition.partition)
     }
 
-    /// A partition that neither a topic nor the table has is a mistake.
+    /// Fails if a selected partition is in neither a topic nor the table.
     pub(super) fn check<'a>(&self, known: impl Iterator<Item = &'a TopicPartition>) -> Result<(), Error> {
         let known: Vec<i32> = known.map(|partition| partition.partition).collect();
         match self.numbers.iter().find(|number| !known.contains(number)) {
             None => Ok(()),
             Some(unknown) => Err(Error::new(
                 ErrorType::InvalidConfiguration,
-                format!("partition {unknown} is asked for, and no topic has it. Correct --partition"),
-            )),
+                format!("no topic has a partition {unknown}"),
+            )
+            .next("Correct --partition")),
         }
     }
 
-    /// In ascending order, none twice; `None`: all.
+    /// In ascending order without duplicates; `None`: all.
     pub(super) fn chosen(&self) -> Option<Vec<i32>> {
         let mut chosen = self.numbers.clone();
         chosen.sort_unstable();
@@ -38,7 +39,7 @@ impl Partitions {
     }
 }
 
-/// The partitions that a run, a plan or a look is about.
+/// The partitions of a run, a plan, `lag` or `offsets list`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
     #[command(flatten)]
@@ -51,7 +52,7 @@ pub(super) struct Selection {
 
 impl From<&Selection> for RunRequest {
     fn from(selection: &Selection) -> Self {
-        // The limit is a setting here.
+        // The limit comes from the settings.
         Self {
             max_messages: None,
             partitions: selection.partitions.chosen(),

@@ -10,12 +10,12 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 
 /// How long a second ctrl-c waits for the last writes.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a line on stderr takes, where somebody reads it.
-const TO_SAY_IT: Duration = Duration::from_millis(20);
+/// How long the last line on stderr may take.
+const STDERR_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Turns signals into interrupts: the first finishes the chunks at work, the
+/// Turns signals into interrupts: the first finishes the chunks in flight, the
 /// second drops them, tries for one second to store what is settled, and ends
 /// the process.
 pub(super) fn interrupts() -> Result<watch::Receiver<Interrupt>, Error> {
@@ -23,16 +23,20 @@ pub(super) fn interrupts() -> Result<watch::Receiver<Interrupt>, Error> {
     let (sender, receiver) = watch::channel(Interrupt::No);
     tokio::spawn(async move {
         for interrupt in [Interrupt::Finish, Interrupt::Now] {
-            either(&mut ctrl_c, &mut terminate).await;
+            first_of(&mut ctrl_c, &mut terminate).await;
             sender.send_replace(interrupt);
             if interrupt == Interrupt::Finish {
-                say_aside("stopping: the chunk at work is finished and stored; again to stop at once");
+                print_error_detached(
+                    "stopping: the chunks in flight are finished and stored; press ctrl-c again to stop at once",
+                );
             }
         }
-        tokio::time::sleep(LAST_PATIENCE).await;
-        say_aside("stopped before everything was stored; what was not comes again in the next run");
-        tokio::time::sleep(TO_SAY_IT).await;
-        std::process::exit(super::Exit::Failed as i32);
+        tokio::time::sleep(FINAL_WRITES_TIMEOUT).await;
+        print_error_detached(
+            "stopped before all offsets were stored; the next run processes the remaining records again",
+        );
+        tokio::time::sleep(STDERR_TIMEOUT).await;
+        std::process::exit(super::exit::Exit::Failed as i32);
     });
     Ok(receiver)
 }
@@ -40,7 +44,7 @@ pub(super) fn interrupts() -> Result<watch::Receiver<Interrupt>, Error> {
 /// Resolves at the first signal, for commands that have nothing to finish.
 pub(super) fn first() -> Result<impl Future<Output = ()>, Error> {
     let (mut ctrl_c, mut terminate) = listen()?;
-    Ok(async move { either(&mut ctrl_c, &mut terminate).await })
+    Ok(async move { first_of(&mut ctrl_c, &mut terminate).await })
 }
 
 fn listen() -> Result<(Signal, Signal), Error> {
@@ -55,15 +59,14 @@ fn listen() -> Result<(Signal, Signal), Error> {
     Ok((listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
 }
 
-async fn either(ctrl_c: &mut Signal, terminate: &mut Signal) {
+async fn first_of(ctrl_c: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = ctrl_c.recv() => {}
         _ = terminate.recv() => {}
     }
 }
 
-/// A log that nobody reads is full, and whoever writes to it waits: the end
-/// must not wait for that.
-fn say_aside(words: &'static str) {
-    std::thread::spawn(|| output::complain(words));
+/// A write to a full pipe blocks, and the exit must not wait for it.
+fn print_error_detached(line: &'static str) {
+    std::thread::spawn(|| output::print_error(line));
 }

@@ -1,6 +1,6 @@
 //! `table create`.
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::Out;
 use crate::config::Config;
 use crate::error::Error;
@@ -8,12 +8,12 @@ use crate::store::dynamodb::{self, DynamoStore, TableCreated};
 
 pub(super) async fn create(config: &Config, out: Out) -> Result<Exit, Error> {
     let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
-    let (created, words) = match DynamoStore::new(client, &config.table).create_table().await? {
+    let (created, outcome) = match DynamoStore::new(client, &config.table).create_table().await? {
         TableCreated::Created => (true, "created, billed on demand"),
-        TableCreated::AlreadyThere => (false, "already there, with the right keys"),
+        TableCreated::AlreadyThere => (false, "exists already, with the right keys"),
     };
-    out.say(
-        &format!("table {}: {words}", config.table),
+    out.print(
+        &format!("table {}: {outcome}", config.table),
         &serde_json::json!({ "table": config.table, "created": created }),
     );
     Ok(Exit::Done)

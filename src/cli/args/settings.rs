@@ -1,4 +1,4 @@
-//! Every setting as a flag, made of the table of settings.
+//! Every setting as a flag, generated from the table of settings.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 
 use crate::config::{SETTINGS, variable_of};
 
-/// The settings given as flags, as the variables they stand for.
+/// The settings given as flags, by the names of their environment variables.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct Settings {
     pairs: Vec<(String, OsString)>,
@@ -36,7 +36,7 @@ impl Args for Settings {
             let arg = Arg::new(setting.variable)
                 .long(setting.flag())
                 .value_name("VALUE")
-                // What is not UTF-8 is reported by its name, beside all else that is wrong.
+                // A value that is not UTF-8 is reported together with all other wrong settings.
                 .value_parser(OsStringValueParser::new())
                 .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable))
                 .help_heading(HEADING)
@@ -86,7 +86,7 @@ impl FromArgMatches for Settings {
     }
 }
 
-/// A value that is not UTF-8 is not used, so that it may be the whole text.
+/// A value that is not UTF-8 is rejected later, so the whole text stands in for it.
 fn property(text: &OsStr) -> Result<(String, OsString), String> {
     match (text.to_string_lossy().split_once('='), text.to_str()) {
         (Some((name, value)), utf8) if !name.trim().is_empty() => {

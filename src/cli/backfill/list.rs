@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::claim::Cursor;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{Out, table};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -12,29 +12,29 @@ use crate::error::Error;
 use crate::store::dynamodb::{self, DynamoStore};
 use crate::store::{Consumer, StoredCursor};
 
-/// All of it, for programs.
+/// The JSON document.
 #[derive(Debug, Serialize)]
 struct Backfills {
     backfills: Vec<Backfill>,
 }
 
-/// One backfill: what was asked for, and how far it is.
+/// One backfill: its bounds and its progress.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Backfill {
     name: String,
     topic: String,
-    /// As an event writes it; null where no item tells.
+    /// As in the event; null where no item has it.
     from: Value,
     to: Value,
     state: State,
-    /// Offsets that were read, of all that belong to it.
+    /// Share of its offsets that are processed, rounded down.
     percent: u64,
     to_go: u64,
-    partitions: Vec<Row>,
+    partitions: Vec<BackfillPartition>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Row {
+struct BackfillPartition {
     partition: i32,
     from: Option<i64>,
     to: Option<i64>,
@@ -45,22 +45,22 @@ struct Row {
     error: Option<String>,
 }
 
-/// How a backfill stands, the least urgent first: that of a backfill is the
+/// The state of a partition, the least urgent first; that of a backfill is the
 /// most urgent of its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// All is read.
+    /// All offsets are processed.
     Done,
-    /// The same command, or the next invocation, goes on.
+    /// The next pass resumes it.
     Open,
-    /// A run is at work.
+    /// A run has claimed it.
     Claimed,
-    /// Set aside by an operator.
+    /// An operator paused it.
     Paused,
     /// A record failed.
     Blocked,
-    /// The item is not that of a backfill.
+    /// The item is not a valid cursor of a backfill.
     Invalid,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn list(config: &Config, out: Out) -> Result<Exit, Error> {
                 .map(|(consumer, cursors)| backfill(consumer, cursors, now_ms)),
         );
     }
-    out.say(&words(config, &backfills), &Backfills { backfills });
+    out.print(&text(config, &backfills), &Backfills { backfills });
     Ok(Exit::Done)
 }
 
@@ -103,7 +103,7 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
         .find_map(|bounds| serde_json::from_str(&bounds.asked).ok())
         .unwrap_or_default();
     let total: u64 = bounds.map(|bounds| bounds.from.distance_to(bounds.to)).sum();
-    let partitions: Vec<Row> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
+    let partitions: Vec<BackfillPartition> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
     let to_go: u64 = partitions.iter().filter_map(|row| row.to_go).sum();
     Backfill {
         name: consumer.backfill.as_deref().unwrap_or_default().to_owned(),
@@ -118,8 +118,8 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
     }
 }
 
-fn partition(stored: &StoredCursor, now_ms: i64) -> Row {
-    let invalid = |error: &str| Row {
+fn partition(stored: &StoredCursor, now_ms: i64) -> BackfillPartition {
+    let invalid = |error: &str| BackfillPartition {
         partition: stored.partition,
         from: None,
         to: None,
@@ -135,7 +135,7 @@ fn partition(stored: &StoredCursor, now_ms: i64) -> Row {
     let Some(bounds) = &cursor.backfill else {
         return invalid("the item has no `backfill_to`");
     };
-    Row {
+    BackfillPartition {
         partition: stored.partition,
         from: Some(bounds.from.get()),
         to: Some(bounds.to.get()),
@@ -162,7 +162,7 @@ fn state(cursor: &Cursor, now_ms: i64) -> State {
     }
 }
 
-fn words(config: &Config, backfills: &[Backfill]) -> String {
+fn text(config: &Config, backfills: &[Backfill]) -> String {
     if backfills.is_empty() {
         return format!(
             "group {} has no backfill of {}",
@@ -187,7 +187,7 @@ fn words(config: &Config, backfills: &[Backfill]) -> String {
     rows.to_string()
 }
 
-/// A bound as it is typed; offsets are too many for a cell.
+/// A bound as in the arguments; offsets by partition do not fit in a cell.
 fn bound(asked: &Value) -> String {
     match asked {
         Value::String(word) => word.clone(),

@@ -4,11 +4,12 @@ mod list;
 mod passes;
 mod total;
 
+use super::exit::Exit;
 use super::output::{Out, table};
 use super::parts::parts_with;
-use super::progress::{self, Watched};
+use super::progress::{self, WithProgress};
 use super::selection::Partitions;
-use super::{Exit, signals};
+use super::signals;
 use crate::backfill as pure;
 use crate::clock::Deadline;
 use crate::config::{Config, MessageLimit};
@@ -25,15 +26,15 @@ pub(super) struct BackfillArgs {
     #[command(subcommand)]
     command: Option<BackfillCommand>,
 
-    /// Its name: the same name goes on where it stopped
+    /// Name of the backfill; the same name resumes where it stopped
     #[arg(long, value_name = "NAME", required = true)]
     name: Option<BackfillName>,
 
-    /// Where it begins: `earliest`, `latest`, an RFC 3339 time, or next offsets by partition: `0:100,1:200`
+    /// Start: `earliest`, `latest`, an RFC 3339 time, or next offsets by partition: `0:100,1:200`
     #[arg(long, value_name = "BOUND", required = true)]
     from: Option<Bound>,
 
-    /// Where it ends, exclusive: the same; `latest` is fixed when it is first started [default: latest]
+    /// End, exclusive, in the same forms; `latest` is fixed when the backfill is first started [default: latest]
     #[arg(long, value_name = "BOUND")]
     to: Option<Bound>,
 
@@ -43,12 +44,15 @@ pub(super) struct BackfillArgs {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum BackfillCommand {
-    /// Show all backfills of the group and its topics
+    /// List the backfills of the group and its topics
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer backfill list                # all backfills and their progress
+  kafka-consumer backfill list --output json  # as JSON")]
     List,
 }
 
 impl BackfillArgs {
-    /// What is asked for; `None`: the list.
+    /// The requested backfill; `None`: the list.
     fn request(self) -> Result<Option<BackfillRequest>, Error> {
         let usage = |message: String| Error::new(ErrorType::InvalidConfiguration, message);
         let given =
@@ -63,13 +67,13 @@ impl BackfillArgs {
                 let request = BackfillRequest::new(name, from, to, self.partitions.chosen());
                 request.map(Some).map_err(|invalid| usage(invalid.to_string()))
             }
-            // clap asks for both.
+            // clap requires both.
             (None, ..) => Err(usage("--name and --from are needed".into())),
         }
     }
 }
 
-/// `limited`: the limit of the settings was given as a flag, and means all passes together.
+/// `limited`: `--max-messages` was given as a flag, and limits all passes together.
 pub(super) async fn backfill<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
@@ -80,17 +84,17 @@ pub(super) async fn backfill<P: Processor + 'static>(
     let Some(request) = arguments.request()? else {
         return list::list(&config, out).await;
     };
-    // Wrong usage, before anything is connected.
-    check(&config, &request).map_err(|message| Error::new(ErrorType::InvalidConfiguration, message))?;
+    // Wrong arguments fail before any connection is made.
+    check(&config, &request)?;
     let left = match config.max_messages {
         MessageLimit::At(records) if limited => Some(records.get()),
         _ => None,
     };
     let interrupt = signals::interrupts()?;
-    let parts = parts_with(config, |config| Watched::new(make(config))).await?;
+    let parts = parts_with(config, |config| WithProgress::new(make(config))).await?;
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let (facts, _) = invoke::inspect_backfill(parts, &request, deadline).await?;
-    progress::say(&announcement(&request, &facts));
+    progress::print_above_bar(&announcement(&request, &facts));
     let to_go = facts.iter().map(to_go).sum::<u64>();
     parts
         .processor
@@ -101,22 +105,26 @@ pub(super) async fn backfill<P: Processor + 'static>(
         left,
         interrupt,
     };
-    passes.make(out).await
+    passes.run(out).await
 }
 
-fn check(config: &Config, request: &BackfillRequest) -> Result<(), String> {
+fn check(config: &Config, request: &BackfillRequest) -> Result<(), Error> {
     if config.topics.len() > 1 {
-        return Err(format!(
-            "a backfill is about one topic, and KAFKA_TOPIC names {}: {}. Choose one with --topic",
+        let what = format!(
+            "a backfill reads one topic, and KAFKA_TOPIC names {}: {}",
             config.topics.len(),
             config.topics.join(", ")
-        ));
+        );
+        return Err(Error::new(ErrorType::InvalidConfiguration, what).next("Choose one with --topic"));
     }
-    pure::topic(config, request).map_err(|error| error.message())?;
+    pure::topic(config, request).map_err(|error| {
+        // An event in Lambda, arguments here.
+        Error::new(ErrorType::InvalidConfiguration, error.what).next(error.next)
+    })?;
     Ok(())
 }
 
-/// How many offsets lie before a partition's end.
+/// How many offsets of a partition are left.
 fn to_go(facts: &PartitionState) -> u64 {
     let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     cursor
@@ -124,15 +132,15 @@ fn to_go(facts: &PartitionState) -> u64 {
         .map_or(0, |(cursor, bounds)| cursor.next.distance_to(bounds.to))
 }
 
-/// What will be read, before it is.
+/// The bounds and positions before the first pass.
 fn announcement(request: &BackfillRequest, facts: &[PartitionState]) -> String {
     let mut partitions = table(&["partition", "from", "to", "next", "to go"], 1..=4);
-    let mut goes_on = false;
+    let mut resumes = false;
     for fact in facts {
         let (Some(bounds), Some(Ok(cursor))) = (pure::stored(fact), &fact.cursor) else {
             continue;
         };
-        goes_on |= cursor.next > bounds.from;
+        resumes |= cursor.next > bounds.from;
         partitions.add_row([
             fact.partition.to_string(),
             bounds.from.to_string(),
@@ -142,6 +150,6 @@ fn announcement(request: &BackfillRequest, facts: &[PartitionState]) -> String {
         ]);
     }
     let total: u64 = facts.iter().map(to_go).sum();
-    let verb = if goes_on { "goes on" } else { "begins" };
+    let verb = if resumes { "resumes" } else { "starts" };
     format!("backfill {} {verb}: {total} offsets to go\n{partitions}", request.name)
 }

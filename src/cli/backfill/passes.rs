@@ -1,5 +1,4 @@
-//! One pass after the other, each as one invocation in Lambda, until the
-//! backfill is done.
+//! Passes of one backfill, each like one invocation in Lambda, until it is done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::total::Total;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{self, Out};
-use crate::cli::progress::{self, Watched};
-use crate::cli::run::once;
+use crate::cli::parts::invoke_once;
+use crate::cli::progress::{self, WithProgress};
 use crate::clock::Clock as _;
 use crate::config::MessageLimit;
 use crate::error::{Error, ErrorType};
@@ -20,27 +19,27 @@ use crate::live::LiveParts;
 use crate::processor::Processor;
 use crate::report::{Held, RunReport};
 
-/// The longest wait before a claim of others is looked at again: it may end early.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The longest wait before the next pass: a claim of another run may be released early.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The shortest wait.
-const NOT_AT_ONCE: Duration = Duration::from_millis(500);
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 
-/// So many passes one after the other may move nothing before it is called a failure.
-const MOST_IN_VAIN: u32 = 3;
+/// So many passes in a row may move no cursor before the command fails.
+const MAX_IDLE_PASSES: u32 = 3;
 
 /// What comes after a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Next {
-    /// Every partition stands at its end.
+    /// Every partition has reached its end.
     Done,
     /// Another pass.
     Again,
-    /// Another pass, once these partitions of other runs are free.
+    /// Another pass, once these partitions are no longer claimed by other runs.
     Wait(Vec<Held>),
-    /// As many records were handled as were allowed, or somebody stopped it.
+    /// The limit of records is reached, or the command was interrupted.
     Stop,
-    /// It cannot go on.
+    /// The backfill cannot continue.
     Fail(Error),
 }
 
@@ -48,14 +47,14 @@ enum Next {
 ///
 /// | the pass | next |
 /// |---|---|
-/// | all partitions stand at their ends | done |
-/// | failed, and not in single partitions alone | fail |
-/// | interrupted, or all allowed records handled | stop; fail if it failed |
-/// | moved a cursor | again: what failed may be all that is left, and says so then |
-/// | partitions of others | wait |
+/// | all partitions have reached their ends | done |
+/// | failed, and not only in single partitions | fail |
+/// | interrupted, or the limit is reached | stop; fail if it failed |
+/// | moved a cursor | again: a failure that remains ends the next pass |
+/// | partitions claimed by other runs | wait |
 /// | failed | fail |
-/// | paused partitions | fail: nobody else will resume them |
-/// | else: the time was over before the first record was settled | again, a few times |
+/// | paused partitions | fail: only an operator resumes them |
+/// | else: the deadline came before the first record was settled | again, a few times |
 fn next(pass: &RunReport, stop: bool) -> Next {
     let fail = |error: &Error| Next::Fail(error.clone());
     let partial = pass.error.as_ref().is_none_or(|error| error.kind.is_partial());
@@ -76,11 +75,11 @@ fn too_short(pass: &RunReport) -> Error {
     Error::new(
         ErrorType::Timeout,
         format!(
-            "{MOST_IN_VAIN} passes moved nothing: TIME_LIMIT is too short for the first record of {}. Give it more with \
-             --time-limit",
+            "{MAX_IDLE_PASSES} passes moved no cursor: TIME_LIMIT is too short for the first record of {}",
             places.collect::<Vec<_>>().join(", ")
         ),
     )
+    .next("Increase it with --time-limit")
 }
 
 fn paused(pass: &RunReport) -> Error {
@@ -92,14 +91,12 @@ fn paused(pass: &RunReport) -> Error {
         .join(", ");
     Error::new(
         ErrorType::Held,
-        format!(
-            "all that is left of the backfill is paused: {places}. Remove `paused` from the items of the backfill, and \
-             run the same command again"
-        ),
+        format!("all partitions that remain of the backfill are paused: {places}"),
     )
+    .next("Remove `paused` from the items of the backfill, and run the same command again")
 }
 
-/// Records that count for the limit.
+/// How many records count towards the limit.
 fn handled(pass: &RunReport) -> u64 {
     let skipped: u64 = pass.skipped.iter().map(crate::report::OffsetRange::count).sum();
     pass.messages_processed + pass.dead_lettered + skipped
@@ -107,32 +104,32 @@ fn handled(pass: &RunReport) -> u64 {
 
 /// The passes of one command.
 pub(super) struct Passes<P: Processor + 'static> {
-    pub(super) parts: &'static LiveParts<Watched<P>>,
+    pub(super) parts: &'static LiveParts<WithProgress<P>>,
     pub(super) request: BackfillRequest,
-    /// How many records may still be handled; `None`: all.
+    /// How many more records may be handled; `None`: all.
     pub(super) left: Option<u64>,
     pub(super) interrupt: watch::Receiver<Interrupt>,
 }
 
 impl<P: Processor> Passes<P> {
-    pub(super) async fn make(mut self, out: Out) -> Result<Exit, Error> {
+    pub(super) async fn run(mut self, out: Out) -> Result<Exit, Error> {
         let mut total = Total::default();
-        let mut told = BTreeSet::new();
-        let mut in_vain = 0;
+        let mut announced = BTreeSet::new();
+        let mut idle_passes = 0;
         let next = loop {
             let pass = self.pass().await?;
-            let is_over = self.left == Some(0) || *self.interrupt.borrow() > Interrupt::No;
-            let mut next = next(&pass, is_over);
+            let must_stop = self.left == Some(0) || *self.interrupt.borrow() > Interrupt::No;
+            let mut next = next(&pass, must_stop);
             let moved = pass.messages_processed > 0 || !pass.last_offsets.entries.is_empty();
-            in_vain = if moved { 0 } else { in_vain + 1 };
-            if next == Next::Again && in_vain >= MOST_IN_VAIN {
+            idle_passes = if moved { 0 } else { idle_passes + 1 };
+            if next == Next::Again && idle_passes >= MAX_IDLE_PASSES {
                 next = Next::Fail(too_short(&pass));
             }
             total.add(pass);
             match &next {
                 Next::Again => {}
                 Next::Wait(held) => {
-                    self.wait(held, &mut told).await;
+                    self.wait(held, &mut announced).await;
                     if *self.interrupt.borrow() > Interrupt::No {
                         break Next::Stop;
                     }
@@ -141,8 +138,8 @@ impl<P: Processor> Passes<P> {
             }
         };
         self.parts.processor.end();
-        out.say(&total.table(), &total);
-        Ok(self.tell(&next, &total))
+        out.print(&total.table(), &total);
+        Ok(self.print_end(&next, &total))
     }
 
     /// One invocation, as in Lambda.
@@ -152,17 +149,17 @@ impl<P: Processor> Passes<P> {
             max_messages: Some(limit.map_or(MessageLimit::Unlimited, MessageLimit::At)),
             ..self.request.clone()
         });
-        let invoked = once(self.parts, &request, self.interrupt.clone()).await;
+        let invoked = invoke_once(self.parts, &request, self.interrupt.clone()).await;
         if invoked.is_err() {
             self.parts.processor.end();
         }
         let Response::Run(pass) = invoked?.response else {
-            return Err(Error::new(ErrorType::InvalidEvent, "a backfill was answered by a plan"));
+            return Err(Error::new(ErrorType::InvalidEvent, "a backfill returned a plan"));
         };
         self.left = self.left.map(|left| left.saturating_sub(handled(&pass)));
         if !self.parts.processor.is_drawn() {
             let to_go = pass.lag.map_or_else(|| "unknown".into(), |lag| lag.to_string());
-            progress::say(&format!(
+            progress::print_above_bar(&format!(
                 "backfill {}: {} records in {:.1} s, {to_go} offsets to go",
                 self.request.name,
                 pass.messages_processed,
@@ -172,12 +169,12 @@ impl<P: Processor> Passes<P> {
         Ok(*pass)
     }
 
-    /// Waits until the first of these may be free, and says once for whom.
-    async fn wait(&mut self, held: &[Held], told: &mut BTreeSet<(i32, Option<i64>)>) {
+    /// Waits until the first of these may be released; prints each claim once.
+    async fn wait(&mut self, held: &[Held], announced: &mut BTreeSet<(i32, Option<i64>)>) {
         for held in held {
-            if told.insert((held.place.partition, held.until)) {
-                progress::say(&format!(
-                    "waiting for {}: another run has claimed it until {}, or until it ends",
+            if announced.insert((held.place.partition, held.until)) {
+                progress::print_above_bar(&format!(
+                    "waiting for {}: another run has claimed it until {}, or until that run ends",
                     held.place,
                     output::time(held.until)
                 ));
@@ -187,28 +184,28 @@ impl<P: Processor> Passes<P> {
         let first = held.iter().filter_map(|held| held.until).min().unwrap_or(now_ms);
         let until = Duration::from_millis(u64::try_from(first.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
-            () = tokio::time::sleep(until.clamp(NOT_AT_ONCE, LOOK_AGAIN)) => {}
+            () = tokio::time::sleep(until.clamp(SHORTEST_WAIT, LONGEST_WAIT)) => {}
             _ = self.interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
         }
     }
 
-    /// How it ended, last on stderr where it is not done.
-    fn tell(&self, next: &Next, total: &Total) -> Exit {
+    /// Prints how it ended to stderr, last.
+    fn print_end(&self, next: &Next, total: &Total) -> Exit {
         match next {
             Next::Fail(error) => {
-                progress::say(&error.to_string());
+                progress::print_above_bar(&error.to_string());
                 Exit::from(error)
             }
             Next::Stop => {
                 let to_go = total.report.lag.map_or_else(|| "some".into(), |lag| lag.to_string());
-                progress::say(&format!(
-                    "backfill {} is not done: {to_go} offsets to go. Run the same command again to go on",
+                progress::print_above_bar(&format!(
+                    "backfill {} is not done: {to_go} offsets to go. Run the same command again to resume",
                     self.request.name
                 ));
                 Exit::Done
             }
             Next::Done | Next::Again | Next::Wait(_) => {
-                progress::say(&format!("backfill {} is done", self.request.name));
+                progress::print_above_bar(&format!("backfill {} is done", self.request.name));
                 Exit::Done
             }
         }
@@ -264,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_pass() {
+    fn each_result_of_a_pass_has_its_next_step() {
         use ErrorType::{DestinationFailed, PartitionBlocked};
         let fail = |error_type| Next::Fail(Error::new(error_type, "x"));
         let wait = Next::Wait(held(open()).held);
@@ -293,13 +290,13 @@ mod tests {
             ..open()
         };
         let Next::Fail(error) = next(&paused, false) else {
-            panic!("nobody resumes it")
+            panic!("paused partitions are a failure")
         };
         assert!(error.message().contains("t-0"), "{error}");
     }
 
     #[test]
-    fn every_record_that_is_passed_counts_for_the_limit() {
+    fn processed_skipped_and_dead_lettered_records_count_towards_the_limit() {
         let skipped = crate::report::OffsetRange {
             place: place(),
             first_offset: 3,

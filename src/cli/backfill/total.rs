@@ -9,19 +9,19 @@ use crate::cli::output;
 use crate::record::TopicPartition;
 use crate::report::{PartitionReport, RunReport};
 
-/// What all passes came to.
+/// The sum of all passes.
 ///
 /// | field | |
 /// |---|---|
 /// | `messages_processed`, `dead_lettered`, `bytes`, `duration_ms` | the sum |
-/// | `skipped`, `lost` | of all passes, one after the other |
-/// | `last_offsets`, `partitions` | of each partition: the first `first_offset`, the sum of `messages`, the rest as it was last |
-/// | the others | as the last pass left them |
+/// | `skipped`, `lost` | of all passes, in order |
+/// | `last_offsets`, `partitions` | of each partition: the first `first_offset`, the sum of `messages`, the rest of the last pass |
+/// | the others | of the last pass |
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Total {
     #[serde(flatten)]
     pub(super) report: RunReport,
-    /// How many passes were made.
+    /// The number of passes.
     passes: u64,
 }
 
@@ -30,7 +30,7 @@ impl Total {
         let before = std::mem::replace(&mut self.report, pass);
         self.passes += 1;
         let report = &mut self.report;
-        let looked = report.stop_reason.is_some();
+        let has_ends = report.stop_reason.is_some();
         report.messages_processed += before.messages_processed;
         report.dead_lettered += before.dead_lettered;
         report.bytes += before.bytes;
@@ -44,7 +44,7 @@ impl Total {
         let rows = std::mem::take(&mut report.partitions).into_iter();
         let mut rows: BTreeMap<TopicPartition, _> = rows.map(|row| (row.place.clone(), row)).collect();
         for row in before.partitions {
-            add_row(&mut rows, row, looked);
+            add_row(&mut rows, row, has_ends);
         }
         report.partitions = rows.into_values().collect();
     }
@@ -54,7 +54,7 @@ impl Total {
     }
 }
 
-fn add_row(rows: &mut BTreeMap<TopicPartition, PartitionReport>, before: PartitionReport, looked: bool) {
+fn add_row(rows: &mut BTreeMap<TopicPartition, PartitionReport>, before: PartitionReport, has_ends: bool) {
     match rows.entry(before.place.clone()) {
         Entry::Occupied(row) => {
             let row = row.into_mut();
@@ -64,8 +64,8 @@ fn add_row(rows: &mut BTreeMap<TopicPartition, PartitionReport>, before: Partiti
         }
         Entry::Vacant(row) => {
             row.insert(PartitionReport {
-                // A pass that looked and names it no more has found it at its end.
-                lag: if looked { Some(0) } else { before.lag },
+                // A pass that read the ends and does not list it has found it at its end.
+                lag: if has_ends { Some(0) } else { before.lag },
                 ..before
             });
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_add_up_and_the_last_one_says_how_it_stands() {
+    fn passes_add_up_and_the_last_one_has_the_state() {
         let mut total = Total::default();
         total.add(pass(
             vec![row(0, Some(0), Some(4), 5, 4), row(1, Some(0), Some(8), 9, 0)],
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_only_waited_changes_nothing_but_the_time() {
+    fn a_pass_without_progress_changes_only_the_duration() {
         let mut total = Total::default();
         total.add(pass(vec![row(0, Some(0), Some(4), 5, 4)], StopReason::Deadline));
         total.add(pass(vec![row(0, None, None, 0, 4)], StopReason::Held));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_could_not_look_does_not_call_partitions_read_to_their_end() {
+    fn a_pass_without_end_offsets_does_not_mark_partitions_as_done() {
         let mut total = Total::default();
         total.add(pass(vec![row(0, Some(0), Some(4), 5, 4)], StopReason::Deadline));
         total.add(RunReport::default());

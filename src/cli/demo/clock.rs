@@ -1,4 +1,4 @@
-//! The demo's clock: nobody waits a minute.
+//! The demo's clock, which is moved forward instead of waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 
-/// The machine's clocks, moved on. Clones move together.
+/// The machine's clocks, moved forward. Clones move together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DemoClock {
     wall_ahead_ms: Arc<AtomicU64>,
@@ -14,15 +14,15 @@ pub(super) struct DemoClock {
 }
 
 impl DemoClock {
-    /// Time goes by while nobody works. The monotonic clock stays: nothing
-    /// measures by it over this time.
-    pub(super) fn pass(&self, time: Duration) {
+    /// Time between runs. The monotonic clock stays: no duration is measured over
+    /// this time.
+    pub(super) fn advance(&self, time: Duration) {
         self.wall_ahead_ms.fetch_add(millis(time), Ordering::SeqCst);
     }
 
-    /// Time goes by while somebody works, and measures how long it takes.
-    pub(super) fn work(&self, time: Duration) {
-        self.pass(time);
+    /// Time within a run, which measures its own duration.
+    pub(super) fn advance_in_run(&self, time: Duration) {
+        self.advance(time);
         self.monotonic_ahead_ms.fetch_add(millis(time), Ordering::SeqCst);
     }
 }

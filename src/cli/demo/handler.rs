@@ -1,4 +1,4 @@
-//! The demo's handler: it counts how often it sees each order, and may die.
+//! The demo's handler: it counts how often each order is handled, and may crash.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,35 +13,35 @@ use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
 /// How often each order was handled, by partition and offset.
-pub(super) type ObservedItem = BTreeMap<(i32, i64), u32>;
+pub(super) type HandledCounts = BTreeMap<(i32, i64), u32>;
 
-/// How long the handler takes for its first chunk in the run that dies: longer
-/// than settled records wait for the write of their offset.
+/// How long the handler takes for its first chunk in the run that crashes: longer
+/// than the interval at which offsets are stored.
 const SLOW: Duration = Duration::from_secs(6);
 
-/// Handles orders. Clones count together.
+/// Handles orders. Clones share the counts.
 #[derive(Clone, Default)]
 pub(super) struct Handler {
-    seen: Arc<Mutex<ObservedItem>>,
-    death: Option<Arc<Death>>,
+    handled: Arc<Mutex<HandledCounts>>,
+    crash: Option<Arc<Crash>>,
 }
 
 impl Handler {
-    /// The same handler, and a run in which it dies.
-    pub(super) fn dying(&self, death: Arc<Death>) -> Self {
+    /// The same handler, for the run in which it crashes.
+    pub(super) fn crashing(&self, crash: Arc<Crash>) -> Self {
         Self {
-            death: Some(death),
+            crash: Some(crash),
             ..self.clone()
         }
     }
 
-    /// What it has seen so far.
-    pub(super) fn seen(&self) -> ObservedItem {
+    /// The counts so far.
+    pub(super) fn handled(&self) -> HandledCounts {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ObservedItem> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HandledCounts> {
+        self.handled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn handle(&self, records: &[Record]) -> Progress {
@@ -71,15 +71,15 @@ impl Handler {
 
 impl Processor for Handler {
     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
-        let Some(death) = &self.death else {
+        let Some(crash) = &self.crash else {
             return self.handle(chunk.records());
         };
-        if death.spares(chunk.partition().partition) {
+        if crash.is_first_chunk(chunk.partition().partition) {
             return self.handle(chunk.records());
         }
-        // Half of the chunk is done, and nobody will ever hear of it.
+        // Half of the chunk is handled, and never reported as settled.
         self.handle(&chunk.records()[..chunk.len().div_ceil(2)]);
-        death.reached.add_permits(1);
+        crash.reached.add_permits(1);
         std::future::pending().await
     }
 
@@ -88,19 +88,19 @@ impl Processor for Handler {
     }
 }
 
-/// How a process dies: each partition settles a first chunk, and the end comes
-/// when all of them are in the middle of the second.
+/// A crash of the process: each partition settles a first chunk, and the process
+/// ends when all of them are in the middle of the second.
 ///
 /// The first chunk of all is slow, so each partition stores its offset after
-/// its first chunk. While all are in their second, no write is on its way:
-/// what the table shows then is what the dead process left.
-pub(super) struct Death {
+/// its first chunk. While all are in their second, no write is in flight:
+/// the table then holds what the crashed process stored.
+pub(super) struct Crash {
     clock: DemoClock,
     first_chunks: Mutex<Vec<i32>>,
     reached: Semaphore,
 }
 
-impl Death {
+impl Crash {
     pub(super) fn new(clock: DemoClock) -> Self {
         Self {
             clock,
@@ -110,19 +110,19 @@ impl Death {
     }
 
     /// Resolves when so many partitions are in the middle of a chunk.
-    pub(super) async fn comes(&self, partitions: u32) {
+    pub(super) async fn reached(&self, partitions: u32) {
         // The semaphore is never closed.
         let _ = self.reached.acquire_many(partitions).await;
     }
 
     /// Whether this chunk is the partition's first.
-    fn spares(&self, partition: i32) -> bool {
+    fn is_first_chunk(&self, partition: i32) -> bool {
         let mut first_chunks = self.first_chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if first_chunks.contains(&partition) {
             return false;
         }
         if first_chunks.is_empty() {
-            self.clock.work(SLOW);
+            self.clock.advance_in_run(SLOW);
         }
         first_chunks.push(partition);
         true

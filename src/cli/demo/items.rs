@@ -1,4 +1,4 @@
-//! The table's items, as anybody sees them.
+//! The items of the table.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::error::{Error, ErrorType};
 
-/// What the demo shows of an item.
+/// The attributes that the demo shows.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Item {
     pub(super) consumer_id: String,
@@ -23,9 +23,9 @@ pub(super) struct Item {
     pub(super) run: Option<String>,
 }
 
-/// All items, by partition; read past the store, so that they are raw.
+/// All items, by partition; read without the store, so that they are raw.
 pub(super) async fn read(client: &Client, table: &str) -> Result<Vec<Item>, Error> {
-    let answer = client
+    let response = client
         .scan()
         .table_name(table)
         .consistent_read(true)
@@ -37,7 +37,7 @@ pub(super) async fn read(client: &Client, table: &str) -> Result<Vec<Item>, Erro
                 format!("the table {table} cannot be read: {}", DisplayErrorContext(&error)),
             )
         })?;
-    let mut items = answer
+    let mut items = response
         .items()
         .iter()
         .map(item)
@@ -66,7 +66,7 @@ fn number<T: std::str::FromStr>(raw: &HashMap<String, AttributeValue>, name: &st
     raw.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// The items as people read them.
+/// The items as a table.
 pub(super) fn table(items: &[Item]) -> String {
     let mut rows = output::table(&["consumer_id", "partition", "offset", "claim"], 1..=2);
     for item in items {
@@ -80,7 +80,7 @@ pub(super) fn table(items: &[Item]) -> String {
     rows.to_string()
 }
 
-/// A run's name is long; its beginning tells runs apart.
+/// The first letters of a run's id identify it.
 fn claim(item: &Item) -> String {
     const SHORT: usize = 8;
     let Some(until) = item

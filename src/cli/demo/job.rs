@@ -1,4 +1,4 @@
-//! The job with its services, and what one tick of it comes to.
+//! The scheduled job with its services.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::clock::DemoClock;
-use super::handler::{Death, Handler, ObservedItem};
+use super::handler::{Crash, HandledCounts, Handler};
 use super::items::{self, Item};
 use super::orders::{AT_FIRST, Produced, TOPIC};
 use crate::clock::Deadline;
@@ -28,17 +28,17 @@ const GROUP: &str = "demo";
 const TABLE: &str = "kafka-consumer-offsets";
 const MAX_MESSAGES: &str = "1000";
 
-/// With the margin of 10 seconds a claim is over before the next minute.
+/// With the margin of 10 seconds a claim expires before the next minute.
 const TIME_LIMIT_SECONDS: &str = "30";
 
-/// What one tick came to.
+/// The result of one scheduled run.
 #[derive(Debug, Serialize)]
 pub(super) struct Tick {
     /// Counts from 1.
     number: u32,
-    /// Whether the process died in it.
+    /// Whether the process crashed in it.
     crashed: bool,
-    /// What the run said of itself; a dead one says nothing.
+    /// The report of the run; a crashed run has none.
     pub(super) report: Option<RunReport>,
     /// The table after it.
     pub(super) items: Vec<Item>,
@@ -46,9 +46,9 @@ pub(super) struct Tick {
 
 type DemoParts = Parts<(DynamoStore, KafkaSource, Handler, DeadLetters, DemoClock)>;
 
-/// The job. Its process is kept between ticks, as Lambda keeps it, until it dies.
+/// The job. Its process is kept between runs, as Lambda keeps an execution environment, until it crashes.
 pub(super) struct Job {
-    // Dropped before the services that it is connected to.
+    // Dropped before the services to which it is connected.
     process: Option<DemoParts>,
     config: Arc<Config>,
     clock: DemoClock,
@@ -82,31 +82,31 @@ impl Job {
         &self.produced
     }
 
-    pub(super) fn seen(&self) -> ObservedItem {
-        self.handler.seen()
+    pub(super) fn handled(&self) -> HandledCounts {
+        self.handler.handled()
     }
 
     pub(super) async fn items(&self) -> Result<Vec<Item>, Error> {
         items::read(&self.client, TABLE).await
     }
 
-    /// More orders.
+    /// Produces more orders.
     pub(super) async fn produce(&mut self, counts: [u64; AT_FIRST.len()]) -> Result<(), Error> {
         self.produced.add(self.embedded.kafka(), counts).await
     }
 
-    /// The time until the next tick.
-    pub(super) fn pass(&self, time: Duration) {
-        self.clock.pass(time);
+    /// Moves the clock to the next run.
+    pub(super) fn advance(&self, time: Duration) {
+        self.clock.advance(time);
     }
 
-    /// One tick.
+    /// One scheduled run.
     pub(super) async fn tick(&mut self) -> Result<Tick, Error> {
         let process = self.process();
         let answer = run(&process).await?.response;
         self.process = Some(process);
         let Response::Run(report) = answer else {
-            return Err(unexpected("a run answered with a plan"));
+            return Err(unexpected("a run returned a plan"));
         };
         if let Some(error) = report.error {
             return Err(error);
@@ -114,26 +114,26 @@ impl Job {
         self.ended(Some(*report)).await
     }
 
-    /// One tick whose process dies while each partition that has work is in
+    /// One run whose process crashes while each partition that has records is in
     /// the middle of a chunk.
-    pub(super) async fn tick_that_dies(&mut self) -> Result<Tick, Error> {
-        let with_work = self.partitions_with_work(&self.items().await?);
-        let death = Arc::new(Death::new(self.clock.clone()));
+    pub(super) async fn tick_that_crashes(&mut self) -> Result<Tick, Error> {
+        let with_records = self.partitions_with_records(&self.items().await?);
+        let crash = Arc::new(Crash::new(self.clock.clone()));
         let mut process = self.process();
-        process.processor = self.handler.dying(death.clone());
+        process.processor = self.handler.crashing(crash.clone());
         tokio::select! {
             ended = run(&process) => {
                 ended?;
                 return Err(unexpected("the run ended before it could be stopped"));
             }
-            // This drops the run: it is where the process dies.
-            () = death.comes(with_work) => {}
+            // This drops the run, as a crash does.
+            () = crash.reached(with_records) => {}
         }
         drop(process);
         self.ended(None).await
     }
 
-    /// The process of the last tick, or a new one.
+    /// The process of the last run, or a new one.
     fn process(&mut self) -> DemoParts {
         if let Some(process) = self.process.take() {
             return process;
@@ -159,7 +159,7 @@ impl Job {
         })
     }
 
-    fn partitions_with_work(&self, items: &[Item]) -> u32 {
+    fn partitions_with_records(&self, items: &[Item]) -> u32 {
         let caught_up = |item: &&Item| {
             let produced = usize::try_from(item.partition)
                 .ok()
@@ -174,11 +174,11 @@ impl Job {
 /// What `bootstrap` does in Lambda, and `kafka-consumer run` on a command line.
 async fn run(process: &DemoParts) -> Result<Invoked, Error> {
     let deadline = Deadline::after(process.config.time_limit, &process.clock);
-    let (_nobody, interrupt) = watch::channel(Interrupt::No);
+    let (_sender, interrupt) = watch::channel(Interrupt::No);
     invoke::invoke(process, &Request::Run(RunRequest::default()), deadline, interrupt).await
 }
 
-/// These settings and no others: not those of the user's environment.
+/// Only these settings: the environment is not read.
 fn config(bootstrap_servers: &str) -> Result<Config, Error> {
     let settings = [
         ("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers),
@@ -193,8 +193,5 @@ fn config(bootstrap_servers: &str) -> Result<Config, Error> {
 }
 
 fn unexpected(what: &str) -> Error {
-    Error::new(
-        ErrorType::DestinationFailed,
-        format!("the demo went wrong: {what}. This is a bug: please report it"),
-    )
+    Error::new(ErrorType::DestinationFailed, format!("the demo failed: {what}")).next("This is a bug: please report it")
 }

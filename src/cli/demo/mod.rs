@@ -1,11 +1,11 @@
-//! `demo`: the scheduled job, tick by tick, on an embedded Kafka and `DynamoDB`.
+//! `demo`: the scheduled job, run by run, on an embedded Kafka and `DynamoDB`.
 //!
 //! The runs are real: the same [`invoke`](crate::invoke::invoke) as in Lambda.
 //! Only the clock and the handler are the demo's own, so that minutes pass at
-//! once and a process can die. At the end every order is accounted for.
+//! once and a process can crash. At the end every order is accounted for.
 //!
-//! Nothing is read from the environment: settings for real services must not
-//! reach the demo, nor the demo them.
+//! Nothing is read from the environment, so that the demo never uses the settings
+//! of real services.
 
 mod check;
 mod clock;
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::output::{self, Out};
-use super::{Exit, output::Format};
+use super::exit::Exit;
+use super::output::{self, Format, Out};
 use crate::error::Error;
 use check::Check;
 use job::{Job, Tick};
@@ -31,10 +31,10 @@ use story::Story;
 /// How often the schedule starts the job. Longer than a claim lasts.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// More ticks than it can take to catch up.
+/// More runs than it takes to catch up.
 const MOST_TICKS: usize = 10;
 
-/// All of it, for programs.
+/// The JSON document.
 #[derive(Serialize)]
 struct Document {
     ticks: Vec<Tick>,
@@ -49,14 +49,14 @@ pub(super) async fn demo(out: Out) -> Result<Exit, Error> {
     };
     demo.orders_arrive().await?;
     demo.first_tick().await?;
-    let in_hand = demo.tick_that_dies().await?;
+    let not_stored = demo.tick_that_crashes().await?;
     demo.next_tick().await?;
     demo.new_orders().await?;
     demo.idle_tick().await?;
-    let check = demo.account_for_every_order(&in_hand).await?;
+    let check = demo.account_for_every_order(&not_stored).await?;
     let passed = check.passed;
     if out.format == Format::Json {
-        out.say(
+        out.print(
             "",
             &Document {
                 ticks: demo.ticks,
@@ -75,12 +75,12 @@ struct Demo {
 
 impl Demo {
     async fn orders_arrive(&mut self) -> Result<(), Error> {
-        self.story.tell(story::WELCOME);
+        self.story.print(story::WELCOME);
         self.story.heading("Orders arrive");
-        self.story.tell(story::ORDERS_ARRIVE);
+        self.story.print(story::ORDERS_ARRIVE);
         self.job.produce(AT_FIRST).await?;
         let [p0, p1, p2, p3] = AT_FIRST;
-        self.story.tell(&format!(
+        self.story.print(&format!(
             "{} orders wait in the topic \"{}\": {p0}, {p1}, {p2} and {p3} in its partitions 0 to 3.",
             self.job.produced().total(),
             orders::TOPIC,
@@ -89,52 +89,52 @@ impl Demo {
     }
 
     async fn first_tick(&mut self) -> Result<(), Error> {
-        self.story.heading("The first tick");
-        self.story.tell(story::FIRST_TICK);
+        self.story.heading("The first run");
+        self.story.print(story::FIRST_RUN);
         let tick = self.job.tick().await?;
         self.show_run(&tick);
-        self.story.tell(story::THE_TABLE);
+        self.story.print(story::THE_TABLE);
         self.show_items(tick);
         Ok(())
     }
 
-    /// What the dead process had handled and not stored.
-    async fn tick_that_dies(&mut self) -> Result<BTreeSet<(i32, i64)>, Error> {
-        self.story.heading("A tick that dies");
-        self.story.tell(story::TICK_THAT_DIES);
-        self.job.pass(EVERY);
-        let before = self.job.seen();
-        let tick = self.job.tick_that_dies().await?;
-        let seen = self.job.seen();
-        let in_hand = check::in_hand(&seen, &tick.items);
-        let handled = seen.len() - before.len();
-        self.story.tell(&format!(
-            "The process is gone. It had handled {handled} orders: {} are stored, {} are not. Nothing was released: \
-             the\nclaims are still in the table.",
-            handled - in_hand.len(),
-            in_hand.len(),
+    /// Returns the orders that the crashed process had handled and not stored.
+    async fn tick_that_crashes(&mut self) -> Result<BTreeSet<(i32, i64)>, Error> {
+        self.story.heading("A run that crashes");
+        self.story.print(story::RUN_THAT_CRASHES);
+        self.job.advance(EVERY);
+        let before = self.job.handled();
+        let tick = self.job.tick_that_crashes().await?;
+        let after = self.job.handled();
+        let not_stored = check::not_stored(&after, &tick.items);
+        let handled = after.len() - before.len();
+        self.story.print(&format!(
+            "The process has crashed. It had handled {handled} orders: the offsets of {} are stored, those of {} are \
+             not. The\nclaims are still in the table.",
+            handled - not_stored.len(),
+            not_stored.len(),
         ));
         self.show_items(tick);
-        Ok(in_hand)
+        Ok(not_stored)
     }
 
     async fn next_tick(&mut self) -> Result<(), Error> {
-        self.story.heading("The next tick goes on");
-        self.story.tell(story::NEXT_TICK);
-        self.job.pass(EVERY);
+        self.story.heading("The next run resumes");
+        self.story.print(story::NEXT_RUN);
+        self.job.advance(EVERY);
         self.run_and_show().await?;
         Ok(())
     }
 
     async fn new_orders(&mut self) -> Result<(), Error> {
         self.story.heading("New orders arrive");
-        self.story.tell(story::NEW_ORDERS);
+        self.story.print(story::NEW_ORDERS);
         self.job.produce(LATER).await?;
         self.story
-            .tell(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
+            .print(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
         for _ in 0..MOST_TICKS {
-            self.story.tell("A minute later.");
-            self.job.pass(EVERY);
+            self.story.print("A minute later.");
+            self.job.advance(EVERY);
             if self.run_and_show().await? == Some(0) {
                 break;
             }
@@ -143,32 +143,30 @@ impl Demo {
     }
 
     async fn idle_tick(&mut self) -> Result<(), Error> {
-        self.story.heading("A tick without work");
-        self.story.tell(story::IDLE_TICK);
-        self.job.pass(EVERY);
+        self.story.heading("A run without new records");
+        self.story.print(story::IDLE_RUN);
+        self.job.advance(EVERY);
         let tick = self.job.tick().await?;
         self.show_run(&tick);
         self.ticks.push(tick);
         Ok(())
     }
 
-    async fn account_for_every_order(&mut self, in_hand: &BTreeSet<(i32, i64)>) -> Result<Check, Error> {
+    async fn account_for_every_order(&mut self, not_stored: &BTreeSet<(i32, i64)>) -> Result<Check, Error> {
         let items = self.job.items().await?;
-        let check = check::check(&self.job.produced().counts, &self.job.seen(), in_hand, &items);
-        self.story.heading("What became of the orders");
-        self.story.verdict(check.passed, &words(&check));
+        let check = check::check(&self.job.produced().counts, &self.job.handled(), not_stored, &items);
+        self.story.heading("Every order is accounted for");
+        self.story.verdict(check.passed, &summary(&check));
         if check.passed {
             self.story.heading("What to try next");
-            self.story.tell(&story::next_steps(&program()));
+            self.story.print(&story::next_steps(&program()));
         } else {
-            output::complain(
-                "Failed: the orders were not handled as they should have been. This is a bug: please report it",
-            );
+            output::print_error("Failed: the orders were not handled as expected. This is a bug: please report it");
         }
         Ok(check)
     }
 
-    /// A tick with its report and the items after it; returns the lag.
+    /// A run with its report and the items after it; returns the lag.
     async fn run_and_show(&mut self) -> Result<Option<u64>, Error> {
         let tick = self.job.tick().await?;
         let lag = tick.report.as_ref().and_then(|report| report.lag);
@@ -179,17 +177,17 @@ impl Demo {
 
     fn show_run(&self, tick: &Tick) {
         if let Some(report) = &tick.report {
-            self.story.tell(&output::run_table(report));
+            self.story.print(&output::run_table(report));
         }
     }
 
     fn show_items(&mut self, tick: Tick) {
-        self.story.tell(&items::table(&tick.items));
+        self.story.print(&items::table(&tick.items));
         self.ticks.push(tick);
     }
 }
 
-fn words(check: &Check) -> String {
+fn summary(check: &Check) -> String {
     let Check {
         orders,
         handled,
@@ -202,7 +200,7 @@ fn words(check: &Check) -> String {
     if check.passed {
         format!(
             "Every order was handled at least once: all {orders} of them. {handled_twice} were handled twice because \
-             of the\ncrash: those of the chunks that were at work. None was skipped."
+             of the\ncrash: those of the chunks that were in flight. None was skipped."
         )
     } else {
         format!(
@@ -212,7 +210,7 @@ fn words(check: &Check) -> String {
     }
 }
 
-/// How this program is started from here.
+/// The command that starts this program from the current directory.
 fn program() -> String {
     let Ok(path) = std::env::current_exe() else {
         return "kafka-consumer".into();

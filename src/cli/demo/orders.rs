@@ -1,4 +1,4 @@
-//! The demo's orders, and how they come into the topic.
+//! The demo's orders, and their production to the topic.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::error::Error;
 pub(super) const TOPIC: &str = "orders";
 
 /// How many orders wait in each partition at the start. Partitions are rarely
-/// even, so these are not; the smallest still has enough left for the third tick.
+/// even, so these are not; the smallest still has records for the third run.
 pub(super) const AT_FIRST: [u64; 4] = [1_500, 1_000, 650, 350];
 
 /// How many come later on.
@@ -23,7 +23,7 @@ const CUSTOMERS: u64 = 97;
 const CHEAPEST_CENTS: u64 = 250;
 const PRICES_CENTS: u64 = 9_000;
 
-/// What a record holds.
+/// The value of a record.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     id: String,
@@ -36,13 +36,13 @@ impl Order {
         Self {
             id: format!("{partition}-{number}"),
             customer: format!("customer-{}", number % CUSTOMERS),
-            // Some amount that is not always the same.
+            // Amounts that vary.
             amount_cents: CHEAPEST_CENTS + number * 7_919 % PRICES_CENTS,
         }
     }
 }
 
-/// The orders of the topic: how many each partition holds, and with which offsets.
+/// The number of orders in each partition, which is also its end offset.
 #[derive(Debug, Default)]
 pub(super) struct Produced {
     /// By partition.

@@ -1,4 +1,4 @@
-//! What the demo tells between the tables. Nothing of it where JSON is wanted.
+//! The text of the demo between the tables. Not printed where the format is JSON.
 
 use std::io::Write as _;
 
@@ -11,7 +11,7 @@ const HEADING: Style = AnsiColor::Cyan.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Tells people; silent for programs.
+/// Prints the text, unless the format is JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Story {
     format: Format,
@@ -22,73 +22,73 @@ impl Story {
         Self { format }
     }
 
-    /// A new step.
-    pub(super) fn heading(self, words: &str) {
-        self.styled(HEADING, &format!("== {words}"), "\n");
+    /// The heading of a step.
+    pub(super) fn heading(self, text: &str) {
+        self.styled(HEADING, &format!("== {text}"), "\n");
     }
 
-    /// Plain sentences, or a table.
-    pub(super) fn tell(self, words: &str) {
+    /// Plain text, or a table.
+    pub(super) fn print(self, text: &str) {
         if self.format == Format::Table {
-            output::write_line(words);
+            output::write_line(text);
         }
     }
 
-    /// How it ended.
-    pub(super) fn verdict(self, good: bool, words: &str) {
-        self.styled(if good { GOOD } else { BAD }, words, "");
+    /// The result of the check.
+    pub(super) fn verdict(self, good: bool, text: &str) {
+        self.styled(if good { GOOD } else { BAD }, text, "");
     }
 
     /// Colours only on a terminal, and not under `NO_COLOR`.
-    fn styled(self, style: Style, words: &str, before: &str) {
+    fn styled(self, style: Style, text: &str, before: &str) {
         if self.format == Format::Table {
-            // A reader that went away is no failure of ours.
-            let _ = writeln!(anstream::stdout(), "{before}{style}{words}{style:#}");
+            // A closed stdout is not a failure.
+            let _ = writeln!(anstream::stdout(), "{before}{style}{text}{style:#}");
         }
     }
 }
 
 pub(super) const WELCOME: &str = "\
-A job that a schedule starts reads orders from Kafka and remembers in a DynamoDB table how far it
-came. Both services run inside this process: no server, no Docker, no account.";
+A scheduled job reads orders from Kafka and stores its offsets in a DynamoDB table. Both services
+run inside this process: no server, no Docker, no account.";
 
 pub(super) const ORDERS_ARRIVE: &str = "\
-A topic is a log, cut into partitions. In each partition every record has a number, its offset:
-0, 1, 2 and so on.";
+A topic is divided into partitions. In each partition every record has an offset: 0, 1, 2 and so
+on.";
 
-pub(super) const FIRST_TICK: &str = "\
-The schedule starts the job once a minute. Each start is a tick, and makes one run. A run reads
-what is new, hands it to a handler, and stores how far it came. It takes 1000 records at most
-(MAX_MESSAGES), and shares them out, so that no partition waits behind a large one.";
+pub(super) const FIRST_RUN: &str = "\
+The schedule starts a run once a minute. A run reads the new records, passes them to a handler, and
+stores the offsets. It reads at most 1000 records (MAX_MESSAGES), and divides them among the
+partitions, so that a large partition does not delay the others.";
 
 pub(super) const THE_TABLE: &str = "\
-The table now. One item is one partition; its offset is the last order that was handled. People
-can read it, and move it.";
+The table after the run. Each item is the cursor of one partition: the offset of the last order
+that was handled. An operator can read and move it.";
 
-pub(super) const TICK_THAT_DIES: &str = "\
-A minute later. (The demo moves its clock; nobody waits.) Before a run works on a partition it
-claims it: the item says which run is at work, and until when, and other runs keep away. This time
-the handler is slow, so the run stores its first offsets early, as it does every 5 seconds. Then
-the process dies, in the middle of the chunks of records that it has in hand.";
+pub(super) const RUN_THAT_CRASHES: &str = "\
+A minute later. (The demo moves its clock instead of waiting.) Before a run reads a partition, it
+claims it: the item holds the id of the run and when the claim expires, and other runs skip the
+partition. This time the handler is slow, so the run stores offsets while it works, every 5 seconds.
+Then the process crashes, in the middle of the chunks of records in flight.";
 
-pub(super) const NEXT_TICK: &str = "\
-A minute later. The claims are over, so the next run takes the partitions, and goes on after the
-offsets that are stored.";
+pub(super) const NEXT_RUN: &str = "\
+A minute later. The claims have expired, so the next run claims the partitions, and resumes after
+the stored offsets.";
 
 pub(super) const NEW_ORDERS: &str = "\
-Between two ticks new orders arrive. They have to wait for their turn, and are handled in order.";
+New orders arrive between two runs. They are handled after the earlier orders of their partition.";
 
-pub(super) const IDLE_TICK: &str = "\
-There is nothing to do. The run looks at the table and at the ends of the partitions, reads no
-record, and writes nothing.";
+pub(super) const IDLE_RUN: &str = "\
+There are no new records. The run reads the table and the end offsets, fetches no record, and
+writes nothing.";
 
-/// What to try next; `program` is how this one was started.
+/// The next steps; `program` is the command that started this program.
 pub(super) fn next_steps(program: &str) -> String {
     let commands = [
-        ("make up".to_owned(), "start them, with a topic and a table"),
-        (format!("{program} table create"), "the table, if it is not there"),
+        ("make up".to_owned(), "start both, with a topic and a table"),
+        (format!("{program} table create"), "the table, if it does not exist"),
         (format!("{program} plan"), "what a run would read, and why"),
-        (format!("{program} run"), "one tick; with --every 60s, a schedule"),
+        (format!("{program} run"), "one run; with --every 60s, a schedule"),
     ];
     let width = commands
         .iter()
@@ -105,7 +105,7 @@ The same against a real Kafka and a DynamoDB Local (needs Docker):
 {create}
 {plan}
 {run}
-A handler of your own starts from examples/orders.rs.
-All tests, also those against real services: make test"
+To write a handler, start from examples/orders.rs.
+All tests, including those against real services: make test"
     )
 }

@@ -1,28 +1,28 @@
-//! One finding: what is so, and what to do about it.
+//! The result of one check, with the next step.
 
 use std::fmt;
 
-use console::Style;
+use clap::builder::styling::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
 use crate::cli::output::Screen;
 use crate::error::{Error, ErrorType};
 
-/// What came of looking.
+/// The status of a check, the least serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
-    /// As it should be.
+    /// It works.
     Ok,
-    /// Nobody looked, because it would say nothing.
+    /// Not checked, because another failure makes the result meaningless.
     Skipped,
-    /// It works, and should be seen to.
+    /// It works, and needs attention.
     Warning,
-    /// Runs fail, or will.
+    /// Runs fail because of it, or will.
     Failed,
 }
 
-/// A finding, as JSON and as lines.
+/// The result of a check, printed as JSON and as lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct Check {
     pub(super) details: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
-    /// What a run fails with because of it.
+    /// The type of error with which a run fails.
     #[serde(rename = "error", skip_serializing_if = "Option::is_none")]
     pub(super) error_type: Option<ErrorType>,
 }
@@ -56,7 +56,7 @@ impl Check {
         Self::new(name, Status::Ok, what)
     }
 
-    /// Not looked at, and why.
+    /// Not checked, and why.
     pub(super) fn skipped(name: &'static str, why: impl fmt::Display) -> Self {
         Self::new(name, Status::Skipped, format!("not checked: {why}"))
     }
@@ -81,18 +81,16 @@ impl Check {
         }
     }
 
-    /// A failure that a run would have too, in its words.
+    /// A failure that a run has too, with the same text.
     pub(super) fn error(name: &'static str, error: &Error) -> Self {
-        let message = error.message();
-        let (what, next) = sentences(&message);
         Self {
-            next: next.map(str::to_owned),
+            next: Some(error.next.clone()).filter(|next| !next.is_empty()),
             error_type: Some(error.kind),
-            ..Self::new(name, Status::Failed, what)
+            ..Self::new(name, Status::Failed, &error.what)
         }
     }
 
-    /// What it is about, where there are several of its kind.
+    /// The target of the check, where there are several checks with this name.
     pub(super) fn on(self, target: impl fmt::Display) -> Self {
         Self {
             target: Some(target.to_string()),
@@ -105,23 +103,22 @@ impl Check {
         self
     }
 
-    /// The finding in words: a line, and what belongs to it indented.
+    /// The check as text: a line, with details and the next step indented.
     pub(super) fn lines(&self, screen: Screen) -> String {
         let style = match self.status {
-            Status::Ok => Style::new().green(),
-            Status::Skipped => Style::new().dim(),
-            Status::Warning => Style::new().yellow(),
-            Status::Failed => Style::new().red(),
+            _ if !screen.colours => Style::new(),
+            Status::Ok => AnsiColor::Green.on_default(),
+            Status::Skipped => Style::new().effects(Effects::DIMMED),
+            Status::Warning => AnsiColor::Yellow.on_default(),
+            Status::Failed => AnsiColor::Red.on_default(),
         };
-        let status = style
-            .force_styling(screen.colours)
-            .apply_to(format!("{:<8}", self.status));
+        let status = format!("{style}{:<8}{style:#}", self.status);
         let name = self.name.replace('_', " ");
-        let about = self
+        let target = self
             .target
             .as_ref()
             .map_or(name.clone(), |target| format!("{name} {target}"));
-        let mut lines = format!("{status} {about}: {}", self.what);
+        let mut lines = format!("{status} {target}: {}", self.what);
         let next = self.next.iter().map(|next| format!("next: {next}"));
         for line in self.details.iter().cloned().chain(next) {
             lines.push_str("\n           ");
@@ -130,14 +127,14 @@ impl Check {
         lines
     }
 
-    /// As the last line on stderr, when it is why the doctor failed.
-    pub(super) fn complaint(&self) -> Option<String> {
-        let about = self
+    /// The last line on stderr, for the first check that failed.
+    pub(super) fn error_line(&self) -> Option<String> {
+        let target = self
             .target
             .as_ref()
             .map_or(String::new(), |target| format!("{target}: "));
         let next = self.next.as_ref().map_or(String::new(), |next| format!(". {next}"));
-        Some(format!("{}: {about}{}{next}", self.error_type?, self.what))
+        Some(format!("{}: {target}{}{next}", self.error_type?, self.what))
     }
 }
 
@@ -152,48 +149,21 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a message says happened, and what it says to do next: its last sentence.
-pub(super) fn sentences(message: &str) -> (&str, Option<&str>) {
-    let begins = |at: &usize| message[at + 2..].starts_with(|c: char| c.is_ascii_uppercase());
-    let last = message.rmatch_indices(". ").map(|(at, _)| at).find(begins);
-    match last {
-        Some(at) => (&message[..at], Some(message[at + 2..].trim_end_matches('.'))),
-        None => (message, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_message_ends_with_what_to_do() {
-        let rows = [
-            ("it is gone. Create it", ("it is gone", Some("Create it"))),
-            ("a. b is no sentence. Look", ("a. b is no sentence", Some("Look"))),
-            (
-                "It said: No. Try 1.5 s. Ask again, e.g. twice.",
-                ("It said: No. Try 1.5 s", Some("Ask again, e.g. twice")),
-            ),
-            ("it is gone", ("it is gone", None)),
-            ("", ("", None)),
-        ];
-        for (message, expected) in rows {
-            assert_eq!(sentences(message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn a_finding_is_one_line_and_what_belongs_to_it_is_indented() {
+    fn a_check_is_one_line_with_details_and_next_step_indented() {
         let check = Check::failed("table", ErrorType::TableNotFound, "it is not there", "Create it")
             .on("cursors")
-            .with(["asked in eu-west-1".to_owned()]);
+            .with(["in eu-west-1".to_owned()]);
         assert_eq!(
             check.lines(Screen::default()),
-            "failed   table cursors: it is not there\n           asked in eu-west-1\n           next: Create it"
+            "failed   table cursors: it is not there\n           in eu-west-1\n           next: Create it"
         );
         assert_eq!(
-            check.complaint().as_deref(),
+            check.error_line().as_deref(),
             Some("TableNotFound: cursors: it is not there. Create it")
         );
         assert_eq!(
@@ -203,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_in_the_document() {
+    fn absent_parts_are_left_out_of_the_document() {
         let json = |check: &Check| serde_json::to_value(check).expect("it is JSON");
         assert_eq!(
             json(&Check::ok("clock", "the same")),
@@ -211,7 +181,7 @@ mod tests {
         );
         let failed = Check::error(
             "topic",
-            &Error::new(ErrorType::UnknownTopic, "there is none. Create it"),
+            &Error::new(ErrorType::UnknownTopic, "there is none").next("Create it"),
         )
         .on("t");
         assert_eq!(

@@ -1,12 +1,11 @@
-//! `doctor`: what a run needs, one thing after the other; what is wrong with
-//! it, and what to do. Nothing is written anywhere, no group is joined, no
-//! cursor is claimed, and no record is handed to anybody.
+//! `doctor`: checks what a run needs, and shows the next step where a check fails.
+//! It writes nothing, joins no group, claims no cursor, and processes no record.
 //!
-//! All is asked side by side, and told in this order:
+//! The checks run concurrently and are printed in this order:
 //!
 //! | file | checks |
 //! |---|---|
-//! | `settings.rs` | `settings`: what they come to |
+//! | `settings.rs` | `settings`: a summary |
 //! | `identity.rs` | `identity`: the AWS account and role |
 //! | `secrets.rs` | `secret`, `token` |
 //! | `network.rs` | `dns`, `tcp`, also for the addresses that brokers advertise |
@@ -15,11 +14,11 @@
 //! | `table.rs` | `table`, `table_rights` |
 //! | `cursors.rs` | `cursors` |
 //! | `dead_letters.rs` | `dead_letters` |
-//! | `clock.rs`, `dates.rs` | `clock`: this machine's against AWS's and the records' |
+//! | `clock.rs`, `dates.rs` | `clock`: this machine's against AWS's |
 //!
 //! As JSON: `{"status","checks":[{"name","target"?,"status","what","details"?,"next"?,"error"?}]}`,
 //! where `status` is `ok`, `skipped`, `warning` or `failed`, and `error` is the
-//! type of error that a run ends with.
+//! type of error with which a run fails.
 
 mod check;
 mod clock;
@@ -37,11 +36,11 @@ mod tls;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::{BoxFuture, FutureExt as _, Shared};
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use serde::Serialize;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Format, Out, Screen};
 use super::parts::CliParts;
 use crate::aws::CallLimits;
@@ -56,24 +55,24 @@ use crate::security::Security;
 use crate::store::dynamodb;
 use check::{Check, Status};
 use network::Reach;
-use secrets::Proofs;
+use secrets::CheckedSecrets;
 
-/// What all questions are asked with.
-struct Practice {
+/// The clients and settings of all checks.
+struct DoctorContext {
     parts: CliParts,
     security: Arc<Security>,
     dynamodb: dynamodb::Client,
     patience: CallLimits,
 }
 
-impl Practice {
+impl DoctorContext {
     async fn new(mut config: Config) -> Result<Self, Error> {
-        // Even to ask for a topic could make it.
+        // A metadata request could create the topic.
         config.kafka_properties.set("allow.auto.create.topics", "false");
         let limit = config.poll_timeout;
         let default = CallLimits::default();
         let patience = CallLimits {
-            // Its own words on what did not answer come before anybody stops waiting for it.
+            // The SDK's own timeout comes first, as its error is more specific.
             call: default.call.min(limit * 9 / 10),
             ..default
         };
@@ -92,7 +91,7 @@ impl Practice {
         &self.parts.config
     }
 
-    /// What one question may take.
+    /// The timeout of one request.
     fn limit(&self) -> Duration {
         self.config().poll_timeout
     }
@@ -105,8 +104,8 @@ impl Practice {
         self.parts.clock.wall_ms() / 1000
     }
 
-    /// What the next run would see.
-    async fn glance(&self) -> Result<BestEffortSnapshot, Error> {
+    /// What the next run reads of the table and the brokers.
+    async fn snapshot(&self) -> Result<BestEffortSnapshot, Error> {
         let deadline = Deadline::after(self.limit() * 2, &self.parts.clock);
         invoke::snapshot_best_effort(&self.parts, &RunRequest::default(), deadline).await
     }
@@ -123,47 +122,47 @@ impl Practice {
     }
 }
 
-/// An answer that several checks wait for.
-type Answer<'a, T> = Shared<BoxFuture<'a, Arc<T>>>;
+/// A result that several checks await.
+type Shared<'a, T> = futures::future::Shared<BoxFuture<'a, Arc<T>>>;
 
-fn answer<'a, T: Send + Sync + 'a>(question: impl Future<Output = T> + Send + 'a) -> Answer<'a, T> {
-    question.map(Arc::new).boxed().shared()
+fn share<'a, T: Send + Sync + 'a>(request: impl Future<Output = T> + Send + 'a) -> Shared<'a, T> {
+    request.map(Arc::new).boxed().shared()
 }
 
 pub(super) async fn doctor(config: Config, out: Out) -> Result<Exit, Error> {
-    // Until the process ends: closing a client takes 100 ms, and saves nothing here.
-    let practice: &'static Practice = Box::leak(Box::new(Practice::new(config).await?));
-    let mut findings = findings(practice);
-    let mut told = Told::new(out);
-    while let Some(checks) = findings.next().await {
+    // Leaked until the process ends: closing a client takes 100 ms, and saves nothing here.
+    let context: &'static DoctorContext = Box::leak(Box::new(DoctorContext::new(config).await?));
+    let mut results = checks(context);
+    let mut report = DoctorReport::new(out);
+    while let Some(checks) = results.next().await {
         for check in checks {
-            told.tell(check);
+            report.print(check);
         }
     }
-    Ok(told.end())
+    Ok(report.end())
 }
 
-/// All findings, in the order in which they are told. All questions are asked
-/// at once; some wait for the answers to others.
-fn findings(practice: &Practice) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> {
-    let proofs: Answer<'_, Proofs> = answer(secrets::read(practice));
-    let reached = answer(practice.reach());
-    let glance = answer(practice.glance());
-    let rights = answer(table::rights(practice));
-    let identity = answer(identity::ask(practice));
-    let tls = answer(tls_checks(practice, proofs.clone(), reached.clone()));
-    let mut findings = FuturesOrdered::new();
-    findings.push_back(async { vec![settings::check(practice)] }.boxed());
-    findings.push_back(identity.clone().map(|it| vec![identity::judge(&it)]).boxed());
-    findings.push_back(proofs.clone().map(|it| it.checks()).boxed());
-    findings.push_back(reached.clone().map(|it| bootstrap(&it)).boxed());
-    findings.push_back(tls.clone().map(|it| it.to_vec()).boxed());
-    findings.push_back(kafka::checks(practice, glance.clone(), reached, tls, proofs).boxed());
-    findings.push_back(table::checks(practice, rights.clone()).boxed());
-    findings.push_back(cursors::checks(glance.clone(), &practice.config().topics).boxed());
-    findings.push_back(dead_letters::checks(practice, glance.clone()).boxed());
-    findings.push_back(clock::checks(practice, glance, rights, identity).boxed());
-    findings
+/// The results of all checks, in the order in which they are printed. The checks
+/// run concurrently; some await the results of others.
+fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> {
+    let secrets: Shared<'_, CheckedSecrets> = share(secrets::read(context));
+    let reached = share(context.reach());
+    let snapshot = share(context.snapshot());
+    let permissions = share(table::permissions(context));
+    let identity = share(identity::fetch(context));
+    let tls = share(tls_checks(context, secrets.clone(), reached.clone()));
+    let mut results = FuturesOrdered::new();
+    results.push_back(async { vec![settings::check(context)] }.boxed());
+    results.push_back(identity.clone().map(|it| vec![identity::judge(&it)]).boxed());
+    results.push_back(secrets.clone().map(|it| it.checks()).boxed());
+    results.push_back(reached.clone().map(|it| bootstrap(&it)).boxed());
+    results.push_back(tls.clone().map(|it| it.to_vec()).boxed());
+    results.push_back(kafka::checks(context, snapshot.clone(), reached, tls, secrets).boxed());
+    results.push_back(table::checks(context, permissions.clone()).boxed());
+    results.push_back(cursors::checks(snapshot.clone(), &context.config().topics).boxed());
+    results.push_back(dead_letters::checks(context, snapshot).boxed());
+    results.push_back(clock::checks(permissions, identity).boxed());
+    results
 }
 
 fn bootstrap(reached: &[Reach]) -> Vec<Check> {
@@ -172,16 +171,20 @@ fn bootstrap(reached: &[Reach]) -> Vec<Check> {
     checks
 }
 
-async fn tls_checks(practice: &Practice, proofs: Answer<'_, Proofs>, reached: Answer<'_, Vec<Reach>>) -> Vec<Check> {
-    let (proofs, reached) = futures::join!(proofs, reached);
-    match proofs.for_tls(practice.config()) {
-        Ok(properties) => tls::checks(&properties, &reached, practice.now_s(), practice.until()).await,
+async fn tls_checks(
+    context: &DoctorContext,
+    secrets: Shared<'_, CheckedSecrets>,
+    reached: Shared<'_, Vec<Reach>>,
+) -> Vec<Check> {
+    let (secrets, reached) = futures::join!(secrets, reached);
+    match secrets.for_tls(context.config()) {
+        Ok(properties) => tls::checks(&properties, &reached, context.now_s(), context.until()).await,
         Err(why) => vec![Check::skipped("tls", why)],
     }
 }
 
-/// What was told so far.
-struct Told {
+/// The checks printed so far.
+struct DoctorReport {
     out: Out,
     screen: Screen,
     checks: Vec<Check>,
@@ -193,7 +196,7 @@ struct Document<'a> {
     checks: &'a [Check],
 }
 
-impl Told {
+impl DoctorReport {
     fn new(out: Out) -> Self {
         Self {
             out,
@@ -202,22 +205,22 @@ impl Told {
         }
     }
 
-    fn tell(&mut self, check: Check) {
+    fn print(&mut self, check: Check) {
         if self.out.format == Format::Table {
             output::write_line(&check.lines(self.screen));
         }
         self.checks.push(check);
     }
 
-    /// The sum. The first failure is said last, as of any command.
+    /// Prints the summary, and the first failure to stderr, last.
     fn end(self) -> Exit {
         let document = Document {
             status: overall(&self.checks),
             checks: &self.checks,
         };
-        self.out.say(&sum(&self.checks), &document);
-        if let Some(complaint) = self.checks.iter().find_map(Check::complaint) {
-            output::complain(&complaint);
+        self.out.print(&sum(&self.checks), &document);
+        if let Some(error) = self.checks.iter().find_map(Check::error_line) {
+            output::print_error(&error);
         }
         match document.status {
             Status::Failed => Exit::Failed,
@@ -226,13 +229,13 @@ impl Told {
     }
 }
 
-/// The worst; what was not checked is no better or worse for it.
+/// The most serious status, without the checks that were skipped.
 fn overall(checks: &[Check]) -> Status {
-    let looked_at = checks
+    let checked = checks
         .iter()
         .map(|check| check.status)
         .filter(|it| *it != Status::Skipped);
-    looked_at.max().unwrap_or(Status::Skipped)
+    checked.max().unwrap_or(Status::Skipped)
 }
 
 /// `9 checks: 7 ok, 1 skipped, 1 failed`.
@@ -244,7 +247,7 @@ fn sum(checks: &[Check]) -> String {
     format!("{} checks: {}", checks.len(), counts.join(", "))
 }
 
-#[expect(clippy::disallowed_methods, reason = "services are asked in real time")]
+#[expect(clippy::disallowed_methods, reason = "timeouts of real services")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failure_is_one() {
+    fn the_overall_status_is_the_most_serious_one_that_was_checked() {
         let (fine, skipped, warning) = (
             Check::ok("settings", "x"),
             Check::skipped("tls", "x"),
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_counts_each_kind_that_there_is() {
+    fn the_summary_counts_each_status_that_occurs() {
         let checks = [Check::ok("settings", "x"), Check::ok("dns", "x"), failed()];
         assert_eq!(sum(&checks), "3 checks: 2 ok, 1 failed");
     }

@@ -1,20 +1,20 @@
-//! What the settings come to. Wrong ones ended the command before.
+//! A summary of the settings. Wrong settings end the command before.
 
-use super::Practice;
+use super::DoctorContext;
 use super::check::Check;
 use crate::config::{Authentication, Config, Properties, variable_of};
 
-pub(super) fn check(practice: &Practice) -> Check {
-    let region = practice.dynamodb.config().region().map_or("unknown", AsRef::as_ref);
-    judge(practice.config(), region)
+pub(super) fn check(context: &DoctorContext) -> Check {
+    let region = context.dynamodb.config().region().map_or("unknown", AsRef::as_ref);
+    judge(context.config(), region)
 }
 
-/// What the settings come to, with a warning of what they leave open.
+/// A summary of the settings, with a warning of insecure ones.
 ///
 /// | | |
 /// |---|---|
-/// | PLAIN without TLS | warning: the password is sent in the clear |
-/// | TLS that verifies no host name | warning |
+/// | PLAIN without TLS | warning: the password is sent unencrypted |
+/// | TLS without verification of the host name | warning |
 /// | a warning of the settings | warning |
 /// | else | ok |
 fn judge(config: &Config, region: &str) -> Check {
@@ -26,23 +26,23 @@ fn judge(config: &Config, region: &str) -> Check {
         config.group_id,
         config.table
     );
-    let in_the_clear = properties.has_sasl() && !properties.has_tls() && mechanism(properties) == "PLAIN";
-    let nameless = properties.has_tls() && !verifies_host(properties);
-    let check = match (in_the_clear, nameless) {
+    let unencrypted = properties.has_sasl() && !properties.has_tls() && mechanism(properties) == "PLAIN";
+    let any_host = properties.has_tls() && !verifies_host(properties);
+    let check = match (unencrypted, any_host) {
         (true, _) => Check::warning(
             "settings",
-            format!("{what}; the password is sent in the clear"),
+            format!("{what}; the password is sent unencrypted"),
             "Use SASL_SSL, or a SCRAM mechanism",
         ),
         (_, true) => Check::warning(
             "settings",
-            format!("{what}; a certificate for any host is taken"),
+            format!("{what}; the host name in certificates is not verified"),
             format!("Remove {}", variable_of("ssl.endpoint.identification.algorithm")),
         ),
         _ if !config.warnings.is_empty() => Check::warning(
             "settings",
             what,
-            "Correct or remove the variables below, if they are not meant so",
+            "Correct or remove the variables below, unless they are intended",
         ),
         _ => Check::ok("settings", what),
     };
@@ -50,9 +50,9 @@ fn judge(config: &Config, region: &str) -> Check {
     check
         .with([
             format!("brokers {} by {protocol}", config.bootstrap_servers),
-            who(config),
+            authentication(config),
         ])
-        .with(whom(config))
+        .with(trusted_ca(config))
         .with(config.warnings.iter().cloned())
 }
 
@@ -65,26 +65,32 @@ pub(super) fn mechanism(properties: &Properties) -> &str {
     properties.get("sasl.mechanisms").unwrap_or_default()
 }
 
-/// What proves who this is. Never who: a user's name is half of what logs in.
-fn who(config: &Config) -> String {
+/// How clients authenticate. Without the user name, which is half of the credentials.
+fn authentication(config: &Config) -> String {
     let properties = &config.kafka_properties;
     let mechanism = mechanism(properties);
     match &config.authentication {
-        Authentication::MskIam => "proved by tokens signed with this AWS role (AWS_MSK_IAM)".into(),
-        Authentication::Password(secret) => format!("proved by {mechanism}, user and password of the secret {secret}"),
-        Authentication::Certificate(secret) => format!("proved by the client certificate of the secret {secret}"),
+        Authentication::MskIam => "authenticated with tokens signed with this AWS role (AWS_MSK_IAM)".into(),
+        Authentication::Password(secret) => {
+            format!("authenticated with {mechanism}, user name and password of the secret {secret}")
+        }
+        Authentication::Certificate(secret) => {
+            format!("authenticated with the client certificate of the secret {secret}")
+        }
         Authentication::Properties if properties.has_sasl() && mechanism == "OAUTHBEARER" => {
-            "proved by tokens (OAUTHBEARER)".into()
+            "authenticated with tokens (OAUTHBEARER)".into()
         }
         Authentication::Properties if properties.has_sasl() => {
             format!(
-                "proved by {mechanism}, user and password of {}",
+                "authenticated with {mechanism}, user name and password of {}",
                 variable_of("sasl.username")
             )
         }
         Authentication::Properties => match own_certificate(properties) {
-            Some(variable) if properties.has_tls() => format!("proved by the client certificate of {variable}"),
-            _ => "nothing proves who this is".into(),
+            Some(variable) if properties.has_tls() => {
+                format!("authenticated with the client certificate of {variable}")
+            }
+            _ => "no authentication".into(),
         },
     }
 }
@@ -99,21 +105,21 @@ fn own_certificate(properties: &Properties) -> Option<String> {
     Some(variable_of(source))
 }
 
-/// Whom to trust, where there is TLS.
-fn whom(config: &Config) -> Option<String> {
+/// The CA that verifies brokers, with TLS.
+fn trusted_ca(config: &Config) -> Option<String> {
     let properties = &config.kafka_properties;
     let location = properties
         .get("ssl.ca.location")
         .filter(|location| *location != "probe");
-    let authority = match (&config.ca_secret, properties.get("ssl.ca.pem"), location) {
-        (Some(secret), ..) => format!("the authority of the secret {secret}"),
-        (None, Some(_), _) => format!("the authority of {}", variable_of("ssl.ca.pem")),
-        (None, None, Some(path)) => format!("the authorities of {path}"),
-        (None, None, None) => "the system's authorities".into(),
+    let ca = match (&config.ca_secret, properties.get("ssl.ca.pem"), location) {
+        (Some(secret), ..) => format!("the CA of the secret {secret}"),
+        (None, Some(_), _) => format!("the CA of {}", variable_of("ssl.ca.pem")),
+        (None, None, Some(path)) => format!("the CAs of {path}"),
+        (None, None, None) => "the system's CAs".into(),
     };
     properties
         .has_tls()
-        .then(|| format!("brokers are trusted by {authority}"))
+        .then(|| format!("broker certificates are verified with {ca}"))
 }
 
 #[cfg(test)]
@@ -136,26 +142,26 @@ mod tests {
     }
 
     #[test]
-    fn what_proves_who_this_is_and_whom_it_trusts_is_told_and_no_secret() {
+    fn authentication_and_ca_are_shown_without_secrets() {
         let tls = ("KAFKA_SECURITY_PROTOCOL", "SSL");
         let sasl = ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL");
-        let system = "brokers are trusted by the system's authorities";
+        let system = "broker certificates are verified with the system's CAs";
         let rows: [(Given<'_>, &str, Option<&str>); 9] = [
-            (&[], "nothing proves who this is", None),
-            (&[tls], "nothing proves who this is", Some(system)),
+            (&[], "no authentication", None),
+            (&[tls], "no authentication", Some(system)),
             (
                 &[tls, ("KAFKA_SSL_CA_LOCATION", "/ca.pem")],
-                "nothing proves who this is",
-                Some("brokers are trusted by the authorities of /ca.pem"),
+                "no authentication",
+                Some("broker certificates are verified with the CAs of /ca.pem"),
             ),
             (
                 &[tls, ("KAFKA_SSL_CERTIFICATE_PEM", PEM), ("KAFKA_SSL_CA_PEM", PEM)],
-                "proved by the client certificate of KAFKA_SSL_CERTIFICATE_PEM",
-                Some("brokers are trusted by the authority of KAFKA_SSL_CA_PEM"),
+                "authenticated with the client certificate of KAFKA_SSL_CERTIFICATE_PEM",
+                Some("broker certificates are verified with the CA of KAFKA_SSL_CA_PEM"),
             ),
             (
                 &[tls, ("KAFKA_SECRET_ARN", SECRET)],
-                "proved by the client certificate of the secret arn",
+                "authenticated with the client certificate of the secret arn",
                 Some(system),
             ),
             (
@@ -164,7 +170,7 @@ mod tests {
                     ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
                     ("KAFKA_SECRET_ARN", SECRET),
                 ],
-                "proved by SCRAM-SHA-512, user and password of the secret arn",
+                "authenticated with SCRAM-SHA-512, user name and password of the secret arn",
                 Some(system),
             ),
             (
@@ -175,12 +181,12 @@ mod tests {
                     ("KAFKA_SASL_PASSWORD", "planted"),
                     ("KAFKA_CA_SECRET_ARN", SECRET),
                 ],
-                "proved by PLAIN, user and password of KAFKA_SASL_USERNAME",
-                Some("brokers are trusted by the authority of the secret arn"),
+                "authenticated with PLAIN, user name and password of KAFKA_SASL_USERNAME",
+                Some("broker certificates are verified with the CA of the secret arn"),
             ),
             (
                 &[sasl, ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")],
-                "proved by tokens signed with this AWS role",
+                "authenticated with tokens signed with this AWS role",
                 Some(system),
             ),
             (
@@ -189,7 +195,7 @@ mod tests {
                     ("KAFKA_SASL_MECHANISM", "OAUTHBEARER"),
                     ("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true"),
                 ],
-                "proved by tokens (OAUTHBEARER)",
+                "authenticated with tokens (OAUTHBEARER)",
                 Some(system),
             ),
         ];
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_open_is_warned_of() {
+    fn insecure_settings_are_a_warning() {
         let user = [("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_PASSWORD", "p")];
         let clear = [
             ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
@@ -216,7 +222,7 @@ mod tests {
         ];
         let check = judged(&[user, clear].concat());
         assert_eq!(check.status, Status::Warning);
-        assert!(check.what.ends_with("the password is sent in the clear"), "{check:?}");
+        assert!(check.what.ends_with("the password is sent unencrypted"), "{check:?}");
         let scram = [
             ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
             ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
@@ -226,11 +232,15 @@ mod tests {
             ("KAFKA_SECURITY_PROTOCOL", "SSL"),
             ("KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "none"),
         ];
-        assert!(judged(&any_host).what.ends_with("a certificate for any host is taken"));
+        assert!(
+            judged(&any_host)
+                .what
+                .ends_with("the host name in certificates is not verified")
+        );
     }
 
     #[test]
-    fn a_group_that_metrics_cannot_name_and_variables_of_other_programs_are_warned_of() {
+    fn an_escaped_group_name_and_variables_of_other_programs_are_a_warning() {
         for (variable, value, said) in [
             ("KAFKA_GROUP_ID", "café", "ConsumerGroup=\"caf%C3%A9\""),
             (
@@ -246,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_group_and_table_are_named() {
+    fn topics_group_and_table_are_shown() {
         assert_eq!(
             judged(&[
                 ("KAFKA_TOPIC", "a,b"),

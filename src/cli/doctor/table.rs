@@ -1,31 +1,31 @@
-//! The table: is it there, with the right keys, and may this role use it?
+//! Whether the table exists, with the right keys, and what this role may do.
 
 use super::check::Check;
 use super::dates::{Dates, Told};
-use super::{Answer, Practice};
+use super::{DoctorContext, Shared};
 use crate::error::{Error, ErrorType};
 use crate::store::Consumer;
 use crate::store::dynamodb::{Client, DynamoStore, Permission};
 
-/// What the table said.
-pub(super) struct Rights {
+/// The permissions of this role on the table.
+pub(super) struct Permissions {
     rights: Vec<(&'static str, Permission)>,
-    /// What its answers told of AWS's clock.
+    /// AWS's clock at each response.
     pub(super) told: Vec<Told>,
 }
 
-/// Asks for each right that runs need, and does nothing.
-pub(super) async fn rights(practice: &Practice) -> Rights {
-    let of_topic = practice.config().topics.iter().map(async |topic| {
+/// Tries each permission that runs need, without a write.
+pub(super) async fn permissions(context: &DoctorContext) -> Permissions {
+    let of_topic = context.config().topics.iter().map(async |topic| {
         let dates = Dates::default();
-        let client = practice.dynamodb.config().to_builder().interceptor(dates.clone());
-        let store = DynamoStore::new(Client::from_conf(client.build()), &practice.config().table);
+        let client = context.dynamodb.config().to_builder().interceptor(dates.clone());
+        let store = DynamoStore::new(Client::from_conf(client.build()), &context.config().table);
         let consumer = Consumer {
-            group_id: practice.config().group_id.clone(),
+            group_id: context.config().group_id.clone(),
             topic: topic.clone(),
             backfill: None,
         };
-        // One after the other: of each answer it is known when it was asked for.
+        // In sequence, as the interceptor pairs each response with the last request.
         let rights = [
             ("Query", store.may_query(&consumer).await),
             ("GetItem", store.may_get(&consumer).await),
@@ -34,24 +34,24 @@ pub(super) async fn rights(practice: &Practice) -> Rights {
         (rights, dates.told())
     });
     let (rights, told): (Vec<_>, Vec<_>) = futures::future::join_all(of_topic).await.into_iter().unzip();
-    Rights {
+    Permissions {
         rights: rights.into_iter().flatten().collect(),
         told: told.into_iter().flatten().collect(),
     }
 }
 
-pub(super) async fn checks(practice: &Practice, rights: Answer<'_, Rights>) -> Vec<Check> {
-    let table = &practice.config().table;
-    let [there, allowed] = judge(&rights.await.rights);
-    vec![there.on(table), allowed.on(table)]
+pub(super) async fn checks(context: &DoctorContext, permissions: Shared<'_, Permissions>) -> Vec<Check> {
+    let table = &context.config().table;
+    let [exists, allowed] = judge(&permissions.await.rights);
+    vec![exists.on(table), allowed.on(table)]
 }
 
-/// Whether the table is there with its keys, and what the role may do.
+/// The checks of the table and of the role's permissions.
 ///
-/// | answers | `table` | `table_rights` |
+/// | responses | `table` | `table_rights` |
 /// |---|---|---|
 /// | all allowed | ok | ok |
-/// | some denied, some allowed | ok: what is allowed was answered | failed: names what is denied |
+/// | some denied, some allowed | ok: an allowed request succeeded | failed: names what is denied |
 /// | all denied | not checked | failed |
 /// | some failed otherwise, none allowed | failed, as a run would | failed if some are denied, else not checked |
 /// | some failed otherwise, some allowed | ok | failed |
@@ -62,34 +62,32 @@ fn judge(rights: &[(&'static str, Permission)]) -> [Check; 2] {
         _ => None,
     });
     let denied: Vec<(&str, &Error)> = denied.collect();
-    let trouble = rights.iter().find_map(|(_, right)| match right {
+    let failure = rights.iter().find_map(|(_, right)| match right {
         Permission::Unknown(error) => Some(error),
         _ => None,
     });
-    let there = match trouble {
-        _ if is_allowed => Check::ok("table", "it is there, with the keys consumer_id (S) and partition (N)"),
+    let exists = match failure {
+        _ if is_allowed => Check::ok("table", "it exists, with the keys consumer_id (S) and partition (N)"),
         Some(error) => Check::error("table", error),
-        None => Check::skipped("table", "this role may not look"),
+        None => Check::skipped("table", "this role has no permission to read it"),
     };
-    let allowed = match trouble {
-        _ if !denied.is_empty() => refused(&denied),
+    let allowed = match failure {
+        _ if !denied.is_empty() => denied_check(&denied),
         None => Check::ok(
             "table_rights",
             "this role may Query, GetItem and UpdateItem; nothing was written",
         ),
         Some(error) if is_allowed => Check::error("table_rights", error),
-        Some(_) => Check::skipped("table_rights", "the table does not answer"),
+        Some(_) => Check::skipped("table_rights", "the table did not respond"),
     };
-    [there, allowed]
+    [exists, allowed]
 }
 
-fn refused(denied: &[(&str, &Error)]) -> Check {
+fn denied_check(denied: &[(&str, &Error)]) -> Check {
     let mut actions: Vec<String> = denied.iter().map(|(action, _)| format!("dynamodb:{action}")).collect();
     actions.sort();
     actions.dedup();
-    let said = denied
-        .iter()
-        .map(|(_, error)| super::check::sentences(&error.message()).0.to_owned());
+    let said = denied.iter().map(|(_, error)| error.what.clone());
     let mut said: Vec<String> = said.collect();
     said.dedup();
     let actions = actions.join(", ");
@@ -108,23 +106,20 @@ mod tests {
     use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Skipped};
 
     fn denied() -> Permission {
-        Permission::Denied(Error::new(
-            ErrorType::TableUnreachable,
-            "UpdateItem is not allowed. Allow it",
-        ))
+        Permission::Denied(Error::new(ErrorType::TableUnreachable, "UpdateItem is not allowed").next("Allow it"))
     }
 
     fn missing() -> Permission {
-        Permission::Unknown(Error::new(ErrorType::TableNotFound, "there is none. Create it"))
+        Permission::Unknown(Error::new(ErrorType::TableNotFound, "there is none").next("Create it"))
     }
 
-    fn judged(answers: [Permission; 3]) -> [Check; 2] {
-        let [query, get, write] = answers;
+    fn judged(responses: [Permission; 3]) -> [Check; 2] {
+        let [query, get, write] = responses;
         judge(&[("Query", query), ("GetItem", get), ("UpdateItem", write)])
     }
 
     #[test]
-    fn the_table_of_answers_is_true() {
+    fn each_combination_of_responses_has_the_checks_of_the_table() {
         use Permission::Allowed;
         let rows: [([Permission; 3], [Status; 2]); 6] = [
             ([Allowed, Allowed, Allowed], [Fine, Fine]),
@@ -134,14 +129,14 @@ mod tests {
             ([missing(), denied(), missing()], [Failed, Failed]),
             ([Allowed, Allowed, missing()], [Fine, Failed]),
         ];
-        for (answers, expected) in rows {
-            let checks = judged(answers);
+        for (responses, expected) in rows {
+            let checks = judged(responses);
             assert_eq!([checks[0].status, checks[1].status], expected, "{checks:?}");
         }
     }
 
     #[test]
-    fn each_right_that_is_missing_is_named_once_with_what_to_allow() {
+    fn each_missing_permission_is_named_once_with_what_to_allow() {
         let [_, check] = judge(&[("UpdateItem", denied()), ("Query", denied()), ("UpdateItem", denied())]);
         assert_eq!(check.what, "this role may not dynamodb:Query, dynamodb:UpdateItem");
         assert_eq!(check.details, ["UpdateItem is not allowed"]);

@@ -1,28 +1,28 @@
-//! `lag`: how far behind, and why.
+//! `lag`: the lag and the state of each partition.
 
-mod pace;
+mod rate;
 
 use std::time::Duration;
 
 use comfy_table::Cell;
 use tokio::time::MissedTickBehavior;
 
-use super::Exit;
-use super::look::{self, Look};
+use super::exit::Exit;
+use super::inspect::{Inspection, inspect};
 use super::output::{self, Format, Out, Screen, or_dash};
 use super::parts::{CliParts, parts};
 use super::selection::Selection;
 use super::signals;
 use crate::config::Config;
 use crate::error::Error;
-use pace::Pace;
+use rate::LagRate;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LagArgs {
     #[command(flatten)]
     selection: Selection,
 
-    /// Look again every so many seconds, until ctrl-c
+    /// Refresh every SECONDS, until ctrl-c
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = false,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
@@ -32,9 +32,9 @@ pub(super) async fn lag(config: Config, arguments: LagArgs, out: Out) -> Result<
     let parts = parts(config).await?;
     match arguments.watch {
         None => {
-            let look = look::look(parts, &arguments.selection).await?;
-            out.say(&table(Screen::of_stdout(), &look, None), &look);
-            Ok(look.complain())
+            let inspection = inspect(parts, &arguments.selection).await?;
+            out.print(&table(Screen::of_stdout(), &inspection, None), &inspection);
+            Ok(inspection.print_errors())
         }
         Some(seconds) => {
             let stop = signals::first()?;
@@ -47,44 +47,49 @@ pub(super) async fn lag(config: Config, arguments: LagArgs, out: Out) -> Result<
     }
 }
 
-/// Looks at a fixed pace until nobody reads it. A look that fails is told, and
-/// does not end the watch: the trouble is what people watch for.
+/// Inspects at a fixed interval until stdout is closed. A failure is printed and
+/// does not end the watch.
 async fn watch(parts: &CliParts, selection: &Selection, every: Duration, out: Out) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before: Option<Look> = None;
-    while !output::is_unread() {
+    let mut before: Option<Inspection> = None;
+    while !output::stdout_is_closed() {
         ticks.tick().await;
-        match look::look(parts, selection).await {
-            Ok(look) => {
-                let pace = before.as_ref().and_then(|before| Pace::between(before, &look));
-                show(&look, pace, out);
-                look.complain();
-                before = Some(look);
+        match inspect(parts, selection).await {
+            Ok(inspection) => {
+                let rate = before.as_ref().and_then(|before| LagRate::between(before, &inspection));
+                show(&inspection, rate, out);
+                inspection.print_errors();
+                before = Some(inspection);
             }
-            Err(error) => output::complain(&error.to_string()),
+            Err(error) => output::print_error(&error.to_string()),
         }
     }
 }
 
-/// In place on a terminal; one after the other elsewhere.
-fn show(look: &Look, pace: Option<Pace>, out: Out) {
+/// ANSI: cursor to the top left, clear from there.
+const CLEAR_SCREEN: &[u8] = b"\x1b[H\x1b[2J";
+
+/// Redraws in place on a terminal; appends elsewhere.
+fn show(inspection: &Inspection, rate: Option<LagRate>, out: Out) {
     let screen = Screen::of_stdout();
-    let terminal = console::Term::stdout();
     if out.format == Format::Table && screen.redraws {
-        // If it cannot be cleared, the tables stand one below the other.
-        let _ = terminal.clear_screen();
+        output::write_bytes(CLEAR_SCREEN);
     }
-    let words = format!("{}  {}", output::local_time(look.at), table(screen, look, pace));
-    out.say(&words, look);
+    let text = format!(
+        "{}  {}",
+        output::local_time(inspection.at),
+        table(screen, inspection, rate)
+    );
+    out.print(&text, inspection);
 }
 
-/// The sums, a table, and what needs saying of single partitions.
-fn table(screen: Screen, look: &Look, pace: Option<Pace>) -> String {
-    let mut lines = vec![sums(look, pace)];
-    if !look.partitions.is_empty() {
+/// The sums, a table, and remarks on single partitions.
+fn table(screen: Screen, inspection: &Inspection, rate: Option<LagRate>) -> String {
+    let mut lines = vec![sums(inspection, rate)];
+    if !inspection.partitions.is_empty() {
         let mut partitions = screen.table(&["partition", "next", "end", "lag", "state"], 1..=3);
-        for row in &look.partitions {
+        for row in &inspection.partitions {
             partitions.add_row([
                 Cell::new(row.at()),
                 Cell::new(or_dash(row.next_offset)),
@@ -95,19 +100,19 @@ fn table(screen: Screen, look: &Look, pace: Option<Pace>) -> String {
         }
         lines.push(partitions.to_string());
     }
-    lines.extend(look.remarks());
+    lines.extend(inspection.remarks());
     lines.join("\n")
 }
 
-fn sums(look: &Look, pace: Option<Pace>) -> String {
-    let is_unknown = look.partitions.iter().any(|row| row.lag.is_none()) || !look.errors.is_empty();
-    let lag = match look.lag {
+fn sums(inspection: &Inspection, rate: Option<LagRate>) -> String {
+    let is_unknown = inspection.partitions.iter().any(|row| row.lag.is_none()) || !inspection.errors.is_empty();
+    let lag = match inspection.lag {
         None => "unknown".to_owned(),
         Some(lag) if is_unknown => format!("{lag} or more"),
         Some(lag) => lag.to_string(),
     };
-    let pace = pace.map_or_else(String::new, |pace| format!(" ({pace})"));
-    format!("lag {lag}{pace} · {}", look.states())
+    let rate = rate.map_or_else(String::new, |rate| format!(" ({rate})"));
+    format!("lag {lag}{rate} · {}", inspection.states())
 }
 
 #[cfg(test)]

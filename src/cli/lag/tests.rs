@@ -1,12 +1,12 @@
 use super::*;
-use crate::cli::look::tests::{every_state, without_brokers};
+use crate::cli::inspect::tests::{every_state, without_brokers};
 
-fn shown(width: u16, look: &Look) -> String {
+fn shown(width: u16, inspection: &Inspection) -> String {
     let screen = Screen {
         width: Some(width),
         ..Screen::default()
     };
-    table(screen, look, None)
+    table(screen, inspection, None)
 }
 
 #[test]
@@ -45,13 +45,13 @@ fn the_table_at_100_columns_and_without_a_terminal_is_the_same() {
 
 #[test]
 fn a_long_name_wraps_at_60_columns_and_the_numbers_stay_whole() {
-    let mut look = every_state();
-    look.partitions.truncate(2);
-    for row in &mut look.partitions {
+    let mut inspection = every_state();
+    inspection.partitions.truncate(2);
+    for row in &mut inspection.partitions {
         row.place.topic = "payments.transactions.settled.v2".into();
         row.end_offset = Some(123_456_789);
     }
-    insta::assert_snapshot!(shown(60, &look), @r"
+    insta::assert_snapshot!(shown(60, &inspection), @r"
     lag 15344 · 2 partitions: 2 ok
     ┌────────────────────────┬──────┬───────────┬──────┬───────┐
     │ partition              ┆ next ┆       end ┆  lag ┆ state │
@@ -62,7 +62,7 @@ fn a_long_name_wraps_at_60_columns_and_the_numbers_stay_whole() {
     │ settled.v2-1           ┆      ┆           ┆      ┆       │
     └────────────────────────┴──────┴───────────┴──────┴───────┘
     ");
-    insta::assert_snapshot!(shown(100, &look), @r"
+    insta::assert_snapshot!(shown(100, &inspection), @r"
     lag 15344 · 2 partitions: 2 ok
     ┌────────────────────────────────────┬──────┬───────────┬──────┬───────┐
     │ partition                          ┆ next ┆       end ┆  lag ┆ state │
@@ -116,12 +116,16 @@ fn a_watch_says_how_fast_the_lag_of_the_partitions_changes_that_both_looks_know(
     now.partitions[1].lag = Some(1_500);
     now.partitions[2].lag = Some(900);
     now.partitions[3].lag = None;
-    let pace = Pace::between(&before, &now).expect("a pace");
+    let rate = LagRate::between(&before, &now).expect("a rate");
     assert!(
-        sums(&now, Some(pace)).starts_with("lag 15344 or more (-1,050/s, caught up in ~12 s) · 9 partitions: "),
+        sums(&now, Some(rate)).starts_with("lag 15344 or more (-1,050/s, caught up in ~12 s) · 9 partitions: "),
         "{}",
-        sums(&now, Some(pace))
+        sums(&now, Some(rate))
     );
-    assert_eq!(Pace::between(&now, &now), None, "no time has passed");
-    assert_eq!(Pace::between(&without_brokers(), &now), None, "no lag is known of both");
+    assert_eq!(LagRate::between(&now, &now), None, "no time has passed");
+    assert_eq!(
+        LagRate::between(&without_brokers(), &now),
+        None,
+        "no lag is known of both"
+    );
 }

@@ -1,14 +1,10 @@
-//! `offsets delete`: takes cursors out of the table. `offsets undo` brings them
-//! back just as they were.
-
-use std::sync::Arc;
+//! `offsets delete`: deletes cursors from the table. `offsets undo` restores them.
 
 use futures::StreamExt as _;
 
 use super::at;
+use super::change::{ChangeOutcome, CursorChange, CursorChanges};
 use super::moves::{command_id, consumer, deadline, list_offsets};
-use super::row::{Moves, Outcome, Row};
-use crate::claim::Cursor;
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
@@ -18,14 +14,13 @@ use crate::invoke::{self, Pins, WRITES_AT_ONCE};
 use crate::plan::{self, Decision, PartitionState, Policy, Why};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::OffsetSpec;
-use crate::store::InvalidCursor;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct DeleteArgs {
     #[command(flatten)]
     partitions: Partitions,
 
-    /// The cursors of all partitions, those that the topics no longer have too
+    /// Delete the cursors of all partitions, including those that no longer exist
     #[arg(long, conflicts_with = "numbers", required_unless_present = "numbers")]
     all: bool,
 
@@ -34,7 +29,7 @@ pub(in crate::cli) struct DeleteArgs {
     execute: bool,
 }
 
-pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<Moves, Error> {
+pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<CursorChanges, Error> {
     let (before, _) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
     arguments.partitions.check(before.iter().map(|fact| &fact.partition))?;
     let now_ms = parts.clock.wall_ms();
@@ -46,21 +41,21 @@ pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<M
     let rows = before.iter().zip(after.iter().zip(&decisions));
     let rows = rows.filter(|(fact, _)| is_chosen(arguments, fact));
     let rows = rows.map(async |(fact, (after, decision))| {
-        let mut row = row(fact, held_until(fact, now_ms), after, decision);
-        if let (true, Outcome::WouldDelete, Some(shown)) = (arguments.execute, row.outcome, &fact.cursor) {
+        let mut row = change(fact, held_until(fact, now_ms), after, decision);
+        if let (true, ChangeOutcome::WouldDelete, Some(shown)) = (arguments.execute, row.outcome, &fact.cursor) {
             let (consumer, number) = (consumer(parts, &fact.partition.topic), fact.partition.partition);
             let written = parts.store.delete(&consumer, number, shown, &command_id()).await;
-            row.settle(Outcome::Deleted, written);
+            row.settle(ChangeOutcome::Deleted, written);
         }
         row
     });
-    Ok(Moves {
+    Ok(CursorChanges {
         executed: arguments.execute,
         partitions: futures::stream::iter(rows).buffered(WRITES_AT_ONCE).collect().await,
     })
 }
 
-/// Of all partitions, those that have a cursor; of the named ones, each.
+/// With `--all` those that have a cursor; otherwise the named ones.
 fn is_chosen(arguments: &DeleteArgs, fact: &PartitionState) -> bool {
     if arguments.all {
         fact.cursor.is_some()
@@ -82,23 +77,22 @@ fn policy(parts: &CliParts, now_ms: i64) -> Policy {
     }
 }
 
-/// The facts as the next run finds them once the cursors of those that go are
-/// deleted.
+/// The partitions as the next run finds them after the delete.
 async fn without_cursors(
     parts: &CliParts,
     before: &[PartitionState],
-    goes: impl Fn(&PartitionState) -> bool,
+    is_deleted: impl Fn(&PartitionState) -> bool,
 ) -> Result<Vec<PartitionState>, Error> {
     let mut facts = before.to_vec();
-    let mut there = vec![];
-    for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| goes(fact)) {
+    let mut existing = vec![];
+    for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| is_deleted(fact)) {
         fact.cursor = None;
         if matches!(fact.end, Some(Ok(_))) {
-            there.push(i);
+            existing.push(i);
         }
     }
-    let names: Vec<TopicPartition> = there.iter().map(|&i| facts[i].partition.clone()).collect();
-    for (&i, earliest) in there
+    let names: Vec<TopicPartition> = existing.iter().map(|&i| facts[i].partition.clone()).collect();
+    for (&i, earliest) in existing
         .iter()
         .zip(list_offsets(parts, &names, OffsetSpec::Earliest).await?)
     {
@@ -107,7 +101,7 @@ async fn without_cursors(
         facts[i].start = end;
     }
     if let StartPosition::At { unix_ms } = parts.config.start_position {
-        for (&i, found) in there
+        for (&i, found) in existing
             .iter()
             .zip(list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?)
         {
@@ -118,56 +112,61 @@ async fn without_cursors(
     Ok(facts)
 }
 
-/// The row of a partition whose cursor is to be deleted, and what a run makes
-/// of the partition then.
+/// The change of a partition whose cursor is to be deleted, with the next run's
+/// start.
 ///
 /// | item | outcome |
 /// |---|---|
 /// | none | no cursor |
 /// | under a live claim | held |
-/// | any other, also one that cannot be read | would delete |
-fn row(before: &PartitionState, held_until_ms: Option<i64>, after: &PartitionState, decision: &Decision) -> Row {
+/// | any other, also an invalid one | would delete |
+fn change(
+    before: &PartitionState,
+    held_until_ms: Option<i64>,
+    after: &PartitionState,
+    decision: &Decision,
+) -> CursorChange {
     let current = before
         .cursor
         .as_ref()
         .and_then(|cursor| Some(cursor.as_ref().ok()?.next));
-    let stuck = |outcome, note| Row::stuck(&before.partition, current, outcome, note);
+    let unmovable = |outcome, note| CursorChange::without_move(&before.partition, current, outcome, note);
     let Some(cursor) = &before.cursor else {
-        return stuck(Outcome::NoCursor, "no cursor: nothing to delete".into());
+        return unmovable(ChangeOutcome::NoCursor, "no cursor: nothing to delete".into());
     };
     if let Some(until) = held_until_ms {
-        return Row {
+        return CursorChange {
             until: Some(until),
-            ..stuck(Outcome::Held, format!("claimed by a run until {}", at(until)))
+            ..unmovable(ChangeOutcome::Held, format!("claimed by a run until {}", at(until)))
         };
     }
     let end = after.end.clone().and_then(Result::ok);
-    let (next, then) = afterwards(decision, end);
+    let (next, start) = next_start(decision, end);
     let notes = [
-        Some(then),
-        cursor.is_err().then(|| "its item is no cursor".to_owned()),
-        (cursor.as_ref().is_ok_and(|cursor| cursor.paused)).then(|| "its pause ends".to_owned()),
+        Some(start),
+        cursor.is_err().then(|| "its item is not a valid cursor".to_owned()),
+        (cursor.as_ref().is_ok_and(|cursor| cursor.paused)).then(|| "its pause is deleted with it".to_owned()),
     ];
-    Row {
+    CursorChange {
         new_offset: next,
         lag: next.zip(end).map(|(next, end)| next.distance_to(end)),
         earliest_offset: after.earliest.clone().and_then(Result::ok),
         end_offset: end,
-        ..stuck(
-            Outcome::WouldDelete,
+        ..unmovable(
+            ChangeOutcome::WouldDelete,
             notes.into_iter().flatten().collect::<Vec<_>>().join("; "),
         )
     }
 }
 
 /// Where the next run starts in a partition without a cursor.
-fn afterwards(decision: &Decision, end: Option<NextOffset>) -> (Option<NextOffset>, String) {
+fn next_start(decision: &Decision, end: Option<NextOffset>) -> (Option<NextOffset>, String) {
     match decision {
         Decision::Read(reading) if reading.why == Why::AppearedLater => (
             Some(reading.from),
             format!(
-                "the next run takes it for a new partition and starts at the earliest offset, {}, whatever \
-                 START_POSITION says",
+                "the next run treats it as a new partition and starts at the earliest offset, {}, regardless of \
+                 START_POSITION",
                 reading.from
             ),
         ),
@@ -176,53 +175,11 @@ fn afterwards(decision: &Decision, end: Option<NextOffset>) -> (Option<NextOffse
             format!("the next run starts at {}, by START_POSITION", reading.from),
         ),
         Decision::Idle => (end, "the next run starts at the end".into()),
-        Decision::Truncated(_) => (None, "the topic has no such partition any more: no run reads it".into()),
+        Decision::Truncated(_) => (None, "the topic no longer has this partition: no run reads it".into()),
         Decision::Unavailable(why) => (
             None,
-            format!("where the next run starts is not known: no broker answers for it: {why}"),
+            format!("where the next run starts is unknown: the partition is unavailable: {why}"),
         ),
         _ => (None, String::new()),
     }
-}
-
-/// The copy of a deleted cursor.
-pub(super) type Copy = (TopicPartition, Result<Cursor, InvalidCursor>);
-
-/// The copies that `delete` has kept of the topics' cursors.
-pub(super) async fn copies(parts: &CliParts) -> Result<Vec<Copy>, Error> {
-    let mut copies = vec![];
-    for topic in &parts.config.topics {
-        let of_topic = parts.store.deleted(&consumer(parts, topic)).await?;
-        let named = |number| TopicPartition::new(Arc::clone(topic), number);
-        copies.extend(of_topic.into_iter().map(|copy| (named(copy.partition), copy.cursor)));
-    }
-    Ok(copies)
-}
-
-/// Brings a deleted cursor back, or says that it would.
-pub(super) async fn restore(
-    parts: &CliParts,
-    partition: &TopicPartition,
-    copy: &Result<Cursor, InvalidCursor>,
-    execute: bool,
-) -> Row {
-    let next = copy.as_ref().ok().map(|cursor| cursor.next);
-    let mut row = Row {
-        new_offset: next,
-        ..Row::stuck(
-            partition,
-            None,
-            Outcome::WouldRestore,
-            "its cursor was deleted: it comes back as it was".into(),
-        )
-    };
-    if execute {
-        let consumer = consumer(parts, &partition.topic);
-        let written = parts
-            .store
-            .restore(&consumer, partition.partition, copy, &command_id())
-            .await;
-        row.settle(Outcome::Restored, written);
-    }
-    row
 }

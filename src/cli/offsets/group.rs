@@ -1,9 +1,8 @@
-//! `offsets import` and `export`: from and to the committed offsets of a
-//! consumer group of Kafka's.
+//! `offsets import` and `export`: from and to the committed offsets of a Kafka
+//! consumer group.
 
-use super::moves::{self, Position, Wanted, list_offsets, positions};
-use super::reset::towards;
-use super::row::{Moves, Outcome, Row};
+use super::change::{ChangeOutcome, CursorChange, CursorChanges};
+use super::moves::{self, PlannedMove, Position, list_offsets, positions};
 use super::target::{Log, Target};
 use std::sync::Arc;
 
@@ -45,41 +44,41 @@ pub(in crate::cli) struct ExportArgs {
     execute: bool,
 }
 
-pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<Moves, Error> {
+pub(super) async fn import(parts: &CliParts, arguments: &ImportArgs) -> Result<CursorChanges, Error> {
     let group = group(&parts.config, &arguments.from_group);
-    let wanted = async |positions: &[Position]| {
+    let plan = async |positions: &[Position]| {
         let committed = group.committed(&names(positions)).await?;
-        let ends = ends_since(parts, positions, &committed).await?;
+        let ends = current_ends(parts, positions, &committed).await?;
         if !positions.is_empty() && committed.iter().all(Option::is_none) {
             return Err(no_commits(&parts.config, group.name()));
         }
-        let wanted = positions
+        let planned = positions
             .iter()
             .zip(committed)
             .zip(ends)
             .map(|((position, committed), end)| match committed {
-                // Not clamped: behind the end of a recreated topic, its records would be passed over.
-                Some(next) if next > end => Wanted::Leave {
-                    outcome: Outcome::PastEnd,
+                // Not clamped: at the end of a recreated topic, its records would be skipped.
+                Some(next) if next > end => PlannedMove::Keep {
+                    outcome: ChangeOutcome::PastEnd,
                     note: format!(
-                        "the commit {next} is past the end ({end}): the topic was recreated or truncated. Choose with \
-                         `offsets reset`"
+                        "the committed offset {next} is past the end ({end}): the topic was recreated or truncated. \
+                         Choose an offset with `offsets reset`"
                     ),
                 },
-                Some(next) => towards(Log { end, ..position.log }, Target::Offset(next.get())),
-                None => Wanted::Leave {
-                    outcome: Outcome::NoCommit,
-                    note: format!("no commit in {}: left alone", group.name()),
+                Some(next) => PlannedMove::to(Log { end, ..position.log }, Target::Offset(next.get())),
+                None => PlannedMove::Keep {
+                    outcome: ChangeOutcome::NoCommit,
+                    note: format!("no committed offset in {}: not changed", group.name()),
                 },
             });
-        Ok(wanted.collect())
+        Ok(planned.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
+    moves::move_cursors(parts, &arguments.partitions, &[], arguments.execute, plan).await
 }
 
-/// The ends of the logs. A commit past the end is believed only against an end
-/// that was asked for after it: the group may just have moved on.
-async fn ends_since(
+/// The end offsets. A committed offset past the end is compared with an end that
+/// is read after it: the group may have committed in between.
+async fn current_ends(
     parts: &CliParts,
     positions: &[Position],
     committed: &[Option<NextOffset>],
@@ -97,67 +96,70 @@ async fn ends_since(
     Ok(ends)
 }
 
-pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<Moves, Error> {
+pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<CursorChanges, Error> {
     let group = group(&parts.config, &arguments.to_group);
-    let (positions, stuck) = positions(parts, &arguments.partitions, &[], Pins::Leave).await?;
+    let (positions, unmovable) = positions(parts, &arguments.partitions, &[], Pins::Leave).await?;
     let committed = group.committed(&names(&positions)).await?;
-    let mut rows: Vec<Row> = positions
+    let mut rows: Vec<CursorChange> = positions
         .iter()
         .zip(committed)
-        .map(|(it, committed)| export_row(it, committed))
+        .map(|(it, committed)| export_change(it, committed))
         .collect();
-    let wanted = |row: &Row| row.outcome == Outcome::WouldMove;
-    if arguments.execute && rows.iter().any(wanted) {
-        let offsets = rows.iter().zip(&positions).filter(|(row, _)| wanted(row));
+    let is_planned = |row: &CursorChange| row.outcome == ChangeOutcome::WouldMove;
+    if arguments.execute && rows.iter().any(is_planned) {
+        let offsets = rows.iter().zip(&positions).filter(|(row, _)| is_planned(row));
         let offsets = offsets.filter_map(|(row, position)| Some((position.partition.clone(), row.new_offset?)));
         group.commit(offsets.collect()).await?;
-        // What counts is what others will read there.
+        // Read back: the group may have changed concurrently.
         let now = group.committed(&names(&positions)).await?;
-        for (row, now) in rows.iter_mut().zip(now).filter(|(row, _)| wanted(row)) {
+        for (row, now) in rows.iter_mut().zip(now).filter(|(row, _)| is_planned(row)) {
             (row.outcome, row.note) = match now {
-                now if now == row.new_offset => (Outcome::Moved, String::new()),
+                now if now == row.new_offset => (ChangeOutcome::Moved, String::new()),
                 Some(now) => (
-                    Outcome::Changed,
-                    format!("changed meanwhile: the group's commit is {now}; look again"),
+                    ChangeOutcome::Changed,
+                    format!("changed concurrently: the group's committed offset is {now}; run the command again"),
                 ),
-                None => (Outcome::Changed, "the group shows no commit; look again".into()),
+                None => (
+                    ChangeOutcome::Changed,
+                    "the group returns no committed offset; run the command again".into(),
+                ),
             };
         }
     }
-    for row in rows.iter_mut().filter(|row| wanted(row) && !arguments.execute) {
-        // Only a commit finds it out for every kind of group.
-        let refused = "refused while the group has active members";
+    for row in rows.iter_mut().filter(|row| is_planned(row) && !arguments.execute) {
+        // Only a commit reveals members for both group protocols.
+        let condition = "fails while the group has active members";
         row.note = if row.note.is_empty() {
-            refused.into()
+            condition.into()
         } else {
-            format!("{}; {refused}", row.note)
+            format!("{}; {condition}", row.note)
         };
     }
-    rows.extend(stuck);
+    rows.extend(unmovable);
     rows.sort_by_key(|row| row.place.clone());
-    Ok(Moves {
+    Ok(CursorChanges {
         executed: arguments.execute,
         partitions: rows,
     })
 }
 
-/// The row of a cursor on its way to a group that has `committed`.
-fn export_row(position: &Position, committed: Option<NextOffset>) -> Row {
+/// The change of a group that has `committed` to the cursor's offset.
+fn export_change(position: &Position, committed: Option<NextOffset>) -> CursorChange {
     let (earliest, end) = (position.log.earliest, position.log.end);
     let item = position.item();
     let next = item.map(|item| item.next);
     let (outcome, note) = match next {
-        None => (Outcome::NoCursor, "no cursor: left alone".to_owned()),
-        Some(_) if next == committed => (Outcome::Unchanged, "stands there already".to_owned()),
-        Some(next) if next > end => (Outcome::WouldMove, format!("the cursor is past the end ({end})")),
+        None => (ChangeOutcome::NoCursor, "no cursor: not changed".to_owned()),
+        Some(_) if next == committed => (ChangeOutcome::Unchanged, "already at this offset".to_owned()),
+        Some(next) if next > end => (ChangeOutcome::WouldMove, format!("the cursor is past the end ({end})")),
         Some(next) if next < earliest => (
-            Outcome::WouldMove,
+            ChangeOutcome::WouldMove,
             format!("the cursor is below the earliest offset ({earliest})"),
         ),
-        Some(_) if committed.is_none() => (Outcome::WouldMove, "no commit yet".to_owned()),
-        Some(_) => (Outcome::WouldMove, String::new()),
+        Some(_) if committed.is_none() => (ChangeOutcome::WouldMove, "no committed offset yet".to_owned()),
+        Some(_) => (ChangeOutcome::WouldMove, String::new()),
     };
-    Row {
+    CursorChange {
         place: position.partition.clone(),
         current_offset: committed,
         new_offset: next,
@@ -174,7 +176,7 @@ fn names(positions: &[Position]) -> Vec<TopicPartition> {
     positions.iter().map(|position| position.partition.clone()).collect()
 }
 
-/// A group's client, until the process ends, as the other parts.
+/// A group's client, leaked until the process ends like the other clients.
 fn group(config: &Config, name: &str) -> &'static KafkaGroup {
     let security = Arc::new(Security::new(config));
     Box::leak(Box::new(KafkaGroup::new(config, security, name)))
@@ -184,10 +186,7 @@ fn no_commits(config: &Config, group: &str) -> Error {
     let topics: Vec<&str> = config.topics.iter().map(AsRef::as_ref).collect();
     Error::new(
         ErrorType::InvalidConfiguration,
-        format!(
-            "there is no group {group} that has committed an offset of {}. Correct --from-group: names are \
-             case-sensitive, and offsets of a group without members expire",
-            topics.join(", ")
-        ),
+        format!("the group {group} has no committed offset of {}", topics.join(", ")),
     )
+    .next("Correct --from-group: names are case-sensitive, and offsets of a group without members expire")
 }

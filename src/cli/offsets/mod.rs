@@ -1,16 +1,17 @@
-//! `offsets`.
+//! `offsets`: lists and changes cursors.
 
+mod change;
 mod delete;
+mod deleted;
 mod group;
 mod list;
 mod moves;
 mod pause;
 mod reset;
-mod row;
 mod target;
 mod undo;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Out};
 use super::parts::parts;
 use super::selection::Partitions;
@@ -19,42 +20,71 @@ use crate::error::Error;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OffsetsCommand {
-    /// Show the stored cursors, those of partitions that are gone too
+    /// List the stored cursors, including those of partitions that no longer exist
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets list                # the stored cursors
+  kafka-consumer offsets list --output json  # as JSON, for scripts")]
     List(list::ListArgs),
     /// Move cursors; shows what would change, and changes it with --execute
     ///
-    /// Targets outside of the log are clamped, and it is said. With --execute
-    /// the cursors are looked at again; one that a run moves in that moment, or
-    /// has claimed, is left alone. A cursor that stands at its target already is not
-    /// written, unless failed attempts are remembered there: a reset to the
-    /// very offset forgets them, and a blocked record is tried afresh.
+    /// Targets outside the log are clamped, and the note says so. With --execute
+    /// the cursors are read again; a cursor that a run has claimed, or moves at
+    /// the same time, is not changed. A cursor that is at its target already is
+    /// only written to clear failed attempts: a reset to the same offset retries
+    /// a blocked record from its first attempt.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets reset --to-earliest                                 # show the change
+  kafka-consumer offsets reset --to-datetime 2026-11-01T06:00:00Z --execute  # to a time
+  kafka-consumer offsets reset --shift-by -100 --partition 3 --execute       # back by 100 offsets
+  kafka-consumer offsets reset --to-offset 4018 --partition 3 --execute      # past a blocked record")]
     Reset(reset::ResetArgs),
-    /// Delete cursors; shows what the next run would do then, and deletes with --execute
+    /// Delete cursors; shows where the next run would start, and deletes with --execute
     ///
-    /// For cursors of partitions that a topic no longer has, and to start over at
-    /// `START_POSITION`. One that a run has claimed is left alone. `undo` brings
-    /// them back. Needs the rights dynamodb:PutItem and dynamodb:DeleteItem,
-    /// which runs do not.
+    /// For cursors of partitions that no longer exist, and to restart at
+    /// `START_POSITION`. A cursor that a run has claimed is not deleted. `undo`
+    /// restores deleted cursors. Needs the permissions dynamodb:PutItem and
+    /// dynamodb:DeleteItem, which runs do not need.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets delete --partition 7            # show the next start
+  kafka-consumer offsets delete --partition 7 --execute  # delete one cursor
+  kafka-consumer offsets delete --all --execute          # delete all cursors")]
     Delete(delete::DeleteArgs),
-    /// Move cursors back to where the last reset found them; again: redo it
+    /// Move cursors back to before the last reset; a second undo redoes it
     ///
-    /// Deleted cursors come back as they were.
+    /// Deleted cursors are restored unchanged.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets undo                          # show the change
+  kafka-consumer offsets undo --execute                # undo the last reset
+  kafka-consumer offsets undo --partition 3 --execute  # of one partition")]
     Undo(undo::UndoArgs),
-    /// Make runs leave partitions alone; at once, without --execute
+    /// Pause partitions, so that runs skip them; takes effect without --execute
     ///
-    /// A run that is at work on a partition finishes; the next one leaves it
-    /// alone. `resume` takes it back.
+    /// A run that has claimed a partition finishes first; later runs skip it
+    /// until `resume`.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets pause                              # all partitions
+  kafka-consumer offsets pause --partition 3 --partition 4  # two partitions")]
     Pause(Partitions),
-    /// Make runs read paused partitions again; at once, without --execute
+    /// Resume paused partitions; takes effect without --execute
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets resume                # all partitions
+  kafka-consumer offsets resume --partition 3  # one partition")]
     Resume(Partitions),
-    /// Take over the committed offsets of a consumer group of Kafka's
+    /// Set cursors to the committed offsets of a Kafka consumer group
     ///
-    /// Partitions without a commit are left alone. Needs Describe on the group.
+    /// Partitions without a committed offset are not changed. Needs Describe on
+    /// the group.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets import --from-group orders-service            # show the change
+  kafka-consumer offsets import --from-group orders-service --execute  # move the cursors")]
     Import(group::ImportArgs),
-    /// Commit the cursors to a consumer group of Kafka's, for tools that show its lag
+    /// Commit the cursors as offsets of a Kafka consumer group, for tools that show its lag
     ///
     /// The group must have no active members. Needs Describe and Read on the
     /// group, and Read on the topic.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer offsets export --to-group orders-lag            # show the change
+  kafka-consumer offsets export --to-group orders-lag --execute  # commit to the group")]
     Export(group::ExportArgs),
 }
 
@@ -62,17 +92,17 @@ pub(super) async fn offsets(config: Config, command: OffsetsCommand, out: Out) -
     let parts = parts(config).await?;
     match command {
         OffsetsCommand::List(arguments) => list::list(parts, &arguments, out).await,
-        OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.tell(out),
-        OffsetsCommand::Delete(arguments) => delete::delete(parts, &arguments).await?.tell(out),
-        OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.tell(out),
-        OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.tell(out),
-        OffsetsCommand::Resume(partitions) => pause::resume(parts, &partitions).await?.tell(out),
-        OffsetsCommand::Import(arguments) => group::import(parts, &arguments).await?.tell(out),
-        OffsetsCommand::Export(arguments) => group::export(parts, &arguments).await?.tell(out),
+        OffsetsCommand::Reset(arguments) => reset::reset(parts, &arguments).await?.print(out),
+        OffsetsCommand::Delete(arguments) => delete::delete(parts, &arguments).await?.print(out),
+        OffsetsCommand::Undo(arguments) => undo::undo(parts, &arguments).await?.print(out),
+        OffsetsCommand::Pause(partitions) => pause::pause(parts, &partitions).await?.print(out),
+        OffsetsCommand::Resume(partitions) => pause::resume(parts, &partitions).await?.print(out),
+        OffsetsCommand::Import(arguments) => group::import(parts, &arguments).await?.print(out),
+        OffsetsCommand::Export(arguments) => group::export(parts, &arguments).await?.print(out),
     }
 }
 
-/// A time as people read it.
+/// A time in RFC 3339.
 fn at(unix_ms: i64) -> String {
     output::time(Some(unix_ms))
 }

@@ -1,6 +1,6 @@
-//! What `reset`, `undo`, `import` and `export` share: every partition is looked
-//! at, a target is found for it, and on `--execute` it is moved, if it still
-//! is as it was shown.
+//! The steps that `reset`, `undo`, `import` and `export` share: inspect every
+//! partition, plan a move for it, and with `--execute` move it, if its item is
+//! unchanged since it was read.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 
 use super::at;
-use super::row::{Moves, Outcome, Row};
-use super::target::Log;
+use super::change::{ChangeOutcome, CursorChange, CursorChanges};
+use super::target::{Log, Target, resolve};
 use crate::claim::{self, CommandId, Cursor, Failures, ObservedItem};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
@@ -42,24 +42,35 @@ impl Position {
     }
 }
 
-/// What a command wants of a partition.
+/// What a command plans for a partition.
 #[derive(Debug, Clone)]
-pub(super) enum Wanted {
-    /// To stand at `next`. What there is to say of it.
+pub(super) enum PlannedMove {
+    /// Move to `next`, with a remark.
     Move { next: NextOffset, note: Option<String> },
-    /// To be left alone.
-    Leave { outcome: Outcome, note: String },
+    /// No change, and why.
+    Keep { outcome: ChangeOutcome, note: String },
 }
 
-/// One partition: what is wanted of it, or why it cannot be moved, as a row.
-type Planned = Result<(Position, Wanted), Row>;
+impl PlannedMove {
+    /// The move of one cursor to a target.
+    pub(super) fn to(log: Log, target: Target) -> Self {
+        let (next, clamped) = resolve(target, log);
+        Self::Move {
+            next,
+            note: clamped.map(|clamped| clamped.to_string()),
+        }
+    }
+}
 
-/// A name for one change of one item.
+/// One partition with its plan, or the change that shows why it cannot be moved.
+type Planned = Result<(Position, PlannedMove), CursorChange>;
+
+/// A unique id of one change of one item.
 pub(super) fn command_id() -> CommandId {
     CommandId::new(uuid::Uuid::new_v4().to_string())
 }
 
-/// How long a command may take.
+/// The deadline of the command.
 pub(super) fn deadline(parts: &CliParts) -> Deadline {
     Deadline::after(parts.config.time_limit, &parts.clock)
 }
@@ -73,36 +84,36 @@ pub(super) fn consumer(parts: &CliParts, topic: &Arc<str>) -> Consumer {
     }
 }
 
-/// The rows of a dry run, or of cursors that were moved. `known` are partitions
-/// that may be chosen although neither topic nor table has them.
+/// The changes of a dry run, or of moved cursors. `known` are partitions that may
+/// be selected although neither topic nor table has them.
 ///
-/// Where a cursor would be made and `START_POSITION` is not the earliest, all
-/// start positions are stored first, as a run does: otherwise the partitions
-/// above the new cursor would count as ones that appeared later.
-pub(super) async fn carry_out(
+/// Where a cursor would be created and `START_POSITION` is not the earliest, all
+/// start positions are stored first, as by a run: otherwise the partitions above
+/// the new cursor would count as added later.
+pub(super) async fn move_cursors(
     parts: &CliParts,
     selection: &Partitions,
     known: &[TopicPartition],
     execute: bool,
-    wanted: impl AsyncFn(&[Position]) -> Result<Vec<Wanted>, Error>,
-) -> Result<Moves, Error> {
-    let mut planned = plan_all(parts, selection, known, Pins::Leave, &wanted).await?;
-    let creates = |planned: &Planned| matches!(planned, Ok((it, Wanted::Move { .. })) if it.item().is_none());
+    plan: impl AsyncFn(&[Position]) -> Result<Vec<PlannedMove>, Error>,
+) -> Result<CursorChanges, Error> {
+    let mut planned = plan_all(parts, selection, known, Pins::Leave, &plan).await?;
+    let creates = |planned: &Planned| matches!(planned, Ok((it, PlannedMove::Move { .. })) if it.item().is_none());
     if execute && parts.config.start_position != StartPosition::Earliest && planned.iter().any(creates) {
-        planned = plan_all(parts, selection, known, Pins::Store, &wanted).await?;
+        planned = plan_all(parts, selection, known, Pins::Store, &plan).await?;
     }
     let rows = planned.into_iter().map(async |planned| match planned {
-        Ok((position, Wanted::Move { next, note })) => {
-            let mut row = row(&position, next, note);
-            if execute && row.outcome == Outcome::WouldMove {
-                carry_out_one(parts, &position, next, &mut row).await;
+        Ok((position, PlannedMove::Move { next, note })) => {
+            let mut row = change(&position, next, note);
+            if execute && row.outcome == ChangeOutcome::WouldMove {
+                move_cursor(parts, &position, next, &mut row).await;
             }
             row
         }
-        Ok((position, Wanted::Leave { outcome, note })) => left(&position, outcome, note),
+        Ok((position, PlannedMove::Keep { outcome, note })) => unchanged(&position, outcome, note),
         Err(row) => row,
     });
-    Ok(Moves {
+    Ok(CursorChanges {
         executed: execute,
         partitions: futures::stream::iter(rows).buffered(WRITES_AT_ONCE).collect().await,
     })
@@ -113,12 +124,12 @@ async fn plan_all(
     selection: &Partitions,
     known: &[TopicPartition],
     pins: Pins,
-    wanted: &impl AsyncFn(&[Position]) -> Result<Vec<Wanted>, Error>,
+    plan: &impl AsyncFn(&[Position]) -> Result<Vec<PlannedMove>, Error>,
 ) -> Result<Vec<Planned>, Error> {
-    let (positions, stuck) = positions(parts, selection, known, pins).await?;
-    let wanted = wanted(&positions).await?;
-    let mut planned: Vec<Planned> = positions.into_iter().zip(wanted).map(Ok).collect();
-    planned.extend(stuck.into_iter().map(Err));
+    let (positions, unmovable) = positions(parts, selection, known, pins).await?;
+    let moves = plan(&positions).await?;
+    let mut planned: Vec<Planned> = positions.into_iter().zip(moves).map(Ok).collect();
+    planned.extend(unmovable.into_iter().map(Err));
     planned.sort_by_key(|planned| match planned {
         Ok((position, _)) => position.partition.clone(),
         Err(row) => row.place.clone(),
@@ -126,37 +137,38 @@ async fn plan_all(
     Ok(planned)
 }
 
-/// The chosen partitions as they stand, `known` being others that may be chosen, and rows for those that cannot be moved.
+/// The positions of the selected partitions, and changes for those that cannot be moved.
+/// `known`: see [`move_cursors`].
 pub(super) async fn positions(
     parts: &CliParts,
     selection: &Partitions,
     known: &[TopicPartition],
     pins: Pins,
-) -> Result<(Vec<Position>, Vec<Row>), Error> {
+) -> Result<(Vec<Position>, Vec<CursorChange>), Error> {
     let (facts, decisions) = invoke::inspect(parts, deadline(parts), pins).await?;
     selection.check(facts.iter().map(|fact| &fact.partition).chain(known))?;
     let chosen = facts.into_iter().zip(decisions);
     let chosen: Vec<(PartitionState, Decision)> =
         chosen.filter(|(fact, _)| selection.includes(&fact.partition)).collect();
-    let there = chosen.iter().filter(|(fact, _)| matches!(fact.end, Some(Ok(_))));
-    let there: Vec<TopicPartition> = there.map(|(fact, _)| fact.partition.clone()).collect();
-    let earliest = list_offsets(parts, &there, OffsetSpec::Earliest).await?;
-    let earliest: BTreeMap<TopicPartition, ListedOffset> = there.into_iter().zip(earliest).collect();
+    let available = chosen.iter().filter(|(fact, _)| matches!(fact.end, Some(Ok(_))));
+    let available: Vec<TopicPartition> = available.map(|(fact, _)| fact.partition.clone()).collect();
+    let earliest = list_offsets(parts, &available, OffsetSpec::Earliest).await?;
+    let earliest: BTreeMap<TopicPartition, ListedOffset> = available.into_iter().zip(earliest).collect();
     let now_ms = parts.clock.wall_ms();
-    let (mut positions, mut stuck) = (vec![], vec![]);
+    let (mut positions, mut unmovable) = (vec![], vec![]);
     for (fact, decision) in &chosen {
         match position(fact, decision, earliest.get(&fact.partition), now_ms) {
             Ok(position) => positions.push(position),
-            Err(Stuck(outcome, why)) => {
+            Err(Unmovable(outcome, why)) => {
                 let current = fact.cursor.as_ref().and_then(|cursor| Some(cursor.as_ref().ok()?.next));
-                stuck.push(Row::stuck(&fact.partition, current, outcome, why));
+                unmovable.push(CursorChange::without_move(&fact.partition, current, outcome, why));
             }
         }
     }
-    Ok((positions, stuck))
+    Ok((positions, unmovable))
 }
 
-/// One offset of each of these logs.
+/// One offset of each partition.
 pub(super) async fn list_offsets(
     parts: &CliParts,
     partitions: &[TopicPartition],
@@ -167,15 +179,15 @@ pub(super) async fn list_offsets(
 }
 
 /// Why a partition cannot be moved.
-struct Stuck(Outcome, String);
+struct Unmovable(ChangeOutcome, String);
 
-/// Where a partition stands.
+/// The position of a partition.
 ///
 /// | item | log | |
 /// |---|---|---|
-/// | cannot be read | any | stuck: invalid |
-/// | any | partition gone | stuck: its item is all there is of it |
-/// | any | no broker answers | stuck: unavailable |
+/// | invalid | any | cannot be moved: invalid |
+/// | any | partition no longer exists | cannot be moved: gone |
+/// | any | unavailable | cannot be moved: unavailable |
 /// | one | known | at its cursor; not to be moved under a live claim |
 /// | none | known | where a run would start |
 fn position(
@@ -183,27 +195,31 @@ fn position(
     decision: &Decision,
     earliest: Option<&ListedOffset>,
     now_ms: i64,
-) -> Result<Position, Stuck> {
+) -> Result<Position, Unmovable> {
     let cursor = match &fact.cursor {
-        Some(Err(invalid)) => return Err(Stuck(Outcome::Invalid, invalid.to_string())),
+        Some(Err(invalid)) => return Err(Unmovable(ChangeOutcome::Invalid, invalid.to_string())),
         Some(Ok(cursor)) => Some(cursor),
         None => None,
     };
-    let unavailable = |why: &dyn Display| Stuck(Outcome::Unavailable, format!("no broker answers for it: {why}"));
+    let unavailable = |why: &dyn Display| {
+        Unmovable(
+            ChangeOutcome::Unavailable,
+            format!("the partition is unavailable: {why}"),
+        )
+    };
     let (end, earliest) = match (&fact.end, earliest) {
         (None, _) => {
-            let why =
-                "the topic has no such partition any more: delete its cursor with `kafka-consumer offsets delete`";
-            return Err(Stuck(Outcome::Gone, why.into()));
+            let why = "the topic no longer has this partition: delete its cursor with `kafka-consumer offsets delete`";
+            return Err(Unmovable(ChangeOutcome::Gone, why.into()));
         }
         (Some(Ok(end)), Some(Ok(earliest))) => (*end, *earliest),
         (Some(Err(why)), _) | (_, Some(Err(why))) => return Err(unavailable(why)),
-        (Some(Ok(_)), None) => return Err(unavailable(&"its first offset is not known")),
+        (Some(Ok(_)), None) => return Err(unavailable(&"its log start offset is unknown")),
     };
     let start = || match (plan::next_offset(fact, decision), decision) {
         (Some(start), _) => Ok(start),
         (None, Decision::Unavailable(why)) => Err(unavailable(&why)),
-        (None, _) => Err(unavailable(&"its start position is not known")),
+        (None, _) => Err(unavailable(&"its start position is unknown")),
     };
     let seen = match cursor {
         Some(cursor) => ObservedItem::Present(cursor.clone()),
@@ -215,7 +231,7 @@ fn position(
         log: Log {
             standing: seen.stored(),
             earliest,
-            // The end was asked for first: retention may have passed it meanwhile.
+            // The end was read first: the log start offset may have passed it since.
             end: end.max(earliest),
         },
         seen,
@@ -223,18 +239,18 @@ fn position(
     })
 }
 
-/// The row of a partition that is wanted at `next`.
+/// The change of a partition that moves to `next`.
 ///
-/// One that stands there is left as it is, unless runs have left something on
-/// its item: a move clears it, and the record there is tried afresh.
-fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
+/// A cursor that is there already is not written, unless its item has failed
+/// attempts or a claim: a move clears them, and the record is retried.
+fn change(position: &Position, next: NextOffset, note: Option<String>) -> CursorChange {
     let item = position.item();
-    let tried = item.and_then(Cursor::failures).map(Failures::all_attempts);
-    let afresh = item.is_some_and(|item| item.failure.is_none() && item.claim_until_ms.is_none());
+    let attempts = item.and_then(Cursor::failures).map(Failures::all_attempts);
+    let is_clean = item.is_some_and(|item| item.failure.is_none() && item.claim_until_ms.is_none());
     let outcome = match position.held_until_ms {
-        Some(_) => Outcome::Held,
-        None if afresh && next == position.log.standing => Outcome::Unchanged,
-        None => Outcome::WouldMove,
+        Some(_) => ChangeOutcome::Held,
+        None if is_clean && next == position.log.standing => ChangeOutcome::Unchanged,
+        None => ChangeOutcome::WouldMove,
     };
     let notes = [
         position
@@ -243,11 +259,11 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
         note,
         item.is_none()
             .then(|| "no cursor yet: a run would start at the current offset".to_owned()),
-        tried.map(|tried| format!("failed attempts are forgotten: {tried}")),
+        attempts.map(|attempts| format!("clears failed attempts: {attempts}")),
         item.is_some_and(|item| item.paused).then(|| "stays paused".to_owned()),
-        (outcome == Outcome::Unchanged).then(|| "stands there already".to_owned()),
+        (outcome == ChangeOutcome::Unchanged).then(|| "already at this offset".to_owned()),
     ];
-    Row {
+    CursorChange {
         place: position.partition.clone(),
         current_offset: Some(position.log.standing),
         new_offset: Some(next),
@@ -260,24 +276,24 @@ fn row(position: &Position, next: NextOffset, note: Option<String>) -> Row {
     }
 }
 
-/// The row of a partition that is left alone.
-fn left(position: &Position, outcome: Outcome, note: String) -> Row {
-    Row {
+/// The change of a partition that is not moved.
+fn unchanged(position: &Position, outcome: ChangeOutcome, note: String) -> CursorChange {
+    CursorChange {
         outcome,
         note,
         new_offset: None,
         lag: None,
-        ..row(position, position.log.standing, None)
+        ..change(position, position.log.standing, None)
     }
 }
 
-/// Moves one cursor, if it still is as it was shown.
-async fn carry_out_one(parts: &CliParts, position: &Position, next: NextOffset, row: &mut Row) {
+/// Moves one cursor, if its item is unchanged since it was read.
+async fn move_cursor(parts: &CliParts, position: &Position, next: NextOffset, row: &mut CursorChange) {
     let consumer = consumer(parts, &position.partition.topic);
     let command = command_id();
     let write = claim::move_to(&position.seen, next, &command);
     let judge = |item: Option<&Cursor>| claim::judge_move(&position.seen, &command, item);
     let number = position.partition.partition;
     let written = store::resolve_write(&parts.store, &consumer, number, &write, judge).await;
-    row.settle(Outcome::Moved, written);
+    row.settle(ChangeOutcome::Moved, written);
 }

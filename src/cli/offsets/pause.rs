@@ -1,12 +1,12 @@
-//! `offsets pause` and `resume`: at once, for they are urgent and easy to take back.
+//! `offsets pause` and `resume`: without `--execute`, as they are urgent and easy to revert.
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 
 use super::at;
+use super::change::{ChangeOutcome, CursorChange, CursorChanges};
 use super::moves::{consumer, deadline};
-use super::row::{Moves, Outcome, Row};
 use crate::claim::{self, Cursor, ObservedItem, Verdict};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
@@ -20,15 +20,15 @@ use crate::store::{self, InvalidCursor, Store as _, WriteError};
 
 type Items = BTreeMap<TopicPartition, Result<Cursor, InvalidCursor>>;
 
-/// One partition: what is known of it, or why nothing can be done.
-type Known = Result<ObservedItem, (Outcome, String)>;
+/// The item of a partition, or why it cannot be changed.
+type Known = Result<ObservedItem, (ChangeOutcome, String)>;
 
-/// Partitions, in order, each with what is known of it.
+/// Partitions in order, each with its item.
 type Chosen = Vec<(TopicPartition, Known)>;
 
-pub(super) async fn pause(parts: &CliParts, selection: &Partitions) -> Result<Moves, Error> {
+pub(super) async fn pause(parts: &CliParts, selection: &Partitions) -> Result<CursorChanges, Error> {
     let items = items(parts).await?;
-    // Those with an item need no broker; which others there are, only brokers know.
+    // Partitions with an item need no broker; the brokers have the others.
     let all_there = parts.config.topics.iter().all(|topic| {
         let is_there = |number: &i32| items.contains_key(&TopicPartition::new(topic.clone(), *number));
         !selection.numbers.is_empty() && selection.numbers.iter().all(is_there)
@@ -42,45 +42,50 @@ pub(super) async fn pause(parts: &CliParts, selection: &Partitions) -> Result<Mo
         all_partitions(parts, selection).await?
     };
     let pause = async |partition: &TopicPartition, seen: &ObservedItem| {
-        let row = |outcome, note| Row::stuck(partition, Some(seen.stored()), outcome, note);
+        let row = |outcome, note| CursorChange::without_move(partition, Some(seen.stored()), outcome, note);
         if matches!(seen, ObservedItem::Present(cursor) if cursor.paused) {
-            return Ok(row(Outcome::WasPaused, "was paused already".into()));
+            return Ok(row(ChangeOutcome::WasPaused, "already paused".into()));
         }
         let verdict = match pause_one(parts, partition, seen).await? {
-            // An item has come meanwhile: it can be paused like any other.
+            // An item was created concurrently: it can be paused like any other.
             Verdict::Edited { .. } if matches!(seen, ObservedItem::Missing { .. }) => {
                 pause_one(parts, partition, &ObservedItem::Present(Cursor::default())).await?
             }
             verdict => verdict,
         };
         Ok(match verdict {
-            Verdict::Applied => Row {
+            Verdict::Applied => CursorChange {
                 until: held_until(parts, seen),
-                ..row(Outcome::Paused, paused_note(parts, seen))
+                ..row(ChangeOutcome::Paused, paused_note(parts, seen))
             },
-            _ => row(Outcome::Changed, "its item was deleted meanwhile: look again".into()),
+            _ => row(
+                ChangeOutcome::Changed,
+                "its item was deleted concurrently: run the command again".into(),
+            ),
         })
     };
     Ok(each(chosen, selection, pause).await)
 }
 
-pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<Moves, Error> {
+pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<CursorChanges, Error> {
     let items = items(parts).await?;
     let has_item = |number: &&i32| items.keys().any(|partition| partition.partition == **number);
     if let Some(without) = selection.numbers.iter().find(|number| !has_item(number)) {
         return Err(Error::new(
             ErrorType::InvalidConfiguration,
-            format!("partition {without} has no cursor, so it is not paused. Correct --partition"),
-        ));
+            format!("partition {without} has no cursor, so it is not paused"),
+        )
+        .next("Correct --partition"));
     }
     let chosen = items
         .into_iter()
         .map(|(partition, item)| (partition, known(item)))
         .collect();
     let resume = async |partition: &TopicPartition, seen: &ObservedItem| {
-        let row = |outcome, note: &str| Row::stuck(partition, Some(seen.stored()), outcome, note.to_owned());
+        let row =
+            |outcome, note: &str| CursorChange::without_move(partition, Some(seen.stored()), outcome, note.to_owned());
         if !matches!(seen, ObservedItem::Present(cursor) if cursor.paused) {
-            return Ok(row(Outcome::WasNotPaused, "was not paused"));
+            return Ok(row(ChangeOutcome::WasNotPaused, "was not paused"));
         }
         let (consumer, write) = (consumer(parts, &partition.topic), claim::resume());
         store::resolve_write(
@@ -91,7 +96,7 @@ pub(super) async fn resume(parts: &CliParts, selection: &Partitions) -> Result<M
             claim::judge_resume,
         )
         .await?;
-        Ok(row(Outcome::Resumed, "resumed"))
+        Ok(row(ChangeOutcome::Resumed, "resumed"))
     };
     Ok(each(chosen, selection, resume).await)
 }
@@ -109,10 +114,10 @@ async fn items(parts: &CliParts) -> Result<Items, Error> {
 
 fn known(item: Result<Cursor, InvalidCursor>) -> Known {
     item.map(ObservedItem::Present)
-        .map_err(|invalid| (Outcome::Invalid, format!("it is not read anyway: {invalid}")))
+        .map_err(|invalid| (ChangeOutcome::Invalid, format!("runs do not read it: {invalid}")))
 }
 
-/// All partitions, also those without an item: a pause makes one where a run
+/// All partitions, also those without an item: a pause creates one where a run
 /// would start, and for that all start positions must be stored.
 async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chosen, Error> {
     let (mut facts, mut decisions) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
@@ -127,8 +132,8 @@ async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chos
         let start = || match plan::next_offset(&fact, &decision) {
             Some(start) => Ok(ObservedItem::Missing { start }),
             None => Err((
-                Outcome::Unavailable,
-                "it has no cursor yet, and no broker answers for it".to_owned(),
+                ChangeOutcome::Unavailable,
+                "it has no cursor yet, and the partition is unavailable".to_owned(),
             )),
         };
         let known = fact.cursor.clone().map_or_else(start, known);
@@ -153,28 +158,28 @@ fn held_until(parts: &CliParts, seen: &ObservedItem) -> Option<i64> {
 fn paused_note(parts: &CliParts, seen: &ObservedItem) -> String {
     match held_until(parts, seen) {
         Some(until) => format!(
-            "paused from the next run on: one at work has claimed it until {}, and finishes",
+            "paused from the next run on: the run that has claimed it until {} finishes first",
             at(until)
         ),
         None => "paused".into(),
     }
 }
 
-/// Acts on each chosen partition, several at once. One that fails holds up no other.
+/// Changes each selected partition, several at once. A failure does not stop the others.
 async fn each(
     chosen: Chosen,
     selection: &Partitions,
-    act: impl AsyncFn(&TopicPartition, &ObservedItem) -> Result<Row, WriteError>,
-) -> Moves {
+    act: impl AsyncFn(&TopicPartition, &ObservedItem) -> Result<CursorChange, WriteError>,
+) -> CursorChanges {
     let chosen = chosen.iter().filter(|(partition, _)| selection.includes(partition));
     let rows = chosen.map(async |(partition, known)| match known {
         Ok(seen) => act(partition, seen).await.unwrap_or_else(|unwritten| {
-            let (outcome, why) = Row::unwritten(unwritten);
-            Row::stuck(partition, Some(seen.stored()), outcome, why)
+            let (outcome, why) = CursorChange::unwritten(unwritten);
+            CursorChange::without_move(partition, Some(seen.stored()), outcome, why)
         }),
-        Err((outcome, why)) => Row::stuck(partition, None, *outcome, why.clone()),
+        Err((outcome, why)) => CursorChange::without_move(partition, None, *outcome, why.clone()),
     });
-    Moves {
+    CursorChanges {
         executed: true,
         partitions: futures::stream::iter(rows).buffered(WRITES_AT_ONCE).collect().await,
     }

@@ -1,8 +1,8 @@
-//! `offsets reset`: in the words of kafka-consumer-groups.
+//! `offsets reset`: with the flags of kafka-consumer-groups.
 
-use super::moves::{self, Position, Wanted};
-use super::row::{Moves, Outcome};
-use super::target::{self, Log, Target, aim};
+use super::change::{ChangeOutcome, CursorChanges};
+use super::moves::{self, PlannedMove, Position};
+use super::target::{self, Target};
 use crate::cli::parts::CliParts;
 use crate::cli::selection::Partitions;
 use crate::clock::Clock as _;
@@ -30,11 +30,11 @@ struct TargetArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
     to_offset: Option<i64>,
 
-    /// To the first record that is still there
+    /// To the earliest offset of the log
     #[arg(long)]
     to_earliest: bool,
 
-    /// Behind the newest record
+    /// To the end of the log
     #[arg(long)]
     to_latest: bool,
 
@@ -42,11 +42,11 @@ struct TargetArgs {
     #[arg(long, value_name = "TIME", value_parser = target::datetime)]
     to_datetime: Option<i64>,
 
-    /// This many offsets on; back with a minus: `-100`
+    /// Forward by N offsets; back with a minus: `-100`
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
 
-    /// To the first record of this long ago until now: `2h`, `1d 12h`, `PT2H`; `2m` is two minutes, `2M` two months
+    /// To the first record since this long ago: `2h`, `1d 12h`, `PT2H`; `2m` is two minutes, `2M` two months
     #[arg(long, value_name = "DURATION", value_parser = target::duration)]
     by_duration: Option<i64>,
 }
@@ -65,33 +65,24 @@ impl TargetArgs {
     }
 }
 
-pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<Moves, Error> {
+pub(super) async fn reset(parts: &CliParts, arguments: &ResetArgs) -> Result<CursorChanges, Error> {
     let target = arguments.target.target(parts.clock.wall_ms());
-    let wanted = async |positions: &[Position]| {
+    let plan = async |positions: &[Position]| {
         let unix_ms = match target {
-            Ok(target) => return Ok(positions.iter().map(|it| towards(it.log, target)).collect()),
+            Ok(target) => return Ok(positions.iter().map(|it| PlannedMove::to(it.log, target)).collect()),
             Err(unix_ms) => unix_ms,
         };
         let names: Vec<TopicPartition> = positions.iter().map(|it| it.partition.clone()).collect();
         let found = moves::list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?;
-        let wanted = positions.iter().zip(found).map(|(it, found)| match found {
-            // A source answers past every record where there is none.
-            Ok(found) => towards(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),
-            Err(why) => Wanted::Leave {
-                outcome: Outcome::Unavailable,
-                note: format!("no broker answers for it: {why}"),
+        let planned = positions.iter().zip(found).map(|(it, found)| match found {
+            // A source returns the largest offset where there is no such record.
+            Ok(found) => PlannedMove::to(it.log, Target::Found((found.get() < i64::MAX).then_some(found))),
+            Err(why) => PlannedMove::Keep {
+                outcome: ChangeOutcome::Unavailable,
+                note: format!("the partition is unavailable: {why}"),
             },
         });
-        Ok(wanted.collect())
+        Ok(planned.collect())
     };
-    moves::carry_out(parts, &arguments.partitions, &[], arguments.execute, wanted).await
-}
-
-/// The move of one cursor to a target.
-pub(super) fn towards(log: Log, target: Target) -> Wanted {
-    let (next, clamped) = aim(target, log);
-    Wanted::Move {
-        next,
-        note: clamped.map(|clamped| clamped.to_string()),
-    }
+    moves::move_cursors(parts, &arguments.partitions, &[], arguments.execute, plan).await
 }

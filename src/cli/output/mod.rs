@@ -1,4 +1,4 @@
-//! Results on stdout: tables for people, JSON for programs.
+//! Results on stdout, as tables or as JSON.
 
 mod plan;
 mod run;
@@ -21,83 +21,83 @@ pub(super) use screen::{Screen, Tone};
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    /// Text and tables
     #[default]
     Table,
     /// One JSON document
     Json,
 }
 
-/// Where results go, and in which form.
+/// Prints results to stdout in the format of `--output`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Out {
     pub(super) format: Format,
 }
 
 impl Out {
-    /// Writes an answer.
-    pub(super) fn answer(self, answer: &Response) {
+    /// Prints what an invocation returned.
+    pub(super) fn print_result(self, answer: &Response) {
         let screen = Screen::of_stdout();
         match answer {
-            Response::Run(report) => self.say(&run::table(screen, report), answer),
-            Response::Plan(plan) => self.say(&plan::table(screen, plan), answer),
+            Response::Run(report) => self.print(&run::table(screen, report), answer),
+            Response::Plan(plan) => self.print(&plan::table(screen, plan), answer),
         }
     }
 
-    /// Writes `words` for people, or `value` for programs.
-    pub(super) fn say(self, words: &str, value: &impl Serialize) {
+    /// Prints `text`, or `value` where the format is JSON.
+    pub(super) fn print(self, text: &str, value: &impl Serialize) {
         match self.format {
-            Format::Table => write_line(words),
+            Format::Table => write_line(text),
             Format::Json => write_line(&serde_json::to_string(value).unwrap_or_default()),
         }
     }
 }
 
-/// The reader went away (`| head`): no failure of ours.
-static UNREAD: AtomicBool = AtomicBool::new(false);
+/// The reader of stdout closed it (`| head`): not a failure.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// A full disk, for example: a result did not get out.
-static LOST: AtomicBool = AtomicBool::new(false);
+/// A result could not be written, for example to a full disk.
+static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Whether nobody reads the results any more, so that further ones are in vain.
-pub(super) fn is_unread() -> bool {
-    UNREAD.load(Ordering::Relaxed)
+/// Whether the reader of stdout has closed it.
+pub(super) fn stdout_is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
 }
 
-/// Whether a result did not get out.
-pub(super) fn is_lost() -> bool {
-    LOST.load(Ordering::Relaxed)
+/// Whether a result could not be written.
+pub(super) fn stdout_has_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
 }
 
-/// A line on stdout.
+/// Prints a line to stdout.
 pub(super) fn write_line(line: &str) {
     write_bytes(format!("{line}\n").as_bytes());
 }
 
-/// Something on stdout that has line ends of its own.
+/// Prints text that ends its own lines to stdout.
 pub(super) fn write_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => UNREAD.store(true, Ordering::Relaxed),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => CLOSED.store(true, Ordering::Relaxed),
         Err(error) => {
-            LOST.store(true, Ordering::Relaxed);
-            complain(&format!("Failed: stdout cannot be written: {error}"));
+            FAILED.store(true, Ordering::Relaxed);
+            print_error(&format!("Failed: stdout cannot be written: {error}"));
         }
     }
 }
 
-/// A line on stderr. Unlike `eprintln!` it does not mind that nobody reads it.
-pub(super) fn complain(line: &str) {
+/// Prints a line to stderr. Unlike `eprintln!` it does not panic where stderr is closed.
+pub(super) fn print_error(line: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
-/// A table as wide as the terminal that stdout is, if it is one.
+/// A table of the width of the terminal on stdout, if there is one.
 pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
     Screen::of_stdout().table(headings, right_aligned)
 }
 
-/// The report of a run, as people read it.
+/// The report of a run as a table.
 pub(super) fn run_table(report: &RunReport) -> String {
     run::table(Screen::of_stdout(), report)
 }
@@ -110,7 +110,7 @@ pub(super) fn time(unix_ms: Option<i64>) -> String {
     or_dash(unix_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()))
 }
 
-/// By the operator's clock on the wall.
+/// In the time zone of this machine.
 pub(super) fn local_time(unix_ms: i64) -> String {
     let zone = jiff::tz::TimeZone::system();
     jiff::Timestamp::from_millisecond(unix_ms)
@@ -120,7 +120,7 @@ pub(super) fn local_time(unix_ms: i64) -> String {
         .to_string()
 }
 
-/// Its largest unit alone, for what is a guess, or not worth a wide column.
+/// Rounded to the largest unit, for estimates and narrow columns.
 pub(super) fn coarse(time: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -135,19 +135,18 @@ pub(super) fn coarse(time: Duration) -> String {
     format!("{} {name}", (seconds + unit / 2) / unit)
 }
 
-/// Lines on partitions, those that say the same as one: of many partitions
-/// with one cause, the cause is worth one line.
-pub(super) fn grouped(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
-    /// So many are named; the table above has them all.
+/// Lines on partitions; partitions with the same text share a line.
+pub(super) fn grouped(remarks: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    /// So many partitions are named; the table has all of them.
     const NAMED: usize = 5;
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for (place, words) in said {
-        match groups.iter_mut().find(|(known, _)| *known == words) {
+    for (place, text) in remarks {
+        match groups.iter_mut().find(|(known, _)| *known == text) {
             Some((_, places)) => places.push(place),
-            None => groups.push((words, vec![place])),
+            None => groups.push((text, vec![place])),
         }
     }
-    let line = |(words, places): (String, Vec<String>)| {
+    let line = |(text, places): (String, Vec<String>)| {
         let named = places[..places.len().min(NAMED)].join(", ");
         let more = places.len().saturating_sub(NAMED);
         let more = if more > 0 {
@@ -155,7 +154,7 @@ pub(super) fn grouped(said: impl IntoIterator<Item = (String, String)>) -> Vec<S
         } else {
             String::new()
         };
-        format!("{named}{more}: {words}")
+        format!("{named}{more}: {text}")
     };
     groups.into_iter().map(line).collect()
 }
@@ -165,14 +164,14 @@ mod tests {
     use super::grouped;
 
     #[test]
-    fn partitions_with_the_same_to_say_share_a_line_in_the_order_they_came() {
-        let said = |place: i32, words: &str| (format!("t-{place}"), words.to_owned());
+    fn partitions_with_the_same_remark_share_a_line_in_the_order_of_the_first() {
+        let remark = |place: i32, text: &str| (format!("t-{place}"), text.to_owned());
         assert_eq!(
-            grouped([said(0, "down"), said(1, "paused"), said(2, "down")]),
+            grouped([remark(0, "down"), remark(1, "paused"), remark(2, "down")]),
             ["t-0, t-2: down", "t-1: paused"]
         );
         assert_eq!(
-            grouped((0..300).map(|place| said(place, "down"))),
+            grouped((0..300).map(|place| remark(place, "down"))),
             ["t-0, t-1, t-2, t-3, t-4 and 295 more: down"]
         );
         assert!(grouped([]).is_empty());

@@ -1,4 +1,4 @@
-//! A plan, as people read it.
+//! A plan as text and a table.
 
 use comfy_table::Cell;
 
@@ -33,7 +33,7 @@ fn tone(why: &str) -> Tone {
     }
 }
 
-/// Whether it may hold records that no run reads now.
+/// Whether it has records that the next run does not read.
 fn is_left_alone(row: &PlannedPartition) -> bool {
     let no_share_needed = row.messages == 0 && row.why != "no share of the limit";
     no_share_needed && (row.lag > 0 || tone(row.why) != Tone::Plain)
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_says_how_many_runs_are_left_and_what_they_will_not_read() {
+    fn a_plan_counts_the_runs_to_catch_up_and_the_partitions_that_cannot_be_read() {
         let mut plan = a_plan();
         plan.partitions.truncate(2);
         plan.runs_to_catch_up = 1;

@@ -1,10 +1,10 @@
-//! The report of a run, as people read it.
+//! The report of a run as text and a table.
 
 use super::{Screen, grouped, or_dash, time};
 use crate::record::TopicPartition;
 use crate::report::{OffsetRange, RunReport, StopReason};
 
-/// All of it: one line of sums, a table of partitions, and what needs saying of some.
+/// One line of sums, a table of partitions, and remarks on single partitions.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
     let mut text = sums(report);
     if !report.partitions.is_empty() {
@@ -27,7 +27,7 @@ pub(super) fn table(screen: Screen, report: &RunReport) -> String {
     text
 }
 
-/// One line for one run of many: sums, and a word for all that needs a look.
+/// One line for one of many runs: the sums, and counts of what needs attention.
 pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
     let mut line = format!("{local_time}  {}", sums(report));
     let offsets = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::count).sum::<u64>();
@@ -54,16 +54,16 @@ fn sums(report: &RunReport) -> String {
         "{} records in {} ms · {} · lag {}",
         report.messages_processed,
         report.duration_ms,
-        report.stop_reason.map_or("failed", stop_words),
+        report.stop_reason.map_or("failed", stop_reason),
         or_dash(report.lag),
     )
 }
 
-fn stop_words(reason: StopReason) -> &'static str {
+fn stop_reason(reason: StopReason) -> &'static str {
     match reason {
         StopReason::CaughtUp => "caught up",
         StopReason::MaxMessages => "limit reached",
-        StopReason::Deadline => "time over",
+        StopReason::Deadline => "deadline reached",
         StopReason::Held => "held by other runs",
         StopReason::Interrupted => "interrupted",
     }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_is_one_line_with_a_word_for_all_that_needs_a_look() {
+    fn a_tick_is_one_line_with_counts_of_what_needs_attention() {
         insta::assert_snapshot!(tick_line("2027-01-15 09:00:00", &a_run()), @r"2027-01-15 09:00:00  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 1 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
         let idle = RunReport {
             duration_ms: 3,

@@ -1,4 +1,4 @@
-//! What tables are shown on: how wide, and whether in colours.
+//! The terminal on stdout: its width, and whether it shows colours.
 
 use std::io::IsTerminal as _;
 
@@ -9,30 +9,30 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 /// Below this many columns a table is not wrapped.
 const NARROWEST: u16 = 40;
 
-/// How wide it is, and whether it shows colours. The default is no terminal.
+/// What stdout supports. The default is no terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::cli) struct Screen {
-    /// In columns; `None`: no terminal, or one that does not know.
+    /// In columns; `None`: no terminal, or of unknown width.
     pub(in crate::cli) width: Option<u16>,
     pub(in crate::cli) colours: bool,
-    /// Whether it can be cleared, to draw anew in place.
+    /// Whether it can be cleared and redrawn in place.
     pub(in crate::cli) redraws: bool,
 }
 
-/// How urgently a state wants to be seen.
+/// How urgent a state is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Tone {
-    /// As it should be.
+    /// Normal.
     Plain,
-    /// Somebody's decision, or a passing state.
+    /// Set by an operator, or transient.
     Notice,
-    /// Somebody has to act.
+    /// Needs an operator.
     Alarm,
 }
 
 impl Screen {
-    /// Colours only on a terminal, and not under `NO_COLOR` or `TERM=dumb`;
-    /// `CLICOLOR_FORCE` wants them everywhere.
+    /// Colours only on a terminal, and not with `NO_COLOR` or `TERM=dumb`;
+    /// everywhere with `CLICOLOR_FORCE`.
     pub(in crate::cli) fn of_stdout() -> Self {
         Self {
             redraws: std::io::stdout().is_terminal() && anstyle_query::term_supports_ansi_color(),
@@ -47,7 +47,7 @@ impl Screen {
             .force_no_tty()
             .load_style(UTF8_FULL_CONDENSED)
             .set_header(headings);
-        // A terminal that does not know its width, or one too narrow for any table, gets whole lines.
+        // Without a width, or on a terminal too narrow for any table, lines are not wrapped.
         match self.width {
             Some(width) if width >= NARROWEST => table
                 .set_width(width)
@@ -67,12 +67,12 @@ impl Screen {
 }
 
 impl Tone {
-    /// A cell with these words, coloured where the table is.
-    pub(in crate::cli) fn cell(self, words: &str) -> Cell {
+    /// A cell with this text, coloured where the table is.
+    pub(in crate::cli) fn cell(self, text: &str) -> Cell {
         match self {
-            Self::Plain => Cell::new(words),
-            Self::Notice => Cell::new(words).fg(Color::Yellow),
-            Self::Alarm => Cell::new(words).fg(Color::Red),
+            Self::Plain => Cell::new(text),
+            Self::Notice => Cell::new(text).fg(Color::Yellow),
+            Self::Alarm => Cell::new(text).fg(Color::Red),
         }
     }
 }

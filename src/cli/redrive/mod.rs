@@ -1,9 +1,9 @@
-//! `redrive`: single records through the processor again. No cursor is read,
+//! `redrive`: passes selected records to the processor again. No cursor is read,
 //! claimed or moved.
 
+mod offsets;
 mod read;
-mod told;
-mod wanted;
+mod report;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,9 +14,10 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
+use super::exit::Exit;
 use super::output::Out;
 use super::parts::parts_with;
-use super::{Exit, signals};
+use super::signals;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::{Config, NotAllowed, OnFailure, Target, TopicName};
 use crate::decode;
@@ -27,9 +28,9 @@ use crate::processor::{Failure, Processor, RunContext, panic_message};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
 use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source as _, Unavailable};
+use offsets::{Offsets, origin};
 use read::Reader;
-use told::{Outcome, Told};
-use wanted::{Offsets, origin};
+use report::{RecordOutcome, RedriveReport};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -48,7 +49,7 @@ pub(super) struct RedriveArgs {
     )]
     offsets: Option<Offsets>,
 
-    /// The records that this group's dead letters stand for: those in TOPIC, or in the topic of `ON_FAILURE`
+    /// The original records of this group's dead letters in TOPIC [default: the topic of `ON_FAILURE`]
     #[arg(long, value_name = "TOPIC", group = "which", num_args = 0..=1, default_missing_value = "", conflicts_with = "partition")]
     dead_letters: Option<LetterTopic>,
 
@@ -57,12 +58,12 @@ pub(super) struct RedriveArgs {
     since: Option<jiff::Timestamp>,
 }
 
-/// Where dead letters are read.
+/// The topic of the dead letters.
 #[derive(Debug, Clone)]
 enum LetterTopic {
-    /// Where `ON_FAILURE` sends them.
+    /// The topic of `ON_FAILURE`.
     OnFailure,
-    /// In this topic.
+    /// This topic.
     Named(TopicName),
 }
 
@@ -77,8 +78,8 @@ impl FromStr for LetterTopic {
     }
 }
 
-/// Offsets to read again, by partition.
-type Wanted = BTreeMap<TopicPartition, Offsets>;
+/// Offsets to process again, by partition.
+type OffsetsByPartition = BTreeMap<TopicPartition, Offsets>;
 
 pub(super) async fn redrive<P: Processor + 'static>(
     config: Config,
@@ -86,46 +87,47 @@ pub(super) async fn redrive<P: Processor + 'static>(
     arguments: RedriveArgs,
     out: Out,
 ) -> Result<Exit, Error> {
-    let which = Which::of(&config, arguments)?;
+    let selection = RecordSelection::of(&config, arguments)?;
     let interrupt = signals::interrupts()?;
     let parts = parts_with(config, make).await?;
     let mut redrive = Redrive {
         parts,
         interrupt,
-        told: Told::default(),
+        report: RedriveReport::default(),
     };
-    let wanted = match which {
-        Which::Listed(partition, offsets) => Wanted::from([(partition, offsets)]),
-        Which::DeadLetters { topic, since_ms } => redrive.dead_letters(&topic, since_ms).await?,
+    let wanted = match selection {
+        RecordSelection::Listed(partition, offsets) => OffsetsByPartition::from([(partition, offsets)]),
+        RecordSelection::DeadLetters { topic, since_ms } => redrive.dead_letters(&topic, since_ms).await?,
     };
     let failed = redrive.all(wanted).await.err();
-    let Redrive { told, interrupt, .. } = redrive;
-    let error = failed.or_else(|| told.error(*interrupt.borrow()));
-    out.say(&told.table(), &told.json(error.as_ref()));
+    let Redrive { report, interrupt, .. } = redrive;
+    let error = failed.or_else(|| report.error(*interrupt.borrow()));
+    out.print(&report.table(), &report.json(error.as_ref()));
     match error {
         None => Ok(Exit::Done),
         Some(error) => Err(error),
     }
 }
 
-/// Which records.
-enum Which {
-    /// Those of one partition.
+/// The selected records.
+enum RecordSelection {
+    /// Offsets of one partition.
     Listed(TopicPartition, Offsets),
-    /// Those that dead letters stand for.
+    /// The original records of dead letters.
     DeadLetters { topic: Arc<str>, since_ms: Option<i64> },
 }
 
-impl Which {
+impl RecordSelection {
     fn of(config: &Config, arguments: RedriveArgs) -> Result<Self, Error> {
-        let usage = |words: String| Err(Error::new(ErrorType::InvalidConfiguration, words));
+        let usage = |what: String| Error::new(ErrorType::InvalidConfiguration, what);
         if let (Some(partition), Some(offsets)) = (arguments.partition, arguments.offsets) {
             return match config.topics.as_slice() {
                 [topic] => Ok(Self::Listed(TopicPartition::new(topic.clone(), partition), offsets)),
-                topics => usage(format!(
-                    "partition {partition} could be one of {} topics. Name one with --topic",
+                topics => Err(usage(format!(
+                    "partition {partition} is ambiguous: KAFKA_TOPIC names {} topics",
                     topics.len()
-                )),
+                ))
+                .next("Choose one with --topic")),
             };
         }
         let topic = match (&arguments.dead_letters, &config.on_failure) {
@@ -133,9 +135,8 @@ impl Which {
                 topic.as_str().into()
             }
             (_, other @ (OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(Target::Sqs(_)))) => {
-                return usage(format!(
-                    "ON_FAILURE is {other}, which is no topic. Name the topic of the dead letters: --dead-letters TOPIC"
-                ));
+                let error = usage(format!("ON_FAILURE is {other}, which is not a topic"));
+                return Err(error.next("Name the topic of the dead letters: --dead-letters TOPIC"));
             }
         };
         Ok(Self::DeadLetters {
@@ -148,7 +149,7 @@ impl Which {
 struct Redrive<P: Processor + 'static> {
     parts: &'static LiveParts<P>,
     interrupt: watch::Receiver<Interrupt>,
-    told: Told,
+    report: RedriveReport,
 }
 
 impl<P: Processor> Redrive<P> {
@@ -160,7 +161,7 @@ impl<P: Processor> Redrive<P> {
         Reader {
             source: &self.parts.source,
             interrupt: self.interrupt.clone(),
-            patience: self.parts.config.poll_timeout,
+            timeout: self.parts.config.poll_timeout,
         }
     }
 
@@ -168,8 +169,8 @@ impl<P: Processor> Redrive<P> {
         *self.interrupt.borrow() > Interrupt::No
     }
 
-    /// The records that the dead letters of this group and these topics stand for.
-    async fn dead_letters(&mut self, topic: &Arc<str>, since_ms: Option<i64>) -> Result<Wanted, Error> {
+    /// The original records of the dead letters of this group and these topics.
+    async fn dead_letters(&mut self, topic: &Arc<str>, since_ms: Option<i64>) -> Result<OffsetsByPartition, Error> {
         let source = &self.parts.source;
         let ends = source
             .end_offsets(std::slice::from_ref(topic), self.until())
@@ -186,12 +187,12 @@ impl<P: Processor> Redrive<P> {
                 continue;
             }
             let reader = self.reader();
-            let told = &mut self.told;
+            let report = &mut self.report;
             let add = async |letter: &Record| {
                 match origin(letter) {
-                    None => told.no_letters += 1,
-                    Some(origin) if origin.group_id != *config.group_id => told.of_others += 1,
-                    Some(origin) if !config.topics.contains(&origin.partition.topic) => told.of_others += 1,
+                    None => report.not_dead_letters += 1,
+                    Some(origin) if origin.group_id != *config.group_id => report.of_other_groups += 1,
+                    Some(origin) if !config.topics.contains(&origin.partition.topic) => report.of_other_groups += 1,
                     Some(origin) => {
                         found
                             .entry(origin.partition)
@@ -203,22 +204,22 @@ impl<P: Processor> Redrive<P> {
             };
             reader.read(partition, (start, end), add).await?;
         }
-        self.told.letters_unread = self.interrupted();
+        self.report.letters_unread = self.interrupted();
         Ok(found
             .into_iter()
             .map(|(partition, offsets)| (partition, Offsets::of(offsets)))
             .collect())
     }
 
-    /// Everything that is wanted, partition by partition in ascending order.
-    async fn all(&mut self, wanted: Wanted) -> Result<(), Error> {
+    /// Processes all selected records, partition by partition in ascending order.
+    async fn all(&mut self, wanted: OffsetsByPartition) -> Result<(), Error> {
         let topics = &self.parts.config.topics;
         let EndOffsets { partitions, refused } = self.parts.source.end_offsets(topics, self.until()).await?;
         let ends: BTreeMap<TopicPartition, ListedOffset> = partitions.into_iter().collect();
         let mut first_error = None;
         for (partition, offsets) in wanted {
-            if self.interrupted() || self.told.fatal.is_some() {
-                self.told.ranges(&partition, &offsets, Outcome::NotTried, None);
+            if self.interrupted() || self.report.fatal.is_some() {
+                self.report.ranges(&partition, &offsets, RecordOutcome::NotTried, None);
                 continue;
             }
             let done = match ends.get(&partition) {
@@ -231,11 +232,11 @@ impl<P: Processor> Redrive<P> {
                     )
                 })),
             };
-            // One partition's trouble is its own; and every offset is told.
+            // A failure of one partition does not stop the others, and every offset is reported.
             if let Err(error) = done {
-                let rest = self.told.untold(&partition, &offsets);
-                self.told
-                    .ranges(&partition, &rest, Outcome::NotTried, Some(&error.message()));
+                let rest = self.report.unreported(&partition, &offsets);
+                self.report
+                    .ranges(&partition, &rest, RecordOutcome::NotTried, Some(&error.message()));
                 first_error.get_or_insert(error);
             }
         }
@@ -243,28 +244,29 @@ impl<P: Processor> Redrive<P> {
     }
 
     async fn partition(&mut self, partition: &TopicPartition, offsets: &Offsets, end: NextOffset) -> Result<(), Error> {
-        let asked = [partition.clone()];
-        let looked = self
+        let partitions = [partition.clone()];
+        let listed = self
             .parts
             .source
-            .list_offsets(&asked, OffsetSpec::Earliest, self.until())
+            .list_offsets(&partitions, OffsetSpec::Earliest, self.until())
             .await?;
-        let earliest = known(partition, looked.first().unwrap_or(&Ok(NextOffset::ZERO)))?;
+        let earliest = known(partition, listed.first().unwrap_or(&Ok(NextOffset::ZERO)))?;
         let gone = offsets.between(0, earliest.get());
-        let words = format!("deleted by retention: the log begins at {earliest}");
-        self.told.ranges(partition, &gone, Outcome::Gone, Some(&words));
-        let there = offsets.between(earliest.get(), end.get());
-        for (from, to) in there.stretches() {
-            self.stretch(partition, &there.between(from.get(), to.get()), (from, to))
+        let detail = format!("deleted by retention: the log starts at {earliest}");
+        self.report.ranges(partition, &gone, RecordOutcome::Gone, Some(&detail));
+        let present = offsets.between(earliest.get(), end.get());
+        for (from, to) in present.stretches() {
+            self.stretch(partition, &present.between(from.get(), to.get()), (from, to))
                 .await?;
         }
         let ahead = offsets.between(end.get().max(earliest.get()), i64::MAX);
-        let words = format!("past the end of the log, {end}");
-        self.told.ranges(partition, &ahead, Outcome::NoRecord, Some(&words));
+        let detail = format!("past the end of the log, {end}");
+        self.report
+            .ranges(partition, &ahead, RecordOutcome::NoRecord, Some(&detail));
         Ok(())
     }
 
-    /// One go over the log. What is asked for and not there has no record any more.
+    /// Reads one stretch of the log. Requested offsets that are not in it have no record.
     async fn stretch(
         &mut self,
         partition: &TopicPartition,
@@ -273,38 +275,41 @@ impl<P: Processor> Redrive<P> {
     ) -> Result<(), Error> {
         let reader = self.reader();
         let mut next = bounds.0.get();
-        let mut stopped = self.interrupted() || self.told.fatal.is_some();
+        let mut stopped = self.interrupted() || self.report.fatal.is_some();
         if !stopped {
             let handle = async |record: &Record| {
                 if !offsets.contains(record.offset) {
                     return ControlFlow::Continue(());
                 }
                 let hole = offsets.between(next, record.offset);
-                self.told.ranges(partition, &hole, Outcome::NoRecord, Some(NO_RECORD));
+                self.report
+                    .ranges(partition, &hole, RecordOutcome::NoRecord, Some(NO_RECORD));
                 next = record.offset.saturating_add(1);
                 self.record(record).await;
-                go_on_unless(self.interrupted() || self.told.fatal.is_some())
+                go_on_unless(self.interrupted() || self.report.fatal.is_some())
             };
             reader.read(partition, bounds, handle).await?;
-            stopped = self.interrupted() || self.told.fatal.is_some();
+            stopped = self.interrupted() || self.report.fatal.is_some();
         }
         let rest = offsets.between(next, bounds.1.get());
-        let (outcome, words) = if stopped {
-            (Outcome::NotTried, None)
+        let (outcome, detail) = if stopped {
+            (RecordOutcome::NotTried, None)
         } else {
-            (Outcome::NoRecord, Some(NO_RECORD))
+            (RecordOutcome::NoRecord, Some(NO_RECORD))
         };
-        self.told.ranges(partition, &rest, outcome, words);
+        self.report.ranges(partition, &rest, outcome, detail);
         Ok(())
     }
 
-    /// One record through the processor, once.
+    /// Passes one record to the processor, once.
     async fn record(&mut self, record: &Record) {
         let parts = self.parts;
         if !parts.processor.decodes()
             && let Err(error) = decode::decode(parts.config.message_format, record)
         {
-            return self.told.record(record, Outcome::Failed, Some(&error.to_string()));
+            return self
+                .report
+                .record(record, RecordOutcome::Failed, Some(&error.to_string()));
         }
         let Some(chunk) = Chunk::new(vec![record.clone()]) else {
             return;
@@ -315,10 +320,10 @@ impl<P: Processor> Redrive<P> {
         let failure = match tokio::time::timeout_at(stop_at.into(), work).await {
             Ok(Ok(progress)) if progress.stop.is_none() && progress.settled > 0 => None,
             Ok(Ok(progress)) => Some(progress.stop.map_or_else(
-                || "the handler settled nothing and gave no reason".to_owned(),
+                || "the handler settled no record and returned no failure".to_owned(),
                 |failure| {
                     if matches!(failure, Failure::Fatal(_)) {
-                        self.told.fatal = Some(failure.to_string());
+                        self.report.fatal = Some(failure.to_string());
                     }
                     failure.to_string()
                 },
@@ -330,15 +335,15 @@ impl<P: Processor> Redrive<P> {
             )),
         };
         let outcome = if failure.is_some() {
-            Outcome::Failed
+            RecordOutcome::Failed
         } else {
-            Outcome::Processed
+            RecordOutcome::Processed
         };
-        self.told.record(record, outcome, failure.as_deref());
+        self.report.record(record, outcome, failure.as_deref());
     }
 }
 
-const NO_RECORD: &str = "no record there: compacted, aborted, or a control record";
+const NO_RECORD: &str = "no record at this offset: compacted, aborted, or a control record";
 
 fn go_on_unless(stop: bool) -> ControlFlow<()> {
     if stop {
@@ -348,13 +353,14 @@ fn go_on_unless(stop: bool) -> ControlFlow<()> {
     }
 }
 
-fn known(partition: &TopicPartition, looked: &ListedOffset) -> Result<NextOffset, Error> {
-    looked.clone().map_err(|why| unavailable(partition, &why))
+fn known(partition: &TopicPartition, listed: &ListedOffset) -> Result<NextOffset, Error> {
+    listed.clone().map_err(|why| unavailable(partition, &why))
 }
 
 fn unavailable(partition: &TopicPartition, why: &Unavailable) -> Error {
     Error::new(
         ErrorType::BrokerUnreachable,
-        format!("no broker answered for {partition}: {why}. Try again"),
+        format!("{partition} is unavailable: {why}"),
     )
+    .next("Try again")
 }

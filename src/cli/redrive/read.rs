@@ -1,4 +1,4 @@
-//! A part of one partition's log, record by record.
+//! Reads a range of one partition's log, record by record.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use crate::invoke::Interrupt;
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::source::{Limit, OffsetSpec, Polled, Source};
 
-/// What one poll may bring.
-const AT_ONCE: Limit = Limit {
+/// What one poll may return.
+const POLL_LIMIT: Limit = Limit {
     records: 500,
     bytes: 4 * 1024 * 1024,
 };
 
-/// Reads logs until somebody interrupts.
+/// Reads logs until an interrupt.
 pub(super) struct Reader<'a, S> {
     pub(super) source: &'a S,
     pub(super) interrupt: watch::Receiver<Interrupt>,
-    /// How long one question to the brokers may take.
-    pub(super) patience: Duration,
+    /// How long one request to the brokers may take.
+    pub(super) timeout: Duration,
 }
 
 impl<S: Source> Reader<'_, S> {
-    /// Hands the records of `partition` from `from` up to `to` (exclusive, not
-    /// past the end of the log) to `each`, in order, until it breaks or
-    /// somebody interrupts. Offsets without a record are passed over.
+    /// Passes the records of `partition` from `from` up to `to` (exclusive, not
+    /// past the end of the log) to `each`, in order, until it breaks or an
+    /// interrupt. Offsets without a record are skipped.
     ///
     /// # Errors
-    /// When the log cannot be read, and why.
+    /// When the log cannot be read.
     pub(super) async fn read(
         &self,
         partition: &TopicPartition,
@@ -39,8 +39,8 @@ impl<S: Source> Reader<'_, S> {
         mut each: impl AsyncFnMut(&Record) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut next = from;
-        // An end below `to` is believed the second time: the first may be that
-        // of a replica that was behind.
+        // An end below `to` is checked and read again: the first may be that of a
+        // follower that was behind.
         for is_last in [false, true] {
             self.source.assign(&[(partition.clone(), next)])?;
             let ended = self.read_on(partition, &mut next, to, &mut each).await;
@@ -56,20 +56,19 @@ impl<S: Source> Reader<'_, S> {
     }
 
     async fn check_end(&self, partition: &TopicPartition, to: NextOffset) -> Result<(), Error> {
-        let until = Deadline::after(self.patience, &SystemClock).at;
-        let asked = self
+        let until = Deadline::after(self.timeout, &SystemClock).at;
+        let listed = self
             .source
             .list_offsets(std::slice::from_ref(partition), OffsetSpec::Latest, until);
-        match asked.await?.pop() {
+        match listed.await?.pop() {
             Some(Ok(end)) if end >= to => Ok(()),
             Some(Ok(end)) => Err(Error::new(
                 ErrorType::Truncated,
-                format!(
-                    "the end of {partition} moved back to {end} while it was read. Look at the topic, and try again"
-                ),
-            )),
+                format!("the end of {partition} moved back to {end} while it was read"),
+            )
+            .next("Check the topic, and try again")),
             Some(Err(why)) => Err(unreadable(ErrorType::BrokerUnreachable, partition, &why.0, to)),
-            None => Err(unreadable(ErrorType::BrokerUnreachable, partition, "no answer", to)),
+            None => Err(unreadable(ErrorType::BrokerUnreachable, partition, "no response", to)),
         }
     }
 
@@ -80,7 +79,7 @@ impl<S: Source> Reader<'_, S> {
             .await
             .is_err()
         {
-            // Nobody is left who could interrupt.
+            // The sender is dropped: there is no interrupt any more.
             std::future::pending::<()>().await;
         }
     }
@@ -96,13 +95,13 @@ impl<S: Source> Reader<'_, S> {
             let polled = tokio::select! {
                 biased;
                 () = self.interrupted() => return Ok(ControlFlow::Break(())),
-                polled = self.source.poll(partition, AT_ONCE) => polled,
+                polled = self.source.poll(partition, POLL_LIMIT) => polled,
             };
             let records = match polled {
                 Polled::Records(records) => records,
                 Polled::End => return Ok(ControlFlow::Continue(())),
                 Polled::OutOfRange => {
-                    let why = "retention has just deleted it";
+                    let why = "retention deleted it";
                     return Err(unreadable(ErrorType::RetentionLoss, partition, why, *next));
                 }
                 Polled::Unavailable(why) => {
@@ -131,6 +130,6 @@ impl<S: Source> Reader<'_, S> {
 }
 
 fn unreadable(error_type: ErrorType, partition: &TopicPartition, why: &str, next: NextOffset) -> Error {
-    let words = format!("{partition} cannot be read at offset {next}: {why}. No cursor was moved; try again");
-    Error::new(error_type, words)
+    let what = format!("{partition} cannot be read at offset {next}: {why}");
+    Error::new(error_type, what).next("No cursor was moved; try again")
 }

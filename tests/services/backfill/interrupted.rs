@@ -80,7 +80,7 @@ async fn five_thousand_records_in_three_interrupted_parts_are_each_handed_over_o
     assert_eq!(run.logged_offsets(), (EACH..EACH + 7).collect::<Vec<_>>());
     let live = world.live_items().await;
     let second = interrupted(second).await;
-    assert!(second.stderr.contains("backfill b goes on"), "{}", second.stderr);
+    assert!(second.stderr.contains("backfill b resumes"), "{}", second.stderr);
     handed.extend(second.logged());
     assert_eq!(world.live_items().await, live);
 

@@ -33,8 +33,8 @@ async fn each_secret_is_read_and_its_shape_is_told_and_nothing_it_holds() {
     let (world, _secrets) = world().await;
     let (checks, ran) = world.doctor(0);
     assert_eq!(checks.wrong(), [("tls", "warning")]);
-    says(secret(&checks, "user"), "a user and a password", "");
-    says(secret(&checks, "ca"), "the authority of the brokers' certificates", "");
+    says(secret(&checks, "user"), "a user name and a password", "");
+    says(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
     assert!(
         !ran.stdout.contains(ALICE.0) && !ran.stdout.contains(ALICE.1),
         "{ran:?}"
@@ -85,7 +85,7 @@ async fn a_token_for_msk_is_signed_and_never_shown() {
         .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")
         .set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
-    says(secret(&checks, "ca"), "the authority of the brokers' certificates", "");
+    says(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
     says(checks.one("tls"), "TLSv1.3, verified", "");
     says(checks.one("token"), "signed with this AWS role, valid until 20", "");
     // The tests' broker takes no such tokens.
@@ -112,7 +112,7 @@ async fn account_and_role_are_told_where_sts_answers_and_missed_by_nobody_where_
     let checks = doctor(Act::Answer(200, answer), 0);
     says(checks.one("identity"), &format!("AWS account 123456789012, {role}"), "");
     let checks = doctor(Act::Silence, 0);
-    skipped(checks.one("identity"), "STS does not answer, and nothing else needs it");
+    skipped(checks.one("identity"), "STS did not respond, and nothing else needs it");
     let refusal = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>planted</Message></Error></ErrorResponse>";
     let checks = doctor(Act::Answer(403, refusal.into()), 1);
     fails(

@@ -44,7 +44,7 @@ async fn a_dry_run_says_where_the_next_run_would_start_and_changes_nothing() {
     let said = highest.rows()[0].clone();
     assert_eq!(said["new_offset"], 0, "{said}");
     assert!(
-        said["note"].to_string().contains("takes it for a new partition"),
+        said["note"].to_string().contains("treats it as a new partition"),
         "{said}"
     );
     assert_eq!(world.table.items().await, before);
@@ -95,7 +95,7 @@ async fn a_run_starts_over_after_a_delete_and_an_undo_goes_to_where_the_deleted_
     let undone = world.offsets(&["undo", "--partition", "0", "--execute"]);
     assert_eq!(
         (&undone.row(0)["outcome"], &undone.row(0)["note"]),
-        (&json!("moved"), &json!("where the deleted cursor stood"))
+        (&json!("moved"), &json!("the offset of the deleted cursor"))
     );
     assert_eq!(world.offset(0).await, Some(4));
     world.offsets(&["undo", "--partition", "0", "--execute"]).row(0);

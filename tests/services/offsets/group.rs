@@ -45,13 +45,13 @@ async fn import_takes_over_the_commits_of_a_group_and_the_next_run_goes_on_there
     assert!(
         dry.rows()[1]["note"]
             .to_string()
-            .contains("the commit 50 is past the end (10)"),
+            .contains("the committed offset 50 is past the end (10)"),
         "{dry:?}"
     );
     assert!(
         dry.rows()[2]["note"]
             .to_string()
-            .contains(&format!("no commit in {group}")),
+            .contains(&format!("no committed offset in {group}")),
         "{dry:?}"
     );
     assert_eq!(world.table.items().await, [], "it was dry");
@@ -112,7 +112,7 @@ async fn import_from_a_group_that_does_not_exist_says_so() {
     let ran = world.offsets(&["import", "--from-group", "nobody", "--execute"]);
     let said = ran.refused("InvalidConfiguration", 2).last_error();
     assert!(
-        said.contains("no group nobody") && said.contains("--from-group"),
+        said.contains("the group nobody has no committed offset") && said.contains("--from-group"),
         "{said}"
     );
     assert_eq!(world.table.items().await, []);

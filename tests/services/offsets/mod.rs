@@ -230,7 +230,7 @@ async fn a_reset_to_the_very_record_that_is_blocked_forgets_its_failures() {
         (&json!("moved"), &json!(1))
     );
     let said = ran.row(0)["note"].to_string();
-    assert!(said.contains("failed attempts are forgotten"), "{said}");
+    assert!(said.contains("clears failed attempts"), "{said}");
     let item = world.item(0).await;
     assert!(
         !item.contains_key("fail_offset") && number(&item, "offset") == 0,

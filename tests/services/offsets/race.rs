@@ -66,7 +66,10 @@ async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
     let ran = Ran::new(reset.await.expect("it ends"), started);
     ran.refused("Held", 1);
     assert_eq!(ran.column("outcome"), ["changed", "moved"]);
-    assert!(ran.last_error().contains("changed meanwhile: look again"), "{ran:?}");
+    assert!(
+        ran.last_error().contains("changed concurrently: run the command again"),
+        "{ran:?}"
+    );
     assert_eq!((world.offset(0).await, world.offset(1).await), (Some(4), Some(-1)));
 }
 

@@ -1,25 +1,24 @@
-//! The cursors of each topic: what keeps runs from moving them, and how far
-//! they are behind.
+//! The cursors of each topic: what blocks them, and their lag.
 
 use std::sync::Arc;
 
-use super::Answer;
+use super::Shared;
 use super::check::Check;
-use crate::cli::look::Look;
+use crate::cli::inspect::Inspection;
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
 
-pub(super) async fn checks(glance: Answer<'_, Result<BestEffortSnapshot, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
-    let glance = glance.await;
-    let Ok(glance) = &*glance else {
-        return vec![Check::skipped("cursors", "nobody answers")];
+pub(super) async fn checks(snapshot: Shared<'_, Result<BestEffortSnapshot, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
+    let snapshot = snapshot.await;
+    let Ok(snapshot) = &*snapshot else {
+        return vec![Check::skipped("cursors", "neither the table nor the brokers responded")];
     };
-    if glance.table.is_some() {
+    if snapshot.table.is_some() {
         return vec![Check::skipped("cursors", "the table cannot be read")];
     }
     let of_topic = |topic: &Arc<str>| {
-        let both = glance.states.iter().zip(&glance.decisions);
+        let both = snapshot.states.iter().zip(&snapshot.decisions);
         let (facts, decisions) = both
             .filter(|(fact, _)| fact.partition.topic == *topic)
             .map(|(fact, decision)| (fact.clone(), decision.clone()))
@@ -27,19 +26,19 @@ pub(super) async fn checks(glance: Answer<'_, Result<BestEffortSnapshot, Error>>
         judge(&BestEffortSnapshot {
             states: facts,
             decisions,
-            ..glance.clone()
+            ..snapshot.clone()
         })
         .on(topic)
     };
     topics.iter().map(of_topic).collect()
 }
 
-/// What is wrong with a cursor for the next run.
+/// What the next run meets at a cursor, the least serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
-    /// Nothing, or somebody's decision: paused, claimed.
-    None,
-    /// The run jumps over what is gone, and reports it.
+enum CursorStatus {
+    /// Nothing wrong, also paused or claimed.
+    Fine,
+    /// The run skips deleted offsets, and reports them.
     Jump,
     Blocked,
     Lost,
@@ -49,71 +48,71 @@ enum Trouble {
 
 /// What the next run meets.
 ///
-/// | it would | trouble |
+/// | it would | status |
 /// |---|---|
-/// | read, idle, or leave alone what is paused or claimed | none |
-/// | leave alone what no broker answers for | none: that is the topic's |
+/// | read, idle, or skip what is paused or claimed | fine |
+/// | skip an unavailable partition | fine: the check of the topic fails |
 /// | jump, by `ON_RETENTION_LOSS` or `ON_TRUNCATION` | a warning |
-/// | try a failed record again, now or later | `PartitionBlocked` |
-/// | halt, because records are gone | `RetentionLoss` |
+/// | retry a failed record, now or later | `PartitionBlocked` |
+/// | halt, because records were deleted | `RetentionLoss` |
 /// | halt, because the cursor lies past the end | `Truncated` |
-/// | halt, because the item is no cursor | `InvalidCursor` |
-fn trouble(facts: &PartitionState, decision: &Decision) -> Trouble {
+/// | halt, because the item is invalid | `InvalidCursor` |
+fn status(facts: &PartitionState, decision: &Decision) -> CursorStatus {
     match decision {
-        Decision::Invalid(_) => Trouble::Invalid,
-        Decision::Truncated(_) => Trouble::Truncated,
-        Decision::RetentionLoss(_) => Trouble::Lost,
-        Decision::BackingOff => Trouble::Blocked,
+        Decision::Invalid(_) => CursorStatus::Invalid,
+        Decision::Truncated(_) => CursorStatus::Truncated,
+        Decision::RetentionLoss(_) => CursorStatus::Lost,
+        Decision::BackingOff => CursorStatus::Blocked,
         Decision::Read(Reading {
             why: Why::Lost(_) | Why::Truncated { .. },
             ..
-        }) => Trouble::Jump,
-        Decision::Read(_) | Decision::Idle if plan::blocked(facts).is_some() => Trouble::Blocked,
+        }) => CursorStatus::Jump,
+        Decision::Read(_) | Decision::Idle if plan::blocked(facts).is_some() => CursorStatus::Blocked,
         Decision::Read(_) | Decision::Idle | Decision::Paused | Decision::Held(_) | Decision::Unavailable(_) => {
-            Trouble::None
+            CursorStatus::Fine
         }
     }
 }
 
-/// The cursors of one topic, by the worst of them.
-fn judge(glance: &BestEffortSnapshot) -> Check {
-    let both = glance.states.iter().zip(&glance.decisions);
-    let worst = both.map(|(facts, decision)| trouble(facts, decision)).max();
-    let stored = glance.states.iter().filter(|fact| fact.cursor.is_some()).count();
-    let look = Look::from(glance.clone());
-    let lag = look
+/// The check of one topic's cursors, by the most serious status.
+fn judge(snapshot: &BestEffortSnapshot) -> Check {
+    let both = snapshot.states.iter().zip(&snapshot.decisions);
+    let worst = both.map(|(facts, decision)| status(facts, decision)).max();
+    let stored = snapshot.states.iter().filter(|fact| fact.cursor.is_some()).count();
+    let inspection = Inspection::from(snapshot.clone());
+    let lag = inspection
         .lag
         .map_or_else(|| "lag unknown".into(), |lag| format!("lag {lag}"));
     let cursors = if stored == 1 { "cursor" } else { "cursors" };
-    let what = format!("{stored} {cursors}; {}; {lag}", look.states());
+    let what = format!("{stored} {cursors}; {}; {lag}", inspection.states());
     let failed = |error_type, next| Check::failed("cursors", error_type, what.clone(), next);
-    let check = match worst.unwrap_or(Trouble::None) {
-        Trouble::None => Check::ok("cursors", what),
-        Trouble::Jump => Check::warning(
+    let check = match worst.unwrap_or(CursorStatus::Fine) {
+        CursorStatus::Fine => Check::ok("cursors", what),
+        CursorStatus::Jump => Check::warning(
             "cursors",
             what,
-            "The next run jumps over what is gone, and reports it; look at the topic's retention and at the lag",
+            "The next run skips the deleted offsets and reports them; check the topic's retention and the lag",
         ),
-        Trouble::Blocked => failed(
+        CursorStatus::Blocked => failed(
             ErrorType::PartitionBlocked,
-            "Mend what the error names, and the next run tries again; `kafka-consumer offsets reset` moves past it",
+            "Correct what the error names, and the next run tries again; `kafka-consumer offsets reset` moves past it",
         ),
-        Trouble::Lost => failed(
+        CursorStatus::Lost => failed(
             ErrorType::RetentionLoss,
-            "Go on from the earliest by ON_RETENTION_LOSS=continue, or `kafka-consumer offsets reset --to-earliest`",
+            "Continue from the earliest offset with ON_RETENTION_LOSS=continue, or `kafka-consumer offsets reset --to-earliest`",
         ),
-        Trouble::Truncated => failed(
+        CursorStatus::Truncated => failed(
             ErrorType::Truncated,
-            "Choose with ON_TRUNCATION where to go on, or by `kafka-consumer offsets reset`; of a partition that is \
-             gone, `kafka-consumer offsets delete`",
+            "Set ON_TRUNCATION, or move the cursor with `kafka-consumer offsets reset`; for a partition that no longer \
+             exists, use `kafka-consumer offsets delete`",
         ),
-        Trouble::Invalid => failed(
+        CursorStatus::Invalid => failed(
             ErrorType::InvalidCursor,
-            "Correct the item in the table, or delete it with `kafka-consumer offsets delete`, which says where a run \
-              begins then",
+            "Correct the item in the table, or delete it with `kafka-consumer offsets delete`, which shows where the \
+             next run starts",
         ),
     };
-    check.with(look.remarks())
+    check.with(inspection.remarks())
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
 }
 
 #[test]
-fn each_decision_of_the_next_run_has_its_trouble_and_its_type_of_error() {
+fn each_decision_of_the_next_run_has_its_status_and_its_type_of_error() {
     let range = OffsetRange { first: 4, last: 5 };
     let words = || "words".to_owned();
     let jump = Why::Truncated {
@@ -117,7 +117,7 @@ fn each_decision_of_the_next_run_has_its_trouble_and_its_type_of_error() {
 }
 
 #[test]
-fn the_worst_of_a_topic_decides_and_all_is_counted() {
+fn the_most_serious_status_of_a_topic_decides_and_all_cursors_are_counted() {
     let check = judged(vec![
         (facts(), reading(Why::Resumed)),
         (blocked(), Decision::BackingOff),
@@ -134,7 +134,7 @@ fn the_worst_of_a_topic_decides_and_all_is_counted() {
 }
 
 #[test]
-fn a_topic_without_cursors_is_no_trouble() {
+fn a_topic_without_cursors_is_no_failure() {
     let new = PartitionState {
         cursor: None,
         ..facts()

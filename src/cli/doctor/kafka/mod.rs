@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::check::{Check, Status};
 use super::network::{self, Reach, Server, Whose};
-use super::secrets::Proofs;
+use super::secrets::CheckedSecrets;
 use super::settings;
-use super::{Answer, Practice};
+use super::{DoctorContext, Shared};
 use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
@@ -17,11 +17,11 @@ use crate::record::{NextOffset, TopicPartition};
 use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
-    practice: &Practice,
-    glance: Answer<'_, Result<BestEffortSnapshot, Error>>,
-    reached: Answer<'_, Vec<Reach>>,
-    tls: Answer<'_, Vec<Check>>,
-    proofs: Answer<'_, Proofs>,
+    practice: &DoctorContext,
+    glance: Shared<'_, Result<BestEffortSnapshot, Error>>,
+    reached: Shared<'_, Vec<Reach>>,
+    tls: Shared<'_, Vec<Check>>,
+    proofs: Shared<'_, CheckedSecrets>,
 ) -> Vec<Check> {
     let config = practice.config();
     let (glance, brokers, reached, tls, proofs) = futures::join!(glance, known_brokers(practice), reached, tls, proofs);
@@ -167,7 +167,7 @@ enum Fetched {
 /// Fetches where nothing is: at the end of a partition. Offsets are told to
 /// those who may describe a topic; only a fetch needs the right to read it.
 /// What has come meanwhile is looked at by nobody.
-async fn fetch(practice: &Practice, end: Option<&(TopicPartition, NextOffset)>) -> Fetched {
+async fn fetch(practice: &DoctorContext, end: Option<&(TopicPartition, NextOffset)>) -> Fetched {
     let Some((partition, end)) = end else {
         return Fetched::Nowhere;
     };
@@ -241,7 +241,7 @@ fn refusal(error: &Error, let_in: bool) -> Check {
 }
 
 /// The brokers, as they name themselves to clients.
-async fn known_brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
+async fn known_brokers(practice: &DoctorContext) -> Result<Vec<Broker>, Error> {
     practice
         .parts
         .source
@@ -252,7 +252,7 @@ async fn known_brokers(practice: &Practice) -> Result<Vec<Broker>, Error> {
 
 /// Whether each broker is reached at the address that it advertises: clients
 /// go there, whatever they were told to begin with.
-async fn advertised(practice: &Practice, known: Result<Vec<Broker>, Error>) -> Vec<Check> {
+async fn advertised(practice: &DoctorContext, known: Result<Vec<Broker>, Error>) -> Vec<Check> {
     let Ok(known) = known else {
         return vec![Check::skipped("brokers", "none of them told who they are")];
     };
@@ -283,7 +283,7 @@ fn brokers_check(reached: &[Reach]) -> Vec<Check> {
     wrong
 }
 
-async fn group(practice: &Practice, topics: &[Topic<'_>]) -> Check {
+async fn group(practice: &DoctorContext, topics: &[Topic<'_>]) -> Check {
     let partitions: Vec<TopicPartition> = topics
         .iter()
         .filter_map(|topic| Some(topic.end.as_ref()?.0.clone()))

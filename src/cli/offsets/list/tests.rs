@@ -1,12 +1,12 @@
 use super::*;
-use crate::cli::look::tests::{every_state, without_brokers};
+use crate::cli::inspect::tests::{every_state, without_brokers};
 
-fn shown(width: u16, look: &Look) -> String {
+fn shown(width: u16, inspection: &Inspection) -> String {
     let screen = Screen {
         width: Some(width),
         ..Screen::default()
     };
-    table(screen, look)
+    table(screen, inspection)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where cursors are to go: what people say, and the offset that it means.
+//! Targets of `offsets reset`, and the offsets that they resolve to.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use crate::config::{self, InvalidTime, TIME_ALLOWED};
 use crate::record::NextOffset;
 
-/// What a cursor is to be moved to, in one partition.
+/// The target of a cursor in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// This offset is the next to read.
     Offset(i64),
-    /// The first record that is still there.
+    /// The earliest offset of the log.
     Earliest,
-    /// Behind the newest record.
+    /// The end of the log.
     Latest,
-    /// So many offsets on, or back, from where the cursor stands.
+    /// So many offsets forward, or back, from the cursor.
     Shift(i64),
-    /// What a look-up by time found: the first record at or after it. `None`: there is none.
+    /// The first record at or after a time. `None`: there is none.
     Found(Option<NextOffset>),
 }
 
-/// A partition's log, and where its cursor stands. `earliest` is not above `end`.
+/// A partition's log, and its cursor. `earliest` is not above `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) standing: NextOffset,
@@ -30,12 +30,12 @@ pub(super) struct Log {
     pub(super) end: NextOffset,
 }
 
-/// How the new position differs from what was asked for.
+/// How the new offset differs from the requested one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clamped {
-    /// What was asked for is deleted, or never was.
+    /// The requested offset is below the log start offset.
     ToEarliest { asked: i64, earliest: NextOffset },
-    /// What was asked for is not written yet.
+    /// The requested offset is past the end.
     ToEnd { asked: i64, end: NextOffset },
     /// No record has that time or a later one.
     NoneSince,
@@ -53,17 +53,17 @@ impl fmt::Display for Clamped {
     }
 }
 
-/// The next offset to read that `target` means. It always lies in the log.
+/// The next offset to read that `target` resolves to. It always lies in the log.
 ///
-/// | target | new position | where it differs from the target |
+/// | target | new position | clamped |
 /// |---|---|---|
 /// | `Offset(n)` | `n` | below the earliest: the earliest; past the end: the end |
 /// | `Earliest` | the earliest | |
 /// | `Latest` | the end | |
 /// | `Shift(n)` | the cursor + `n` | as `Offset` |
-/// | `Found(offset)` | `offset` | a record that came after the end was asked for: the end |
+/// | `Found(offset)` | `offset` | a record after the end was read: the end |
 /// | `Found(none)` | the end | no record at or after that time |
-pub(super) fn aim(target: Target, log: Log) -> (NextOffset, Option<Clamped>) {
+pub(super) fn resolve(target: Target, log: Log) -> (NextOffset, Option<Clamped>) {
     let Log {
         standing,
         earliest,

@@ -42,7 +42,7 @@ fn the_table_of_targets_is_true() {
         (Target::Found(Some(next(101))), 100, None),
         (Target::Found(None), 100, Some(Clamped::NoneSince)),
     ] {
-        assert_eq!(aim(target, log), (next(expected), clamped), "{target:?}");
+        assert_eq!(resolve(target, log), (next(expected), clamped), "{target:?}");
     }
 }
 
@@ -55,7 +55,7 @@ fn in_an_empty_log_every_target_is_its_one_position() {
         Target::Shift(-1),
         Target::Found(None),
     ] {
-        assert_eq!(aim(target, log(7, 7, 7)).0, next(7), "{target:?}");
+        assert_eq!(resolve(target, log(7, 7, 7)).0, next(7), "{target:?}");
     }
 }
 
@@ -84,27 +84,27 @@ fn any_target() -> impl Strategy<Value = Target> {
 proptest! {
     #[test]
     fn a_new_position_always_lies_in_the_log(target in any_target(), log in any_log()) {
-        let (new, _) = aim(target, log);
+        let (new, _) = resolve(target, log);
         prop_assert!(log.earliest <= new && new <= log.end, "{new}");
     }
 
     #[test]
     fn a_target_that_lies_in_the_log_is_met_and_any_other_is_said_to_be_clamped(asked in any_number(), log in any_log()) {
-        let (new, clamped) = aim(Target::Offset(asked), log);
+        let (new, clamped) = resolve(Target::Offset(asked), log);
         prop_assert_eq!(clamped.is_none(), new.get() == asked);
     }
 
     #[test]
     fn a_larger_number_never_means_a_lower_position(a in any_number(), b in any_number(), log in any_log()) {
         let (less, more) = (a.min(b), a.max(b));
-        prop_assert!(aim(Target::Offset(less), log).0 <= aim(Target::Offset(more), log).0);
-        prop_assert!(aim(Target::Shift(less), log).0 <= aim(Target::Shift(more), log).0);
+        prop_assert!(resolve(Target::Offset(less), log).0 <= resolve(Target::Offset(more), log).0);
+        prop_assert!(resolve(Target::Shift(less), log).0 <= resolve(Target::Shift(more), log).0);
     }
 
     #[test]
     fn a_shift_is_the_offset_that_it_leads_to(by in any_number(), log in any_log()) {
         let there = log.standing.get().saturating_add(by);
-        prop_assert_eq!(aim(Target::Shift(by), log), aim(Target::Offset(there), log));
+        prop_assert_eq!(resolve(Target::Shift(by), log), resolve(Target::Offset(there), log));
     }
 }
 

@@ -1,15 +1,15 @@
-//! Which offsets: `17,20-25`, or those that dead letters name. Pure.
+//! The offsets to process again: `17,20-25`, or those of dead letters. Pure.
 
 use std::str::FromStr;
 
 use crate::dead_letter::{self, header};
 use crate::record::{NextOffset, Record, TopicPartition};
 
-/// The most offsets that can be asked for at once: what is read is told record by record.
+/// The most offsets of one command, as each is reported by itself.
 const MOST_OFFSETS: u64 = 1_000_000;
 
-/// Two ranges that are no further apart are read in one go: what lies between
-/// them costs less than a new fetch.
+/// Two ranges that are no further apart are read together: the records between
+/// them cost less than a new fetch.
 const NEAR_OFFSETS: u64 = 500;
 
 /// Offsets of one partition: ranges with both ends inclusive, ascending, apart from each other.
@@ -35,7 +35,7 @@ impl Offsets {
         &self.0
     }
 
-    /// How many offsets that is.
+    /// The number of offsets.
     pub(super) fn count(&self) -> u64 {
         let count = |(first, last): &(i64, i64)| last.abs_diff(*first).saturating_add(1);
         self.0.iter().map(count).fold(0, u64::saturating_add)
@@ -52,7 +52,7 @@ impl Offsets {
         Self::of(self.0.iter().map(cut))
     }
 
-    /// What is read in one go each: from, and to (exclusive).
+    /// Ranges that are each read together: from, and to (exclusive).
     pub(super) fn stretches(&self) -> Vec<(NextOffset, NextOffset)> {
         let mut stretches: Vec<(i64, i64)> = Vec::new();
         for (first, last) in &self.0 {
@@ -94,7 +94,7 @@ impl FromStr for Offsets {
     }
 }
 
-/// Which record a dead letter stands for, and whose it was.
+/// The original record of a dead letter, and its consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) partition: TopicPartition,
@@ -102,7 +102,7 @@ pub(super) struct Origin {
     pub(super) group_id: String,
 }
 
-/// `None`: the record is no dead letter.
+/// `None`: the record is not a dead letter.
 pub(super) fn origin(letter: &Record) -> Option<Origin> {
     let (_, ours) = dead_letter::split(letter);
     let text = |name: &str| {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_offsets_and_ranges_is_read() {
+    fn a_list_of_offsets_and_ranges_is_parsed() {
         for (text, ranges) in [
             ("17", vec![(17, 17)]),
             ("17,20-25", vec![(17, 17), (20, 25)]),
@@ -141,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_offsets_says_what_is_allowed() {
+    fn a_wrong_list_of_offsets_is_rejected_with_what_is_allowed() {
         for text in ["", "a", "-1", "3-", "5-4", "1,,2", "1.5", "9223372036854775807", "1--2"] {
-            let said = text.parse::<Offsets>().expect_err(text);
-            assert!(said.contains("17,20-25"), "{text}: {said}");
+            let error = text.parse::<Offsets>().expect_err(text);
+            assert!(error.contains("17,20-25"), "{text}: {error}");
         }
-        let said = "0-1000000".parse::<Offsets>().expect_err("one too many");
-        assert!(said.contains("backfill"), "{said}");
+        let error = "0-1000000".parse::<Offsets>().expect_err("one too many");
+        assert!(error.contains("backfill"), "{error}");
         assert!("1-1000000".parse::<Offsets>().is_ok());
     }
 
     #[test]
-    fn ranges_that_are_near_are_read_in_one_go() {
+    fn ranges_that_are_near_are_read_together() {
         let stretches = |text: &str| -> Vec<(i64, i64)> {
             let offsets: Offsets = text.parse().expect("offsets");
             offsets
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn offsets_are_the_set_that_was_asked_for(
+        fn offsets_are_the_set_of_the_ranges(
             ranges in proptest::collection::vec((0..60_i64, 0..8_i64), 0..8), from in 0..60_i64, to in 0..60_i64,
         ) {
             let set: BTreeSet<i64> = ranges.iter().flat_map(|(first, more)| *first..=first + more).collect();

@@ -1,29 +1,29 @@
-//! How fast a lag changes.
+//! The rate at which a lag changes.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::cli::look::Look;
+use crate::cli::inspect::Inspection;
 use crate::cli::output::coarse;
 
-/// The change of the lag between two looks.
+/// The change of the lag between two inspections.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pace {
+pub(super) struct LagRate {
     per_second: f64,
-    /// What is left.
+    /// In records.
     lag: u64,
 }
 
-impl Pace {
-    /// Over the partitions whose lag both looks know; `None` where there is none.
-    pub(super) fn between(before: &Look, now: &Look) -> Option<Self> {
+impl LagRate {
+    /// Over the partitions whose lag is known in both; `None` where there is none.
+    pub(super) fn between(before: &Inspection, now: &Inspection) -> Option<Self> {
         let seconds = Duration::from_millis(u64::try_from(now.at - before.at).ok()?).as_secs_f64();
         let mut change = None;
         let mut lag = 0;
         for row in &now.partitions {
             let earlier = before.partitions.iter().find(|earlier| earlier.place == row.place);
             if let (Some(then), Some(left)) = (earlier.and_then(|earlier| earlier.lag), row.lag) {
-                #[expect(clippy::cast_precision_loss, reason = "a pace is shown in whole records a second")]
+                #[expect(clippy::cast_precision_loss, reason = "a rate is shown in whole records a second")]
                 let grown = left as f64 - then as f64;
                 change = Some(change.unwrap_or(0.0) + grown);
                 lag += left;
@@ -35,9 +35,9 @@ impl Pace {
         })
     }
 
-    /// How long it takes at this pace, if it takes an end at all.
+    /// The time until the lag is 0 at this rate, if it shrinks.
     fn left(self) -> Option<Duration> {
-        /// Beyond this a guess from two looks says nothing.
+        /// Beyond this an estimate from two inspections is meaningless.
         const LONGEST: f64 = 30.0 * 24.0 * 3600.0;
         #[expect(clippy::cast_precision_loss, reason = "it is shown in whole seconds, or coarser")]
         let seconds = self.lag as f64 / -self.per_second;
@@ -45,7 +45,7 @@ impl Pace {
     }
 }
 
-impl fmt::Display for Pace {
+impl fmt::Display for LagRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         #[expect(clippy::cast_possible_truncation, reason = "a lag that fits an offset, less another")]
         let rounded = self.per_second.round() as i64;
@@ -75,19 +75,19 @@ fn thousands(number: i64) -> String {
 mod tests {
     use super::*;
 
-    fn pace(per_second: f64, lag: u64) -> String {
-        Pace { per_second, lag }.to_string()
+    fn rate(per_second: f64, lag: u64) -> String {
+        LagRate { per_second, lag }.to_string()
     }
 
     #[test]
-    fn a_pace_says_how_fast_and_when_it_is_over_if_it_will_be() {
-        assert_eq!(pace(120.4, 5_000), "+120/s");
-        assert_eq!(pace(0.0, 5_000), "0/s");
-        assert_eq!(pace(-4_000.0, 480_000), "-4,000/s, caught up in ~2 min");
-        assert_eq!(pace(-1_234_567.0, 9_000_000), "-1,234,567/s, caught up in ~7 s");
-        assert_eq!(pace(-10.0, 108_000), "-10/s, caught up in ~3 h");
-        assert_eq!(pace(-1.0, 259_200), "-1/s, caught up in ~3 days");
-        assert_eq!(pace(-500.0, 0), "-500/s");
-        assert_eq!(pace(-0.001, 1_000_000), "0/s");
+    fn a_rate_is_shown_with_the_time_to_catch_up_if_the_lag_shrinks() {
+        assert_eq!(rate(120.4, 5_000), "+120/s");
+        assert_eq!(rate(0.0, 5_000), "0/s");
+        assert_eq!(rate(-4_000.0, 480_000), "-4,000/s, caught up in ~2 min");
+        assert_eq!(rate(-1_234_567.0, 9_000_000), "-1,234,567/s, caught up in ~7 s");
+        assert_eq!(rate(-10.0, 108_000), "-10/s, caught up in ~3 h");
+        assert_eq!(rate(-1.0, 259_200), "-1/s, caught up in ~3 days");
+        assert_eq!(rate(-500.0, 0), "-500/s");
+        assert_eq!(rate(-0.001, 1_000_000), "0/s");
     }
 }

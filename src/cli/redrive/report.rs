@@ -1,4 +1,4 @@
-//! What became of each record.
+//! The outcome of each record.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,61 +9,61 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::record::{Record, TopicPartition};
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(super) enum RecordOutcome {
     /// The processor settled it.
     Processed,
-    /// The processor did not.
+    /// The processor or the decoder failed.
     Failed,
     /// Retention deleted it.
     Gone,
-    /// There is none at this offset.
+    /// This offset has no record.
     NoRecord,
-    /// It was not read: something came in between.
+    /// It was not processed: the command failed or was interrupted before.
     NotTried,
 }
 
-impl Outcome {
-    fn words(self) -> &'static str {
+impl RecordOutcome {
+    fn text(self) -> &'static str {
         match self {
             Self::Processed => "processed",
             Self::Failed => "failed",
-            Self::Gone => "gone",
+            Self::Gone => "deleted by retention",
             Self::NoRecord => "no record",
             Self::NotTried => "not tried",
         }
     }
 }
 
-/// Neighbours with one outcome; both ends inclusive.
+/// Adjacent offsets with the same outcome; both ends inclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(super) struct OffsetRange {
     #[serde(flatten)]
     place: TopicPartition,
     first_offset: i64,
     last_offset: i64,
-    outcome: Outcome,
+    outcome: RecordOutcome,
     detail: Option<String>,
 }
 
-/// What became of all records, in the order in which it happened.
+/// The outcomes of all records, in the order of processing.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    rows: Vec<Row>,
-    /// Records of the dead-letter topic that are no dead letters.
-    pub(super) no_letters: u64,
+pub(super) struct RedriveReport {
+    rows: Vec<OffsetRange>,
+    /// Records of the dead-letter topic that are not dead letters.
+    pub(super) not_dead_letters: u64,
     /// Dead letters of other groups or topics.
-    pub(super) of_others: u64,
-    /// Whether an interrupt kept dead letters from being read.
+    pub(super) of_other_groups: u64,
+    /// Whether an interrupt stopped the read of the dead letters.
     pub(super) letters_unread: bool,
-    /// Why nothing more can be processed.
+    /// The failure after which no further record is processed.
     pub(super) fatal: Option<String>,
 }
 
-impl Told {
-    pub(super) fn record(&mut self, record: &Record, outcome: Outcome, detail: Option<&str>) {
+impl RedriveReport {
+    pub(super) fn record(&mut self, record: &Record, outcome: RecordOutcome, detail: Option<&str>) {
         self.add(&record.partition, (record.offset, record.offset), outcome, detail);
     }
 
@@ -71,7 +71,7 @@ impl Told {
         &mut self,
         partition: &TopicPartition,
         offsets: &Offsets,
-        outcome: Outcome,
+        outcome: RecordOutcome,
         detail: Option<&str>,
     ) {
         for range in offsets.ranges() {
@@ -79,7 +79,13 @@ impl Told {
         }
     }
 
-    fn add(&mut self, partition: &TopicPartition, (first, last): (i64, i64), outcome: Outcome, detail: Option<&str>) {
+    fn add(
+        &mut self,
+        partition: &TopicPartition,
+        (first, last): (i64, i64),
+        outcome: RecordOutcome,
+        detail: Option<&str>,
+    ) {
         let place = partition.clone();
         if let Some(before) = self.rows.last_mut()
             && (&before.place, before.outcome, before.detail.as_deref()) == (&place, outcome, detail)
@@ -88,7 +94,7 @@ impl Told {
             before.last_offset = last;
             return;
         }
-        self.rows.push(Row {
+        self.rows.push(OffsetRange {
             place,
             first_offset: first,
             last_offset: last,
@@ -97,59 +103,54 @@ impl Told {
         });
     }
 
-    /// Those of `offsets` that nothing was said of; they are told in ascending order.
-    pub(super) fn untold(&self, partition: &TopicPartition, offsets: &Offsets) -> Offsets {
+    /// Those of `offsets` that are not reported yet; offsets are reported in ascending order.
+    pub(super) fn unreported(&self, partition: &TopicPartition, offsets: &Offsets) -> Offsets {
         let place = partition.clone();
         let of_it = self.rows.iter().filter(|row| row.place == place);
         let last = of_it.map(|row| row.last_offset).max();
         offsets.between(last.map_or(0, |last| last.saturating_add(1)), i64::MAX)
     }
 
-    fn count(&self, outcome: Outcome) -> u64 {
+    fn count(&self, outcome: RecordOutcome) -> u64 {
         let of_it = self.rows.iter().filter(|row| row.outcome == outcome);
         of_it.map(|row| row.last_offset.abs_diff(row.first_offset) + 1).sum()
     }
 
-    /// Why not all that was asked for was processed. What has no record is no
-    /// failure: there is nothing to process.
+    /// Why not all records were processed. An offset without a record is no failure.
     ///
-    /// | what happened | type |
+    /// | outcome | type |
     /// |---|---|
     /// | a handler's `Fatal`, or a record failed | `DestinationFailed` |
     /// | records were deleted by retention | `RetentionLoss` |
     /// | interrupted | none |
     pub(super) fn error(&self, interrupt: Interrupt) -> Option<Error> {
-        let (failed, gone) = (self.count(Outcome::Failed), self.count(Outcome::Gone));
+        let (failed, gone) = (self.count(RecordOutcome::Failed), self.count(RecordOutcome::Gone));
         let first = |outcome| self.rows.iter().find(|row| row.outcome == outcome);
-        let at = |row: &Row| {
+        let at = |row: &OffsetRange| {
             format!(
                 "{}-{} offset {}",
                 row.place.topic, row.place.partition, row.first_offset
             )
         };
         if let Some(fatal) = &self.fatal {
-            let words = format!("{fatal}. Nothing more was tried: correct the cause and repeat the rest");
-            return Some(Error::new(ErrorType::DestinationFailed, words));
+            let what = format!("{fatal}; no further record was processed");
+            let next = "Correct the cause, and repeat the command for the remaining records";
+            return Some(Error::new(ErrorType::DestinationFailed, what).next(next));
         }
-        if let Some(row) = first(Outcome::Failed) {
+        if let Some(row) = first(RecordOutcome::Failed) {
             let detail = row.detail.as_deref().unwrap_or_default();
-            let words = format!(
-                "{failed} of the records failed, the first at {}: {detail}. Repeat those",
-                at(row)
-            );
-            return Some(Error::new(ErrorType::DestinationFailed, words));
+            let what = format!("{failed} of the records failed, the first at {}: {detail}", at(row));
+            let next = "Correct the cause, and repeat the command for these records";
+            return Some(Error::new(ErrorType::DestinationFailed, what).next(next));
         }
-        if let Some(row) = first(Outcome::Gone) {
-            let words = format!(
-                "{gone} offsets are gone, the first at {}: retention deleted them",
-                at(row)
-            );
-            return Some(Error::new(ErrorType::RetentionLoss, words));
+        if let Some(row) = first(RecordOutcome::Gone) {
+            let what = format!("{gone} offsets were deleted by retention, the first at {}", at(row));
+            return Some(Error::new(ErrorType::RetentionLoss, what));
         }
-        if interrupt > Interrupt::No && (self.letters_unread || self.count(Outcome::NotTried) > 0) {
+        if interrupt > Interrupt::No && (self.letters_unread || self.count(RecordOutcome::NotTried) > 0) {
             tracing::warn!(
                 dead_letters_unread = self.letters_unread,
-                "interrupted; the offsets that were not tried are in the result"
+                "interrupted; the result lists the offsets that were not processed"
             );
         }
         None
@@ -160,7 +161,7 @@ impl Told {
         if self.rows.is_empty() {
             return text;
         }
-        let mut rows = table(&["partition", "offsets", "what happened", "detail"], [1]);
+        let mut rows = table(&["partition", "offsets", "outcome", "detail"], [1]);
         for row in &self.rows {
             let offsets = if row.first_offset == row.last_offset {
                 row.first_offset.to_string()
@@ -170,7 +171,7 @@ impl Told {
             rows.add_row([
                 format!("{}-{}", row.place.topic, row.place.partition),
                 offsets,
-                row.outcome.words().to_owned(),
+                row.outcome.text().to_owned(),
                 row.detail.clone().unwrap_or_default(),
             ]);
         }
@@ -178,17 +179,22 @@ impl Told {
         text
     }
 
-    /// What happened, in one line; what did not happen is left out.
+    /// The counts of all outcomes that occurred, in one line.
     fn summary(&self) -> String {
-        let counts = [Outcome::Failed, Outcome::Gone, Outcome::NoRecord, Outcome::NotTried]
-            .map(|outcome| (self.count(outcome), outcome.words()));
+        let counts = [
+            RecordOutcome::Failed,
+            RecordOutcome::Gone,
+            RecordOutcome::NoRecord,
+            RecordOutcome::NotTried,
+        ]
+        .map(|outcome| (self.count(outcome), outcome.text()));
         let others = [
-            (self.of_others, "dead letters of others"),
-            (self.no_letters, "no dead letters"),
+            (self.of_other_groups, "dead letters of other groups or topics"),
+            (self.not_dead_letters, "not dead letters"),
         ];
-        let mut text = format!("{} processed again", self.count(Outcome::Processed));
-        for (count, words) in counts.into_iter().chain(others).filter(|(count, _)| *count > 0) {
-            text = format!("{text} · {count} {words}");
+        let mut text = format!("{} processed again", self.count(RecordOutcome::Processed));
+        for (count, outcome) in counts.into_iter().chain(others).filter(|(count, _)| *count > 0) {
+            text = format!("{text} · {count} {outcome}");
         }
         if self.letters_unread {
             text.push_str(" · interrupted: not all dead letters were read");
@@ -199,13 +205,13 @@ impl Told {
     pub(super) fn json(&self, error: Option<&Error>) -> Value {
         let mut json = json!({
             "records": self.rows,
-            "processed": self.count(Outcome::Processed),
-            "failed": self.count(Outcome::Failed),
-            "gone": self.count(Outcome::Gone),
-            "no_record": self.count(Outcome::NoRecord),
-            "not_tried": self.count(Outcome::NotTried),
-            "dead_letters_of_others": self.of_others,
-            "no_dead_letters": self.no_letters,
+            "processed": self.count(RecordOutcome::Processed),
+            "failed": self.count(RecordOutcome::Failed),
+            "gone": self.count(RecordOutcome::Gone),
+            "no_record": self.count(RecordOutcome::NoRecord),
+            "not_tried": self.count(RecordOutcome::NotTried),
+            "dead_letters_of_other_groups": self.of_other_groups,
+            "no_dead_letters": self.not_dead_letters,
             "dead_letters_unread": self.letters_unread,
         });
         if let Some(error) = error {

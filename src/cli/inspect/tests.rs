@@ -98,8 +98,8 @@ fn unread(facts: PartitionState) -> PartitionState {
     }
 }
 
-/// The states of partitions 0, 1, 2, ... as a look.
-fn look_at(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> Look {
+/// The states of partitions 0, 1, 2, ... as a inspection.
+fn inspection(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> Inspection {
     let facts: Vec<PartitionState> = (0..)
         .zip(facts)
         .map(|(partition, facts)| PartitionState {
@@ -120,7 +120,7 @@ fn look_at(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> L
 }
 
 /// A topic with a partition in each state.
-pub(in crate::cli) fn every_state() -> Look {
+pub(in crate::cli) fn every_state() -> Inspection {
     let moved = Cursor {
         previous: Some(next(4_200)),
         ..cursor(1_500)
@@ -136,11 +136,11 @@ pub(in crate::cli) fn every_state() -> Look {
         silent(with(Some(cursor(4_990)))),
         with(None),
     ];
-    look_at(facts, &HALT, vec![])
+    inspection(facts, &HALT, vec![])
 }
 
-/// The brokers are down: three partitions of which the table alone tells.
-pub(in crate::cli) fn without_brokers() -> Look {
+/// The brokers are down: three partitions known from the table alone.
+pub(in crate::cli) fn without_brokers() -> Inspection {
     let unknown = |facts| PartitionState {
         end: Some(Err(Unavailable("its end is not known (BrokerUnreachable)".into()))),
         ..silent(facts)
@@ -151,15 +151,15 @@ pub(in crate::cli) fn without_brokers() -> Look {
         unknown(with(Some(paused(cursor(9))))),
     ];
     let error = Error::new(ErrorType::BrokerUnreachable, "no broker of localhost:9092 answered");
-    look_at(facts, &HALT, vec![error])
+    inspection(facts, &HALT, vec![error])
 }
 
 fn state(facts: PartitionState, policy: &Policy) -> &'static str {
-    look_at(vec![facts], policy, vec![]).partitions[0].state.as_str()
+    inspection(vec![facts], policy, vec![]).partitions[0].state.as_str()
 }
 
 #[test]
-fn each_state_has_its_row_and_the_first_that_fits_wins() {
+fn each_state_has_its_row_and_the_first_row_that_fits_wins() {
     let due = NOW_MS - 1;
     let later = NOW_MS + MINUTE_MS;
     let both = |cursor: &Cursor, expected| {
@@ -198,7 +198,7 @@ fn each_state_has_its_row_and_the_first_that_fits_wins() {
 type Numbers = (Option<i64>, Option<i64>, Option<u64>, Option<i64>, Option<i64>);
 
 fn numbers(facts: PartitionState, policy: &Policy) -> Numbers {
-    let row = look_at(vec![facts], policy, vec![]).partitions.remove(0);
+    let row = inspection(vec![facts], policy, vec![]).partitions.remove(0);
     (
         row.next_offset,
         row.end_offset,
@@ -209,7 +209,7 @@ fn numbers(facts: PartitionState, policy: &Policy) -> Numbers {
 }
 
 #[test]
-fn the_lag_is_what_a_run_could_still_read_and_null_where_a_half_is_missing() {
+fn the_lag_is_what_a_run_could_still_read_and_null_where_cursor_or_log_is_unknown() {
     let (end, earliest) = (Some(5_000), Some(100));
     let stored = with(Some(cursor(4_000)));
     assert_eq!(
@@ -246,13 +246,13 @@ fn the_lag_is_what_a_run_could_still_read_and_null_where_a_half_is_missing() {
 }
 
 #[test]
-fn what_waits_for_an_open_transaction_is_shown_and_no_lag() {
+fn records_of_an_open_transaction_are_shown_and_are_no_lag() {
     let row = |high, at| {
         let facts = PartitionState {
             high_watermark: Some(Ok(next(high))),
             ..with(Some(cursor(at)))
         };
-        let row = look_at(vec![facts], &HALT, vec![]).partitions.remove(0);
+        let row = inspection(vec![facts], &HALT, vec![]).partitions.remove(0);
         (row.high_watermark, row.lag, row.state, row.detail)
     };
     let waits = |words: &str| Some(format!("{words} for a transaction that began at offset 5000"));
@@ -275,10 +275,10 @@ fn what_waits_for_an_open_transaction_is_shown_and_no_lag() {
 
 #[test]
 fn the_document_has_the_shape_that_is_documented() {
-    let mut look = every_state();
-    look.partitions = vec![look.partitions.remove(3), look.partitions.remove(7)];
-    look.errors = vec![Error::new(ErrorType::TableUnreachable, "down")];
-    insta::assert_snapshot!(serde_json::to_string_pretty(&look).expect("a look is JSON"), @r#"
+    let mut inspection = every_state();
+    inspection.partitions = vec![inspection.partitions.remove(3), inspection.partitions.remove(7)];
+    inspection.errors = vec![Error::new(ErrorType::TableUnreachable, "down")];
+    insta::assert_snapshot!(serde_json::to_string_pretty(&inspection).expect("an inspection is JSON"), @r#"
     {
       "at": 1800000000000,
       "lag": 15344,
@@ -336,8 +336,8 @@ fn the_document_has_the_shape_that_is_documented() {
 }
 
 #[test]
-fn the_sum_is_of_the_lags_that_are_known_and_null_without_any() {
+fn the_sum_is_of_the_known_lags_and_null_without_any() {
     assert_eq!(every_state().lag, Some(3_500 + 1_000 + 983 + 1 + 4_960 + 4_900));
     assert_eq!(without_brokers().lag, None);
-    assert_eq!(look_at(vec![], &HALT, vec![]).lag, None);
+    assert_eq!(inspection(vec![], &HALT, vec![]).lag, None);
 }

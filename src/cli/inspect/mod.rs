@@ -1,38 +1,38 @@
-//! Where the partitions stand, for `lag` and `offsets list`.
+//! Cursors, logs and states of the partitions, for `lag`, `offsets list` and `doctor`.
 //!
 //! Both write the same JSON document:
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `at` | when this was so, in milliseconds since the epoch |
-//! | `lag` | the sum of all lags that are known; null if none is |
-//! | `errors` | `{"type","message"}` of what did not answer: the table, the brokers, or both; empty if all did |
-//! | `partitions` | one object a partition, in ascending order of topic and partition, also for items whose partition is gone |
+//! | `at` | the time of the inspection, in milliseconds since the epoch |
+//! | `lag` | the sum of all known lags; null if none is known |
+//! | `errors` | `{"type","message"}` of the table, the brokers, or both, where they failed; empty if none did |
+//! | `partitions` | one object a partition, in ascending order of topic and partition, also for items whose partition no longer exists |
 //!
-//! and of each partition, null where it is not known:
+//! and for each partition, null where unknown:
 //!
 //! | field | meaning |
 //! |---|---|
 //! | `topic`, `partition` | where |
-//! | `next_offset` | the next offset to read as stored; without an item (`new`), where a run would begin |
-//! | `end_offset` | the end of the log: the next offset to be written; with `read_committed` the last stable offset |
-//! | `high_watermark` | the end with what an open transaction holds back; with none it is `end_offset` |
-//! | `lag` | offsets that are still to be read: end minus next, or minus the place to which a run would jump |
-//! | `earliest_offset` | the first offset that retention has left |
+//! | `next_offset` | the next offset to read as stored; without an item (`new`), where a run would start |
+//! | `end_offset` | the end offset of the log; with `read_committed` the last stable offset |
+//! | `high_watermark` | the high watermark; without an open transaction it is `end_offset` |
+//! | `lag` | end minus next, or minus the offset to which a run would jump |
+//! | `earliest_offset` | the log start offset |
 //! | `state` | see [`State`] |
-//! | `detail` | why it is so, in words |
-//! | `last_offset` | the last processed offset as it stands in the table, -1: nothing yet; null without an item |
-//! | `previous_offset` | the next offset before an operator moved the cursor last |
-//! | `paused` | whether an operator set it aside |
-//! | `claim_until` | when the claim on it ends or ended, in milliseconds since the epoch |
+//! | `detail` | the reason for the state |
+//! | `last_offset` | the last processed offset as stored in the table, -1: nothing yet; null without an item |
+//! | `previous_offset` | the next offset before the last move by an operator |
+//! | `paused` | whether it is paused |
+//! | `claim_until` | when the claim on it expires or expired, in milliseconds since the epoch |
 //! | `run` | the run that wrote the item last |
 //! | `updated_at` | when a run wrote the item last, in milliseconds since the epoch |
-//! | `blocked` | `{"offset","attempts","next_try_at","error"}` of the record that holds it up |
+//! | `blocked` | `{"offset","attempts","next_try_at","error"}` of the record that blocks it |
 
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::Exit;
+use super::exit::Exit;
 use super::output::{self, Tone};
 use super::parts::CliParts;
 use super::selection::Selection;
@@ -44,21 +44,21 @@ use crate::invoke::{self, BestEffortSnapshot};
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
 use crate::record::{NextOffset, TopicPartition};
 
-/// How a partition is, in one word: the first row that fits.
+/// The state of a partition: the first row that fits.
 ///
 /// | state | the next run would | because |
 /// |---|---|---|
-/// | `unknown` | leave it alone | its item, or its log, could not be read |
-/// | `paused` | leave it alone | an operator said so |
-/// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition is gone |
-/// | `claimed` | leave it alone | another run is at work, until `claim_until` |
+/// | `unknown` | skip it | its item, or its log, could not be read |
+/// | `paused` | skip it | an operator paused it |
+/// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition no longer exists |
+/// | `claimed` | skip it | another run has claimed it until `claim_until` |
 /// | `lost` | halt, or jump by `ON_RETENTION_LOSS` | records after the cursor were deleted |
-/// | `blocked` | try the record again, at its time | a record failed |
-/// | `new` | begin at `START_POSITION` | it has no item |
-/// | `ok` | read what is new, if there is something | |
+/// | `blocked` | retry the record when it is due | a record failed |
+/// | `new` | start at `START_POSITION` | it has no item |
+/// | `ok` | read new records, if there are any | |
 ///
-/// It follows from what a run would do ([`plan::decide_all`]), so that it
-/// never says anything else than `plan`.
+/// It is derived from the decisions of the next run ([`plan::decide_all`]), so
+/// that it agrees with `plan`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
@@ -116,7 +116,7 @@ impl State {
 
 /// One partition: the table at the top of this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(super) struct InspectedPartition {
     #[serde(flatten)]
     pub(super) place: TopicPartition,
     pub(super) next_offset: Option<i64>,
@@ -132,37 +132,37 @@ pub(super) struct Row {
     pub(super) claim_until: Option<i64>,
     pub(super) run: Option<String>,
     pub(super) updated_at: Option<i64>,
-    pub(super) blocked: Option<Failed>,
+    pub(super) blocked: Option<BlockingRecord>,
 }
 
-/// The record that holds up a partition.
+/// The record that blocks a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Failed {
+pub(super) struct BlockingRecord {
     pub(super) offset: i64,
     pub(super) attempts: u32,
     pub(super) next_try_at: Option<i64>,
     pub(super) error: Option<String>,
 }
 
-/// What `lag` and `offsets list` write.
+/// The JSON document of `lag` and `offsets list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Look {
+pub(super) struct Inspection {
     pub(super) at: i64,
     pub(super) lag: Option<u64>,
-    pub(super) partitions: Vec<Row>,
+    pub(super) partitions: Vec<InspectedPartition>,
     pub(super) errors: Vec<Error>,
 }
 
-/// Asks the table and the brokers, each for itself.
-pub(super) async fn look(parts: &CliParts, selection: &Selection) -> Result<Look, Error> {
+/// Reads the table and the brokers; a failure of one does not hide the other.
+pub(super) async fn inspect(parts: &CliParts, selection: &Selection) -> Result<Inspection, Error> {
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let request = RunRequest::from(selection);
     Ok(invoke::snapshot_best_effort(parts, &request, deadline).await?.into())
 }
 
-impl From<BestEffortSnapshot> for Look {
+impl From<BestEffortSnapshot> for Inspection {
     fn from(glance: BestEffortSnapshot) -> Self {
-        let partitions = rows(&glance.states, &glance.decisions);
+        let partitions = all_partitions(&glance.states, &glance.decisions);
         let known = partitions.iter().filter_map(|row| row.lag);
         Self {
             at: glance.at_ms,
@@ -173,16 +173,15 @@ impl From<BestEffortSnapshot> for Look {
     }
 }
 
-/// A row for each partition.
-fn rows(facts: &[PartitionState], decisions: &[Decision]) -> Vec<Row> {
+fn all_partitions(facts: &[PartitionState], decisions: &[Decision]) -> Vec<InspectedPartition> {
     facts
         .iter()
         .zip(decisions)
-        .map(|(facts, decision)| row(facts, decision))
+        .map(|(facts, decision)| partition(facts, decision))
         .collect()
 }
 
-fn row(facts: &PartitionState, decision: &Decision) -> Row {
+fn partition(facts: &PartitionState, decision: &Decision) -> InspectedPartition {
     let no_cursor = Cursor::default();
     let (item, is_readable) = match &facts.cursor {
         Some(Ok(cursor)) => (Some(cursor), true),
@@ -193,7 +192,7 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
     let begins_at = plan::next_offset(facts, decision);
     let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
-    Row {
+    InspectedPartition {
         place: facts.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
@@ -208,7 +207,7 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
         claim_until: cursor.claim_until_ms,
         run: cursor.run.as_ref().map(ToString::to_string),
         updated_at: cursor.updated_at_ms,
-        blocked: plan::blocked(facts).map(|failures| Failed {
+        blocked: plan::blocked(facts).map(|failures| BlockingRecord {
             offset: failures.offset.get(),
             attempts: failures.all_attempts(),
             next_try_at: failures.next_try_at_ms,
@@ -217,17 +216,18 @@ fn row(facts: &PartitionState, decision: &Decision) -> Row {
     }
 }
 
-impl Row {
+impl InspectedPartition {
     pub(super) fn at(&self) -> String {
         format!("{}-{}", self.place.topic, self.place.partition)
     }
 }
 
-impl Look {
-    /// What is to be said of single partitions, below their table.
+impl Inspection {
+    /// Remarks on single partitions, below the table.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let said = |row: &Row| Some((row.at(), format!("{}: {}", row.state.as_str(), row.detail.as_ref()?)));
-        output::grouped(self.partitions.iter().filter_map(said))
+        let remark =
+            |row: &InspectedPartition| Some((row.at(), format!("{}: {}", row.state.as_str(), row.detail.as_ref()?)));
+        output::grouped(self.partitions.iter().filter_map(remark))
     }
 
     /// `3 partitions: 2 ok, 1 blocked`.
@@ -240,16 +240,16 @@ impl Look {
             .map(|state| format!("{} {}", count(state), state.as_str()))
             .collect();
         match self.partitions.len() {
-            0 => "no partition is known".into(),
+            0 => "no partitions".into(),
             1 => format!("1 partition: {}", counts.join(", ")),
             many => format!("{many} partitions: {}", counts.join(", ")),
         }
     }
 
-    /// What did not answer is said last, on stderr.
-    pub(super) fn complain(&self) -> Exit {
+    /// Prints the errors to stderr, last.
+    pub(super) fn print_errors(&self) -> Exit {
         for error in &self.errors {
-            output::complain(&error.to_string());
+            output::print_error(&error.to_string());
         }
         if self.errors.is_empty() {
             Exit::Done

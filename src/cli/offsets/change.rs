@@ -1,45 +1,45 @@
-//! What a command says of each partition, and how it ends.
+//! The result of a command for each partition, and its exit.
 
 use serde::{Serialize, Serializer};
 
 use super::at;
 use crate::claim::Verdict;
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::store::WriteError;
 
-/// How many partitions a failure names; the rows name all.
+/// How many partitions a failure names; the result names all.
 const NAMED: usize = 5;
 
-/// What becomes of one partition.
+/// The outcome for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// `--execute` would move it.
+pub(super) enum ChangeOutcome {
+    /// `--execute` would move its cursor.
     WouldMove,
-    /// It is moved.
+    /// Its cursor is moved.
     Moved,
-    /// It stands there already.
+    /// Its cursor is at the target already.
     Unchanged,
     /// `--execute` would delete its cursor.
     WouldDelete,
     /// Its cursor is deleted.
     Deleted,
-    /// `--execute` would bring its deleted cursor back.
+    /// `--execute` would restore its deleted cursor.
     WouldRestore,
-    /// Its deleted cursor is back.
+    /// Its deleted cursor is restored.
     Restored,
-    /// Runs leave it alone from now on.
+    /// Runs skip it from now on.
     Paused,
-    /// Runs left it alone before.
+    /// It was paused already.
     WasPaused,
-    /// Runs read it again.
+    /// It is no longer paused.
     Resumed,
-    /// Runs did not leave it alone.
+    /// It was not paused.
     WasNotPaused,
-    /// No move is remembered.
+    /// Its item has no previous offset.
     NothingToUndo,
     /// The group has no committed offset for it.
     NoCommit,
@@ -47,24 +47,24 @@ pub(super) enum Outcome {
     NoCursor,
     /// A live run has claimed it.
     Held,
-    /// Somebody was faster.
+    /// Its item was changed concurrently.
     Changed,
-    /// The group's commit lies past the end of the log.
+    /// The group's committed offset lies past the end of the log.
     PastEnd,
-    /// No broker answers for it.
+    /// No broker is available for it.
     Unavailable,
-    /// Its item cannot be read.
+    /// Its item is not a valid cursor.
     Invalid,
-    /// The topic has no such partition any more.
+    /// The topic no longer has this partition.
     Gone,
-    /// It was not written.
+    /// The write failed.
     Failed,
-    /// It is not known whether it was written.
+    /// The write may or may not have been applied.
     Unknown,
 }
 
-impl Outcome {
-    /// The type of failure that it is, if it is one.
+impl ChangeOutcome {
+    /// The type of error of a failure.
     fn failure(self) -> Option<ErrorType> {
         match self {
             Self::Invalid => Some(ErrorType::InvalidCursor),
@@ -88,16 +88,16 @@ impl Outcome {
         matches!(self, Self::WouldMove | Self::WouldDelete | Self::WouldRestore)
     }
 
-    /// Whether its new position is one that it gets, or has.
-    fn arrives(self) -> bool {
+    /// Whether the cursor is, or would be, at its new offset.
+    fn reaches_new_offset(self) -> bool {
         let is_done = matches!(self, Self::Moved | Self::Deleted | Self::Restored | Self::Unchanged);
         is_done || self.is_planned()
     }
 }
 
-/// One partition, as it is shown. Offsets are the next to read.
+/// One partition of the result. Offsets are the next to read.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Row {
+pub(super) struct CursorChange {
     #[serde(flatten)]
     pub(super) place: TopicPartition,
     #[serde(serialize_with = "number")]
@@ -110,15 +110,15 @@ pub(super) struct Row {
     pub(super) earliest_offset: Option<NextOffset>,
     #[serde(serialize_with = "number")]
     pub(super) end_offset: Option<NextOffset>,
-    pub(super) outcome: Outcome,
-    /// For a claimed one: until when, in milliseconds since the epoch.
+    pub(super) outcome: ChangeOutcome,
+    /// When the claim on it expires, in milliseconds since the epoch.
     pub(super) until: Option<i64>,
     pub(super) note: String,
 }
 
-impl Row {
-    /// What its change came to, which is `done` if it was made.
-    pub(super) fn settle(&mut self, done: Outcome, written: Result<Verdict, WriteError>) {
+impl CursorChange {
+    /// Sets the outcome of a write: `done` if it was applied.
+    pub(super) fn settle(&mut self, done: ChangeOutcome, written: Result<Verdict, WriteError>) {
         match written {
             Ok(Verdict::Applied) => self.outcome = done,
             Ok(verdict) => {
@@ -126,38 +126,38 @@ impl Row {
                     Verdict::Edited { until_ms } => until_ms,
                     _ => None,
                 };
-                self.outcome = Outcome::Changed;
+                self.outcome = ChangeOutcome::Changed;
                 self.note = match self.until {
                     Some(until) => format!(
-                        "changed meanwhile: a run has claimed it until {}; look again",
+                        "changed concurrently: a run has claimed it until {}; run the command again",
                         at(until)
                     ),
-                    None => "changed meanwhile: look again".into(),
+                    None => "changed concurrently: run the command again".into(),
                 };
             }
             Err(unwritten) => (self.outcome, self.note) = Self::unwritten(unwritten),
         }
     }
 
-    /// What a write came to that failed.
-    pub(super) fn unwritten(unwritten: WriteError) -> (Outcome, String) {
+    /// The outcome of a failed write.
+    pub(super) fn unwritten(unwritten: WriteError) -> (ChangeOutcome, String) {
         match unwritten {
             WriteError::NotApplied(error) if error.kind == ErrorType::InvalidCursor => {
-                (Outcome::Invalid, error.message())
+                (ChangeOutcome::Invalid, error.message())
             }
-            WriteError::NotApplied(error) => (Outcome::Failed, error.message()),
+            WriteError::NotApplied(error) => (ChangeOutcome::Failed, error.message()),
             WriteError::Unknown(error) => (
-                Outcome::Unknown,
+                ChangeOutcome::Unknown,
                 format!("it is unknown whether it was changed: {}", error.message()),
             ),
         }
     }
 
-    /// The row of a partition of which little can be said.
-    pub(super) fn stuck(
+    /// A partition without a new offset.
+    pub(super) fn without_move(
         partition: &TopicPartition,
         current_offset: Option<NextOffset>,
-        outcome: Outcome,
+        outcome: ChangeOutcome,
         note: String,
     ) -> Self {
         Self {
@@ -174,28 +174,32 @@ impl Row {
     }
 }
 
-/// The answer of a command that moves.
+/// The result of a command that changes cursors.
 #[derive(Debug, Serialize)]
-pub(super) struct Moves {
+pub(super) struct CursorChanges {
     pub(super) executed: bool,
-    pub(super) partitions: Vec<Row>,
+    pub(super) partitions: Vec<CursorChange>,
 }
 
-impl Moves {
-    /// Says what was, or would be, done; those that stay behind are a failure,
-    /// also of a dry run, which says before what would come.
-    pub(super) fn tell(mut self, out: Out) -> Result<Exit, Error> {
+impl CursorChanges {
+    /// Prints the result. Partitions that were not, or would not be, changed are a
+    /// failure, also of a dry run.
+    pub(super) fn print(mut self, out: Out) -> Result<Exit, Error> {
         if self.executed {
-            for row in self.partitions.iter_mut().filter(|row| !row.outcome.arrives()) {
+            for row in self
+                .partitions
+                .iter_mut()
+                .filter(|row| !row.outcome.reaches_new_offset())
+            {
                 (row.new_offset, row.lag) = (None, None);
             }
         }
-        out.say(&format!("{}\n{}", self.table(), self.last_line()), &self);
+        out.print(&format!("{}\n{}", self.table(), self.last_line()), &self);
         self.failure().map_or(Ok(Exit::Done), Err)
     }
 
     fn table(&self) -> String {
-        // A pause moves nothing.
+        // A pause moves no cursor.
         let moves = self.partitions.iter().any(|row| row.new_offset.is_some());
         let mut rows = if moves {
             table(&["partition", "current", "new", "lag", "note"], 1..=3)
@@ -221,63 +225,58 @@ impl Moves {
         if self.executed {
             let changed = outcomes().filter(|it| it.is_a_change()).count();
             format!("changed: {changed} of {}", self.partitions.len())
-        } else if outcomes().any(Outcome::is_planned) {
+        } else if outcomes().any(ChangeOutcome::is_planned) {
             "nothing was changed; repeat with --execute".into()
         } else {
             "there is nothing to change".into()
         }
     }
 
-    /// The most serious of the failures, with the partitions that have one.
+    /// The failure with the highest severity, with the partitions that failed.
     fn failure(&self) -> Option<Error> {
-        const SERIOUS_FIRST: [ErrorType; 5] = [
-            ErrorType::TableUnreachable,
-            ErrorType::InvalidCursor,
-            ErrorType::BrokerUnreachable,
-            ErrorType::Held,
-            ErrorType::Truncated,
-        ];
         let failed: Vec<_> = self
             .partitions
             .iter()
             .filter_map(|row| Some((row, row.outcome.failure()?)))
             .collect();
-        let worst = SERIOUS_FIRST
-            .into_iter()
-            .find(|kind| failed.iter().any(|(_, it)| it == kind))?;
+        let worst = failed
+            .iter()
+            .map(|(_, kind)| *kind)
+            .max_by_key(|kind| kind.severity())?;
         let named = failed.iter().take(NAMED);
         let named: Vec<String> = named
             .map(|(row, _)| format!("{}-{}: {}", row.place.topic, row.place.partition, row.note))
             .collect();
         let more = if failed.len() > NAMED { "; and more" } else { "" };
-        let advice = if failed.iter().any(|(row, _)| row.outcome == Outcome::Held) {
-            ". `offsets pause` what is claimed, wait for the end of the run, and look again"
-        } else {
-            ""
-        };
-        // A second undo of those that are moved would redo it, and a second shift shift them again.
-        let any_unknown = failed.iter().any(|(row, _)| row.outcome == Outcome::Unknown);
-        let rest = if any_unknown {
-            ". Look with `kafka-consumer offsets list` before anything is repeated"
+        let any = |outcome| failed.iter().any(|(row, _)| row.outcome == outcome);
+        let any_unknown = any(ChangeOutcome::Unknown);
+        let claimed =
+            "Pause the claimed partitions with `offsets pause`, wait for the run to end, and repeat the command";
+        // To repeat an undo or a shift would change the others a second time.
+        let repeat = if any_unknown {
+            Some("Check with `kafka-consumer offsets list` before you repeat the command")
         } else if self.executed && self.partitions.iter().any(|row| row.outcome.is_a_change()) {
-            ". Repeat the command for these alone, with --partition: the others are changed already"
+            Some("Repeat the command for these partitions only, with --partition: the others are changed already")
         } else {
-            ""
+            None
         };
+        let next: Vec<&str> = any(ChangeOutcome::Held)
+            .then_some(claimed)
+            .into_iter()
+            .chain(repeat)
+            .collect();
         let changed = match self.executed {
             true if any_unknown => "are not known to be",
             true => "were not",
             false => "would not be",
         };
-        Some(Error::new(
-            worst,
-            format!(
-                "{} of {} partitions {changed} changed. {}{more}{advice}{rest}",
-                failed.len(),
-                self.partitions.len(),
-                named.join("; "),
-            ),
-        ))
+        let what = format!(
+            "{} of {} partitions {changed} changed: {}{more}",
+            failed.len(),
+            self.partitions.len(),
+            named.join("; "),
+        );
+        Some(Error::new(worst, what).next(next.join(". ")))
     }
 }
 
