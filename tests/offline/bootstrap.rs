@@ -170,7 +170,7 @@ fn what_is_not_wrong_and_will_surprise_is_warned_of_once_at_the_start() {
     let log = function.stdout();
     for said in [
         "ConsumerGroup=\\\"caf%C3%A9\\\"",
-        "KAFKA_PORT: is a service variable of Kubernetes",
+        "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
         "KAFKA_HEAP_OPTS: is a setting of Kafka's own scripts",
     ] {
         let lines = log

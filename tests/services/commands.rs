@@ -201,7 +201,7 @@ async fn table_create_makes_the_table_and_is_content_if_it_is_there() {
     );
     let second = world.ran(&["table", "create"]);
     assert_eq!(second.code, Some(0));
-    assert!(second.stdout.contains("already there"), "{second:?}");
+    assert!(second.stdout.contains("exists already"), "{second:?}");
     world.produce(0, 2);
     assert_eq!(world.run().success()["messages_processed"], 2);
     Table::named(&world.endpoint, &name).delete().await;

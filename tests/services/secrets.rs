@@ -235,7 +235,7 @@ async fn a_ca_that_is_changed_between_two_invocations_costs_no_cold_start() {
     world.trust_secret("ca");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
-    assert!(message.contains("not trusted"), "{message}");
+    assert!(message.contains("signed by an unknown CA"), "{message}");
     secrets.put(&arn("ca"), Authority::ours().pem());
     let invocation = function.invoke(&json!({}));
     assert_eq!(invocation.success()["messages_processed"], 3);
@@ -253,7 +253,7 @@ async fn a_ca_that_is_changed_is_read_again_also_with_tokens() {
     world.trust_secret("ca").set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
-    assert!(message.contains("not trusted"), "{message}");
+    assert!(message.contains("signed by an unknown CA"), "{message}");
     secrets.put(&arn("ca"), Authority::ours().pem());
     // Its certificate is verified now. It does not offer OAUTHBEARER, which fails next.
     let message = function.invoke(&json!({})).failure("AuthenticationFailed").to_owned();

@@ -246,7 +246,7 @@ mod tests {
             (
                 "KAFKA_PORT",
                 "tcp://10.0.0.1:9092",
-                "KAFKA_PORT: is a service variable of Kubernetes",
+                "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
             ),
         ] {
             let check = judged(&[(variable, value)]);

@@ -53,7 +53,7 @@ async fn interrupted(mut midway: Midway) -> Ran {
     );
     assert!(
         ran.stderr
-            .contains("offsets to go. Run the same command again to go on"),
+            .contains("offsets to go. Run the same command again to resume"),
         "{}",
         ran.stderr
     );

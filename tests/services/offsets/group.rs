@@ -206,7 +206,7 @@ async fn export_to_a_group_with_members_fails(protocol: &str) {
     let ran = tokio::task::block_in_place(|| world.offsets(&["export", "--to-group", &group, "--execute"]));
     let said = ran.refused("Held", 1).last_error();
     assert!(
-        said.contains(&group) && said.contains("active members") && said.contains("stop them"),
+        said.contains(&group) && said.contains("active members") && said.contains("Stop them first"),
         "{said}"
     );
     // To import from it is another matter: it is only read.
