@@ -210,7 +210,7 @@ impl RedriveReport {
             "gone": self.count(RecordOutcome::Gone),
             "no_record": self.count(RecordOutcome::NoRecord),
             "not_tried": self.count(RecordOutcome::NotTried),
-            "dead_letters_of_other_groups": self.of_other_groups,
+            "dead_letters_of_others": self.of_other_groups,
             "no_dead_letters": self.not_dead_letters,
             "dead_letters_unread": self.letters_unread,
         });
