@@ -171,7 +171,7 @@ fn what_is_not_wrong_and_will_surprise_is_warned_of_once_at_the_start() {
     for said in [
         "ConsumerGroup=\\\"caf%C3%A9\\\"",
         "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
-        "KAFKA_HEAP_OPTS: is a setting of Kafka's own scripts",
+        "KAFKA_HEAP_OPTS: ignored, it is a setting of Kafka's own scripts",
     ] {
         let lines = log
             .iter()

@@ -73,7 +73,7 @@ async fn a_partition_whose_broker_is_down_is_not_moved_and_the_others_are() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let last = stderr.lines().last().unwrap_or_default();
     assert!(
-        last.starts_with("BrokerUnreachable: 1 of 3 partitions were not changed. t-1: "),
+        last.starts_with("BrokerUnreachable: 1 of 3 partitions were not changed: t-1: "),
         "{last}"
     );
     assert_eq!(output.status.code(), Some(1));
