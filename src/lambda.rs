@@ -21,12 +21,38 @@ use crate::invoke::{self, Interrupt, Response};
 use crate::live::{self, LiveParts};
 use crate::processor::Processor;
 
-/// Serves invocations with the processor that `processor` builds from the
-/// settings. Returns only with an error.
+/// Serves invocations with the processor that `processor` builds from the settings.
+/// Returns only if the function cannot start or Lambda's runtime API fails.
 ///
-/// Settings are read from the environment, once, at the cold start. Logs are JSON
-/// lines on stdout with the request id; `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` set
-/// the level.
+/// Settings are read from the environment, once. Logs are JSON lines on stdout
+/// with the request's id; `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` set the level.
+/// A `tracing` subscriber that is set before stays.
+///
+/// What the handler needs, such as a client, is built before and shared by the
+/// calls:
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use kafka_consumer_lambda::{Failure, Record, each, lambda, lambda_runtime};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), lambda_runtime::Error> {
+///     let database = Arc::new(Database::connect().await?);
+///     lambda::run(|_config| {
+///         each(move |record: Record| {
+///             let database = Arc::clone(&database);
+///             async move { database.insert(&record).await }
+///         })
+///     })
+///     .await
+/// }
+/// # struct Database;
+/// # impl Database {
+/// #     async fn connect() -> Result<Self, std::io::Error> { Ok(Self) }
+/// #     async fn insert(&self, _: &Record) -> Result<(), Failure> { Ok(()) }
+/// # }
+/// ```
 ///
 /// # Errors
 /// When the settings are invalid, or a client cannot be built. The error is also

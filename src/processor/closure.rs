@@ -12,9 +12,13 @@ use crate::record::{Chunk, Record};
 
 /// A processor from a closure that handles one record.
 ///
-/// The closure is called for each record in order; an `Err` stops the partition
-/// at that record. It is not called where the next record would not be finished
-/// in time, so a slow handler settles some records in each run.
+/// The closure is called for each record of a partition in order, one call at
+/// a time, and for several partitions at once. An `Err` stops the partition at
+/// that record. Between two records it stops when the next would not be done
+/// in the time left, so a slow handler still settles some records in each run.
+///
+/// A value that does not fit `MESSAGE_FORMAT` (default `json`) does not reach
+/// the closure: it fails as [`Failure::Poison`] does.
 ///
 /// ```
 /// use kafka_consumer_lambda::processor::Processor;
@@ -42,8 +46,9 @@ where
 /// A processor from a closure that handles one JSON value.
 ///
 /// Like [`each`], with the value parsed into `T`; `None` is a tombstone. A
-/// value that is not a `T` is a [`Failure::Poison`], with an error that names the
-/// record and the position in it, and holds nothing of the value.
+/// value that is not a `T` is [`Failure::Poison`]: the error names the record
+/// and the position of the error in it, and shows nothing of the value.
+/// `MESSAGE_FORMAT` does not apply.
 ///
 /// ```
 /// use kafka_consumer_lambda::processor::Processor;

@@ -14,22 +14,53 @@ use crate::text::cut;
 use discard::Discard;
 use log::Log;
 
-/// Handles records. Implement it for work on whole chunks (one database
-/// transaction, one batch request); for work on single records use
+/// Handles records. Implement it for work on whole chunks (one
+/// database transaction, one batch request); for work on single records use
 /// [`each`](closure::each) or [`json`](closure::json).
 ///
 /// The contract between a run and a processor:
 ///
 /// - A chunk is never empty, holds records of one partition in ascending order
-///   of offset, and starts at the first record that is not settled.
-/// - Calls for one partition are never concurrent; calls for different partitions
-///   are, so `&self` is shared.
+///   of offset, and begins at the first record that is not settled yet.
+/// - Never two calls at once for one partition; several at once for different
+///   partitions, so `&self` is shared.
 /// - **At least once.** If the process ends between a call and the write of the
 ///   cursor, the next run repeats the call. Make the work idempotent with
 ///   [`Record::id`](crate::record::Record::id).
 /// - The future may be dropped at any `.await`, at the deadline or by an
 ///   interrupt. The next run reads the whole chunk again.
 /// - The run retries: return a [`Failure::Retry`], do not loop.
+/// - A panic is a failed attempt. The records of the chunk are then handed over
+///   one at a time, so that it counts against the record that causes it alone.
+///
+/// ```
+/// use kafka_consumer_lambda::Failure;
+/// use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
+/// use kafka_consumer_lambda::record::Chunk;
+///
+/// /// Stores each chunk in one transaction.
+/// struct Orders {
+///     database: Database,
+/// }
+///
+/// impl Processor for Orders {
+///     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
+///         let rows = chunk.records().iter().map(|record| (record.id(), record.value.clone()));
+///         match self.database.insert_all(rows.collect()).await {
+///             Ok(()) => Progress::all(chunk),
+///             Err(error) => Progress {
+///                 settled: 0,
+///                 stop: Some(Failure::Retry(error.to_string())),
+///             },
+///         }
+///     }
+/// }
+/// # struct Database;
+/// # impl Database {
+/// #     async fn insert_all<T>(&self, _: Vec<T>) -> Result<(), std::io::Error> { Ok(()) }
+/// # }
+/// # fn is_a_processor(orders: Orders) -> impl Processor { orders }
+/// ```
 pub trait Processor: Send + Sync {
     /// Handles a chunk, and returns how many of its records are settled.
     fn process(&self, chunk: &Chunk, run: &RunContext) -> impl Future<Output = Progress> + Send;
@@ -41,10 +72,10 @@ pub trait Processor: Send + Sync {
     }
 }
 
-/// How much of a chunk a processor has settled.
+/// How much of a chunk was processed.
 ///
 /// `settled` counts from the front: a hole cannot be expressed. Fewer than the
-/// chunk holds and no `stop` means that the time ended.
+/// chunk holds and no `stop` means that the time ran out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// How many records, from the first on, are processed and need no retry.
@@ -64,20 +95,32 @@ impl Progress {
     }
 }
 
-/// Why a record is not settled. The text says what failed and what to do. It is
-/// part of logs, reports and the cursor's item, so it must not hold a record's
-/// value or a secret.
+/// Why a record is not settled. The text says what is wrong and what to do; it
+/// is logged, shown in reports and stored on the cursor's item, so it must hold
+/// no value of a record and no secret. It is cut at 1,000 bytes.
+///
+/// ```
+/// use kafka_consumer_lambda::Failure;
+///
+/// fn failure_of(status: u16) -> Failure {
+///     match status {
+///         400 => Failure::Poison("the service rejected the order".into()),
+///         401 | 403 => Failure::Fatal("the service rejected the credentials: renew API_TOKEN".into()),
+///         _ => Failure::Retry(format!("the service returned {status}")),
+///     }
+/// }
+/// # assert_eq!(failure_of(503), Failure::Retry("the service returned 503".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The failure may pass: the record is tried again, in this run and in later
-    /// ones, up to `MAX_ATTEMPTS` before `ON_FAILURE` applies.
+    /// Temporary. The record is tried again a few times in this run, then in later runs after a back-off of 1 to 15
+    /// minutes. Where `ON_FAILURE` is not `halt`, it applies after `MAX_ATTEMPTS` attempts.
     #[error("{0}")]
     Retry(String),
-    /// This record can never be processed: `ON_FAILURE` applies without a retry.
+    /// This record can never be processed. It is not tried again before `ON_FAILURE` applies.
     #[error("{0}")]
     Poison(String),
-    /// No record can be processed, because of wrong credentials or a bug. The run
-    /// stops and fails with `DestinationFailed`.
+    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`.
     #[error("{0}")]
     Fatal(String),
 }
