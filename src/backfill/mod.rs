@@ -127,7 +127,7 @@ fn known(named: Option<&(&'static str, BTreeSet<i32>)>, states: &[PartitionState
     named.difference(&there).next().map_or(Ok(()), |unknown| {
         Err(Error::new(
             ErrorType::InvalidEvent,
-            format!("partition {unknown} is asked for, and the topic does not have it"),
+            format!("partition {unknown} is requested, but the topic does not have it"),
         )
         .next(format!("Correct `{field}`")))
     })
@@ -137,12 +137,12 @@ fn known(named: Option<&(&'static str, BTreeSet<i32>)>, states: &[PartitionState
 ///
 /// `from` and `to` are the listed offsets of a log that ends at `end`.
 #[must_use]
-pub fn bounds(from: NextOffset, to: NextOffset, end: NextOffset, asked: &str) -> Bounds {
+pub fn bounds(from: NextOffset, to: NextOffset, end: NextOffset, requested: &str) -> Bounds {
     let to = to.min(end);
     Bounds {
         from: from.min(to),
         to,
-        asked: asked.to_owned(),
+        requested: requested.to_owned(),
     }
 }
 
@@ -199,7 +199,7 @@ pub fn check_all<'a>(
     request: &BackfillRequest,
     cursors: impl Iterator<Item = &'a Cursor>,
 ) -> Result<(), Error> {
-    let asked_of = |cursor: &'a Cursor| Some(cursor.backfill.as_ref()?.asked.as_str());
+    let asked_of = |cursor: &'a Cursor| Some(cursor.backfill.as_ref()?.requested.as_str());
     let mut compared = None;
     for cursor in cursors {
         // All have the same text, which is compared once.
@@ -218,7 +218,7 @@ pub fn check_all<'a>(
 pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) -> Result<(), Error> {
     // Without bounds there is nothing to compare: its decision is `Invalid`.
     let Some(bounds) = &cursor.backfill else { return Ok(()) };
-    difference(&bounds.asked, &request.asked()).map_or(Ok(()), |differs| {
+    difference(&bounds.requested, &request.requested()).map_or(Ok(()), |differs| {
         Err(Error::new(
             ErrorType::InvalidEvent,
             format!(

@@ -53,7 +53,7 @@ pub struct Bounds {
     pub to: NextOffset,
     /// The request as text: a backfill of the same name resumes only with the
     /// same request.
-    pub asked: String,
+    pub requested: String,
 }
 
 /// The failures at one offset. Valid only while it is the next offset to read,

@@ -1,4 +1,4 @@
-//! The table of all settings. The command line's flags and the README follow it.
+//! The table of all settings. The command line's flags and docs/CONFIGURATION.md follow it.
 
 /// One setting: the environment variable, its default, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

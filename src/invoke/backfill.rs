@@ -52,10 +52,10 @@ pub(super) async fn snapshot<B: Backend>(
             .zip(bounds)
             .map(|(i, bounds)| (*i, claim::pin_bounds(&Arc::new(bounds), run.started_wall_ms)))
             .collect();
-        let requested = request.asked();
+        let requested = request.requested();
         let check = |cursor: &Cursor| match &cursor.backfill {
             // Nearly all: this run wrote them.
-            Some(bounds) if bounds.asked == requested => Ok(()),
+            Some(bounds) if bounds.requested == requested => Ok(()),
             _ => backfill::check(&consumer, request, cursor),
         };
         pin_highest_first(run, &mut states, writes, check).await?;
@@ -101,7 +101,7 @@ async fn find<B: Backend>(
         list_offsets(run, &request.from, &ends),
         list_offsets(run, &read_to, &ends)
     )?;
-    let requested = request.asked();
+    let requested = request.requested();
     let found = ends.iter().zip(from.into_iter().zip(to));
     Ok(found
         .map(|((partition, end), (from, to))| {

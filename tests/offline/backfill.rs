@@ -39,7 +39,7 @@ fn cursor(at: i64) -> Cursor {
         backfill: Some(Arc::new(Bounds {
             from: next(10),
             to: next(20),
-            asked: all().asked(),
+            requested: all().requested(),
         })),
         ..Cursor::at(next(at))
     }

@@ -137,7 +137,7 @@ pub(crate) async fn the_attributes_are_those_that_people_know(endpoint: &str) {
         backfill: Some(Arc::new(Bounds {
             from: next(1),
             to: next(7),
-            asked: "all".to_owned(),
+            requested: "all".to_owned(),
         })),
         unreported: Some(Arc::new(Unreported::default())),
     };

@@ -98,9 +98,9 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
     let bounds = cursors
         .iter()
         .filter_map(|stored| stored.cursor.as_ref().ok()?.backfill.as_deref());
-    let asked: Value = bounds
+    let requested: Value = bounds
         .clone()
-        .find_map(|bounds| serde_json::from_str(&bounds.asked).ok())
+        .find_map(|bounds| serde_json::from_str(&bounds.requested).ok())
         .unwrap_or_default();
     let total: u64 = bounds.map(|bounds| bounds.from.distance_to(bounds.to)).sum();
     let partitions: Vec<BackfillPartition> = cursors.iter().map(|stored| partition(stored, now_ms)).collect();
@@ -108,8 +108,8 @@ fn backfill(consumer: &Consumer, cursors: &[StoredCursor], now_ms: i64) -> Backf
     Backfill {
         name: consumer.backfill.as_deref().unwrap_or_default().to_owned(),
         topic: consumer.topic.to_string(),
-        from: asked["from"].clone(),
-        to: asked["to"].clone(),
+        from: requested["from"].clone(),
+        to: requested["to"].clone(),
         state: partitions.iter().map(|row| row.state).max().unwrap_or(State::Done),
         // Rounded down: 100 is all of it.
         percent: (total.saturating_sub(to_go) * 100).checked_div(total).unwrap_or(100),
@@ -188,8 +188,8 @@ fn text(config: &Config, backfills: &[Backfill]) -> String {
 }
 
 /// A bound as in the arguments; offsets by partition do not fit in a cell.
-fn bound(asked: &Value) -> String {
-    match asked {
+fn bound(requested: &Value) -> String {
+    match requested {
         Value::String(word) => word.clone(),
         Value::Object(_) => "offsets".into(),
         _ => "-".into(),

@@ -280,7 +280,7 @@ impl BackfillRequest {
     /// Bounds and partitions in the [short](short) form that is stored, to
     /// detect a different request under the same name.
     #[must_use]
-    pub fn asked(&self) -> String {
+    pub fn requested(&self) -> String {
         let mut request = json!({ "from": self.from.to_json(), "to": self.to.to_json() });
         if let Some(("partitions", partitions)) = self.named() {
             request["partitions"] = json!(partitions);

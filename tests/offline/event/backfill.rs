@@ -221,7 +221,7 @@ fn names_are_short_and_fit_into_a_key() {
 #[test]
 fn equal_requests_have_the_same_stored_form() {
     let stored = |fields: &Value| match Request::from_event(&event(fields)) {
-        Ok(Request::Backfill(request)) => request.asked(),
+        Ok(Request::Backfill(request)) => request.requested(),
         other => panic!("{other:?}"),
     };
     for (one, other) in [

@@ -151,7 +151,7 @@ async fn of_two_that_start_at_once_with_other_bounds_the_second_is_refused_befor
         backfill: Some(Arc::new(Bounds {
             from: NextOffset::ZERO,
             to: NextOffset::new(1).expect("an offset"),
-            asked: r#"{"from":"earliest","to":{"0":1,"1":1,"2":1}}"#.into(),
+            requested: r#"{"from":"earliest","to":{"0":1,"1":1,"2":1}}"#.into(),
         })),
         ..Cursor::default()
     };
@@ -170,12 +170,12 @@ async fn of_two_that_start_at_once_with_other_bounds_the_second_is_refused_befor
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_was_interrupted_is_finished_by_the_next_invocation() {
     let world = World::new(1, 3, 2).await;
-    let asked = request(Bound::Latest).asked();
+    let requested = request(Bound::Latest).requested();
     let highest = Cursor {
         backfill: Some(Arc::new(Bounds {
             from: NextOffset::ZERO,
             to: NextOffset::new(1).expect("an offset"),
-            asked,
+            requested,
         })),
         ..Cursor::default()
     };

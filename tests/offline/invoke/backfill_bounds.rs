@@ -93,7 +93,7 @@ async fn an_item_is_small_whatever_the_backfill_names_and_other_bounds_are_still
         "{report}"
     );
     for partition in [0, 999, 1_999] {
-        let asked = stored(&table, partition).asked.clone();
+        let asked = stored(&table, partition).requested.clone();
         assert!(asked.len() < 500, "{} bytes: {asked}", asked.len());
     }
     let again = backfill(&table, request(&from(&[]))).await;
@@ -121,7 +121,7 @@ async fn a_backfill_whose_items_name_every_partition_goes_on() {
             backfill: Some(Arc::new(Bounds {
                 from: NextOffset::new(1).expect("an offset"),
                 to: NextOffset::new(2).expect("an offset"),
-                asked: whole.clone(),
+                requested: whole.clone(),
             })),
             ..Cursor::default()
         };

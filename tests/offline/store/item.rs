@@ -133,7 +133,7 @@ impl Model<'_> {
 
     /// All three attributes or none of them.
     fn bounds(&mut self) -> Option<Arc<Bounds>> {
-        let asked = self.text("backfill");
+        let requested = self.text("backfill");
         let from = self.number("backfill_from", NextOffset::new);
         let to = self.number("backfill_to", NextOffset::new);
         let names = ["backfill", "backfill_from", "backfill_to"];
@@ -141,8 +141,8 @@ impl Model<'_> {
         if !there.is_empty() {
             self.bad.extend(missing);
         }
-        let (asked, from, to) = (asked?, from?, to?);
-        Some(Arc::new(Bounds { from, to, asked }))
+        let (requested, from, to) = (requested?, from?, to?);
+        Some(Arc::new(Bounds { from, to, requested }))
     }
 }
 

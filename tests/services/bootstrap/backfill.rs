@@ -87,7 +87,7 @@ async fn what_does_not_fit_fails_the_invocation_and_reads_nothing() {
     for (more, said) in [
         (json!({"to": "latest"}), "`to` was {\"0\":3} and is \"latest\" now"),
         (json!({"topic": "nowhere"}), "`topic` is \"nowhere\""),
-        (json!({"name": "c", "partitions": [0, 8]}), "partition 8 is asked for"),
+        (json!({"name": "c", "partitions": [0, 8]}), "partition 8 is requested"),
         (json!({"name": "a b"}), "`name` is \"a b\""),
         (json!({"from": null}), "`from` is missing"),
     ] {

@@ -34,9 +34,9 @@ pub(super) struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clamped {
     /// The requested offset is below the log start offset.
-    ToEarliest { asked: i64, earliest: NextOffset },
+    ToEarliest { requested: i64, earliest: NextOffset },
     /// The requested offset is past the end.
-    ToEnd { asked: i64, end: NextOffset },
+    ToEnd { requested: i64, end: NextOffset },
     /// No record has that time or a later one.
     NoneSince,
 }
@@ -44,10 +44,10 @@ pub(super) enum Clamped {
 impl fmt::Display for Clamped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ToEarliest { asked, earliest } => {
-                write!(f, "{asked} is below the earliest offset: {earliest} instead")
+            Self::ToEarliest { requested, earliest } => {
+                write!(f, "{requested} is below the earliest offset: {earliest} instead")
             }
-            Self::ToEnd { asked, end } => write!(f, "{asked} is past the end: {end} instead"),
+            Self::ToEnd { requested, end } => write!(f, "{requested} is past the end: {end} instead"),
             Self::NoneSince => f.write_str("no record at or after that time: the end"),
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn resolve(target: Target, log: Log) -> (NextOffset, Option<Clamped>)
         end,
     } = log;
     match target {
-        Target::Offset(asked) => within(asked, earliest, end),
+        Target::Offset(requested) => within(requested, earliest, end),
         Target::Earliest => (earliest, None),
         Target::Latest => (end, None),
         Target::Shift(by) => within(standing.get().saturating_add(by), earliest, end),
@@ -79,11 +79,11 @@ pub(super) fn resolve(target: Target, log: Log) -> (NextOffset, Option<Clamped>)
     }
 }
 
-fn within(asked: i64, earliest: NextOffset, end: NextOffset) -> (NextOffset, Option<Clamped>) {
-    match NextOffset::new(asked) {
-        Some(next) if next > end => (end, Some(Clamped::ToEnd { asked, end })),
+fn within(requested: i64, earliest: NextOffset, end: NextOffset) -> (NextOffset, Option<Clamped>) {
+    match NextOffset::new(requested) {
+        Some(next) if next > end => (end, Some(Clamped::ToEnd { requested, end })),
         Some(next) if next >= earliest => (next, None),
-        _ => (earliest, Some(Clamped::ToEarliest { asked, earliest })),
+        _ => (earliest, Some(Clamped::ToEarliest { requested, earliest })),
     }
 }
 

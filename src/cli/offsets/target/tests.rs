@@ -17,13 +17,18 @@ fn log(standing: i64, earliest: i64, end: i64) -> Log {
 #[test]
 fn the_table_of_targets_is_true() {
     let log = log(50, 10, 100);
-    let to_earliest = |asked| {
+    let to_earliest = |requested| {
         Some(Clamped::ToEarliest {
-            asked,
+            requested,
             earliest: next(10),
         })
     };
-    let to_end = |asked| Some(Clamped::ToEnd { asked, end: next(100) });
+    let to_end = |requested| {
+        Some(Clamped::ToEnd {
+            requested,
+            end: next(100),
+        })
+    };
     for (target, expected, clamped) in [
         (Target::Offset(70), 70, None),
         (Target::Offset(10), 10, None),
@@ -89,9 +94,9 @@ proptest! {
     }
 
     #[test]
-    fn a_target_that_lies_in_the_log_is_met_and_any_other_is_said_to_be_clamped(asked in any_number(), log in any_log()) {
-        let (new, clamped) = resolve(Target::Offset(asked), log);
-        prop_assert_eq!(clamped.is_none(), new.get() == asked);
+    fn a_target_that_lies_in_the_log_is_met_and_any_other_is_said_to_be_clamped(requested in any_number(), log in any_log()) {
+        let (new, clamped) = resolve(Target::Offset(requested), log);
+        prop_assert_eq!(clamped.is_none(), new.get() == requested);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn values_of(set: &Set, consumer: &Consumer) -> Vec<(&'static str, Option<Attrib
         Set::Command(command) => vec![(name::COMMAND_ID, Some(text(command.as_str())))],
         Set::Previous(next) => vec![(name::PREVIOUS_OFFSET, Some(number(next.last_processed())))],
         Set::Backfill(bounds) => vec![
-            (name::BACKFILL, Some(text(&bounds.asked))),
+            (name::BACKFILL, Some(text(&bounds.requested))),
             (name::BACKFILL_FROM, Some(number(bounds.from.get()))),
             (name::BACKFILL_TO, Some(number(bounds.to.get()))),
         ],

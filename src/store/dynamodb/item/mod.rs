@@ -186,15 +186,15 @@ impl<'a> Fields<'a> {
 
     /// All three or none: a backfill without its end has no place to stop.
     fn bounds(&self) -> Result<Option<Arc<Bounds>>, InvalidCursor> {
-        let asked = self.text(name::BACKFILL)?;
+        let requested = self.text(name::BACKFILL)?;
         let from = self.number(name::BACKFILL_FROM, OFFSET, NextOffset::new)?;
         let to = self.number(name::BACKFILL_TO, OFFSET, NextOffset::new)?;
-        match (asked, from, to) {
+        match (requested, from, to) {
             (None, None, None) => Ok(None),
-            (Some(asked), Some(from), Some(to)) => Ok(Some(Arc::new(Bounds {
+            (Some(requested), Some(from), Some(to)) => Ok(Some(Arc::new(Bounds {
                 from,
                 to,
-                asked: asked.to_owned(),
+                requested: requested.to_owned(),
             }))),
             (None, _, _) => Err(self.invalid(name::BACKFILL, None, TEXT, BOUNDS_ADVICE)),
             (_, None, _) => Err(self.invalid(name::BACKFILL_FROM, None, OFFSET, BOUNDS_ADVICE)),

@@ -245,7 +245,7 @@ fn any_unreported() -> impl Strategy<Value = Unreported> {
 }
 
 fn any_bounds() -> impl Strategy<Value = Arc<Bounds>> {
-    (any_next(), any_next(), ".*").prop_map(|(from, to, asked)| Arc::new(Bounds { from, to, asked }))
+    (any_next(), any_next(), ".*").prop_map(|(from, to, requested)| Arc::new(Bounds { from, to, requested }))
 }
 
 proptest! {
