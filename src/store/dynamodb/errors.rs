@@ -99,7 +99,11 @@ impl Call {
                 TableUnreachable,
                 format!("{action} on {place} could not be sent: {}", unsent(said)),
             ),
-            None => Error::new(TableUnreachable, format!("no answer to {action} from {place}: {said}")).next(
+            None => Error::new(
+                TableUnreachable,
+                format!("no response to {action} from {place}: {said}"),
+            )
+            .next(
                 "Check the network: a function in a VPC needs a DynamoDB gateway endpoint in the route tables of its \
                  subnets; and if they are set, AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL must be right, and \
                  NO_PROXY must name what HTTPS_PROXY does not reach",

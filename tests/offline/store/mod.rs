@@ -254,7 +254,8 @@ mod failures {
             let error = store_at(endpoint).load(&consumer()).await.unwrap_err();
             assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
             assert_eq!(error.kind, ErrorType::TableUnreachable, "{error}");
-            let place = format!("no answer to Query from table \"cursors\" (region eu-west-1, endpoint {endpoint}): ");
+            let place =
+                format!("no response to Query from table \"cursors\" (region eu-west-1, endpoint {endpoint}): ");
             assert!(error.message().starts_with(&place), "{error}");
         }
     }

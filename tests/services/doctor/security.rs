@@ -49,7 +49,7 @@ async fn a_user_with_the_rights_of_a_run_is_well_without_a_right_on_the_group() 
     );
     says(
         checks.one("group"),
-        "runs need no right on it, and this user has none",
+        "runs need no permission on it, and this user has none",
         "",
     );
 }
@@ -59,8 +59,8 @@ async fn a_wrong_password_is_refused() {
     let (_, checks, _) = as_user("SCRAM-SHA-512", (ALICE.0, "wrong-secret"), 1).await;
     assert_eq!(checks.one("authentication")["error"], "AuthenticationFailed");
     assert!(checks.one("authentication")["next"].is_string());
-    skipped(checks.one("topic"), "nobody is logged in");
-    skipped(checks.one("brokers"), "none of them told who they are");
+    skipped(checks.one("topic"), "no user is authenticated");
+    skipped(checks.one("brokers"), "no metadata of the brokers");
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_user_without_a_right_on_the_topic_is_told_so() {
     fails(topic, "NotAuthorized", "this user may not", "Allow");
     assert_eq!(
         topic["details"][0],
-        "whether there is such a topic is told only to who may describe it"
+        "whether the topic exists is shown only to users with Describe on it"
     );
 }
 
@@ -88,9 +88,9 @@ async fn an_authority_that_is_not_trusted_is_named() {
     let mut world = connected("authority", Listener::Tls).await;
     world.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
     let (checks, ran) = world.doctor(1);
-    let what = "signed by an authority that is not trusted here: CN=Test Authority";
+    let what = "signed by an unknown CA: CN=Test Authority";
     fails(checks.one("tls"), "BrokerUnreachable", what, "KAFKA_SSL_CA_PEM");
-    skipped(checks.one("authentication"), "no bootstrap server speaks as it should");
+    skipped(checks.one("authentication"), "no bootstrap server can be used");
     keeps_secrets(&ran);
 }
 
@@ -112,7 +112,7 @@ async fn a_certificate_that_is_over_is_told() {
     fails(
         checks.one("tls"),
         "BrokerUnreachable",
-        "the certificate of CN=localhost is over",
+        "the certificate of CN=localhost has expired",
         "Renew it on the broker",
     );
 }
@@ -137,7 +137,7 @@ async fn a_port_with_tls_that_is_no_kafka_is_told() {
     fails(
         tls,
         "BrokerUnreachable",
-        "TLSv1.3 is spoken, and then the port takes the connection",
+        "TLSv1.3 was negotiated, and then the port accepts the connection",
         "Kafka's own protocol",
     );
 }
@@ -149,7 +149,7 @@ async fn a_port_with_tls_is_told_to_a_client_without() {
         .set("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
         .set("KAFKA_SSL_CA_PEM", "");
     let (checks, _) = world.doctor(1);
-    let what = "the port speaks TLS (TLSv1.3), and KAFKA_SECURITY_PROTOCOL asks for none";
+    let what = "the listener uses TLS (TLSv1.3), but KAFKA_SECURITY_PROTOCOL sets none";
     fails(checks.one("tls"), "BrokerUnreachable", what, "SSL or SASL_SSL");
 }
 
@@ -160,7 +160,7 @@ async fn a_port_without_tls_is_told_to_a_client_with() {
         .set("KAFKA_SECURITY_PROTOCOL", "SSL")
         .set("KAFKA_SSL_CA_PEM", Authority::ours().pem());
     let (checks, _) = world.doctor(1);
-    let what = "the port speaks no TLS, and KAFKA_SECURITY_PROTOCOL asks for it";
+    let what = "the listener uses no TLS, but KAFKA_SECURITY_PROTOCOL sets it";
     fails(
         checks.one("tls"),
         "BrokerUnreachable",
@@ -192,7 +192,7 @@ async fn a_client_certificate_is_looked_at_and_accepted() {
 async fn a_client_certificate_that_is_missing_or_refused_is_told() {
     let mut world = connected("mtls", Listener::Mtls).await;
     let (checks, _) = world.doctor(1);
-    let what = "the broker asks for a client certificate, and none is set";
+    let what = "the broker requires a client certificate, and none is set";
     fails(checks.one("tls"), "AuthenticationFailed", what, "KAFKA_SECRET_ARN");
     world.show(&Authority::foreign().client("alice"));
     let (checks, ran) = world.doctor(1);
@@ -201,7 +201,7 @@ async fn a_client_certificate_that_is_missing_or_refused_is_told() {
         checks.one("tls"),
         "AuthenticationFailed",
         what,
-        "an authority that the broker trusts",
+        "signed by a CA in the broker",
     );
     keeps_secrets(&ran);
 }
@@ -246,7 +246,7 @@ async fn certificates_that_nobody_verifies_are_a_warning() {
         .set("KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION", "false");
     let (checks, _) = world.doctor(0);
     assert_eq!(checks.wrong(), [("tls", "warning")]);
-    says(checks.one("tls"), "and nobody verifies it", "");
+    says(checks.one("tls"), "and it is not verified", "");
 }
 
 #[tokio::test]
@@ -258,6 +258,6 @@ async fn the_authority_may_be_a_file() {
     says(world.doctor(0).0.one("tls"), "verified", "");
     world.set("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem");
     let (checks, _) = world.doctor(1);
-    let what = "no authority can be read from KAFKA_SSL_CA_LOCATION, /nowhere/ca.pem";
+    let what = "no CA can be read from KAFKA_SSL_CA_LOCATION, /nowhere/ca.pem";
     fails(checks.one("tls"), "InvalidConfiguration", what, "PEM");
 }

@@ -35,14 +35,14 @@ async fn where_all_is_well_everything_is_ok_and_nothing_is_written() {
         "",
     );
     says(checks.on("tcp", &world.bootstrap), "connected to 127.0.0.1 in ", "");
-    says(checks.one("authentication"), "nobody is asked who they are", "");
+    says(checks.one("authentication"), "no authentication", "");
     says(
         checks.on("topic", &world.topic),
         "3 partitions; this user may describe and read it",
         "",
     );
     says(checks.one("brokers"), "1 broker, reached as advertised: ", "");
-    says(checks.on("group", &world.group), "it has committed nothing", "");
+    says(checks.on("group", &world.group), "it has no committed offsets", "");
     says(
         checks.one("table"),
         "with the keys consumer_id (S) and partition (N)",
@@ -132,8 +132,8 @@ async fn a_closed_port_is_told_and_the_table_is_checked_all_the_same() {
     );
     skipped(checks.one("tls"), "no port of it is open");
     skipped(checks.one("authentication"), "no bootstrap server is reached");
-    skipped(checks.one("topic"), "no broker answers");
-    skipped(checks.one("brokers"), "none of them told who they are");
+    skipped(checks.one("topic"), "no broker responds");
+    skipped(checks.one("brokers"), "no metadata of the brokers");
     assert_eq!(checks.one("table")["status"], "ok");
     says(
         checks.one("cursors"),
@@ -179,10 +179,10 @@ async fn a_port_that_says_nothing_ends_within_two_timeouts() {
     fails(
         checks.one("tls"),
         "BrokerUnreachable",
-        "the port takes the connection and does not answer",
+        "the port accepts the connection and does not respond",
         "KAFKA_BOOT",
     );
-    skipped(checks.one("authentication"), "no bootstrap server speaks as it should");
+    skipped(checks.one("authentication"), "no bootstrap server can be used");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_network_that_drops_everything_is_told_within_two_timeouts() {
     fails(
         checks.one("table"),
         "TableUnreachable",
-        "no answer to Query from",
+        "no response to Query from",
         "VPC needs a DynamoDB gateway endpoint",
     );
     skipped(checks.one("table_rights"), "the table did not respond");
@@ -255,7 +255,7 @@ async fn a_broker_that_is_not_where_it_says_it_is_is_named() {
         .set("POLL_TIMEOUT", "3");
     let (checks, ran) = tokio::task::block_in_place(|| world.doctor(1));
     assert!(ran.took < Duration::from_secs(8), "{:?}", ran.took);
-    says(checks.one("authentication"), "nobody is asked who they are", "");
+    says(checks.one("authentication"), "no authentication", "");
     let nowhere = format!("127.0.0.1:{}", doors::closed());
     let brokers = checks.on("brokers", &nowhere);
     fails(

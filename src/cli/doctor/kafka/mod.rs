@@ -111,7 +111,7 @@ fn obstacle(reached: &[Reach], tls: &[Check]) -> Option<&'static str> {
     let shut = |check: &Check| matches!(check.status, Status::Failed | Status::Skipped);
     match () {
         () if !reached.iter().any(Reach::is_open) => Some("no bootstrap server is reached"),
-        () if of_ports().all(shut) => Some("no bootstrap server speaks as it should"),
+        () if of_ports().all(shut) => Some("no bootstrap server can be used"),
         () => None,
     }
 }
@@ -121,8 +121,8 @@ fn how(config: &Config) -> String {
     let mechanism = settings::mechanism(properties);
     match (&config.authentication, properties.protocol().as_str()) {
         (Authentication::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
-        (_, "plaintext") => "nobody is asked who they are".into(),
-        (_, "ssl") => "the connection was accepted, with the client certificate if the broker asked for one".into(),
+        (_, "plaintext") => "no authentication".into(),
+        (_, "ssl") => "the connection was accepted, with the client certificate if the broker requires one".into(),
         _ => format!("{mechanism}: the user was accepted"),
     }
 }
@@ -147,7 +147,7 @@ fn authentication(answers: &[Result<(), ErrorType>], obstacle: Option<&str>, how
         _ => Check::failed(
             name,
             ErrorType::BrokerUnreachable,
-            "no broker answers",
+            "no broker responds",
             "Look at the checks above",
         ),
     }
@@ -182,7 +182,7 @@ async fn fetch(practice: &DoctorContext, end: Option<&(TopicPartition, NextOffse
         Ok(Polled::Records(_) | Polled::End | Polled::OutOfRange | Polled::Unreadable(_)) => Fetched::Proved,
         Ok(Polled::Failed(error)) => Fetched::Refused(error),
         Ok(Polled::Unavailable(why)) => Fetched::Silent(why.to_string()),
-        Err(_) => Fetched::Silent("it was not answered in time".into()),
+        Err(_) => Fetched::Silent("the request timed out".into()),
     }
 }
 
@@ -214,7 +214,7 @@ fn authorisation(topic: &Topic<'_>, fetched: &Fetched, let_in: bool) -> Check {
             Fetched::Silent(why) => Check::failed(
                 "topic",
                 ErrorType::BrokerUnreachable,
-                format!("its offsets are told, and a fetch is not answered: {why}"),
+                format!("its offsets are listed, but a fetch gets no response: {why}"),
                 "Look after the brokers that lead its partitions",
             ),
             Fetched::Proved | Fetched::Nowhere => {
@@ -232,10 +232,10 @@ fn refusal(error: &Error, let_in: bool) -> Check {
         ErrorType::UnknownTopic => {
             "the brokers say that there is none; if this user might not see it, they would say that instead"
         }
-        ErrorType::NotAuthorized => "whether there is such a topic is told only to who may describe it",
-        ErrorType::AuthenticationFailed => return Check::skipped("topic", "nobody is logged in"),
+        ErrorType::NotAuthorized => "whether the topic exists is shown only to users with Describe on it",
+        ErrorType::AuthenticationFailed => return Check::skipped("topic", "no user is authenticated"),
         _ if let_in => return Check::error("topic", error),
-        _ => return Check::skipped("topic", "no broker answers"),
+        _ => return Check::skipped("topic", "no broker responds"),
     };
     Check::error("topic", error).with([told.to_owned()])
 }
@@ -254,7 +254,7 @@ async fn known_brokers(practice: &DoctorContext) -> Result<Vec<Broker>, Error> {
 /// go there, whatever they were told to begin with.
 async fn advertised(practice: &DoctorContext, known: Result<Vec<Broker>, Error>) -> Vec<Check> {
     let Ok(known) = known else {
-        return vec![Check::skipped("brokers", "none of them told who they are")];
+        return vec![Check::skipped("brokers", "no metadata of the brokers")];
     };
     let servers = known.into_iter().map(|Broker { host, port, .. }| Server { host, port });
     brokers_check(&practice.reach_all(servers.collect()).await)
@@ -289,7 +289,7 @@ async fn group(practice: &DoctorContext, topics: &[Topic<'_>]) -> Check {
         .filter_map(|topic| Some(topic.end.as_ref()?.0.clone()))
         .collect();
     if partitions.is_empty() {
-        return Check::skipped("group", "no partition is known. Runs need no right on a group");
+        return Check::skipped("group", "no partition is known. Runs need no permission on a group");
     }
     let config = practice.config();
     let group = KafkaGroup::new(config, Arc::clone(&practice.security), &config.group_id);
@@ -299,7 +299,7 @@ async fn group(practice: &DoctorContext, topics: &[Topic<'_>]) -> Check {
     let asked = asked.unwrap_or_else(|_| {
         Err(Error::new(
             ErrorType::BrokerUnreachable,
-            "the group's coordinator does not answer",
+            "the group's coordinator does not respond",
         ))
     });
     let committed = asked.map(|offsets| offsets.iter().any(Option::is_some));
@@ -313,18 +313,18 @@ fn group_check(committed: Result<bool, &Error>) -> Check {
     match committed {
         Ok(true) => Check::ok(
             name,
-            "runs need no right on it; this user may read its committed offsets",
+            "runs need no permission on it; this user may read its committed offsets",
         ),
         Ok(false) => Check::ok(
             name,
-            "runs need no right on it; this user may look at it, and it has committed nothing",
+            "runs need no permission on it; this user may describe it, and it has no committed offsets",
         ),
         Err(error) if error.kind == ErrorType::NotAuthorized => Check::ok(
             name,
-            "runs need no right on it, and this user has none: for `offsets import` it would need Describe, for \
+            "runs need no permission on it, and this user has none: for `offsets import` it would need Describe, for \
              `offsets export` Read",
         ),
-        Err(error) => Check::skipped(name, format!("runs do not ask it. {}", error.message())),
+        Err(error) => Check::skipped(name, format!("runs do not use it. {}", error.message())),
     }
 }
 

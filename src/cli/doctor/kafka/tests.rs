@@ -80,7 +80,7 @@ fn the_table_of_rights_on_a_topic_is_true() {
             late(),
             Failed,
             Some(ErrorType::BrokerUnreachable),
-            "a fetch is not answered: late",
+            "a fetch gets no response: late",
         ),
         (
             None,
@@ -120,7 +120,7 @@ fn the_table_of_rights_on_a_topic_is_true() {
             Fetched::Nowhere,
             Skipped,
             None,
-            "nobody is logged in",
+            "no user is authenticated",
         ),
         (
             Some(ErrorType::BrokerUnreachable),
@@ -128,7 +128,7 @@ fn the_table_of_rights_on_a_topic_is_true() {
             Fetched::Nowhere,
             Skipped,
             None,
-            "no broker answers",
+            "no broker responds",
         ),
         (
             Some(ErrorType::InvalidConfiguration),
@@ -136,7 +136,7 @@ fn the_table_of_rights_on_a_topic_is_true() {
             Fetched::Nowhere,
             Skipped,
             None,
-            "no broker answers",
+            "no broker responds",
         ),
     ];
     for (error_type, silent, fetched, expected, error_of_run, what) in rows {
@@ -200,7 +200,7 @@ fn what_was_told_already_is_an_obstacle() {
     );
     assert_eq!(
         obstacle(std::slice::from_ref(&open), &[ours.clone(), ill.clone()]),
-        Some("no bootstrap server speaks as it should")
+        Some("no bootstrap server can be used")
     );
     assert_eq!(obstacle(&[open], &[ours, ill, well]), None);
 }

@@ -182,7 +182,7 @@ impl fmt::Display for Shut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("refuses the connection"),
-            Self::Silent => f.write_str("does not answer"),
+            Self::Silent => f.write_str("does not respond"),
             Self::NoRoute => f.write_str("has no route from here"),
             Self::Other(error) => f.write_str(error),
         }
@@ -210,7 +210,7 @@ pub(super) fn names(all: &[Reach], whose: Whose) -> Vec<Check> {
             ),
             Err(NoName::Silent) => {
                 let next = "Look after the DNS of this network: in a VPC, its DNS support and resolver";
-                trouble("dns", all, whose, "the DNS does not answer".into(), next)
+                trouble("dns", all, whose, "no response from the DNS".into(), next)
             }
         };
         check.on(&reach.server.host)

@@ -127,7 +127,7 @@ fn each_way_to_be_shut_says_what_to_do() {
             "10.0.0.1 refuses the connection",
             "Nothing listens there",
         ),
-        (Shut::Silent, "10.0.0.1 does not answer", "security groups"),
+        (Shut::Silent, "10.0.0.1 does not respond", "security groups"),
         (Shut::NoRoute, "10.0.0.1 has no route from here", "routes"),
         (Shut::Other("oops".into()), "10.0.0.1 oops", "security groups"),
     ];

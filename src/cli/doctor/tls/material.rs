@@ -229,7 +229,7 @@ fn trust(properties: &Properties, builder: &mut SslContextBuilder) -> Result<(),
         load(builder, location).map_err(|_| {
             let next = "It must be a file in PEM, or a folder made by `openssl rehash`";
             Unusable::new(
-                format!("no authority can be read from KAFKA_SSL_CA_LOCATION, {location}"),
+                format!("no CA can be read from KAFKA_SSL_CA_LOCATION, {location}"),
                 next,
             )
         })?;
@@ -244,7 +244,7 @@ fn trust(properties: &Properties, builder: &mut SslContextBuilder) -> Result<(),
         added.ok_or_else(|| {
             let next =
                 "KAFKA_SSL_CA_PEM, or the secret of KAFKA_CA_SECRET_ARN, must hold -----BEGIN CERTIFICATE----- lines";
-            Unusable::new("the authority is no certificate in PEM", next)
+            Unusable::new("the CA is not a certificate in PEM", next)
         })?;
     } else if location.is_none() {
         let there = |path: &&&str| Path::new(path).exists() && !is_empty_folder(path);
@@ -284,7 +284,7 @@ fn file(properties: &Properties, name: &str) -> Option<Result<(String, Vec<u8>),
     let read = fs::read(path).map_err(|error| {
         Unusable::new(
             format!("the file of {source} cannot be read: {error}"),
-            "Correct the path, or its rights",
+            "Correct the path, or its permissions",
         )
     });
     Some(read.map(|bytes| (source, bytes)))

@@ -174,15 +174,13 @@ fn see(
 fn judge(seen: &ObservedItem, terms: Terms<'_>) -> Check {
     let spoken = seen.tls.as_ref().and_then(|it| it.protocol.as_deref());
     match (terms.tls, spoken, seen.clear, &seen.tls) {
-        (false, _, Some(Said::Kafka), _) => {
-            Check::ok("tls", "there is none, and KAFKA_SECURITY_PROTOCOL asks for none")
-        }
+        (false, _, Some(Said::Kafka), _) => Check::ok("tls", "not used, as KAFKA_SECURITY_PROTOCOL sets"),
         (false, Some(protocol), ..) => unreachable(
-            &format!("the port speaks TLS ({protocol}), and KAFKA_SECURITY_PROTOCOL asks for none"),
+            &format!("the listener uses TLS ({protocol}), but KAFKA_SECURITY_PROTOCOL sets none"),
             "Set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, or name the port without TLS",
         ),
         (true, None, Some(Said::Kafka), _) => unreachable(
-            "the port speaks no TLS, and KAFKA_SECURITY_PROTOCOL asks for it",
+            "the listener uses no TLS, but KAFKA_SECURITY_PROTOCOL sets it",
             "Set KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT, or name the port with TLS",
         ),
         (true, _, _, Some(shaken)) => shaken_hands(shaken, terms),
@@ -206,7 +204,7 @@ fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
         let check = if terms.verifies {
             unreachable(&what, &next)
         } else {
-            Check::warning("tls", format!("{what}, and nobody verifies it"), next)
+            Check::warning("tls", format!("{what}, and it is not verified"), next)
         };
         return check.with(others).with(told);
     }
@@ -222,17 +220,17 @@ fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
             "tls",
             AuthenticationFailed,
             format!("the broker refuses the client certificate: it {end}"),
-            "Show one that is signed by an authority that the broker trusts (its ssl.truststore), and that holds",
+            "Use one that is signed by a CA in the broker's ssl.truststore, and that is valid",
         ),
         (end, true) => Check::failed(
             "tls",
             AuthenticationFailed,
-            format!("the broker asks for a client certificate, and none is set: it {end}"),
+            format!("the broker requires a client certificate, and none is set: it {end}"),
             "Set KAFKA_SECRET_ARN with certificate and privateKey, or KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM; \
-             or name a port that asks for none",
+             or name a port that requires none",
         ),
         (end, false) if shaken.protocol.is_some() => unreachable(
-            &format!("{protocol} is spoken, and then the port {end}"),
+            &format!("{protocol} was negotiated, and then the port {end}"),
             "Correct KAFKA_BOOTSTRAP_SERVERS: it must name a port of Kafka's own protocol",
         ),
         (end @ End::Alert(70 | 71 | 40), false) => unreachable(
@@ -271,14 +269,17 @@ fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, St
     let leaf = shaken.certificate.as_ref();
     match problem {
         Problem::Authority => {
-            let issuer = leaf.map_or("nobody", |leaf| &leaf.issuer);
+            let issuer = leaf.map_or("not named", |leaf| &leaf.issuer);
             (
-                format!("the certificate is signed by an authority that is not trusted here: {issuer}"),
+                format!("the certificate is signed by an unknown CA: {issuer}"),
                 "Trust it by its certificate: KAFKA_CA_SECRET_ARN, KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION".into(),
             )
         }
         Problem::Expired(subject) => (
-            format!("the certificate of {subject} is over{}", when(subject, leaf, terms.now)),
+            format!(
+                "the certificate of {subject} has expired{}",
+                when(subject, leaf, terms.now)
+            ),
             "Renew it on the broker; if it should still hold, check this machine's clock".into(),
         ),
         Problem::NotYetValid(subject) => (

@@ -265,10 +265,10 @@ fn is_timeout(error: &io::Error) -> bool {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Kafka => "answers as Kafka does",
-            Self::Closed => "closes the connection without an answer",
-            Self::Silent => "takes the connection and does not answer",
-            Self::Other => "answers, and not as Kafka does",
+            Self::Kafka => "responds as Kafka does",
+            Self::Closed => "closes the connection without a response",
+            Self::Silent => "accepts the connection and does not respond",
+            Self::Other => "responds, but not as Kafka does",
         })
     }
 }
@@ -295,7 +295,7 @@ fn alert_words(alert: u8) -> &'static str {
         44 => " (certificate revoked)",
         45 => " (certificate expired)",
         46 => " (certificate unknown)",
-        48 => " (unknown authority)",
+        48 => " (unknown CA)",
         49 => " (access denied)",
         70 => " (protocol version)",
         71 => " (insufficient security)",

@@ -59,20 +59,26 @@ fn a_port_without_tls_is_as_it_was_asked_for() {
     let speaks_tls = || Some(shaken(End::Closed));
     let silent = || Some(broken(End::Silent));
     let rows = [
-        (Some(Said::Kafka), None, Fine, None, "there is none"),
-        (Some(Said::Closed), speaks_tls(), Failed, down, "speaks TLS (TLSv1.3)"),
-        (Some(Said::Silent), speaks_tls(), Failed, down, "speaks TLS (TLSv1.3)"),
-        (Some(Said::Other), speaks_tls(), Failed, down, "speaks TLS (TLSv1.3)"),
+        (
+            Some(Said::Kafka),
+            None,
+            Fine,
+            None,
+            "not used, as KAFKA_SECURITY_PROTOCOL sets",
+        ),
+        (Some(Said::Closed), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
+        (Some(Said::Silent), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
+        (Some(Said::Other), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
         (Some(Said::Closed), silent(), Failed, down, "closes the connection"),
-        (Some(Said::Silent), silent(), Failed, down, "does not answer"),
+        (Some(Said::Silent), silent(), Failed, down, "does not respond"),
         (
             Some(Said::Other),
             silent(),
             Failed,
             down,
-            "answers, and not as Kafka does",
+            "responds, but not as Kafka does",
         ),
-        (None, None, Failed, down, "does not answer"),
+        (None, None, Failed, down, "does not respond"),
     ];
     for (clear, tls, status, error_type, what) in rows {
         is(&judge(&seen(clear, tls), wanted(false)), status, error_type, what);
@@ -96,42 +102,42 @@ fn a_port_with_tls_is_judged_by_how_far_it_went() {
             shaken(End::Strange),
             Failed,
             down,
-            "TLSv1.3 is spoken, and then the port answers, and not as Kafka",
+            "TLSv1.3 was negotiated, and then the port responds, but not as Kafka",
         ),
         (
             None,
             shaken(End::Closed),
             Failed,
             down,
-            "TLSv1.3 is spoken, and then the port closes",
+            "TLSv1.3 was negotiated, and then the port closes",
         ),
         (
             None,
             shaken(End::Silent),
             Failed,
             down,
-            "TLSv1.3 is spoken, and then the port takes",
+            "TLSv1.3 was negotiated, and then the port accepts",
         ),
         (
             None,
             shaken(End::Alert(116)),
             Failed,
             refused,
-            "asks for a client certificate",
+            "requires a client certificate",
         ),
         (
             None,
             shaken(End::Alert(42)),
             Failed,
             refused,
-            "asks for a client certificate",
+            "requires a client certificate",
         ),
         (
             None,
             shaken(End::Alert(40)),
             Failed,
             refused,
-            "asks for a client certificate",
+            "requires a client certificate",
         ),
         (
             None,
@@ -148,8 +154,8 @@ fn a_port_with_tls_is_judged_by_how_far_it_went() {
             "alert 70 (protocol version)",
         ),
         (None, broken(End::Alert(80)), Failed, down, "alert 80 (internal error)"),
-        (kafka, broken(End::Closed), Failed, down, "speaks no TLS"),
-        (kafka, broken(End::Strange), Failed, down, "speaks no TLS"),
+        (kafka, broken(End::Closed), Failed, down, "uses no TLS"),
+        (kafka, broken(End::Strange), Failed, down, "uses no TLS"),
         (
             Some(Said::Closed),
             broken(End::Closed),
@@ -162,14 +168,14 @@ fn a_port_with_tls_is_judged_by_how_far_it_went() {
             broken(End::Strange),
             Failed,
             down,
-            "TLS fails: the port answers, and not",
+            "TLS fails: the port responds, but not",
         ),
         (
             None,
             broken(End::Silent),
             Failed,
             down,
-            "TLS fails: the port takes the connection",
+            "TLS fails: the port accepts the connection",
         ),
         (None, broken(End::Other("oops".into())), Failed, down, "oops"),
     ];
@@ -201,13 +207,13 @@ fn an_alert_for_a_certificate_that_was_shown_refuses_it() {
 fn each_problem_of_a_certificate_has_words_and_the_first_decides() {
     let whose = || "CN=b".to_owned();
     let rows = [
-        (Problem::Expired(whose()), "the certificate of CN=b is over"),
+        (Problem::Expired(whose()), "the certificate of CN=b has expired"),
         (
             Problem::NotYetValid(whose()),
             "the certificate of CN=b does not hold yet",
         ),
         (Problem::OtherHost, "the certificate is not for b-1.example"),
-        (Problem::Authority, "an authority that is not trusted here: CN=ca"),
+        (Problem::Authority, "an unknown CA: CN=ca"),
         (Problem::Other("weak".into()), "not accepted: weak"),
     ];
     for (problem, what) in rows.clone() {
@@ -227,7 +233,7 @@ fn each_problem_of_a_certificate_has_words_and_the_first_decides() {
         };
         let check = judge(&seen(None, Some(tls)), unverified);
         is(&check, Warning, None, what);
-        assert!(check.what.ends_with(", and nobody verifies it"), "{check:?}");
+        assert!(check.what.ends_with(", and it is not verified"), "{check:?}");
     }
     let mut problems: Vec<Problem> = rows.into_iter().map(|(problem, _)| problem).rev().collect();
     problems.sort();
@@ -236,7 +242,7 @@ fn each_problem_of_a_certificate_has_words_and_the_first_decides() {
         ..shaken(End::Kafka)
     };
     let check = judge(&seen(None, Some(all)), wanted(true));
-    is(&check, Failed, Some(BrokerUnreachable), "is over");
+    is(&check, Failed, Some(BrokerUnreachable), "has expired");
     assert_eq!(
         check.details.len(),
         4 + 2,

@@ -162,7 +162,7 @@ impl<'a> Fields<'a> {
     fn next(&self) -> Result<NextOffset, InvalidCursor> {
         let belongs = LAST_PROCESSED;
         let advice =
-            "Correct it, or delete it with `kafka-consumer offsets delete`, which says where a run begins then";
+            "Correct it, or delete it with `kafka-consumer offsets delete`, which shows where a run starts then";
         let found = self.item.get(name::OFFSET);
         let next = match found {
             Some(AttributeValue::N(number)) => number.parse().ok().and_then(NextOffset::after),

@@ -180,7 +180,7 @@ fn a_missing_offset_is_refused() {
     );
     assert!(
         message.ends_with(
-            "Correct it, or delete it with `kafka-consumer offsets delete`, which says where a run begins then"
+            "Correct it, or delete it with `kafka-consumer offsets delete`, which shows where a run starts then"
         ),
         "{message}"
     );
