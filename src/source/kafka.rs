@@ -63,7 +63,7 @@ impl KafkaSource {
     pub fn new(config: &Config, security: Arc<Security>) -> Self {
         let queues = Arc::<Queues>::default();
         let of_stray = Arc::clone(&queues);
-        let client = KafkaClient::new(config, security).on_stray_record(move |partition, _| {
+        let client = KafkaClient::new(config, security).on_stray_record(move |partition| {
             if let Some(queue) = lock(&of_stray).get(partition) {
                 queue.lost_order();
             }

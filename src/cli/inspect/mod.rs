@@ -161,14 +161,14 @@ pub(super) async fn inspect(parts: &CliParts, selection: &Selection) -> Result<I
 }
 
 impl From<BestEffortSnapshot> for Inspection {
-    fn from(glance: BestEffortSnapshot) -> Self {
-        let partitions = all_partitions(&glance.states, &glance.decisions);
+    fn from(snapshot: BestEffortSnapshot) -> Self {
+        let partitions = all_partitions(&snapshot.states, &snapshot.decisions);
         let known = partitions.iter().filter_map(|row| row.lag);
         Self {
-            at: glance.at_ms,
+            at: snapshot.at_ms,
             lag: known.reduce(u64::saturating_add),
             partitions,
-            errors: glance.errors,
+            errors: snapshot.errors,
         }
     }
 }

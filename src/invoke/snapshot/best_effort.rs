@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::offsets::{high_watermarks, list_earliest, list_start_positions};
-use super::{Cursors, is_past_the_end, relist_ends, set_earliest, set_high_watermark, set_start, starts, states};
+use super::{Cursors, is_past_the_end, relist_ends, set, starts, states};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
@@ -164,13 +164,13 @@ async fn complete<B: Backend>(run: &Run<'_, B>, states: &mut [PartitionState], e
         list_start_positions(run, states, &starts),
         high_watermarks(run, states, |_| true)
     );
-    set_high_watermark(states, high_watermarks);
+    set(states, high_watermarks, |state| &mut state.high_watermark);
     match earliest {
-        Ok(earliest) => set_earliest(states, earliest),
+        Ok(earliest) => set(states, earliest, |state| &mut state.earliest),
         Err(error) => errors.push(error),
     }
     match start_positions {
-        Ok(start_positions) => set_start(states, start_positions),
+        Ok(start_positions) => set(states, start_positions, |state| &mut state.start),
         Err(error) => errors.push(error),
     }
 }

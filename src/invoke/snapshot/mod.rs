@@ -63,33 +63,26 @@ pub(super) async fn snapshot<B: Backend>(run: &Run<'_, B>, pins: Pins) -> Result
         list_earliest(run, &states, plan::needs_earliest),
         list_start_positions(run, &states, &starts)
     );
-    set_earliest(&mut states, earliest?);
-    set_start(&mut states, start_positions?);
+    set(&mut states, earliest?, |state| &mut state.earliest);
+    set(&mut states, start_positions?, |state| &mut state.start);
     if pins == Pins::Store {
         pins::pin(run, &mut states, &starts).await?;
         pins::pin_later(run, &mut states, &later).await?;
     } else {
         let high_watermarks = high_watermarks(run, &states, |_| true).await;
-        set_high_watermark(&mut states, high_watermarks);
+        set(&mut states, high_watermarks, |state| &mut state.high_watermark);
     }
     Ok(Snapshot { states, unreadable })
 }
 
-fn set_earliest(states: &mut [PartitionState], offsets: OffsetsByIndex) {
+/// Sets one field of the states to the offsets that were listed for it.
+fn set(
+    states: &mut [PartitionState],
+    offsets: OffsetsByIndex,
+    field: impl Fn(&mut PartitionState) -> &mut Option<ListedOffset>,
+) {
     for (i, offset) in offsets {
-        states[i].earliest = Some(offset);
-    }
-}
-
-fn set_start(states: &mut [PartitionState], offsets: OffsetsByIndex) {
-    for (i, offset) in offsets {
-        states[i].start = Some(offset);
-    }
-}
-
-fn set_high_watermark(states: &mut [PartitionState], offsets: OffsetsByIndex) {
-    for (i, offset) in offsets {
-        states[i].high_watermark = Some(offset);
+        *field(&mut states[i]) = Some(offset);
     }
 }
 
@@ -144,7 +137,7 @@ pub(super) async fn relist_ends<B: Backend>(run: &Run<'_, B>, states: &mut [Part
     }
     // With `read_committed` the end may be before an open transaction.
     let high_watermarks = high_watermarks(run, states, is_past_the_end).await;
-    set_high_watermark(states, high_watermarks);
+    set(states, high_watermarks, |state| &mut state.high_watermark);
     Ok(())
 }
 
@@ -209,6 +202,6 @@ pub(super) async fn fill_earliest<B: Backend>(
     is_needed: impl Fn(&PartitionState) -> bool,
 ) -> Result<(), Error> {
     let earliest = list_earliest(run, states, is_needed).await?;
-    set_earliest(states, earliest);
+    set(states, earliest, |state| &mut state.earliest);
     Ok(())
 }

@@ -35,9 +35,9 @@ use recovery::{Outcome, Recovery, RecoverySteps, request_until};
 /// initialization takes 10 seconds at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gets the partition and offset of a record that arrived on the client's own
-/// queue instead of its partition's.
-type OnStrayRecord = Box<dyn Fn(&TopicPartition, i64) + Send + Sync>;
+/// Gets the partition of a record that arrived on the client's own queue instead
+/// of its partition's.
+type OnStrayRecord = Box<dyn Fn(&TopicPartition) + Send + Sync>;
 
 /// A client of the brokers. Its requests run concurrently.
 pub struct KafkaClient {
@@ -66,31 +66,42 @@ impl KafkaClient {
         security: Arc<Security>,
         properties: Vec<(&'static str, String)>,
     ) -> Self {
-        Self {
-            connection: Connection::new(config, security, properties),
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            poll_timeout: config.poll_timeout,
-            topics: Arc::default(),
-            prefetched: Mutex::default(),
-            missing_response: AtomicBool::new(false),
-            on_stray_record: None,
-        }
+        Self::on(
+            Connection::new(config, security, properties),
+            config.bootstrap_servers.clone(),
+            config.poll_timeout,
+            Arc::default(),
+        )
     }
 
     /// The same brokers and metadata on another connection.
     pub(super) fn on_connection(&self, connection: Connection) -> Self {
+        Self::on(
+            connection,
+            self.bootstrap_servers.clone(),
+            self.poll_timeout,
+            Arc::clone(&self.topics),
+        )
+    }
+
+    fn on(
+        connection: Connection,
+        bootstrap_servers: String,
+        poll_timeout: Duration,
+        topics: Arc<Mutex<Topics>>,
+    ) -> Self {
         Self {
             connection,
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            poll_timeout: self.poll_timeout,
-            topics: Arc::clone(&self.topics),
+            bootstrap_servers,
+            poll_timeout,
+            topics,
             prefetched: Mutex::default(),
             missing_response: AtomicBool::new(false),
             on_stray_record: None,
         }
     }
 
-    pub(crate) fn on_stray_record(self, handle: impl Fn(&TopicPartition, i64) + Send + Sync + 'static) -> Self {
+    pub(crate) fn on_stray_record(self, handle: impl Fn(&TopicPartition) + Send + Sync + 'static) -> Self {
         Self {
             on_stray_record: Some(Box::new(handle)),
             ..self
@@ -149,7 +160,7 @@ impl KafkaClient {
                 let partition = TopicPartition::new(record.topic(), record.partition());
                 tracing::error!(%partition, offset = record.offset(), "a record arrived outside its partition's queue");
                 if let Some(handle) = &self.on_stray_record {
-                    handle(&partition, record.offset());
+                    handle(&partition);
                 }
             });
         }

@@ -18,18 +18,19 @@ use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
     practice: &DoctorContext,
-    glance: Shared<'_, Result<BestEffortSnapshot, Error>>,
+    snapshot: Shared<'_, Result<BestEffortSnapshot, Error>>,
     reached: Shared<'_, Vec<Reach>>,
     tls: Shared<'_, Vec<Check>>,
     proofs: Shared<'_, CheckedSecrets>,
 ) -> Vec<Check> {
     let config = practice.config();
-    let (glance, brokers, reached, tls, proofs) = futures::join!(glance, known_brokers(practice), reached, tls, proofs);
-    let glance = match &*glance {
-        Ok(glance) => glance,
+    let (snapshot, brokers, reached, tls, proofs) =
+        futures::join!(snapshot, known_brokers(practice), reached, tls, proofs);
+    let snapshot = match &*snapshot {
+        Ok(snapshot) => snapshot,
         Err(error) => return vec![Check::error("authentication", error)],
     };
-    let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, glance)).collect();
+    let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, snapshot)).collect();
     let mut answers: Vec<Result<(), ErrorType>> = topics.iter().map(Topic::answer).collect();
     // Once more where the credentials were read anew meanwhile.
     let brokers = match brokers {
@@ -74,15 +75,15 @@ struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    fn of(name: &'a Arc<str>, glance: &'a BestEffortSnapshot) -> Self {
+    fn of(name: &'a Arc<str>, snapshot: &'a BestEffortSnapshot) -> Self {
         let mut topic = Self {
             name,
-            error: glance.brokers.get(name),
+            error: snapshot.brokers.get(name),
             partitions: 0,
             silent: vec![],
             end: None,
         };
-        let of_topic = glance.states.iter().filter(|fact| fact.partition.topic == *name);
+        let of_topic = snapshot.states.iter().filter(|fact| fact.partition.topic == *name);
         for fact in of_topic.filter(|_| topic.error.is_none()) {
             match &fact.end {
                 // A cursor of a partition that is gone.
