@@ -97,6 +97,8 @@ pub mod error;
 #[doc(hidden)]
 pub mod event;
 #[doc(hidden)]
+pub mod filter;
+#[doc(hidden)]
 pub mod invoke;
 #[doc(hidden)]
 pub mod kafka;
