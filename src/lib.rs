@@ -103,6 +103,8 @@ pub mod invoke;
 #[doc(hidden)]
 pub mod kafka;
 #[doc(hidden)]
+pub mod kafka_event;
+#[doc(hidden)]
 pub mod ledger;
 #[doc(hidden)]
 pub mod live;

@@ -167,7 +167,7 @@ impl Pattern {
         fields.add_text("topic", &record.partition.topic);
         fields.add_number("partition", i64::from(record.partition.partition));
         fields.add_number("offset", record.offset);
-        if let Some(timestamp) = record.timestamp_ms {
+        if let Some(timestamp) = record.timestamp_ms() {
             fields.add_number("timestamp", timestamp);
         }
         for header in &record.headers {

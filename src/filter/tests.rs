@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Header, TopicPartition};
+use crate::record::{Header, Timestamp, TopicPartition};
 
 /// `cases.tsv`: what Event Ruler 2.0.1 (`addRule`, `rulesForJSONEvent`) decides
 /// about each pattern on `event.json`: `true`, `false`, or `error` where it
@@ -44,9 +44,7 @@ fn each_case_is_decided_as_by_awss_matcher() {
 
 fn record() -> Record {
     Record {
-        partition: TopicPartition::new("orders", 3),
-        offset: 17,
-        timestamp_ms: Some(1_700_000_000_000),
+        timestamp: Some(Timestamp::create_time(1_700_000_000_000)),
         key: Some("eu-7".into()),
         value: Some(r#"{"device_ID":"AB1234","n":300}"#.into()),
         headers: vec![
@@ -55,6 +53,7 @@ fn record() -> Record {
             Header::new("a.b", None),
             Header::new("binary", Some(vec![0xFF, 0xFE].into())),
         ],
+        ..Record::new(TopicPartition::new("orders", 3), 17)
     }
 }
 
@@ -151,7 +150,7 @@ fn a_header_that_is_not_text_passes_each_comparison() {
 #[test]
 fn a_record_without_a_timestamp_has_no_such_field() {
     let record = Record {
-        timestamp_ms: None,
+        timestamp: None,
         ..record()
     };
     assert!(fits(r#"{"timestamp":[{"exists":false}]}"#, &record));

@@ -13,14 +13,7 @@ fn next(offset: i64) -> NextOffset {
 }
 
 fn record(offset: i64) -> Record {
-    Record {
-        partition: TopicPartition::new("t", 0),
-        offset,
-        timestamp_ms: None,
-        key: None,
-        value: None,
-        headers: vec![],
-    }
+    Record::new(TopicPartition::new("t", 0), offset)
 }
 
 fn records(offsets: impl IntoIterator<Item = i64>) -> Vec<Record> {

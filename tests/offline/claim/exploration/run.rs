@@ -16,14 +16,7 @@ pub(super) fn below(end: i64) -> Offsets {
 }
 
 pub(super) fn record(offset: i64) -> Record {
-    Record {
-        partition: TopicPartition::new("t", 0),
-        offset,
-        timestamp_ms: None,
-        key: None,
-        value: None,
-        headers: vec![],
-    }
+    Record::new(TopicPartition::new("t", 0), offset)
 }
 
 /// The kinds of writes, by their conditions.
