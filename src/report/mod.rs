@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub use dimension::dimension;
 pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
-pub use skips::SkippedRecords;
+pub use skips::{SkipReason, SkippedRecords};
 
 use crate::error::Error;
 use crate::record::TopicPartition;

@@ -8,10 +8,12 @@ use crate::claim::{Failures, ObservedItem};
 use crate::clock::Clock;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
+use crate::decode::DecodeError;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Backend;
 use crate::invoke::run::Run;
 use crate::processor::Failure;
+use crate::report::SkipReason;
 use crate::text::cut;
 
 /// How often one run tries a record whose failure may pass.
@@ -33,6 +35,9 @@ pub(super) struct GivenUp {
     pub(super) stage: Stage,
     /// The error. Never a record's value.
     pub(super) text: String,
+    /// The same without the record's offset and the position in its value, if it
+    /// is known.
+    pub(super) without_place: Option<String>,
     /// Whether `ON_FAILURE` applies, or a later run must retry first.
     pub(super) policy_applies: bool,
 }
@@ -42,7 +47,18 @@ impl GivenUp {
         Self {
             stage: Stage::Handle,
             text,
+            without_place: None,
             policy_applies,
+        }
+    }
+
+    /// A value of another format never changes: `ON_FAILURE` applies.
+    fn undecodable(stage: Stage, error: DecodeError) -> Self {
+        Self {
+            stage,
+            text: error.to_string(),
+            without_place: Some(error.reason),
+            policy_applies: true,
         }
     }
 }
@@ -82,13 +98,9 @@ impl PartitionWorker {
     }
 
     /// The first buffered record cannot be decoded as `MESSAGE_FORMAT`, and never will be.
-    pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, text: String) {
-        self.count_try(&text);
-        let why = GivenUp {
-            stage: Stage::Decode,
-            text,
-            policy_applies: true,
-        };
+    pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, error: DecodeError) {
+        let why = GivenUp::undecodable(Stage::Decode, error);
+        self.count_try(&why.text);
         self.give_up(run, why).await;
     }
 
@@ -115,13 +127,14 @@ impl PartitionWorker {
                 }
             }
             Failure::Poison(text) => self.give_up(run, GivenUp::handler(text, true)).await,
+            Failure::Undecodable(error) => self.give_up(run, GivenUp::undecodable(Stage::Handle, error)).await,
         }
     }
 
     /// Applies `ON_FAILURE`, or leaves the record to a later run.
     pub(super) async fn give_up<B: Backend>(&mut self, run: &Run<'_, B>, why: GivenUp) {
         match &run.config.on_failure {
-            OnFailure::Skip if why.policy_applies => self.pass_over(why.text),
+            OnFailure::Skip if why.policy_applies => self.pass_over(&why),
             OnFailure::DeadLetter(_) if why.policy_applies => self.send_to_dead_letter(run, why).await,
             OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(_) => self.block(run, why.text),
         }
@@ -134,14 +147,15 @@ impl PartitionWorker {
         self.block(run, what);
     }
 
-    fn pass_over(&mut self, text: String) {
+    fn pass_over(&mut self, why: &GivenUp) {
         let Some(record) = self.buffered.pop_front() else {
             return;
         };
-        tracing::warn!(partition = %self.partition, offset = record.offset, error = text, "record skipped (ON_FAILURE=skip)");
+        tracing::warn!(partition = %self.partition, offset = record.offset, error = why.text, "record skipped (ON_FAILURE=skip)");
         self.ledger.settled(1, &record);
         self.advance();
-        self.outcome.skipped.add(record.offset, text);
+        let reason = SkipReason::new(&why.text, why.without_place.as_deref());
+        self.outcome.skipped.add(record.offset, reason);
     }
 
     /// Ends the work here until the record is due to be tried again.
