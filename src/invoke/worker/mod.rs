@@ -1,6 +1,7 @@
 //! The work on one partition in a run: claim -> poll -> decode -> process ->
 //! settle -> commit, in the order of the steps of its [`Ledger`].
 
+mod back_off;
 mod crash;
 mod cursor;
 mod dead_letter;
