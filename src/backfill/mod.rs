@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::claim::{Bounds, Cursor};
+use crate::claim::{Bounds, Cursor, InvalidCursor};
 use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound, short};
@@ -237,10 +237,12 @@ pub fn decide(state: &PartitionState, policy: &Policy) -> Decision {
         return plan::decide(state, false, policy);
     };
     let Some(bounds) = &cursor.backfill else {
-        return Decision::Invalid(format!(
-            "the item of {} has a backfill's key and no `backfill_to`. Delete it, or start a backfill of another name",
+        let what = format!(
+            "the item of {} has a backfill's key and no `backfill_to`",
             state.partition
-        ));
+        );
+        let advice = "Delete it, or start a backfill of another name";
+        return Decision::Invalid(InvalidCursor::new(what).next(advice));
     };
     if cursor.next >= bounds.to {
         return Decision::Idle;

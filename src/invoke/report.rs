@@ -163,9 +163,7 @@ impl ReportBuilder {
             Decision::Unavailable(error) => {
                 self.read_failed(place, partition, &ReadFailure::Unavailable(error.clone()));
             }
-            Decision::Invalid(error) => {
-                self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
-            }
+            Decision::Invalid(invalid) => self.errors.push(invalid.clone().into()),
         }
     }
 

@@ -35,7 +35,7 @@ pub fn describe(state: &PartitionState, decision: &Decision) -> (&'static str, O
         Decision::BackingOff => ("backing off", blocked(state).map(tried)),
         Decision::Truncated(what) => ("truncated", Some(what.clone())),
         Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
-        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+        Decision::Invalid(invalid) => ("invalid cursor", Some(invalid.to_string())),
     }
 }
 

@@ -66,10 +66,6 @@ pub struct Policy {
 
 /// What to do with one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each partition, and moved at most twice"
-)]
 pub enum Decision {
     /// Read it.
     Read(Reading),
@@ -88,7 +84,7 @@ pub enum Decision {
     /// No broker serves it.
     Unavailable(String),
     /// Its item cannot be read.
-    Invalid(String),
+    Invalid(InvalidCursor),
 }
 
 /// The offsets to read of one partition. `from` and `to` are equal if only the
@@ -189,7 +185,7 @@ pub fn decide_all(states: &[PartitionState], policy: &Policy) -> Vec<Decision> {
 #[must_use]
 pub fn decide(state: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
     let cursor = match &state.cursor {
-        Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
+        Some(Err(invalid)) => return Decision::Invalid(invalid.clone()),
         Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
         Some(Ok(cursor)) => Some(cursor),
         None => None,

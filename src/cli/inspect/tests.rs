@@ -93,7 +93,7 @@ fn gone(facts: PartitionState) -> PartitionState {
 
 fn unread(facts: PartitionState) -> PartitionState {
     PartitionState {
-        cursor: Some(Err(InvalidCursor("the table could not be read".into()))),
+        cursor: Some(Err(InvalidCursor::new("the table could not be read"))),
         ..facts
     }
 }

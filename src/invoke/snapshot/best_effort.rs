@@ -140,7 +140,7 @@ fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<PartitionState>, V
     let mut states = states(cursors, found);
     for state in &mut states {
         if no_table {
-            state.cursor = Some(Err(InvalidCursor("the table could not be read".into())));
+            state.cursor = Some(Err(InvalidCursor::new("the table could not be read")));
         }
         if let Some(why) = failed.get(&state.partition.topic) {
             state.end = Some(Err(Unavailable(format!("its end is not known ({why})"))));

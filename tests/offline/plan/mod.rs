@@ -78,7 +78,7 @@ fn range(first: i64, last: i64) -> OffsetRange {
 }
 
 fn invalid() -> InvalidCursor {
-    InvalidCursor("offset is a word".into())
+    InvalidCursor::new("offset is a word")
 }
 
 fn backing_off(at: i64, try_at_ms: i64) -> Failures {

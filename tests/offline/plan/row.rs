@@ -14,7 +14,7 @@ fn an_item_that_cannot_be_read_stops_its_partition_and_says_why() {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
-    assert_eq!(decided(&states), Decision::Invalid("offset is a word".into()));
+    assert_eq!(decided(&states), Decision::Invalid(invalid()));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
         [
             at_start.clone(),
             Decision::Idle,
-            Decision::Invalid("offset is a word".into()),
+            Decision::Invalid(invalid()),
             read(0, 10, Why::AppearedLater, ObservedItem::Missing { start: next(0) }),
             at_start,
         ]

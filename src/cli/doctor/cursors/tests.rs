@@ -1,5 +1,5 @@
 use super::*;
-use crate::claim::{Cursor, Failures, ObservedItem};
+use crate::claim::{Cursor, Failures, InvalidCursor, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
 use crate::record::OffsetRange;
 use crate::record::{NextOffset, TopicPartition};
@@ -101,7 +101,7 @@ fn each_decision_of_the_next_run_has_its_status_and_its_type_of_error() {
         ),
         (
             facts(),
-            Decision::Invalid(words()),
+            Decision::Invalid(InvalidCursor::new(words())),
             Failed,
             Some(ErrorType::InvalidCursor),
         ),
