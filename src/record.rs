@@ -106,6 +106,29 @@ pub struct OffsetRange {
 }
 
 impl OffsetRange {
+    /// The range of this offset alone.
+    #[must_use]
+    pub const fn of_one(offset: i64) -> Self {
+        Self {
+            first: offset,
+            last: offset,
+        }
+    }
+
+    /// Whether `offset` is the one after the last.
+    #[must_use]
+    pub fn is_followed_by(self, offset: i64) -> bool {
+        self.last.checked_add(1) == Some(offset)
+    }
+
+    /// As `first_offset` and `last_offset`, the fields of reports.
+    pub(crate) fn serialize_as_fields<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut range = serializer.serialize_struct("OffsetRange", 2)?;
+        range.serialize_field("first_offset", &self.first)?;
+        range.serialize_field("last_offset", &self.last)?;
+        range.end()
+    }
+
     /// The number of offsets. Logs may have gaps, so there may be fewer records.
     #[must_use]
     pub fn count(self) -> u64 {

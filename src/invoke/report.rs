@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorType};
 use crate::plan::{self, Decision, PartitionState};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, RunReport, Status, StopReason, TopicCounts,
-    UnavailablePartition, metrics_line,
+    Blocked, Held, LONGEST_MESSAGE_BYTES, PartitionReport, RunReport, Status, StopReason, TopicCounts,
+    UnavailablePartition, UnprocessedRange, metrics_line,
 };
 use crate::text::cut;
 
@@ -208,17 +208,15 @@ impl ReportBuilder {
         }
         // A jump that was not stored is made and reported by the next run. Where
         // that is unknown it is reported twice rather than never.
-        if let Some((first, last, reason)) = outcome.lost
+        if let Some((range, reason)) = outcome.lost
             && outcome.stored != Stored::Nothing
         {
-            let range = OffsetRange {
-                place: place.clone(),
-                first_offset: first,
-                last_offset: last,
-                reason: reason.into(),
-            };
             counts.lost += range.count();
-            self.report.lost.push(range);
+            self.report.lost.push(UnprocessedRange {
+                place: place.clone(),
+                range,
+                reason: reason.into(),
+            });
         }
         self.report.skipped.extend(outcome.skipped.ranges(place));
         self.errors.extend(outcome.errors().cloned());
@@ -244,18 +242,16 @@ impl ReportBuilder {
 
     /// What an earlier run passed over and did not report.
     fn unreported(&mut self, place: &TopicPartition, partition: &TopicPartition, unreported: &Unreported) {
-        let range = |passed: &PassedOver| OffsetRange {
+        let unprocessed = |passed: &PassedOver| UnprocessedRange {
             place: place.clone(),
-            first_offset: passed.range.first,
-            last_offset: passed.range.last,
+            range: passed.range,
             reason: format!("{} (by an earlier run, which ended before its report)", passed.reason),
         };
-        self.report.skipped.extend(unreported.skipped.iter().map(range));
-        let lost: Vec<OffsetRange> = unreported.lost.iter().map(range).collect();
+        self.report.skipped.extend(unreported.skipped.iter().map(unprocessed));
         let counts = self.counts.entry(partition.topic.clone()).or_default();
         counts.dropped += unreported.skipped_records;
-        counts.lost += lost.iter().map(OffsetRange::count).sum::<u64>();
-        self.report.lost.extend(lost);
+        counts.lost += unreported.lost.iter().map(|lost| lost.range.count()).sum::<u64>();
+        self.report.lost.extend(unreported.lost.iter().map(unprocessed));
     }
 }
 

@@ -13,7 +13,7 @@ pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
 pub use skips::{SkipReason, SkippedRecords};
 
 use crate::error::Error;
-use crate::record::TopicPartition;
+use crate::record::{OffsetRange, TopicPartition};
 
 /// Whether a run did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -80,10 +80,10 @@ pub struct RunReport {
     /// there is none.
     pub lag: Option<u64>,
     /// Records skipped by `ON_FAILURE=skip`.
-    pub skipped: Vec<OffsetRange>,
+    pub skipped: Vec<UnprocessedRange>,
     /// Offsets that retention deleted before they were read, or that
     /// `ON_TRUNCATION=latest` skipped.
-    pub lost: Vec<OffsetRange>,
+    pub lost: Vec<UnprocessedRange>,
     /// Records sent to a dead-letter target.
     pub dead_lettered: u64,
     /// Bytes of keys, values and headers handled.
@@ -122,27 +122,18 @@ impl LastOffsets {
     }
 }
 
-/// Skipped or lost offsets of one partition, both inclusive, and the reason.
+/// Skipped or lost offsets of one partition, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OffsetRange {
+pub struct UnprocessedRange {
     /// The partition.
     #[serde(flatten)]
     pub place: TopicPartition,
-    /// The first one.
-    pub first_offset: i64,
-    /// The last one.
-    pub last_offset: i64,
-    /// Why.
+    /// The offsets: `first_offset` and `last_offset` in the JSON form.
+    #[serde(flatten, serialize_with = "OffsetRange::serialize_as_fields")]
+    pub range: OffsetRange,
+    /// Why they were skipped or lost.
     #[serde(serialize_with = "limit::text")]
     pub reason: String,
-}
-
-impl OffsetRange {
-    /// How many offsets that is.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.last_offset.abs_diff(self.first_offset) + 1
-    }
 }
 
 /// A partition that another run has claimed, or that was edited.
@@ -322,6 +313,19 @@ mod tests {
             "{\"status\":\"success\",\"messages_processed\":0,\"last_offsets\":{},\"stop_reason\":\"caught_up\",\
              \"lag\":0,\"skipped\":[],\"lost\":[],\"dead_lettered\":0,\"bytes\":0,\"duration_ms\":0,\"held\":[],\
              \"paused\":[],\"blocked\":[],\"unavailable\":[],\"partitions\":[]}"
+        );
+    }
+
+    #[test]
+    fn skipped_and_lost_offsets_have_the_shape_of_the_contract() {
+        let lost = UnprocessedRange {
+            place: TopicPartition::new("t", 3),
+            range: OffsetRange { first: 5, last: 9 },
+            reason: "deleted".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&lost).expect("JSON"),
+            r#"{"topic":"t","partition":3,"first_offset":5,"last_offset":9,"reason":"deleted"}"#
         );
     }
 

@@ -1,8 +1,8 @@
 //! The skipped records of one partition, as ranges.
 
-use super::OffsetRange;
+use super::UnprocessedRange;
 use super::limit::LONGEST_TEXT_BYTES;
-use crate::record::TopicPartition;
+use crate::record::{OffsetRange, TopicPartition};
 use crate::text::cut;
 
 /// A run keeps them in memory until its end, for each partition. Beyond this
@@ -22,8 +22,7 @@ pub struct SkippedRecords {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Range {
-    first: i64,
-    last: i64,
+    offsets: OffsetRange,
     records: u64,
     /// The first record's.
     reason: SkipReason,
@@ -63,9 +62,9 @@ impl SkippedRecords {
         let is_full = self.ranges.len() == MOST_RANGES;
         if let Some(last) = self.ranges.last_mut() {
             let same = last.reason.without_place() == reason.without_place();
-            let is_neighbour = same && last.last.checked_add(1) == Some(offset);
+            let is_neighbour = same && last.offsets.is_followed_by(offset);
             if is_neighbour || is_full {
-                last.last = offset;
+                last.offsets.last = offset;
                 last.records += 1;
                 last.places_differ |= last.reason != reason;
                 last.is_mixed |= !is_neighbour;
@@ -73,8 +72,7 @@ impl SkippedRecords {
             }
         }
         self.ranges.push(Range {
-            first: offset,
-            last: offset,
+            offsets: OffsetRange::of_one(offset),
             records: 1,
             reason,
             places_differ: false,
@@ -89,11 +87,10 @@ impl SkippedRecords {
     }
 
     /// The ranges, as the report shows them.
-    pub fn ranges(&self, place: &TopicPartition) -> impl Iterator<Item = OffsetRange> {
-        self.ranges.iter().map(|range| OffsetRange {
+    pub fn ranges(&self, place: &TopicPartition) -> impl Iterator<Item = UnprocessedRange> {
+        self.ranges.iter().map(|range| UnprocessedRange {
             place: place.clone(),
-            first_offset: range.first,
-            last_offset: range.last,
+            range: range.offsets,
             reason: range.words(),
         })
     }
@@ -135,7 +132,7 @@ mod tests {
         };
         skips
             .ranges(&place)
-            .map(|range| (range.first_offset, range.last_offset, range.reason))
+            .map(|it| (it.range.first, it.range.last, it.reason))
             .collect()
     }
 
@@ -174,7 +171,7 @@ mod tests {
         };
         let found: Vec<_> = skips
             .ranges(&place)
-            .map(|it| (it.first_offset, it.last_offset, it.reason))
+            .map(|it| (it.range.first, it.range.last, it.reason))
             .collect();
         let expected = [(4, 5, "not valid JSON: a syntax error"), (6, 6, early)];
         assert_eq!(
