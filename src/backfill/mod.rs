@@ -43,7 +43,7 @@ use crate::claim::{Bounds, Cursor, InvalidCursor};
 use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound, short};
-use crate::plan::{self, Decision, PartitionState, Policy};
+use crate::plan::{self, Decision, PartitionPlan, PartitionState, Policy};
 use crate::record::{Consumer, ListedOffset, NextOffset};
 use crate::text::cut;
 
@@ -228,6 +228,16 @@ pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) ->
         )
         .next("Ask for the same to go on with it, or choose another name"))
     })
+}
+
+/// The plan of each partition, in the order of `states`.
+#[must_use]
+pub fn decide_all(states: Vec<PartitionState>, policy: &Policy) -> Vec<PartitionPlan> {
+    let plan = |state| PartitionPlan {
+        decision: decide(&state, policy),
+        state,
+    };
+    states.into_iter().map(plan).collect()
 }
 
 /// The decision for one partition: the table at the top of this module.

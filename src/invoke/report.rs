@@ -10,7 +10,7 @@ use super::{Backend, Invoked, Response};
 use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{self, Decision, PartitionPlan};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
     Blocked, Held, LONGEST_MESSAGE_BYTES, PartitionReport, RunReport, Status, StopReason, TopicCounts,
@@ -83,14 +83,10 @@ struct ReportBuilder {
 
 impl ReportBuilder {
     fn partition(&mut self, partition: &PartitionRun) {
-        let PartitionRun {
-            state,
-            decision,
-            worker,
-        } = partition;
-        let worker = worker.as_ref();
+        let PartitionRun { plan, worker } = partition;
+        let (state, worker) = (&plan.state, worker.as_ref());
         let place = state.partition.clone();
-        self.decision(&place, state, decision);
+        self.decision(&place, plan);
         if let Some(unreported) = partition.unreported_by_earlier_run() {
             self.unreported(&place, &state.partition, unreported);
         }
@@ -99,7 +95,7 @@ impl ReportBuilder {
         }
         let next = match worker {
             Some(worker) if worker.was_claimed() => Some(worker.ledger.stored_at()),
-            _ => plan::next_offset(state, decision),
+            _ => plan.next_offset(),
         };
         let end = state.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
@@ -125,9 +121,10 @@ impl ReportBuilder {
         }
     }
 
-    fn decision(&mut self, place: &TopicPartition, state: &PartitionState, decision: &Decision) {
+    fn decision(&mut self, place: &TopicPartition, plan: &PartitionPlan) {
+        let state = &plan.state;
         let partition = &state.partition;
-        match decision {
+        match &plan.decision {
             Decision::Read(_) | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
             Decision::Held(until) => self.report.held.push(Held {
