@@ -15,6 +15,8 @@
 //! | `permissions.rs` | tests the role's permissions without changing the table |
 //! | `table.rs` | creates the table |
 
+#[cfg(test)]
+mod arbitrary;
 mod connect;
 mod deleted;
 mod errors;
