@@ -12,7 +12,7 @@ use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::config::{MessageFormat, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::decode::decode;
 use kafka_consumer_lambda::ledger::{Ledger, Step};
-use kafka_consumer_lambda::plan::{PartitionState, Policy, decide_all, demand, fair_shares};
+use kafka_consumer_lambda::plan::{PartitionPlan, PartitionState, Policy, decide_all, fair_shares};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
 use kafka_consumer_lambda::report::{PartitionReport, RunReport, TopicCounts, metrics_line};
 
@@ -48,15 +48,15 @@ fn plan(criterion: &mut Criterion) {
     for (what, behind) in [("idle", 0), ("all with work", 100)] {
         let states = states(behind);
         criterion.bench_function(&format!("plan of 1,000 partitions, {what}"), |bencher| {
-            bencher.iter(|| {
-                let decisions = decide_all(black_box(&states), &policy);
-                let demands: Vec<_> = states
-                    .iter()
-                    .zip(&decisions)
-                    .map(|(states, it)| demand(states, it))
-                    .collect();
-                fair_shares(&demands, Some(RECORDS.into()))
-            });
+            bencher.iter_batched(
+                || states.clone(),
+                |states| {
+                    let plans = decide_all(black_box(states), &policy);
+                    let demands: Vec<_> = plans.iter().map(PartitionPlan::demand).collect();
+                    fair_shares(&demands, Some(RECORDS.into()))
+                },
+                BatchSize::SmallInput,
+            );
         });
     }
 }

@@ -1,5 +1,7 @@
 //! Bytes -> value, by `MESSAGE_FORMAT`. Values are borrowed, never copied.
 
+use std::str::Utf8Error;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -20,17 +22,35 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Why a value cannot be decoded. It names the record and the place in its
+/// Why a value cannot be decoded. It names the record and the position in its
 /// value, and shows nothing of the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the record at offset {offset} of {partition} is not {expected}: {problem}")]
+#[error("the record at offset {offset} of {partition} is {reason}{position}")]
 pub struct DecodeError {
-    /// Where the record lies.
+    /// The record's partition.
     pub partition: TopicPartition,
     /// The record's offset.
     pub offset: i64,
-    expected: &'static str,
-    problem: String,
+    /// The expected format and the problem: the same for all records with this
+    /// problem, wherever it is in their values.
+    pub reason: String,
+    position: String,
+}
+
+/// A problem in a value, and its position where it has one.
+struct Problem {
+    what: String,
+    /// Behind `what`, or empty.
+    position: String,
+}
+
+impl Problem {
+    fn of_the_whole(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            position: String::new(),
+        }
+    }
 }
 
 /// The value of `record` in `format`.
@@ -47,7 +67,7 @@ pub fn decode(format: MessageFormat, record: &Record) -> Result<Value<'_>, Decod
             .map(Value::Json)
             .map_err(|problem| undecodable(record, "valid JSON", problem)),
         MessageFormat::Text => std::str::from_utf8(bytes).map(Value::Text).map_err(|error| {
-            let problem = beginning(bytes).unwrap_or_else(|| error.to_string());
+            let problem = beginning(bytes).unwrap_or_else(|| text_problem(error));
             undecodable(record, "valid UTF-8", problem)
         }),
         MessageFormat::Bytes => Ok(Value::Bytes(bytes)),
@@ -82,15 +102,16 @@ pub fn json<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, DecodeErr
 /// What begins a text in UTF-8 that some editors and programs on Windows write.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let json = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     serde_json::from_slice(json).map_err(|error| {
-        let mark = if json.len() < bytes.len() {
-            ", behind a UTF-8 byte order mark"
-        } else {
-            ""
-        };
-        beginning(bytes).unwrap_or_else(|| json_problem(&error, json) + mark)
+        beginning(bytes).unwrap_or_else(|| {
+            let mut problem = json_problem(&error, json);
+            if json.len() < bytes.len() {
+                problem.position += ", behind a UTF-8 byte order mark";
+            }
+            problem
+        })
     })
 }
 
@@ -102,14 +123,13 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
 /// | `00` and four bytes | a schema registry's framing: the id of the schema |
 /// | `1F 8B`; `28 B5 2F FD`; `04 22 4D 18` | gzip, zstd, LZ4: compressed by the application |
 /// | `Obj` `01` | an Avro file |
-fn beginning(bytes: &[u8]) -> Option<String> {
+fn beginning(bytes: &[u8]) -> Option<Problem> {
     let what = match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16",
         [0, id @ ..] if id.len() >= 4 => {
             let id = id.first_chunk().map(|id| u32::from_be_bytes(*id))?;
-            return Some(format!(
-                "it begins with the framing of a schema registry, schema id {id}"
-            ));
+            let what = format!("it begins with the framing of a schema registry, schema id {id}");
+            return Some(Problem::of_the_whole(what));
         }
         [0x1f, 0x8b, ..] => "gzip",
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
@@ -117,37 +137,35 @@ fn beginning(bytes: &[u8]) -> Option<String> {
         [b'O', b'b', b'j', 1, ..] => "an Avro file",
         _ => return None,
     };
-    Some(format!("it begins as {what} does"))
+    Some(Problem::of_the_whole(format!("it begins as {what} does")))
 }
 
-/// The text of a [`DecodeError`] without places: neither the record's offset nor
-/// the position in its value. Any other text is returned unchanged.
-#[must_use]
-pub fn without_place(text: &str) -> &str {
-    let rest = text.strip_prefix("the record at offset ");
-    let Some((_, problem)) = rest.and_then(|rest| rest.split_once(" is ")) else {
-        return text;
-    };
-    let places = [" at line ", " from index "];
-    let end = places.into_iter().filter_map(|place| problem.rfind(place)).min();
-    &problem[..end.unwrap_or(problem.len())]
-}
-
-fn undecodable(record: &Record, expected: &'static str, problem: String) -> DecodeError {
+fn undecodable(record: &Record, expected: &str, problem: Problem) -> DecodeError {
     DecodeError {
         partition: record.partition.clone(),
         offset: record.offset,
-        expected,
-        problem,
+        reason: format!("not {expected}: {}", problem.what),
+        position: problem.position,
     }
 }
 
-/// The problem and its position. Not serde's own message, which may quote the
-/// value.
-fn json_problem(error: &serde_json::Error, json: &[u8]) -> String {
+/// As `std` words it.
+fn text_problem(error: Utf8Error) -> Problem {
+    let what = match error.error_len() {
+        Some(length) => format!("invalid utf-8 sequence of {length} bytes"),
+        None => "incomplete utf-8 byte sequence".to_owned(),
+    };
+    Problem {
+        what,
+        position: format!(" from index {}", error.valid_up_to()),
+    }
+}
+
+/// Not serde's own message, which may quote the value.
+fn json_problem(error: &serde_json::Error, json: &[u8]) -> Problem {
     use serde_json::error::Category;
     if json.trim_ascii().is_empty() {
-        return "it is empty".to_owned();
+        return Problem::of_the_whole("it is empty");
     }
     let what = match error.classify() {
         Category::Syntax => "a syntax error",
@@ -155,7 +173,10 @@ fn json_problem(error: &serde_json::Error, json: &[u8]) -> String {
         Category::Data => "a value of another type, or a missing field",
         Category::Io => "it could not be read",
     };
-    format!("{what} at line {}, column {}", error.line(), error.column())
+    Problem {
+        what: what.to_owned(),
+        position: format!(" at line {}, column {}", error.line(), error.column()),
+    }
 }
 
 #[cfg(test)]
@@ -259,25 +280,48 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_differ_by_place_are_the_same_without_it() {
-        for (format, bad, expected) in [
+    fn errors_that_differ_by_position_have_the_same_reason() {
+        for (format, bad, expected, position) in [
             (
                 MessageFormat::Json,
                 &b"{\"a\":\n x}"[..],
                 "not valid JSON: a syntax error",
+                " at line 2, column 2",
             ),
-            (MessageFormat::Json, b"[1,", "not valid JSON: it ends too early"),
+            (
+                MessageFormat::Json,
+                b"[1,",
+                "not valid JSON: it ends too early",
+                " at line 1, column 3",
+            ),
             (
                 MessageFormat::Text,
                 b"ab\xff",
                 "not valid UTF-8: invalid utf-8 sequence of 1 bytes",
+                " from index 2",
+            ),
+            (
+                MessageFormat::Text,
+                b"a\xc3",
+                "not valid UTF-8: incomplete utf-8 byte sequence",
+                " from index 1",
             ),
         ] {
             let error = decode(format, &record(Some(bad))).map(|_| ()).unwrap_err();
-            assert_eq!(without_place(&error.to_string()), expected);
+            assert_eq!(error.reason, expected);
+            assert_eq!(
+                error.to_string(),
+                format!("the record at offset 41 of orders-2 is {expected}{position}")
+            );
         }
-        for other in ["customer 7 is gone at line 2", ""] {
-            assert_eq!(without_place(other), other);
+    }
+
+    #[test]
+    fn invalid_utf_8_is_described_as_by_the_standard_library() {
+        for bad in [&b"\xff"[..], b"ab\xe2\x82", b"a\xe2\x28\xa1", b"\xf0\x9f\x98"] {
+            let error = std::str::from_utf8(bad).expect_err("not UTF-8");
+            let problem = text_problem(error);
+            assert_eq!(problem.what + &problem.position, error.to_string());
         }
     }
 

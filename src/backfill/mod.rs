@@ -39,11 +39,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::claim::{Bounds, Cursor};
+use crate::claim::{Bounds, Cursor, InvalidCursor};
 use crate::config::{Config, MAX_KEY_BYTES};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound, short};
-use crate::plan::{self, Decision, PartitionState, Policy};
+use crate::plan::{self, Decision, PartitionPlan, PartitionState, Policy};
 use crate::record::{Consumer, ListedOffset, NextOffset};
 use crate::text::cut;
 
@@ -230,6 +230,16 @@ pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) ->
     })
 }
 
+/// The plan of each partition, in the order of `states`.
+#[must_use]
+pub fn decide_all(states: Vec<PartitionState>, policy: &Policy) -> Vec<PartitionPlan> {
+    let plan = |state| PartitionPlan {
+        decision: decide(&state, policy),
+        state,
+    };
+    states.into_iter().map(plan).collect()
+}
+
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
 pub fn decide(state: &PartitionState, policy: &Policy) -> Decision {
@@ -237,10 +247,12 @@ pub fn decide(state: &PartitionState, policy: &Policy) -> Decision {
         return plan::decide(state, false, policy);
     };
     let Some(bounds) = &cursor.backfill else {
-        return Decision::Invalid(format!(
-            "the item of {} has a backfill's key and no `backfill_to`. Delete it, or start a backfill of another name",
+        let what = format!(
+            "the item of {} has a backfill's key and no `backfill_to`",
             state.partition
-        ));
+        );
+        let advice = "Delete it, or start a backfill of another name";
+        return Decision::Invalid(InvalidCursor::new(what).next(advice));
     };
     if cursor.next >= bounds.to {
         return Decision::Idle;

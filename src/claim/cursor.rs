@@ -1,9 +1,11 @@
 //! The cursor of one partition as the table stores it, and the crash history
 //! that follows from it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::claim::{CommandId, LONGEST_BELIEVED_MS, RunId, Unreported};
+use crate::error::{Error, ErrorType};
 use crate::record::NextOffset;
 
 /// An item of the table, read and validated.
@@ -38,11 +40,50 @@ pub struct Cursor {
     pub unreported: Option<Arc<Unreported>>,
 }
 
-/// Why an item cannot be read as a cursor: the item, the attribute, its value,
-/// what is expected, and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidCursor(pub String);
+/// Why an item cannot be read as a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidCursor {
+    /// The item, the attribute, its value, and what is expected. Without a full
+    /// stop at its end.
+    pub what: String,
+    /// What to do next, as a sentence without its full stop. Empty where there
+    /// is nothing to do.
+    pub next: String,
+}
+
+impl InvalidCursor {
+    /// An item that is invalid for the reason `what`.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            next: String::new(),
+        }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Self {
+        Self {
+            next: next.into(),
+            ..self
+        }
+    }
+}
+
+impl From<InvalidCursor> for Error {
+    fn from(invalid: InvalidCursor) -> Self {
+        Self::new(ErrorType::InvalidCursor, invalid.what).next(invalid.next)
+    }
+}
+
+/// As the message of its [`Error`].
+impl fmt::Display for InvalidCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Error::from(self.clone()).message())
+    }
+}
+
+impl std::error::Error for InvalidCursor {}
 
 /// What a backfill reads of one partition, fixed when it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

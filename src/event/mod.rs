@@ -5,7 +5,7 @@
 //! own or as the envelope's `detail`. An unknown field is an error: a misspelt field that was
 //! ignored would start a full run.
 
-mod backfill;
+mod backfill_request;
 mod invalid;
 mod json;
 mod shard;
@@ -19,7 +19,7 @@ use crate::text;
 
 use self::shard::SHARD_ALLOWED;
 
-pub use self::backfill::{BackfillName, BackfillRequest, Bound, short};
+pub use self::backfill_request::{BackfillName, BackfillRequest, Bound, short};
 pub use self::invalid::InvalidEvent;
 pub use self::shard::Shard;
 

@@ -1,7 +1,7 @@
 //! The only place where the stages are joined:
 //! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
 
-mod backfill;
+mod backfill_snapshot;
 mod drain;
 mod log;
 mod pins;
@@ -21,11 +21,12 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::backfill;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Request};
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{self, PartitionPlan};
 use crate::processor::{Processor, panic_message};
 use crate::report::{PlanReport, RunReport};
 use crate::source::Source;
@@ -182,8 +183,8 @@ async fn dispatch<B: Backend>(
     }
 }
 
-/// Returns the state of every partition, and what a run would do with it, in
-/// ascending order of topic and partition. Reads no records.
+/// Returns every partition with what a run would do with it, in ascending order
+/// of topic and partition. Reads no records.
 ///
 /// # Errors
 /// When the table cannot be read or the brokers do not respond; with
@@ -192,11 +193,10 @@ pub async fn inspect<B: Backend>(
     parts: &Parts<B>,
     deadline: Deadline,
     pins: Pins,
-) -> Result<(Vec<PartitionState>, Vec<Decision>), Error> {
+) -> Result<Vec<PartitionPlan>, Error> {
     let run = Run::new(parts, deadline);
     let states = snapshot::snapshot(&run, pins).await?.all()?;
-    let decisions = plan::decide_all(&states, &run.policy());
-    Ok((states, decisions))
+    Ok(plan::decide_all(states, &run.policy()))
 }
 
 /// The same for each partition of a backfill. Stores the bounds of a backfill
@@ -209,9 +209,8 @@ pub async fn inspect_backfill<B: Backend>(
     parts: &Parts<B>,
     request: &BackfillRequest,
     deadline: Deadline,
-) -> Result<(Vec<PartitionState>, Vec<Decision>), Error> {
+) -> Result<Vec<PartitionPlan>, Error> {
     let run = Run::for_backfill(parts, request, deadline)?;
-    let states = backfill::snapshot(&run, request).await?;
-    let decisions = backfill::decide_all(&run, &states);
-    Ok((states, decisions))
+    let states = backfill_snapshot::snapshot(&run, request).await?;
+    Ok(backfill::decide_all(states, &run.policy()))
 }

@@ -5,7 +5,7 @@ use super::run::Run;
 use super::snapshot::Snapshot;
 use crate::error::Error;
 use crate::event::RunRequest;
-use crate::plan::{self, Decision, PartitionState, Reading};
+use crate::plan::{self, Decision, PartitionPlan, Reading};
 use crate::record::NextOffset;
 use crate::report::{PlanReport, PlannedPartition};
 
@@ -24,40 +24,33 @@ pub(super) fn plan_report<B: Backend>(
         Some(_) => {}
         None => request.unknown_partition(&states).map_or(Ok(()), Err)?,
     }
-    let decisions = plan::decide_all(&states, &run.policy());
-    let planned: Vec<_> = states
-        .iter()
-        .zip(&decisions)
-        .filter(|(state, _)| request.includes(state.partition.partition))
-        .collect();
-    let demands: Vec<_> = planned
-        .iter()
-        .map(|(state, decision)| plan::demand(state, decision))
-        .collect();
+    let mut plans = plan::decide_all(states, &run.policy());
+    plans.retain(|plan| request.includes(plan.state.partition.partition));
+    let demands: Vec<_> = plans.iter().map(PartitionPlan::demand).collect();
     let budget = run.budget(request.max_messages);
     let shares = plan::fair_shares(&demands, budget);
     Ok(PlanReport {
-        partitions: planned
-            .into_iter()
+        partitions: plans
+            .iter()
             .zip(shares)
-            .map(|((state, decision), share)| planned_partition(state, decision, share))
+            .map(|(plan, share)| planned_partition(plan, share))
             .collect(),
         runs_to_catch_up: plan::runs_to_catch_up(&demands, budget),
         error: unreadable,
     })
 }
 
-fn planned_partition(state: &PartitionState, decision: &Decision, share: u64) -> PlannedPartition {
-    let end = state.end.clone().and_then(Result::ok);
-    let next = plan::next_offset(state, decision);
-    let (why, detail) = match decision {
+fn planned_partition(plan: &PartitionPlan, share: u64) -> PlannedPartition {
+    let end = plan.state.end.clone().and_then(Result::ok);
+    let next = plan.next_offset();
+    let (why, detail) = match &plan.decision {
         Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
             ("no share of the limit", Some(why.as_str().to_owned()))
         }
-        _ => plan::describe(state, decision),
+        _ => plan.describe(),
     };
     PlannedPartition {
-        place: state.partition.clone(),
+        place: plan.state.partition.clone(),
         from: next.map(NextOffset::get),
         to: end.map(NextOffset::get),
         messages: share,

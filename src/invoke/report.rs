@@ -10,11 +10,11 @@ use super::{Backend, Invoked, Response};
 use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{self, Decision, PartitionPlan};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, LONGEST_MESSAGE_BYTES, OffsetRange, PartitionReport, RunReport, Status, StopReason, TopicCounts,
-    UnavailablePartition, metrics_line,
+    Blocked, Held, LONGEST_MESSAGE_BYTES, PartitionReport, RunReport, Status, StopReason, TopicCounts,
+    UnavailablePartition, UnprocessedRange, metrics_line,
 };
 use crate::text::cut;
 
@@ -83,14 +83,10 @@ struct ReportBuilder {
 
 impl ReportBuilder {
     fn partition(&mut self, partition: &PartitionRun) {
-        let PartitionRun {
-            state,
-            decision,
-            worker,
-        } = partition;
-        let worker = worker.as_ref();
+        let PartitionRun { plan, worker } = partition;
+        let (state, worker) = (&plan.state, worker.as_ref());
         let place = state.partition.clone();
-        self.decision(&place, state, decision);
+        self.decision(&place, plan);
         if let Some(unreported) = partition.unreported_by_earlier_run() {
             self.unreported(&place, &state.partition, unreported);
         }
@@ -99,7 +95,7 @@ impl ReportBuilder {
         }
         let next = match worker {
             Some(worker) if worker.was_claimed() => Some(worker.ledger.stored_at()),
-            _ => plan::next_offset(state, decision),
+            _ => plan.next_offset(),
         };
         let end = state.end.clone().and_then(Result::ok);
         let lag = next.zip(end).map(|(next, end)| next.distance_to(end));
@@ -125,9 +121,10 @@ impl ReportBuilder {
         }
     }
 
-    fn decision(&mut self, place: &TopicPartition, state: &PartitionState, decision: &Decision) {
+    fn decision(&mut self, place: &TopicPartition, plan: &PartitionPlan) {
+        let state = &plan.state;
         let partition = &state.partition;
-        match decision {
+        match &plan.decision {
             Decision::Read(_) | Decision::Idle => {}
             Decision::Paused => self.report.paused.push(place.clone()),
             Decision::Held(until) => self.report.held.push(Held {
@@ -163,9 +160,7 @@ impl ReportBuilder {
             Decision::Unavailable(error) => {
                 self.read_failed(place, partition, &ReadFailure::Unavailable(error.clone()));
             }
-            Decision::Invalid(error) => {
-                self.errors.push(Error::new(ErrorType::InvalidCursor, error.clone()));
-            }
+            Decision::Invalid(invalid) => self.errors.push(invalid.clone().into()),
         }
     }
 
@@ -210,17 +205,15 @@ impl ReportBuilder {
         }
         // A jump that was not stored is made and reported by the next run. Where
         // that is unknown it is reported twice rather than never.
-        if let Some((first, last, reason)) = outcome.lost
+        if let Some((range, reason)) = outcome.lost
             && outcome.stored != Stored::Nothing
         {
-            let range = OffsetRange {
-                place: place.clone(),
-                first_offset: first,
-                last_offset: last,
-                reason: reason.into(),
-            };
             counts.lost += range.count();
-            self.report.lost.push(range);
+            self.report.lost.push(UnprocessedRange {
+                place: place.clone(),
+                range,
+                reason: reason.into(),
+            });
         }
         self.report.skipped.extend(outcome.skipped.ranges(place));
         self.errors.extend(outcome.errors().cloned());
@@ -246,18 +239,16 @@ impl ReportBuilder {
 
     /// What an earlier run passed over and did not report.
     fn unreported(&mut self, place: &TopicPartition, partition: &TopicPartition, unreported: &Unreported) {
-        let range = |passed: &PassedOver| OffsetRange {
+        let unprocessed = |passed: &PassedOver| UnprocessedRange {
             place: place.clone(),
-            first_offset: passed.range.first,
-            last_offset: passed.range.last,
+            range: passed.range,
             reason: format!("{} (by an earlier run, which ended before its report)", passed.reason),
         };
-        self.report.skipped.extend(unreported.skipped.iter().map(range));
-        let lost: Vec<OffsetRange> = unreported.lost.iter().map(range).collect();
+        self.report.skipped.extend(unreported.skipped.iter().map(unprocessed));
         let counts = self.counts.entry(partition.topic.clone()).or_default();
         counts.dropped += unreported.skipped_records;
-        counts.lost += lost.iter().map(OffsetRange::count).sum::<u64>();
-        self.report.lost.extend(lost);
+        counts.lost += unreported.lost.iter().map(|lost| lost.range.count()).sum::<u64>();
+        self.report.lost.extend(unreported.lost.iter().map(unprocessed));
     }
 }
 

@@ -10,14 +10,15 @@ use tokio::sync::watch;
 use super::snapshot::{self, Pins, Snapshot};
 use super::worker::PartitionWorker;
 use super::workers::Workers;
-use super::{Backend, Interrupt, Invoked, MOST_DEAD_LETTERS, Parts, backfill, log, report};
+use super::{Backend, Interrupt, Invoked, MOST_DEAD_LETTERS, Parts, backfill_snapshot, log, report};
+use crate::backfill;
 use crate::claim::RunId;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, RunRequest};
 use crate::kafka::fetch::FetchSizes;
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{self, Decision, PartitionPlan, PartitionState};
 use crate::record::TopicPartition;
 use crate::store::Consumer;
 
@@ -50,22 +51,16 @@ pub(super) struct Run<'a, B: Backend> {
     pub(super) halt: Arc<watch::Sender<Interrupt>>,
 }
 
-/// One partition of a run: what the snapshot found, what is to be done, and the
-/// worker that did it.
+/// One partition of a run: its plan, and the worker that carries it out.
 pub(super) struct PartitionRun {
-    pub(super) state: PartitionState,
-    pub(super) decision: Decision,
+    pub(super) plan: PartitionPlan,
     /// `None`: there was nothing to read.
     pub(super) worker: Option<PartitionWorker>,
 }
 
 impl PartitionRun {
-    fn new((state, decision): (PartitionState, Decision)) -> Self {
-        Self {
-            state,
-            decision,
-            worker: None,
-        }
+    fn new(plan: PartitionPlan) -> Self {
+        Self { plan, worker: None }
     }
 }
 
@@ -115,14 +110,12 @@ impl<'a, B: Backend> Run<'a, B> {
         };
         let Snapshot { states, unreadable } = snapshot.unwrap_or_else(Snapshot::failed);
         let error = unreadable.or_else(|| request.unknown_partition(&states));
-        let decisions = plan::decide_all(&states, &self.policy());
         let scope = Scope {
             is_known: !states.is_empty(),
             error,
-            partitions: states
+            partitions: plan::decide_all(states, &self.policy())
                 .into_iter()
-                .zip(decisions)
-                .filter(|(state, _)| request.includes(state.partition.partition))
+                .filter(|plan| request.includes(plan.state.partition.partition))
                 .map(PartitionRun::new)
                 .collect(),
         };
@@ -137,15 +130,18 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Invoked {
         let snapshot = match self.too_short() {
             Some(error) => Err(error),
-            None => backfill::snapshot(self, request).await,
+            None => backfill_snapshot::snapshot(self, request).await,
         };
         let (states, error) = match snapshot {
             Ok(states) => (states, None),
             Err(error) => (vec![], Some(error)),
         };
-        let decisions = backfill::decide_all(self, &states);
-        let states = states.into_iter().map(crate::backfill::within);
-        let partitions: Vec<_> = states.zip(decisions).map(PartitionRun::new).collect();
+        let within = |plan: PartitionPlan| PartitionPlan {
+            state: backfill::within(plan.state),
+            ..plan
+        };
+        let plans = backfill::decide_all(states, &self.policy()).into_iter();
+        let partitions: Vec<_> = plans.map(within).map(PartitionRun::new).collect();
         let scope = Scope {
             is_known: !partitions.is_empty(),
             error,
@@ -168,7 +164,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let mut done: BTreeMap<TopicPartition, PartitionWorker> =
             done.map(|worker| (worker.partition.clone(), worker)).collect();
         for partition in &mut scope.partitions {
-            partition.worker = done.remove(&partition.state.partition);
+            partition.worker = done.remove(&partition.plan.state.partition);
         }
         let invoked = report::report(self, &scope, workers.interrupted);
         log::log(&invoked);
@@ -207,8 +203,8 @@ impl<'a, B: Backend> Run<'a, B> {
         let run_ms = (self.now_ms(), self.started_wall_ms);
         let (to_read, demands): (Vec<_>, Vec<_>) = partitions
             .iter()
-            .filter_map(|PartitionRun { state, decision, .. }| match decision {
-                Decision::Read(reading) => Some(((&state.partition, reading), plan::demand(state, decision))),
+            .filter_map(|PartitionRun { plan, .. }| match &plan.decision {
+                Decision::Read(reading) => Some(((&plan.state.partition, reading), plan.demand())),
                 _ => None,
             })
             .unzip();

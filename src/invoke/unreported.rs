@@ -12,14 +12,14 @@ use crate::store::Store;
 
 impl PartitionRun {
     fn cursor(&self) -> Option<&Cursor> {
-        self.state.cursor.as_ref()?.as_ref().ok()
+        self.plan.state.cursor.as_ref()?.as_ref().ok()
     }
 
     /// What this run reports for an earlier one. `None` also where another run
     /// has the claim: that one reports it.
     pub(super) fn unreported_by_earlier_run(&self) -> Option<&Unreported> {
         let end = self.worker.as_ref().and_then(|worker| worker.outcome.end.as_ref());
-        let is_of_another = matches!(self.decision, Decision::Held(_))
+        let is_of_another = matches!(self.plan.decision, Decision::Held(_))
             || matches!(end, Some(EndReason::Held { .. } | EndReason::NotClaimed(_)));
         let unreported = self.cursor()?.unreported.as_deref();
         unreported.filter(|_| !is_of_another)
@@ -42,7 +42,7 @@ impl<B: Backend> Run<'_, B> {
     pub(super) async fn acknowledge_reported(&self, partitions: &[PartitionRun]) {
         let reported = partitions
             .iter()
-            .filter_map(|it| Some((&it.state.partition, it.reported_at_ms()?)));
+            .filter_map(|it| Some((&it.plan.state.partition, it.reported_at_ms()?)));
         let removals = reported.map(|(partition, updated_at_ms)| async move {
             let consumer = self.consumer(&partition.topic);
             let write = claim::acknowledge(updated_at_ms);

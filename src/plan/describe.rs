@@ -1,41 +1,46 @@
 //! A decision as text, the same in each output.
 
-use super::{Decision, PartitionState, Reading, Why, uncommitted};
+use super::{Decision, PartitionPlan, PartitionState, Reading, Why, uncommitted};
 use crate::claim::Failures;
 
 /// For a failure without an error text, such as one that an operator wrote.
 pub const NO_REASON: &str = "no reason was stored";
 
-/// Why a partition is read from its `from`, or not read; and details, if any.
-#[must_use]
-pub fn describe(state: &PartitionState, decision: &Decision) -> (&'static str, Option<String>) {
-    match decision {
-        Decision::Read(Reading {
-            why: Why::Lost(range), ..
-        })
-        | Decision::RetentionLoss(range) => (
-            "lost to retention",
-            Some(format!("offsets {} to {}", range.first, range.last)),
-        ),
-        Decision::Read(Reading {
-            why: why @ Why::Truncated { stored, .. },
-            from,
-            to,
-            ..
-        }) => (
-            why.as_str(),
-            Some(format!(
-                "the stored position (next offset {stored}) lies past the end of the log ({to}); it goes on at {from}"
-            )),
-        ),
-        Decision::Read(Reading { why, .. }) => (why.as_str(), blocked(state).map(tried).or_else(|| held_back(state))),
-        Decision::Idle => ("up to date", held_back(state)),
-        Decision::Paused => ("paused", None),
-        Decision::Held(until_ms) => ("claimed", Some(format!("until {}", at(*until_ms)))),
-        Decision::BackingOff => ("backing off", blocked(state).map(tried)),
-        Decision::Truncated(what) => ("truncated", Some(what.clone())),
-        Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
-        Decision::Invalid(error) => ("invalid cursor", Some(error.clone())),
+impl PartitionPlan {
+    /// Why the partition is read from its `from`, or not read; and details, if any.
+    #[must_use]
+    pub fn describe(&self) -> (&'static str, Option<String>) {
+        let state = &self.state;
+        match &self.decision {
+            Decision::Read(Reading {
+                why: Why::Lost(range), ..
+            })
+            | Decision::RetentionLoss(range) => (
+                "lost to retention",
+                Some(format!("offsets {} to {}", range.first, range.last)),
+            ),
+            Decision::Read(Reading {
+                why: why @ Why::Truncated { stored, .. },
+                from,
+                to,
+                ..
+            }) => (
+                why.as_str(),
+                Some(format!(
+                    "the stored position (next offset {stored}) lies past the end of the log ({to}); it goes on at {from}"
+                )),
+            ),
+            Decision::Read(Reading { why, .. }) => {
+                (why.as_str(), blocked(state).map(tried).or_else(|| held_back(state)))
+            }
+            Decision::Idle => ("up to date", held_back(state)),
+            Decision::Paused => ("paused", None),
+            Decision::Held(until_ms) => ("claimed", Some(format!("until {}", at(*until_ms)))),
+            Decision::BackingOff => ("backing off", blocked(state).map(tried)),
+            Decision::Truncated(what) => ("truncated", Some(what.clone())),
+            Decision::Unavailable(error) => ("unavailable", Some(error.clone())),
+            Decision::Invalid(invalid) => ("invalid cursor", Some(invalid.to_string())),
+        }
     }
 }
 

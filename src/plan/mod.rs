@@ -29,7 +29,7 @@ use crate::claim::{Cursor, InvalidCursor, ObservedItem};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{ListedOffset, NextOffset, OffsetRange, TopicPartition};
 
-pub use describe::{NO_REASON, blocked, describe};
+pub use describe::{NO_REASON, blocked};
 pub use shares::{Demand, fair_shares, runs_to_catch_up};
 
 /// The state of one partition before a run: its log, and its cursor.
@@ -66,10 +66,6 @@ pub struct Policy {
 
 /// What to do with one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each partition, and moved at most twice"
-)]
 pub enum Decision {
     /// Read it.
     Read(Reading),
@@ -88,7 +84,44 @@ pub enum Decision {
     /// No broker serves it.
     Unavailable(String),
     /// Its item cannot be read.
-    Invalid(String),
+    Invalid(InvalidCursor),
+}
+
+/// The state of one partition, and what to do with it.
+#[derive(Debug, Clone)]
+pub struct PartitionPlan {
+    /// The state before the run.
+    pub state: PartitionState,
+    /// What to do with it.
+    pub decision: Decision,
+}
+
+impl PartitionPlan {
+    /// The next offset to read before the run, from which the lag is counted.
+    /// `None` if it is unknown.
+    #[must_use]
+    pub fn next_offset(&self) -> Option<NextOffset> {
+        match (&self.decision, &self.state.cursor) {
+            (Decision::Read(reading), _) => Some(reading.from),
+            (_, Some(Ok(cursor))) => Some(cursor.next),
+            (Decision::Idle, None) => self.state.end.clone().and_then(Result::ok),
+            _ => None,
+        }
+    }
+
+    /// How much of the budget the partition could use.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let records = match &self.decision {
+            Decision::Read(reading) => reading.from.distance_to(reading.to),
+            _ => 0,
+        };
+        let cursor = self.state.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+        Demand {
+            records,
+            updated_at_ms: cursor.and_then(|cursor| cursor.updated_at_ms),
+        }
+    }
 }
 
 /// The offsets to read of one partition. `from` and `to` are equal if only the
@@ -172,24 +205,25 @@ pub fn appeared_later(partition: &TopicPartition, highest: &BTreeMap<Arc<str>, i
         .is_some_and(|highest| partition.partition > *highest)
 }
 
-/// The decision for each partition, in the order of `states`.
+/// The plan of each partition, in the order of `states`.
 ///
 /// `states` are all partitions of the topics, including those that are not in
 /// the request: "appeared later" depends on all of them.
 #[must_use]
-pub fn decide_all(states: &[PartitionState], policy: &Policy) -> Vec<Decision> {
-    let highest = highest_cursors(states);
-    states
-        .iter()
-        .map(|state| decide(state, appeared_later(&state.partition, &highest), policy))
-        .collect()
+pub fn decide_all(states: Vec<PartitionState>, policy: &Policy) -> Vec<PartitionPlan> {
+    let highest = highest_cursors(&states);
+    let plan = |state: PartitionState| PartitionPlan {
+        decision: decide(&state, appeared_later(&state.partition, &highest), policy),
+        state,
+    };
+    states.into_iter().map(plan).collect()
 }
 
 /// The decision for one partition: the table at the top of this module.
 #[must_use]
 pub fn decide(state: &PartitionState, appeared_later: bool, policy: &Policy) -> Decision {
     let cursor = match &state.cursor {
-        Some(Err(invalid)) => return Decision::Invalid(invalid.to_string()),
+        Some(Err(invalid)) => return Decision::Invalid(invalid.clone()),
         Some(Ok(cursor)) if cursor.paused => return Decision::Paused,
         Some(Ok(cursor)) => Some(cursor),
         None => None,
@@ -297,18 +331,6 @@ fn begin(state: &PartitionState, end: NextOffset, appeared_later: bool, policy: 
     }
 }
 
-/// The next offset to read of a partition before the run, from which its lag is
-/// counted. `None` if it is unknown.
-#[must_use]
-pub fn next_offset(state: &PartitionState, decision: &Decision) -> Option<NextOffset> {
-    match (decision, &state.cursor) {
-        (Decision::Read(reading), _) => Some(reading.from),
-        (_, Some(Ok(cursor))) => Some(cursor.next),
-        (Decision::Idle, None) => state.end.clone().and_then(Result::ok),
-        _ => None,
-    }
-}
-
 /// The offsets above the last stable offset, which wait for an open
 /// transaction: the first one and their number. Some may be control records.
 /// `None` if there are none, or if the high watermark is unknown.
@@ -318,18 +340,4 @@ pub fn uncommitted(state: &PartitionState) -> Option<(NextOffset, u64)> {
         return None;
     };
     (end < high).then(|| (*end, end.distance_to(*high)))
-}
-
-/// How much of the budget a partition could use.
-#[must_use]
-pub fn demand(state: &PartitionState, decision: &Decision) -> Demand {
-    let records = match decision {
-        Decision::Read(reading) => reading.from.distance_to(reading.to),
-        _ => 0,
-    };
-    let updated_at_ms = state
-        .cursor
-        .as_ref()
-        .and_then(|cursor| cursor.as_ref().ok()?.updated_at_ms);
-    Demand { records, updated_at_ms }
 }

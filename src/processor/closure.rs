@@ -46,7 +46,7 @@ where
 /// A processor from a closure that handles one JSON value.
 ///
 /// Like [`each`], with the value parsed into `T`; `None` is a tombstone. A
-/// value that is not a `T` is [`Failure::Poison`]: the error names the record
+/// value that is not a `T` is [`Failure::Undecodable`]: the error names the record
 /// and the position of the error in it, and shows nothing of the value.
 /// `MESSAGE_FORMAT` does not apply.
 ///
@@ -111,7 +111,7 @@ where
             async move {
                 match work {
                     Ok(work) => work.await,
-                    Err(error) => Err(Failure::Poison(error.to_string())),
+                    Err(error) => Err(Failure::Undecodable(error)),
                 }
             }
         })

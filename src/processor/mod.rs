@@ -9,6 +9,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Destination};
+#[doc(inline)]
+pub use crate::decode::DecodeError;
 use crate::record::Chunk;
 use crate::text::cut;
 use discard::Discard;
@@ -120,6 +122,10 @@ pub enum Failure {
     /// This record can never be processed. It is not tried again before `ON_FAILURE` applies.
     #[error("{0}")]
     Poison(String),
+    /// As [`Poison`](Self::Poison), because the record's value cannot be decoded. [`json`](closure::json) returns it.
+    /// Neighbouring records that are skipped for the same reason are one entry of the report.
+    #[error(transparent)]
+    Undecodable(DecodeError),
     /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`.
     #[error("{0}")]
     Fatal(String),
@@ -135,6 +141,7 @@ impl Failure {
         match self {
             Self::Retry(text) => Self::Retry(cut(text)),
             Self::Poison(text) => Self::Poison(cut(text)),
+            Self::Undecodable(error) => Self::Undecodable(error),
             Self::Fatal(text) => Self::Fatal(cut(text)),
         }
     }

@@ -4,16 +4,20 @@
 
 mod dimension;
 mod limit;
+mod metrics;
+mod plan;
 mod skips;
 
 use serde::Serialize;
 
 pub use dimension::dimension;
 pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
-pub use skips::SkippedRecords;
+pub use metrics::{TopicCounts, metrics_line};
+pub use plan::{PlanReport, PlannedPartition};
+pub use skips::{SkipReason, SkippedRecords};
 
 use crate::error::Error;
-use crate::record::TopicPartition;
+use crate::record::{OffsetRange, TopicPartition};
 
 /// Whether a run did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -80,10 +84,10 @@ pub struct RunReport {
     /// there is none.
     pub lag: Option<u64>,
     /// Records skipped by `ON_FAILURE=skip`.
-    pub skipped: Vec<OffsetRange>,
+    pub skipped: Vec<UnprocessedRange>,
     /// Offsets that retention deleted before they were read, or that
     /// `ON_TRUNCATION=latest` skipped.
-    pub lost: Vec<OffsetRange>,
+    pub lost: Vec<UnprocessedRange>,
     /// Records sent to a dead-letter target.
     pub dead_lettered: u64,
     /// Bytes of keys, values and headers handled.
@@ -122,27 +126,18 @@ impl LastOffsets {
     }
 }
 
-/// Skipped or lost offsets of one partition, both inclusive, and the reason.
+/// Skipped or lost offsets of one partition, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OffsetRange {
+pub struct UnprocessedRange {
     /// The partition.
     #[serde(flatten)]
     pub place: TopicPartition,
-    /// The first one.
-    pub first_offset: i64,
-    /// The last one.
-    pub last_offset: i64,
-    /// Why.
+    /// The offsets: `first_offset` and `last_offset` in the JSON form.
+    #[serde(flatten, serialize_with = "OffsetRange::serialize_as_fields")]
+    pub range: OffsetRange,
+    /// Why they were skipped or lost.
     #[serde(serialize_with = "limit::text")]
     pub reason: String,
-}
-
-impl OffsetRange {
-    /// How many offsets that is.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.last_offset.abs_diff(self.first_offset) + 1
-    }
 }
 
 /// A partition that another run has claimed, or that was edited.
@@ -205,106 +200,6 @@ pub struct PartitionReport {
     pub quarantine: Option<&'static str>,
 }
 
-/// What a run would do: the response to `plan`. In memory it is complete; its
-/// JSON form has at most [`PLAN_LIMIT_BYTES`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PlanReport {
-    /// Every partition of the request, in ascending order of topic and partition.
-    pub partitions: Vec<PlannedPartition>,
-    /// How many runs of the current limit read all records that can be read now.
-    /// Partitions that are paused, claimed, backing off or otherwise not read
-    /// are not counted, nor are future records.
-    pub runs_to_catch_up: u64,
-    /// Which topics cannot be read, and why: a run reads the others, and then
-    /// fails with this error.
-    pub error: Option<Error>,
-}
-
-/// What a run would do with one partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlannedPartition {
-    /// The partition.
-    #[serde(flatten)]
-    pub place: TopicPartition,
-    /// The first offset it would read.
-    pub from: Option<i64>,
-    /// The current end offset; exclusive.
-    pub to: Option<i64>,
-    /// How many offsets it would read of those, by its share of the limit.
-    pub messages: u64,
-    /// Offsets between `from` and `to`.
-    pub lag: u64,
-    /// Why: `resumed`, `start position`, `new partition`, `lost to retention`,
-    /// `truncated`, `up to date`, `paused`, `claimed`, `backing off`,
-    /// `unavailable`, `invalid cursor`, `no share of the limit`.
-    pub why: &'static str,
-    /// Details, if any.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit::optional_text")]
-    pub detail: Option<String>,
-}
-
-/// The counts of one run for one topic, for its metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopicCounts {
-    /// Records fetched.
-    pub polled: u64,
-    /// Records handled.
-    pub processed: u64,
-    /// Failed attempts.
-    pub failed: u64,
-    /// Records skipped by policy.
-    pub dropped: u64,
-    /// Records sent to a dead-letter target.
-    pub dead_lettered: u64,
-    /// Offsets lost.
-    pub lost: u64,
-    /// Blocked partitions.
-    pub blocked: u64,
-    /// End offset minus next offset; `None` if it is unknown.
-    pub lag: Option<u64>,
-}
-
-/// One line of `CloudWatch`'s embedded metric format for one run and topic.
-///
-/// Where AWS's own event source mapping has a name for a figure, it is the
-/// same name (Lambda Developer Guide, "Event source mapping metrics").
-#[must_use]
-pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_ms: u64, now_ms: i64) -> String {
-    let count = |name: &'static str, value: u64| (name, "Count", value);
-    let mut figures = vec![
-        count("PolledEventCount", counts.polled),
-        count("ProcessedEventCount", counts.processed),
-        count("FailedInvokeEventCount", counts.failed),
-        count("DroppedEventCount", counts.dropped),
-        count("OnFailureDestinationDeliveredEventCount", counts.dead_lettered),
-        count("LostEventCount", counts.lost),
-        count("BlockedPartitions", counts.blocked),
-        ("RunDuration", "Milliseconds", duration_ms),
-    ];
-    // An unknown lag is not a lag of 0.
-    figures.extend(counts.lag.map(|lag| count("OffsetLag", lag)));
-    let metrics: Vec<_> = figures
-        .iter()
-        .map(|(name, unit, _)| serde_json::json!({ "Name": name, "Unit": unit }))
-        .collect();
-    let mut line = serde_json::json!({
-        "_aws": {
-            "Timestamp": now_ms,
-            "CloudWatchMetrics": [{
-                "Namespace": "KafkaConsumer",
-                "Dimensions": [["ConsumerGroup", "Topic"]],
-                "Metrics": metrics,
-            }],
-        },
-        "ConsumerGroup": dimension(group_id),
-        "Topic": dimension(topic),
-    });
-    for (name, _, value) in figures {
-        line[name] = value.into();
-    }
-    line.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +217,19 @@ mod tests {
             "{\"status\":\"success\",\"messages_processed\":0,\"last_offsets\":{},\"stop_reason\":\"caught_up\",\
              \"lag\":0,\"skipped\":[],\"lost\":[],\"dead_lettered\":0,\"bytes\":0,\"duration_ms\":0,\"held\":[],\
              \"paused\":[],\"blocked\":[],\"unavailable\":[],\"partitions\":[]}"
+        );
+    }
+
+    #[test]
+    fn skipped_and_lost_offsets_have_the_shape_of_the_contract() {
+        let lost = UnprocessedRange {
+            place: TopicPartition::new("t", 3),
+            range: OffsetRange { first: 5, last: 9 },
+            reason: "deleted".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&lost).expect("JSON"),
+            r#"{"topic":"t","partition":3,"first_offset":5,"last_offset":9,"reason":"deleted"}"#
         );
     }
 
@@ -345,39 +253,5 @@ mod tests {
             with_topic: true,
         };
         assert!(of(several).contains(r#""last_offsets":{"t-2":5,"t-10":-1},"#));
-    }
-
-    #[test]
-    fn names_that_cloudwatch_does_not_take_are_written_escaped() {
-        let line = metrics_line("café", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
-        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!(
-            (&line["ConsumerGroup"], &line["Topic"]),
-            (&"caf%C3%A9".into(), &"t".into())
-        );
-    }
-
-    #[test]
-    fn an_unknown_lag_is_not_a_metric_of_zero() {
-        let unknown = metrics_line("g", "t", &TopicCounts::default(), 7, 1_700_000_000_000);
-        assert!(!unknown.contains("OffsetLag"), "{unknown}");
-        let known = metrics_line(
-            "g",
-            "t",
-            &TopicCounts {
-                lag: Some(0),
-                ..Default::default()
-            },
-            7,
-            1_700_000_000_000,
-        );
-        let line: serde_json::Value = serde_json::from_str(&known).expect("JSON");
-        assert_eq!(line["OffsetLag"], 0);
-        assert_eq!(line["RunDuration"], 7);
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "KafkaConsumer");
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len),
-            Some(9)
-        );
     }
 }

@@ -1,9 +1,8 @@
 //! The skipped records of one partition, as ranges.
 
-use super::OffsetRange;
+use super::UnprocessedRange;
 use super::limit::LONGEST_TEXT_BYTES;
-use crate::decode::without_place;
-use crate::record::TopicPartition;
+use crate::record::{OffsetRange, TopicPartition};
 use crate::text::cut;
 
 /// A run keeps them in memory until its end, for each partition. Beyond this
@@ -12,8 +11,8 @@ const MOST_RANGES: usize = 100;
 
 /// Skipped records of one partition, in ascending order.
 ///
-/// Neighbours with the same reason are one range, also where the reasons name
-/// different places. Every skipped offset lies in a range, whatever their
+/// Neighbours with the same reason are one range, also where the texts name
+/// different offsets and positions. Every skipped offset lies in a range, whatever their
 /// number; [`count`](Self::count) is exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SkippedRecords {
@@ -23,27 +22,49 @@ pub struct SkippedRecords {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Range {
-    first: i64,
-    last: i64,
+    offsets: OffsetRange,
     records: u64,
     /// The first record's.
-    reason: String,
-    /// Whether the reasons differ, by place alone.
+    reason: SkipReason,
+    /// Whether the texts differ, and only in offset and position.
     places_differ: bool,
     is_mixed: bool,
 }
 
+/// Why a record was skipped: the text of its error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkipReason {
+    text: String,
+    /// The part that is the same for all records with this problem.
+    without_place: Option<String>,
+}
+
+impl SkipReason {
+    /// The error of one record, which may name its offset and a position in its
+    /// value. `without_place` is the same without them, if it is known.
+    #[must_use]
+    pub fn new(text: &str, without_place: Option<&str>) -> Self {
+        Self {
+            text: cut(text, LONGEST_TEXT_BYTES).into_owned(),
+            without_place: without_place.map(|text| cut(text, LONGEST_TEXT_BYTES).into_owned()),
+        }
+    }
+
+    fn without_place(&self) -> &str {
+        self.without_place.as_deref().unwrap_or(&self.text)
+    }
+}
+
 impl SkippedRecords {
     /// The record at `offset` was skipped: a higher one than all before.
-    pub fn add(&mut self, offset: i64, reason: String) {
+    pub fn add(&mut self, offset: i64, reason: SkipReason) {
         self.count += 1;
-        let reason = cut(reason, LONGEST_TEXT_BYTES);
         let is_full = self.ranges.len() == MOST_RANGES;
         if let Some(last) = self.ranges.last_mut() {
-            let same = without_place(&last.reason) == without_place(&reason);
-            let is_neighbour = same && last.last.checked_add(1) == Some(offset);
+            let same = last.reason.without_place() == reason.without_place();
+            let is_neighbour = same && last.offsets.is_followed_by(offset);
             if is_neighbour || is_full {
-                last.last = offset;
+                last.offsets.last = offset;
                 last.records += 1;
                 last.places_differ |= last.reason != reason;
                 last.is_mixed |= !is_neighbour;
@@ -51,10 +72,9 @@ impl SkippedRecords {
             }
         }
         self.ranges.push(Range {
-            first: offset,
-            last: offset,
+            offsets: OffsetRange::of_one(offset),
             records: 1,
-            reason: reason.into_owned(),
+            reason,
             places_differ: false,
             is_mixed: false,
         });
@@ -67,11 +87,10 @@ impl SkippedRecords {
     }
 
     /// The ranges, as the report shows them.
-    pub fn ranges(&self, place: &TopicPartition) -> impl Iterator<Item = OffsetRange> {
-        self.ranges.iter().map(|range| OffsetRange {
+    pub fn ranges(&self, place: &TopicPartition) -> impl Iterator<Item = UnprocessedRange> {
+        self.ranges.iter().map(|range| UnprocessedRange {
             place: place.clone(),
-            first_offset: range.first,
-            last_offset: range.last,
+            range: range.offsets,
             reason: range.words(),
         })
     }
@@ -82,12 +101,12 @@ impl Range {
         if self.is_mixed {
             format!(
                 "{} records among these, each with its reason in the log; the first: {}",
-                self.records, self.reason
+                self.records, self.reason.text
             )
         } else if self.places_differ {
-            without_place(&self.reason).to_owned()
+            self.reason.without_place().to_owned()
         } else {
-            self.reason.clone()
+            self.reason.text.clone()
         }
     }
 }
@@ -95,12 +114,15 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MessageFormat;
+    use crate::decode::decode;
+    use crate::record::Record;
 
     fn ranges(skipped: impl IntoIterator<Item = (i64, &'static str)>) -> Vec<(i64, i64, String)> {
         let mut skips = SkippedRecords::default();
         let mut count = 0;
         for (offset, reason) in skipped {
-            skips.add(offset, reason.to_owned());
+            skips.add(offset, SkipReason::new(reason, None));
             count += 1;
         }
         assert_eq!(skips.count(), count);
@@ -110,7 +132,7 @@ mod tests {
         };
         skips
             .ranges(&place)
-            .map(|range| (range.first_offset, range.last_offset, range.reason))
+            .map(|it| (it.range.first, it.range.last, it.reason))
             .collect()
     }
 
@@ -126,13 +148,22 @@ mod tests {
 
     #[test]
     fn neighbours_whose_reasons_differ_by_place_alone_are_one_range_without_the_place() {
-        let syntax = |offset: i64, column| {
-            format!("the record at offset {offset} of t-0 is not valid JSON: a syntax error at line 1, column {column}")
+        let error = |offset, value: &'static str| {
+            let record = Record {
+                partition: TopicPartition::new("t", 0),
+                offset,
+                timestamp_ms: None,
+                key: None,
+                value: Some(value.into()),
+                headers: vec![],
+            };
+            decode(MessageFormat::Json, &record).map(|_| ()).expect_err("not JSON")
         };
-        let early = "the record at offset 6 of t-0 is not valid JSON: it ends too early at line 1, column 9";
+        let early = "the record at offset 6 of t-0 is not valid JSON: it ends too early at line 1, column 8";
         let mut skips = SkippedRecords::default();
-        for (offset, reason) in [(4, syntax(4, 1)), (5, syntax(5, 17)), (6, early.to_owned())] {
-            skips.add(offset, reason);
+        for (offset, value) in [(4, "x"), (5, r#"{"a": 1, x}"#), (6, r#"{"a": 1,"#)] {
+            let error = error(offset, value);
+            skips.add(offset, SkipReason::new(&error.to_string(), Some(&error.reason)));
         }
         let place = TopicPartition {
             topic: "t".into(),
@@ -140,7 +171,7 @@ mod tests {
         };
         let found: Vec<_> = skips
             .ranges(&place)
-            .map(|it| (it.first_offset, it.last_offset, it.reason))
+            .map(|it| (it.range.first, it.range.last, it.reason))
             .collect();
         let expected = [(4, 5, "not valid JSON: a syntax error"), (6, 6, early)];
         assert_eq!(
@@ -153,7 +184,7 @@ mod tests {
     fn a_million_skipped_records_are_few_short_ranges_and_counted_exactly() {
         let (mut skips, long) = (SkippedRecords::default(), "x".repeat(1_000));
         for offset in 0..1_000_000 {
-            skips.add(offset * 2, long.clone());
+            skips.add(offset * 2, SkipReason::new(&long, None));
         }
         let place = TopicPartition {
             topic: "t".into(),

@@ -127,9 +127,7 @@ pub async fn resolve_write<S: Store>(
         };
         let item = match store.write(consumer, partition, write).await.map_err(failed)? {
             WriteResult::Applied => return Ok(Verdict::Applied),
-            WriteResult::Refused(item) => item
-                .transpose()
-                .map_err(|invalid| failed(Error::new(ErrorType::InvalidCursor, invalid.0)))?,
+            WriteResult::Refused(item) => item.transpose().map_err(|invalid| failed(invalid.into()))?,
             WriteResult::Unknown(cause) => {
                 unknown = Some(cause);
                 let item = store.load_one(consumer, partition).await;

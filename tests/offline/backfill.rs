@@ -120,8 +120,8 @@ fn trouble_of_one_partition_is_that_of_any_run() {
     assert!(matches!(gone, Decision::Truncated(_)), "{gone:?}");
     let silent = with(|states| states.end = Some(ListedOffset::Err(Unavailable("no leader".into()))));
     assert_eq!(silent, Decision::Unavailable("no leader".into()));
-    let unreadable = with(|states| states.cursor = Some(Err(InvalidCursor("offset is text".into()))));
-    assert_eq!(unreadable, Decision::Invalid("offset is text".into()));
+    let unreadable = with(|states| states.cursor = Some(Err(InvalidCursor::new("offset is text"))));
+    assert_eq!(unreadable, Decision::Invalid(InvalidCursor::new("offset is text")));
     let paused = with(|states| {
         states.cursor = Some(Ok(Cursor {
             paused: true,
@@ -138,7 +138,7 @@ fn trouble_of_one_partition_is_that_of_any_run() {
     assert_eq!(held, Decision::Held(NOW_MS + 1));
     let unbounded = with(|states| states.cursor = Some(Ok(Cursor::at(next(12)))));
     assert!(
-        matches!(&unbounded, Decision::Invalid(what) if what.contains("backfill_to")),
+        matches!(&unbounded, Decision::Invalid(invalid) if invalid.what.contains("backfill_to")),
         "{unbounded:?}"
     );
 }

@@ -247,10 +247,11 @@ pub(crate) async fn an_item_that_is_no_cursor_stops_only_its_own_partition(endpo
     let items = bench.store.load(&consumer).await.unwrap();
     assert_eq!(items[0].cursor, Ok(Cursor::at(next(5))));
     let why = items[1].cursor.clone().unwrap_err();
-    assert!(why.0.contains("partition 1: offset is \"4\" (S)"), "{why}");
+    assert!(why.what.contains("partition 1: offset is \"4\" (S)"), "{why}");
 
     let error = bench.store.load_one(&consumer, 1).await.unwrap_err();
-    assert_eq!(error, Error::new(ErrorType::InvalidCursor, why.0.clone()));
+    assert_eq!(error, Error::from(why.clone()));
+    assert_eq!(error.kind, ErrorType::InvalidCursor);
     let refused = bench.store.write(&consumer, 1, &pin(next(0), 100)).await;
     assert_eq!(refused, Ok(WriteResult::Refused(Some(Err(why)))));
 }
@@ -271,7 +272,7 @@ pub(crate) async fn an_item_of_a_group_with_the_same_key_is_refused(endpoint: &s
     let items = bench.store.load(&ours).await.unwrap();
     let why = items[0].cursor.clone().unwrap_err();
     assert!(
-        why.0.contains("topic is \"c\" (S), but \"b_c\" (S) belongs there"),
+        why.what.contains("topic is \"c\" (S), but \"b_c\" (S) belongs there"),
         "{why}"
     );
     assert_eq!(

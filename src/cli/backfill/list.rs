@@ -130,7 +130,7 @@ fn partition(stored: &StoredCursor, now_ms: i64) -> BackfillPartition {
     };
     let cursor = match &stored.cursor {
         Ok(cursor) => cursor,
-        Err(error) => return invalid(&error.0),
+        Err(error) => return invalid(&error.to_string()),
     };
     let Some(bounds) = &cursor.backfill else {
         return invalid("the item has no `backfill_to`");

@@ -10,7 +10,7 @@ use super::parts::parts_with;
 use super::progress::{self, WithProgress};
 use super::selection::Partitions;
 use super::signals;
-use crate::backfill as pure;
+use crate::backfill;
 use crate::clock::Deadline;
 use crate::config::{Config, MessageLimit};
 use crate::error::{Error, ErrorType};
@@ -93,7 +93,8 @@ pub(super) async fn backfill<P: Processor + 'static>(
     let interrupt = signals::interrupts()?;
     let parts = parts_with(config, |config| WithProgress::new(make(config))).await?;
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
-    let (facts, _) = invoke::inspect_backfill(parts, &request, deadline).await?;
+    let inspected = invoke::inspect_backfill(parts, &request, deadline).await?;
+    let facts: Vec<PartitionState> = inspected.into_iter().map(|plan| plan.state).collect();
     progress::print_above_bar(&announcement(&request, &facts));
     let to_go = facts.iter().map(to_go).sum::<u64>();
     parts
@@ -117,7 +118,7 @@ fn check(config: &Config, request: &BackfillRequest) -> Result<(), Error> {
         );
         return Err(Error::new(ErrorType::InvalidConfiguration, what).next("Choose one with --topic"));
     }
-    pure::topic(config, request).map_err(|error| {
+    backfill::topic(config, request).map_err(|error| {
         // An event in Lambda, arguments here.
         Error::new(ErrorType::InvalidConfiguration, error.what).next(error.next)
     })?;
@@ -128,7 +129,7 @@ fn check(config: &Config, request: &BackfillRequest) -> Result<(), Error> {
 fn to_go(facts: &PartitionState) -> u64 {
     let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     cursor
-        .zip(pure::stored(facts))
+        .zip(backfill::stored(facts))
         .map_or(0, |(cursor, bounds)| cursor.next.distance_to(bounds.to))
 }
 
@@ -137,7 +138,7 @@ fn announcement(request: &BackfillRequest, facts: &[PartitionState]) -> String {
     let mut partitions = table(&["partition", "from", "to", "next", "to go"], 1..=4);
     let mut resumes = false;
     for fact in facts {
-        let (Some(bounds), Some(Ok(cursor))) = (pure::stored(fact), &fact.cursor) else {
+        let (Some(bounds), Some(Ok(cursor))) = (backfill::stored(fact), &fact.cursor) else {
             continue;
         };
         resumes |= cursor.next > bounds.from;

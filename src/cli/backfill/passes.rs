@@ -98,7 +98,7 @@ fn paused(pass: &RunReport) -> Error {
 
 /// How many records count towards the limit.
 fn handled(pass: &RunReport) -> u64 {
-    let skipped: u64 = pass.skipped.iter().map(crate::report::OffsetRange::count).sum();
+    let skipped: u64 = pass.skipped.iter().map(|skipped| skipped.range.count()).sum();
     pass.messages_processed + pass.dead_lettered + skipped
 }
 
@@ -215,8 +215,8 @@ impl<P: Processor> Passes<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::TopicPartition;
-    use crate::report::LastOffsets;
+    use crate::record::{OffsetRange, TopicPartition};
+    use crate::report::{LastOffsets, UnprocessedRange};
 
     fn place() -> TopicPartition {
         TopicPartition {
@@ -297,10 +297,9 @@ mod tests {
 
     #[test]
     fn processed_skipped_and_dead_lettered_records_count_towards_the_limit() {
-        let skipped = crate::report::OffsetRange {
+        let skipped = UnprocessedRange {
             place: place(),
-            first_offset: 3,
-            last_offset: 4,
+            range: OffsetRange { first: 3, last: 4 },
             reason: "x".into(),
         };
         let pass = RunReport {

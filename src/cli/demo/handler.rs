@@ -57,7 +57,7 @@ impl Handler {
                 Err(error) => {
                     return Progress {
                         settled,
-                        stop: Some(Failure::Poison(error.to_string())),
+                        stop: Some(Failure::Undecodable(error)),
                     };
                 }
             }

@@ -42,7 +42,10 @@ pub(super) async fn checks(
 fn is_unreachable(snapshot: &BestEffortSnapshot) -> bool {
     let accepted = [ErrorType::UnknownTopic, ErrorType::NotAuthorized];
     let errors = snapshot.brokers.values();
-    !snapshot.states.iter().any(|fact| matches!(fact.end, Some(Ok(_))))
+    !snapshot
+        .partitions
+        .iter()
+        .any(|plan| matches!(plan.state.end, Some(Ok(_))))
         && errors.clone().all(|error| !accepted.contains(&error.kind))
 }
 

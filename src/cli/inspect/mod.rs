@@ -41,8 +41,8 @@ use crate::clock::Deadline;
 use crate::error::Error;
 use crate::event::RunRequest;
 use crate::invoke::{self, BestEffortSnapshot};
-use crate::plan::{self, Decision, PartitionState, Reading, Why};
-use crate::record::{NextOffset, TopicPartition};
+use crate::plan::{self, Decision, PartitionPlan, Reading, Why};
+use crate::record::{ListedOffset, NextOffset, TopicPartition};
 
 /// The state of a partition: the first row that fits.
 ///
@@ -73,8 +73,9 @@ pub(super) enum State {
 }
 
 impl State {
-    fn of(facts: &PartitionState, decision: &Decision) -> Self {
-        match decision {
+    fn of(plan: &PartitionPlan) -> Self {
+        let state = &plan.state;
+        match &plan.decision {
             Decision::Invalid(_) | Decision::Unavailable(_) => Self::Unknown,
             Decision::Paused => Self::Paused,
             Decision::Truncated(_)
@@ -85,8 +86,8 @@ impl State {
             Decision::Held(_) => Self::Claimed,
             Decision::RetentionLoss(_) | Decision::Read(Reading { why: Why::Lost(_), .. }) => Self::Lost,
             Decision::BackingOff => Self::Blocked,
-            Decision::Read(_) | Decision::Idle if plan::blocked(facts).is_some() => Self::Blocked,
-            Decision::Read(_) | Decision::Idle if facts.cursor.is_none() => Self::New,
+            Decision::Read(_) | Decision::Idle if plan::blocked(state).is_some() => Self::Blocked,
+            Decision::Read(_) | Decision::Idle if state.cursor.is_none() => Self::New,
             Decision::Read(_) | Decision::Idle => Self::Ok,
         }
     }
@@ -162,7 +163,7 @@ pub(super) async fn inspect(parts: &CliParts, selection: &Selection) -> Result<I
 
 impl From<BestEffortSnapshot> for Inspection {
     fn from(snapshot: BestEffortSnapshot) -> Self {
-        let partitions = all_partitions(&snapshot.states, &snapshot.decisions);
+        let partitions: Vec<_> = snapshot.partitions.iter().map(inspected).collect();
         let known = partitions.iter().filter_map(|row| row.lag);
         Self {
             at: snapshot.at_ms,
@@ -173,41 +174,34 @@ impl From<BestEffortSnapshot> for Inspection {
     }
 }
 
-fn all_partitions(facts: &[PartitionState], decisions: &[Decision]) -> Vec<InspectedPartition> {
-    facts
-        .iter()
-        .zip(decisions)
-        .map(|(facts, decision)| partition(facts, decision))
-        .collect()
-}
-
-fn partition(facts: &PartitionState, decision: &Decision) -> InspectedPartition {
+fn inspected(plan: &PartitionPlan) -> InspectedPartition {
+    let state = &plan.state;
     let no_cursor = Cursor::default();
-    let (item, is_readable) = match &facts.cursor {
+    let (item, is_readable) = match &state.cursor {
         Some(Ok(cursor)) => (Some(cursor), true),
         Some(Err(_)) => (None, false),
         None => (None, true),
     };
     let cursor = item.unwrap_or(&no_cursor);
-    let begins_at = plan::next_offset(facts, decision);
-    let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
-    let end = known(&facts.end);
+    let begins_at = plan.next_offset();
+    let known = |listed: &Option<ListedOffset>| listed.clone().and_then(Result::ok);
+    let end = known(&state.end);
     InspectedPartition {
-        place: facts.partition.clone(),
+        place: state.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
-        high_watermark: known(&facts.high_watermark).map(NextOffset::get),
+        high_watermark: known(&state.high_watermark).map(NextOffset::get),
         lag: begins_at.zip(end).map(|(next, end)| next.distance_to(end)),
-        earliest_offset: known(&facts.earliest).map(NextOffset::get),
-        state: State::of(facts, decision),
-        detail: plan::describe(facts, decision).1,
+        earliest_offset: known(&state.earliest).map(NextOffset::get),
+        state: State::of(plan),
+        detail: plan.describe().1,
         last_offset: item.map(|cursor| cursor.next.last_processed()),
         previous_offset: cursor.previous.map(NextOffset::get),
         paused: is_readable.then_some(cursor.paused),
         claim_until: cursor.claim_until_ms,
         run: cursor.run.as_ref().map(ToString::to_string),
         updated_at: cursor.updated_at_ms,
-        blocked: plan::blocked(facts).map(|failures| BlockingRecord {
+        blocked: plan::blocked(state).map(|failures| BlockingRecord {
             offset: failures.offset.get(),
             attempts: failures.all_attempts(),
             next_try_at: failures.next_try_at_ms,

@@ -4,7 +4,7 @@ use super::*;
 use crate::claim::{Failures, RunId};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::error::ErrorType;
-use crate::plan::Policy;
+use crate::plan::{PartitionState, Policy};
 use crate::record::TopicPartition;
 use crate::source::Unavailable;
 use crate::store::InvalidCursor;
@@ -93,7 +93,7 @@ fn gone(facts: PartitionState) -> PartitionState {
 
 fn unread(facts: PartitionState) -> PartitionState {
     PartitionState {
-        cursor: Some(Err(InvalidCursor("the table could not be read".into()))),
+        cursor: Some(Err(InvalidCursor::new("the table could not be read"))),
         ..facts
     }
 }
@@ -107,10 +107,8 @@ fn inspection(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -
             ..facts
         })
         .collect();
-    let decisions = plan::decide_all(&facts, policy);
     BestEffortSnapshot {
-        states: facts,
-        decisions,
+        partitions: plan::decide_all(facts, policy),
         errors,
         table: None,
         brokers: BTreeMap::new(),

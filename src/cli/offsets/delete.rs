@@ -11,7 +11,7 @@ use crate::clock::Clock as _;
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
-use crate::plan::{self, Decision, PartitionState, Policy, Why};
+use crate::plan::{self, Decision, PartitionPlan, PartitionState, Policy, Why};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::OffsetSpec;
 
@@ -30,18 +30,19 @@ pub(in crate::cli) struct DeleteArgs {
 }
 
 pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<CursorChanges, Error> {
-    let (before, _) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
+    let inspected = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
+    let before: Vec<PartitionState> = inspected.into_iter().map(|plan| plan.state).collect();
     arguments.partitions.check(before.iter().map(|fact| &fact.partition))?;
     let now_ms = parts.clock.wall_ms();
     let after = without_cursors(parts, &before, |fact| {
         is_chosen(arguments, fact) && held_until(fact, now_ms).is_none()
     });
     let after = after.await?;
-    let decisions = plan::decide_all(&after, &policy(parts, now_ms));
-    let rows = before.iter().zip(after.iter().zip(&decisions));
+    let after = plan::decide_all(after, &policy(parts, now_ms));
+    let rows = before.iter().zip(&after);
     let rows = rows.filter(|(fact, _)| is_chosen(arguments, fact));
-    let rows = rows.map(async |(fact, (after, decision))| {
-        let mut row = change(fact, held_until(fact, now_ms), after, decision);
+    let rows = rows.map(async |(fact, after)| {
+        let mut row = change(fact, held_until(fact, now_ms), after);
         if let (true, ChangeOutcome::WouldDelete, Some(shown)) = (arguments.execute, row.outcome, &fact.cursor) {
             let (consumer, number) = (consumer(parts, &fact.partition.topic), fact.partition.partition);
             let written = parts.store.delete(&consumer, number, shown, &command_id()).await;
@@ -120,12 +121,7 @@ async fn without_cursors(
 /// | none | no cursor |
 /// | under a live claim | held |
 /// | any other, also an invalid one | would delete |
-fn change(
-    before: &PartitionState,
-    held_until_ms: Option<i64>,
-    after: &PartitionState,
-    decision: &Decision,
-) -> CursorChange {
+fn change(before: &PartitionState, held_until_ms: Option<i64>, after: &PartitionPlan) -> CursorChange {
     let current = before
         .cursor
         .as_ref()
@@ -140,8 +136,8 @@ fn change(
             ..unmovable(ChangeOutcome::Held, format!("claimed by a run until {}", at(until)))
         };
     }
-    let end = after.end.clone().and_then(Result::ok);
-    let (next, start) = next_start(decision, end);
+    let end = after.state.end.clone().and_then(Result::ok);
+    let (next, start) = next_start(&after.decision, end);
     let notes = [
         Some(start),
         cursor.is_err().then(|| "its item is not a valid cursor".to_owned()),
@@ -150,7 +146,7 @@ fn change(
     CursorChange {
         new_offset: next,
         lag: next.zip(end).map(|(next, end)| next.distance_to(end)),
-        earliest_offset: after.earliest.clone().and_then(Result::ok),
+        earliest_offset: after.state.earliest.clone().and_then(Result::ok),
         end_offset: end,
         ..unmovable(
             ChangeOutcome::WouldDelete,

@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, Deadline};
 use crate::config::StartPosition;
 use crate::error::Error;
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{Decision, PartitionPlan};
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{ListedOffset, OffsetSpec, Source as _};
 use crate::store::{self, Consumer};
@@ -145,23 +145,28 @@ pub(super) async fn positions(
     known: &[TopicPartition],
     pins: Pins,
 ) -> Result<(Vec<Position>, Vec<CursorChange>), Error> {
-    let (facts, decisions) = invoke::inspect(parts, deadline(parts), pins).await?;
-    selection.check(facts.iter().map(|fact| &fact.partition).chain(known))?;
-    let chosen = facts.into_iter().zip(decisions);
-    let chosen: Vec<(PartitionState, Decision)> =
-        chosen.filter(|(fact, _)| selection.includes(&fact.partition)).collect();
-    let available = chosen.iter().filter(|(fact, _)| matches!(fact.end, Some(Ok(_))));
-    let available: Vec<TopicPartition> = available.map(|(fact, _)| fact.partition.clone()).collect();
+    let mut plans = invoke::inspect(parts, deadline(parts), pins).await?;
+    selection.check(plans.iter().map(|plan| &plan.state.partition).chain(known))?;
+    plans.retain(|plan| selection.includes(&plan.state.partition));
+    let states = plans.iter().map(|plan| &plan.state);
+    let available: Vec<TopicPartition> = states
+        .filter(|state| matches!(state.end, Some(Ok(_))))
+        .map(|state| state.partition.clone())
+        .collect();
     let earliest = list_offsets(parts, &available, OffsetSpec::Earliest).await?;
     let earliest: BTreeMap<TopicPartition, ListedOffset> = available.into_iter().zip(earliest).collect();
     let now_ms = parts.clock.wall_ms();
     let (mut positions, mut unmovable) = (vec![], vec![]);
-    for (fact, decision) in &chosen {
-        match position(fact, decision, earliest.get(&fact.partition), now_ms) {
+    for plan in &plans {
+        let state = &plan.state;
+        match position(plan, earliest.get(&state.partition), now_ms) {
             Ok(position) => positions.push(position),
             Err(Unmovable(outcome, why)) => {
-                let current = fact.cursor.as_ref().and_then(|cursor| Some(cursor.as_ref().ok()?.next));
-                unmovable.push(CursorChange::without_move(&fact.partition, current, outcome, why));
+                let current = state
+                    .cursor
+                    .as_ref()
+                    .and_then(|cursor| Some(cursor.as_ref().ok()?.next));
+                unmovable.push(CursorChange::without_move(&state.partition, current, outcome, why));
             }
         }
     }
@@ -190,13 +195,9 @@ struct Unmovable(ChangeOutcome, String);
 /// | any | unavailable | cannot be moved: unavailable |
 /// | one | known | at its cursor; not to be moved under a live claim |
 /// | none | known | where a run would start |
-fn position(
-    fact: &PartitionState,
-    decision: &Decision,
-    earliest: Option<&ListedOffset>,
-    now_ms: i64,
-) -> Result<Position, Unmovable> {
-    let cursor = match &fact.cursor {
+fn position(plan: &PartitionPlan, earliest: Option<&ListedOffset>, now_ms: i64) -> Result<Position, Unmovable> {
+    let state = &plan.state;
+    let cursor = match &state.cursor {
         Some(Err(invalid)) => return Err(Unmovable(ChangeOutcome::Invalid, invalid.to_string())),
         Some(Ok(cursor)) => Some(cursor),
         None => None,
@@ -207,7 +208,7 @@ fn position(
             format!("the partition is unavailable: {why}"),
         )
     };
-    let (end, earliest) = match (&fact.end, earliest) {
+    let (end, earliest) = match (&state.end, earliest) {
         (None, _) => {
             let why = "the topic no longer has this partition: delete its cursor with `kafka-consumer offsets delete`";
             return Err(Unmovable(ChangeOutcome::Gone, why.into()));
@@ -216,7 +217,7 @@ fn position(
         (Some(Err(why)), _) | (_, Some(Err(why))) => return Err(unavailable(why)),
         (Some(Ok(_)), None) => return Err(unavailable(&"its log start offset is unknown")),
     };
-    let start = || match (plan::next_offset(fact, decision), decision) {
+    let start = || match (plan.next_offset(), &plan.decision) {
         (Some(start), _) => Ok(start),
         (None, Decision::Unavailable(why)) => Err(unavailable(&why)),
         (None, _) => Err(unavailable(&"its start position is unknown")),
@@ -227,7 +228,7 @@ fn position(
     };
     let held_until_ms = cursor.and_then(|cursor| cursor.held_until_ms(now_ms));
     Ok(Position {
-        partition: fact.partition.clone(),
+        partition: state.partition.clone(),
         log: Log {
             standing: seen.stored(),
             earliest,

@@ -14,7 +14,7 @@ use crate::clock::Clock as _;
 use crate::config::StartPosition;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{self, Pins, WRITES_AT_ONCE};
-use crate::plan;
+use crate::plan::PartitionPlan;
 use crate::record::TopicPartition;
 use crate::store::{self, InvalidCursor, Store as _, WriteError};
 
@@ -120,26 +120,25 @@ fn known(item: Result<Cursor, InvalidCursor>) -> Known {
 /// All partitions, also those without an item: a pause creates one where a run
 /// would start, and for that all start positions must be stored.
 async fn all_partitions(parts: &CliParts, selection: &Partitions) -> Result<Chosen, Error> {
-    let (mut facts, mut decisions) = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
-    selection.check(facts.iter().map(|fact| &fact.partition))?;
-    let creates = facts
-        .iter()
-        .any(|fact| fact.cursor.is_none() && selection.includes(&fact.partition));
+    let mut plans = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
+    let mut states = plans.iter().map(|plan| &plan.state);
+    selection.check(states.clone().map(|state| &state.partition))?;
+    let creates = states.any(|state| state.cursor.is_none() && selection.includes(&state.partition));
     if creates && parts.config.start_position != StartPosition::Earliest {
-        (facts, decisions) = invoke::inspect(parts, deadline(parts), Pins::Store).await?;
+        plans = invoke::inspect(parts, deadline(parts), Pins::Store).await?;
     }
-    let known = |(fact, decision): (plan::PartitionState, plan::Decision)| {
-        let start = || match plan::next_offset(&fact, &decision) {
+    let known = |plan: PartitionPlan| {
+        let start = || match plan.next_offset() {
             Some(start) => Ok(ObservedItem::Missing { start }),
             None => Err((
                 ChangeOutcome::Unavailable,
                 "it has no cursor yet, and the partition is unavailable".to_owned(),
             )),
         };
-        let known = fact.cursor.clone().map_or_else(start, known);
-        (fact.partition, known)
+        let known = plan.state.cursor.clone().map_or_else(start, known);
+        (plan.state.partition, known)
     };
-    Ok(facts.into_iter().zip(decisions).map(known).collect())
+    Ok(plans.into_iter().map(known).collect())
 }
 
 async fn pause_one(parts: &CliParts, partition: &TopicPartition, seen: &ObservedItem) -> Result<Verdict, WriteError> {

@@ -1,8 +1,8 @@
 //! The report of a run as text and a table.
 
 use super::{Screen, grouped, or_dash, time};
-use crate::record::TopicPartition;
-use crate::report::{OffsetRange, RunReport, StopReason};
+use crate::record::{OffsetRange, TopicPartition};
+use crate::report::{RunReport, StopReason, UnprocessedRange};
 
 /// One line of sums, a table of partitions, and remarks on single partitions.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
@@ -30,7 +30,7 @@ pub(super) fn table(screen: Screen, report: &RunReport) -> String {
 /// One line for one of many runs: the sums, and counts of what needs attention.
 pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
     let mut line = format!("{local_time}  {}", sums(report));
-    let offsets = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::count).sum::<u64>();
+    let offsets = |all: &[UnprocessedRange]| all.iter().map(|it| it.range.count()).sum::<u64>();
     let counts = [
         ("skipped", offsets(&report.skipped)),
         ("lost", offsets(&report.lost)),
@@ -86,7 +86,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
         .into_iter()
         .flat_map(|(word, all)| all.iter().map(move |range| (word, range)))
     {
-        let (first, last) = (range.first_offset, range.last_offset);
+        let OffsetRange { first, last } = range.range;
         lines.push(format!(
             "{word}: {} offsets {first} to {last}: {}",
             at(&range.place),
@@ -143,10 +143,9 @@ mod tests {
             stop_reason: Some(StopReason::MaxMessages),
             lag: Some(3_510),
             partitions: vec![read(0, 500, 3_500), read(12, 0, 10)],
-            lost: vec![OffsetRange {
+            lost: vec![UnprocessedRange {
                 place: place(0),
-                first_offset: 40,
-                last_offset: 99,
+                range: OffsetRange { first: 40, last: 99 },
                 reason: "deleted by retention".into(),
             }],
             dead_lettered: 2,

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::dead_letter::{self, header};
-use crate::record::{NextOffset, Record, TopicPartition};
+use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
 
 /// The most offsets of one command, as each is reported by itself.
 const MOST_OFFSETS: u64 = 1_000_000;
@@ -12,56 +12,56 @@ const MOST_OFFSETS: u64 = 1_000_000;
 /// them cost less than a new fetch.
 const NEAR_OFFSETS: u64 = 500;
 
-/// Offsets of one partition: ranges with both ends inclusive, ascending, apart from each other.
+/// Offsets of one partition: ranges in ascending order, apart from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Offsets(Vec<(i64, i64)>);
+pub(super) struct Offsets(Vec<OffsetRange>);
 
 impl Offsets {
-    /// These ranges, in any order.
+    /// The ranges from a first to a last offset, both inclusive, in any order. One
+    /// whose last offset is below its first is empty.
     pub(super) fn of(ranges: impl IntoIterator<Item = (i64, i64)>) -> Self {
         let mut ranges: Vec<_> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
         ranges.sort_unstable();
-        let mut merged: Vec<(i64, i64)> = Vec::new();
+        let mut merged: Vec<OffsetRange> = Vec::new();
         for (first, last) in ranges {
             match merged.last_mut() {
-                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
-                _ => merged.push((first, last)),
+                Some(before) if first <= before.last.saturating_add(1) => before.last = before.last.max(last),
+                _ => merged.push(OffsetRange { first, last }),
             }
         }
         Self(merged)
     }
 
-    pub(super) fn ranges(&self) -> &[(i64, i64)] {
+    pub(super) fn ranges(&self) -> &[OffsetRange] {
         &self.0
     }
 
     /// The number of offsets.
     pub(super) fn count(&self) -> u64 {
-        let count = |(first, last): &(i64, i64)| last.abs_diff(*first).saturating_add(1);
-        self.0.iter().map(count).fold(0, u64::saturating_add)
+        self.0.iter().map(|range| range.count()).fold(0, u64::saturating_add)
     }
 
     pub(super) fn contains(&self, offset: i64) -> bool {
-        let range = self.0.partition_point(|(_, last)| *last < offset);
-        self.0.get(range).is_some_and(|(first, _)| *first <= offset)
+        let range = self.0.partition_point(|range| range.last < offset);
+        self.0.get(range).is_some_and(|range| range.first <= offset)
     }
 
     /// Those from `from` up to `to`, exclusive.
     pub(super) fn between(&self, from: i64, to: i64) -> Self {
-        let cut = |(first, last): &(i64, i64)| ((*first).max(from), (*last).min(to.saturating_sub(1)));
+        let cut = |range: &OffsetRange| (range.first.max(from), range.last.min(to.saturating_sub(1)));
         Self::of(self.0.iter().map(cut))
     }
 
     /// Ranges that are each read together: from, and to (exclusive).
     pub(super) fn stretches(&self) -> Vec<(NextOffset, NextOffset)> {
-        let mut stretches: Vec<(i64, i64)> = Vec::new();
-        for (first, last) in &self.0 {
+        let mut stretches: Vec<OffsetRange> = Vec::new();
+        for range in &self.0 {
             match stretches.last_mut() {
-                Some((_, end)) if end.abs_diff(*first) <= NEAR_OFFSETS => *end = *last,
-                _ => stretches.push((*first, *last)),
+                Some(before) if before.last.abs_diff(range.first) <= NEAR_OFFSETS => before.last = range.last,
+                _ => stretches.push(*range),
             }
         }
-        let next = |(first, last)| Some((NextOffset::new(first)?, NextOffset::after(last)?));
+        let next = |range: OffsetRange| Some((NextOffset::new(range.first)?, NextOffset::after(range.last)?));
         stretches.into_iter().filter_map(next).collect()
     }
 }
@@ -136,7 +136,8 @@ mod tests {
             (" 3 , 1 - 2", vec![(1, 3)]),
             ("5-9,7-12,0", vec![(0, 0), (5, 12)]),
         ] {
-            assert_eq!(text.parse(), Ok(Offsets(ranges)), "{text}");
+            let ranges = ranges.into_iter().map(|(first, last)| OffsetRange { first, last });
+            assert_eq!(text.parse(), Ok(Offsets(ranges.collect())), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::Offsets;
 use crate::cli::output::table;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
-use crate::record::{Record, TopicPartition};
+use crate::record::{OffsetRange, Record, TopicPartition};
 
 /// The outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,13 +37,13 @@ impl RecordOutcome {
     }
 }
 
-/// Adjacent offsets with the same outcome; both ends inclusive.
+/// Adjacent offsets with the same outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct OffsetRange {
+struct Row {
     #[serde(flatten)]
     place: TopicPartition,
-    first_offset: i64,
-    last_offset: i64,
+    #[serde(flatten, serialize_with = "OffsetRange::serialize_as_fields")]
+    range: OffsetRange,
     outcome: RecordOutcome,
     detail: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(super) struct OffsetRange {
 /// The outcomes of all records, in the order of processing.
 #[derive(Debug, Default)]
 pub(super) struct RedriveReport {
-    rows: Vec<OffsetRange>,
+    rows: Vec<Row>,
     /// Records of the dead-letter topic that are not dead letters.
     pub(super) not_dead_letters: u64,
     /// Dead letters of other groups or topics.
@@ -64,7 +64,7 @@ pub(super) struct RedriveReport {
 
 impl RedriveReport {
     pub(super) fn record(&mut self, record: &Record, outcome: RecordOutcome, detail: Option<&str>) {
-        self.add(&record.partition, (record.offset, record.offset), outcome, detail);
+        self.add(&record.partition, OffsetRange::of_one(record.offset), outcome, detail);
     }
 
     pub(super) fn ranges(
@@ -79,25 +79,18 @@ impl RedriveReport {
         }
     }
 
-    fn add(
-        &mut self,
-        partition: &TopicPartition,
-        (first, last): (i64, i64),
-        outcome: RecordOutcome,
-        detail: Option<&str>,
-    ) {
+    fn add(&mut self, partition: &TopicPartition, range: OffsetRange, outcome: RecordOutcome, detail: Option<&str>) {
         let place = partition.clone();
         if let Some(before) = self.rows.last_mut()
             && (&before.place, before.outcome, before.detail.as_deref()) == (&place, outcome, detail)
-            && before.last_offset.checked_add(1) == Some(first)
+            && before.range.is_followed_by(range.first)
         {
-            before.last_offset = last;
+            before.range.last = range.last;
             return;
         }
-        self.rows.push(OffsetRange {
+        self.rows.push(Row {
             place,
-            first_offset: first,
-            last_offset: last,
+            range,
             outcome,
             detail: detail.map(str::to_owned),
         });
@@ -107,13 +100,13 @@ impl RedriveReport {
     pub(super) fn unreported(&self, partition: &TopicPartition, offsets: &Offsets) -> Offsets {
         let place = partition.clone();
         let of_it = self.rows.iter().filter(|row| row.place == place);
-        let last = of_it.map(|row| row.last_offset).max();
+        let last = of_it.map(|row| row.range.last).max();
         offsets.between(last.map_or(0, |last| last.saturating_add(1)), i64::MAX)
     }
 
     fn count(&self, outcome: RecordOutcome) -> u64 {
         let of_it = self.rows.iter().filter(|row| row.outcome == outcome);
-        of_it.map(|row| row.last_offset.abs_diff(row.first_offset) + 1).sum()
+        of_it.map(|row| row.range.count()).sum()
     }
 
     /// Why not all records were processed. An offset without a record is no failure.
@@ -126,12 +119,7 @@ impl RedriveReport {
     pub(super) fn error(&self, interrupt: Interrupt) -> Option<Error> {
         let (failed, gone) = (self.count(RecordOutcome::Failed), self.count(RecordOutcome::Gone));
         let first = |outcome| self.rows.iter().find(|row| row.outcome == outcome);
-        let at = |row: &OffsetRange| {
-            format!(
-                "{}-{} offset {}",
-                row.place.topic, row.place.partition, row.first_offset
-            )
-        };
+        let at = |row: &Row| format!("{}-{} offset {}", row.place.topic, row.place.partition, row.range.first);
         if let Some(fatal) = &self.fatal {
             let what = format!("{fatal}; no further record was processed");
             let next = "Correct the cause, and repeat the command for the remaining records";
@@ -163,10 +151,11 @@ impl RedriveReport {
         }
         let mut rows = table(&["partition", "offsets", "outcome", "detail"], [1]);
         for row in &self.rows {
-            let offsets = if row.first_offset == row.last_offset {
-                row.first_offset.to_string()
+            let OffsetRange { first, last } = row.range;
+            let offsets = if first == last {
+                first.to_string()
             } else {
-                format!("{}-{}", row.first_offset, row.last_offset)
+                format!("{first}-{last}")
             };
             rows.add_row([
                 format!("{}-{}", row.place.topic, row.place.partition),
@@ -218,5 +207,23 @@ impl RedriveReport {
             json["error"] = json!(error);
         }
         json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adjacent_offsets_with_the_same_outcome_are_one_entry() {
+        let mut report = RedriveReport::default();
+        let partition = TopicPartition::new("t", 3);
+        report.add(&partition, OffsetRange { first: 5, last: 7 }, RecordOutcome::Gone, None);
+        report.add(&partition, OffsetRange { first: 8, last: 9 }, RecordOutcome::Gone, None);
+        report.add(&partition, OffsetRange::of_one(10), RecordOutcome::Failed, Some("odd"));
+        assert_eq!(
+            serde_json::to_string(&report.rows).expect("JSON"),
+            r#"[{"topic":"t","partition":3,"first_offset":5,"last_offset":9,"outcome":"gone","detail":null},{"topic":"t","partition":3,"first_offset":10,"last_offset":10,"outcome":"failed","detail":"odd"}]"#
+        );
     }
 }

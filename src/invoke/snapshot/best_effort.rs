@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorType};
 use crate::event::RunRequest;
 use crate::invoke::run::Run;
 use crate::invoke::{Backend, Parts};
-use crate::plan::{self, Decision, PartitionState};
+use crate::plan::{self, PartitionPlan, PartitionState};
 use crate::record::TopicPartition;
 use crate::source::{EndOffsets, ListedOffset, Source, Unavailable};
 use crate::store::InvalidCursor;
@@ -21,11 +21,9 @@ use crate::store::InvalidCursor;
 #[derive(Debug, Clone)]
 pub struct BestEffortSnapshot {
     /// The partitions of the request that the brokers or the table have, in
-    /// ascending order. An offset or cursor that could not be read is an error
-    /// in its place.
-    pub states: Vec<PartitionState>,
-    /// What a run would do with each of `states`, in the same order.
-    pub decisions: Vec<Decision>,
+    /// ascending order, with what a run would do with them. An offset or cursor
+    /// that could not be read is an error in its place.
+    pub partitions: Vec<PartitionPlan>,
     /// Why something could not be read: the table's error first.
     pub errors: Vec<Error>,
     /// Why the table could not be read.
@@ -60,15 +58,10 @@ pub async fn snapshot_best_effort<B: Backend>(
     {
         return Err(unknown);
     }
-    let decisions = plan::decide_all(&states, &run.policy());
-    let (states, decisions) = states
-        .into_iter()
-        .zip(decisions)
-        .filter(|(state, _)| request.includes(state.partition.partition))
-        .unzip();
+    let mut partitions = plan::decide_all(states, &run.policy());
+    partitions.retain(|plan| request.includes(plan.state.partition.partition));
     Ok(BestEffortSnapshot {
-        states,
-        decisions,
+        partitions,
         errors,
         table,
         brokers,
@@ -140,7 +133,7 @@ fn merge(cursors: Result<Cursors, Error>, ends: Ends) -> (Vec<PartitionState>, V
     let mut states = states(cursors, found);
     for state in &mut states {
         if no_table {
-            state.cursor = Some(Err(InvalidCursor("the table could not be read".into())));
+            state.cursor = Some(Err(InvalidCursor::new("the table could not be read")));
         }
         if let Some(why) = failed.get(&state.partition.topic) {
             state.end = Some(Err(Unavailable(format!("its end is not known ({why})"))));

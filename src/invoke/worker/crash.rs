@@ -44,6 +44,7 @@ impl PartitionWorker {
         self.skip_without_retry.then(|| GivenUp {
             stage: Stage::Died,
             text: crash_message(self.crash_history.crashes),
+            without_place: None,
             policy_applies: true,
         })
     }

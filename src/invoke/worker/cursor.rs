@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorType};
 use crate::invoke::Backend;
 use crate::invoke::run::Run;
 use crate::plan::Why;
+use crate::record::OffsetRange;
 use crate::source::Polled;
 use crate::store::{self, Store, WriteResult};
 
@@ -59,14 +60,14 @@ impl PartitionWorker {
 
     fn note_jump(&mut self) {
         let lost = match self.why {
-            Why::Lost(range) => Some((range.first, range.last, "deleted by retention before it was read")),
+            Why::Lost(range) => Some((range, "deleted by retention before it was read")),
             Why::Truncated { stored, passed_over } => {
                 tracing::warn!(partition = %self.partition, stored = stored.get(), next = self.from.get(), "truncated");
-                passed_over.map(|range| (range.first, range.last, "passed over by ON_TRUNCATION=latest"))
+                passed_over.map(|range| (range, "passed over by ON_TRUNCATION=latest"))
             }
             Why::Resumed | Why::StartPosition | Why::AppearedLater => None,
         };
-        if let Some((first, last, reason)) = lost {
+        if let Some((OffsetRange { first, last }, reason)) = lost {
             tracing::warn!(partition = %self.partition, first, last, next = self.from.get(), reason, "offsets lost");
         }
         self.outcome.lost = self.outcome.lost.or(lost);

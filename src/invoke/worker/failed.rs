@@ -1,29 +1,21 @@
 //! A record that failed: retry it, give it up by `ON_FAILURE`, or block the
 //! partition.
 
-use std::time::Duration;
-
-use super::{EndReason, PartitionWorker};
+use super::{EndReason, PartitionWorker, back_off};
 use crate::claim::{Failures, ObservedItem};
 use crate::clock::Clock;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
+use crate::decode::DecodeError;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Backend;
 use crate::invoke::run::Run;
 use crate::processor::Failure;
+use crate::report::SkipReason;
 use crate::text::cut;
 
 /// How often one run tries a record whose failure may pass.
 const TRIES_IN_A_RUN: u32 = 3;
-
-/// The pause before the second try; each later pause is four times as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The first back-off between runs for a record that failed; each is twice the
-/// one before, up to [`LONGEST_BACK_OFF_MS`].
-const FIRST_BACK_OFF_MS: i64 = 60_000;
-const LONGEST_BACK_OFF_MS: i64 = 15 * 60_000;
 
 /// An error is cut to this length on the item.
 const LONGEST_ERROR_BYTES: usize = 500;
@@ -33,6 +25,9 @@ pub(super) struct GivenUp {
     pub(super) stage: Stage,
     /// The error. Never a record's value.
     pub(super) text: String,
+    /// The same without the record's offset and the position in its value, if it
+    /// is known.
+    pub(super) without_place: Option<String>,
     /// Whether `ON_FAILURE` applies, or a later run must retry first.
     pub(super) policy_applies: bool,
 }
@@ -42,7 +37,18 @@ impl GivenUp {
         Self {
             stage: Stage::Handle,
             text,
+            without_place: None,
             policy_applies,
+        }
+    }
+
+    /// A value of another format never changes: `ON_FAILURE` applies.
+    fn undecodable(stage: Stage, error: DecodeError) -> Self {
+        Self {
+            stage,
+            text: error.to_string(),
+            without_place: Some(error.reason),
+            policy_applies: true,
         }
     }
 }
@@ -82,13 +88,9 @@ impl PartitionWorker {
     }
 
     /// The first buffered record cannot be decoded as `MESSAGE_FORMAT`, and never will be.
-    pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, text: String) {
-        self.count_try(&text);
-        let why = GivenUp {
-            stage: Stage::Decode,
-            text,
-            policy_applies: true,
-        };
+    pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, error: DecodeError) {
+        let why = GivenUp::undecodable(Stage::Decode, error);
+        self.count_try(&why.text);
         self.give_up(run, why).await;
     }
 
@@ -109,19 +111,20 @@ impl PartitionWorker {
             Failure::Retry(text) => {
                 if self.tries.failed < TRIES_IN_A_RUN && !exhausted {
                     tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries.failed, error = text, "record failed, retrying");
-                    run.pause(FIRST_PAUSE * 4_u32.pow(self.tries.failed - 1)).await;
+                    run.pause(back_off::pause(self.tries.failed)).await;
                 } else {
                     self.give_up(run, GivenUp::handler(text, exhausted)).await;
                 }
             }
             Failure::Poison(text) => self.give_up(run, GivenUp::handler(text, true)).await,
+            Failure::Undecodable(error) => self.give_up(run, GivenUp::undecodable(Stage::Handle, error)).await,
         }
     }
 
     /// Applies `ON_FAILURE`, or leaves the record to a later run.
     pub(super) async fn give_up<B: Backend>(&mut self, run: &Run<'_, B>, why: GivenUp) {
         match &run.config.on_failure {
-            OnFailure::Skip if why.policy_applies => self.pass_over(why.text),
+            OnFailure::Skip if why.policy_applies => self.pass_over(&why),
             OnFailure::DeadLetter(_) if why.policy_applies => self.send_to_dead_letter(run, why).await,
             OnFailure::Halt | OnFailure::Skip | OnFailure::DeadLetter(_) => self.block(run, why.text),
         }
@@ -134,14 +137,15 @@ impl PartitionWorker {
         self.block(run, what);
     }
 
-    fn pass_over(&mut self, text: String) {
+    fn pass_over(&mut self, why: &GivenUp) {
         let Some(record) = self.buffered.pop_front() else {
             return;
         };
-        tracing::warn!(partition = %self.partition, offset = record.offset, error = text, "record skipped (ON_FAILURE=skip)");
+        tracing::warn!(partition = %self.partition, offset = record.offset, error = why.text, "record skipped (ON_FAILURE=skip)");
         self.ledger.settled(1, &record);
         self.advance();
-        self.outcome.skipped.add(record.offset, text);
+        let reason = SkipReason::new(&why.text, why.without_place.as_deref());
+        self.outcome.skipped.add(record.offset, reason);
     }
 
     /// Ends the work here until the record is due to be tried again.
@@ -159,52 +163,17 @@ impl PartitionWorker {
     fn back_off_ms<B: Backend>(&self, run: &Run<'_, B>) -> i64 {
         // Each run that crashed wrote the item at its claim: its times say nothing about failures.
         let crashes = self.crashes().saturating_sub(run.config.max_attempts.get());
-        let ObservedItem::Present(cursor) = &self.seen else {
-            return FIRST_BACK_OFF_MS;
-        };
-        let still_there = cursor
-            .failures()
-            .filter(|failure| failure.offset == self.ledger.settled_at());
-        next_back_off_ms(
-            still_there.and_then(|failure| failure.next_try_at_ms),
-            cursor.updated_at_ms,
-        )
-        .max(doubled(FIRST_BACK_OFF_MS, crashes))
+        back_off::after_ms(self.last_back_off_ms()).max(back_off::delay_ms(crashes))
     }
-}
 
-fn doubled(ms: i64, times: u32) -> i64 {
-    ms.saturating_mul(1 << times.min(10)).min(LONGEST_BACK_OFF_MS)
-}
-
-/// 1, 2, 4, 8, at most 15 minutes: twice what it was, which lies between the
-/// last failure's write and its next try.
-fn next_back_off_ms(next_try_at_ms: Option<i64>, written_at_ms: Option<i64>) -> i64 {
-    let before = next_try_at_ms
-        .zip(written_at_ms)
-        .map(|(next, written)| next.saturating_sub(written));
-    before.map_or(FIRST_BACK_OFF_MS, |before| {
-        before.saturating_mul(2).clamp(FIRST_BACK_OFF_MS, LONGEST_BACK_OFF_MS)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_that_fails_again_and_again_waits_1_2_4_8_and_then_15_minutes() {
-        let mut delays = vec![next_back_off_ms(None, None)];
-        for _ in 0..5 {
-            let written = 1_000_000;
-            delays.push(next_back_off_ms(
-                delays.last().map(|delay| written + delay),
-                Some(written),
-            ));
-        }
-        assert_eq!(
-            delays.iter().map(|ms| ms / 60_000).collect::<Vec<_>>(),
-            [1, 2, 4, 8, 15, 15]
-        );
+    /// The back-off that an earlier run stored for the record at the cursor: what
+    /// lies between its write and the next try.
+    fn last_back_off_ms(&self) -> Option<i64> {
+        let ObservedItem::Present(cursor) = &self.seen else {
+            return None;
+        };
+        let here = self.ledger.settled_at();
+        let failure = cursor.failures().filter(|failure| failure.offset == here)?;
+        Some(failure.next_try_at_ms?.saturating_sub(cursor.updated_at_ms?))
     }
 }

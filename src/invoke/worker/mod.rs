@@ -1,6 +1,7 @@
 //! The work on one partition in a run: claim -> poll -> decode -> process ->
 //! settle -> commit, in the order of the steps of its [`Ledger`].
 
+mod back_off;
 mod crash;
 mod cursor;
 mod dead_letter;
@@ -26,7 +27,7 @@ use crate::error::Error;
 use crate::ledger::{Ledger, Step};
 use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_message;
-use crate::record::{NextOffset, Record, TopicPartition};
+use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
 use crate::report::SkippedRecords;
 use crate::source::Source;
 use crate::store::Consumer;
@@ -115,8 +116,8 @@ pub(super) struct PartitionOutcome {
     pub(super) failed_tries: u64,
     pub(super) skipped: SkippedRecords,
     pub(super) dead_lettered: u64,
-    /// The first and the last lost offset, and why they are lost.
-    pub(super) lost: Option<(i64, i64, &'static str)>,
+    /// The lost offsets, and why they are lost.
+    pub(super) lost: Option<(OffsetRange, &'static str)>,
     pub(super) end: Option<EndReason>,
     /// Why it is unknown whether the last write was made, or why it was too late.
     pub(super) write_error: Option<Error>,

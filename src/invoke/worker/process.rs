@@ -31,7 +31,7 @@ impl PartitionWorker {
         }
         let Some(chunk) = Chunk::new(decodable) else {
             if let Some(error) = undecodable {
-                self.undecodable(run, error.to_string()).await;
+                self.undecodable(run, error).await;
             }
             return;
         };

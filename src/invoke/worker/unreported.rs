@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{PartitionWorker, Stored};
 use crate::claim::{PassedOver, Unreported};
-use crate::record::OffsetRange;
 
 impl PartitionWorker {
     /// What the next flush stores as `unreported`; `None`: the item's stays as it is.
@@ -14,14 +13,20 @@ impl PartitionWorker {
                 .outcome
                 .skipped
                 .ranges(&self.partition.clone())
-                .map(|range| passed_over(range.first_offset, range.last_offset, range.reason))
+                .map(|skipped| PassedOver {
+                    range: skipped.range,
+                    reason: skipped.reason,
+                })
                 .collect(),
             skipped_records: self.outcome.skipped.count(),
             lost: self
                 .outcome
                 .lost
                 .iter()
-                .map(|(first, last, reason)| passed_over(*first, *last, (*reason).to_owned()))
+                .map(|(range, reason)| PassedOver {
+                    range: *range,
+                    reason: (*reason).to_owned(),
+                })
                 .collect(),
         };
         if own == Unreported::default() {
@@ -37,12 +42,5 @@ impl PartitionWorker {
         let has_unreported = self.unreported.is_some() || self.to_report_later().is_some();
         let is_known = self.was_claimed() && self.outcome.stored != Stored::Unknown;
         (has_unreported && is_known).then_some(self.stamp_ms)
-    }
-}
-
-fn passed_over(first: i64, last: i64, reason: String) -> PassedOver {
-    PassedOver {
-        range: OffsetRange { first, last },
-        reason,
     }
 }

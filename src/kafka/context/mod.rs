@@ -1,7 +1,13 @@
-//! librdkafka's callbacks: the errors and log lines that hold the cause of a
-//! failure, the statistics that distinguish a silent connection from a slow
-//! one, and its requests for tokens.
+//! The state of one librdkafka client, as its events show it: the cause of a
+//! failure, refused credentials, silent connections, tokens.
+//!
+//! | file | |
+//! |---|---|
+//! | `callbacks.rs` | librdkafka's callbacks: errors, log lines, statistics, requests for tokens |
+//! | `statistics.rs` | its statistics: which connections are silent, and which partitions are fetched |
 
+mod callbacks;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -10,17 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::errors::Explanation;
-use super::errors::cause::{Cause, ClientAuth, ConnectionError, Evidence, printable};
+use super::errors::cause::{Cause, ClientAuth, ConnectionError, Evidence};
 use super::now;
 #[cfg(feature = "broker-certificates")]
 use super::tls::CertificateError;
@@ -28,9 +28,8 @@ use crate::config::Properties;
 use crate::error::ErrorType;
 use crate::record::TopicPartition;
 use crate::security::Security;
-
-/// The facility of librdkafka's log lines about connections that ended.
-const FAIL: &str = "FAIL";
+pub(crate) use statistics::STATISTICS_AFTER;
+pub use statistics::statistics_interval_ms;
 
 /// How often a wait for the client serves its events.
 pub(crate) const EVENT_INTERVAL: Duration = Duration::from_millis(10);
@@ -84,20 +83,6 @@ struct Observed {
     fetched: BTreeMap<TopicPartition, (i64, Option<Instant>)>,
     /// Until when statistics are read.
     statistics_until: Option<Instant>,
-}
-
-/// Statistics are read only during waits that take this long. They name every
-/// partition in the client's metadata, 0.75 KB each, and come every second:
-/// always reading them would cost a run more than its records.
-pub(crate) const STATISTICS_AFTER: Duration = Duration::from_millis(100);
-
-/// Two statistics come in this time at least.
-const STATISTICS_FOR: Duration = Duration::from_secs(2);
-
-/// How often librdkafka emits statistics: several times within `POLL_TIMEOUT`.
-#[must_use]
-pub fn statistics_interval_ms(poll_timeout: Duration) -> u128 {
-    (poll_timeout.as_millis() / 5).clamp(20, 1000)
 }
 
 /// Makes a client log why its connections end, whatever of it is printed.
@@ -203,33 +188,6 @@ impl Context {
         since.is_some_and(|since| since >= sent || now.saturating_duration_since(sent) >= REFUSAL_PATIENCE)
     }
 
-    /// Reads statistics for the next `STATISTICS_FOR`; called again and again
-    /// during a wait.
-    pub(super) fn read_statistics(&self) {
-        let now = now();
-        let mut observed = self.observed();
-        if observed.statistics_until.is_none_or(|until| now > until) {
-            // Positions of an earlier wait are no evidence of progress in this one.
-            observed.fetched.clear();
-        }
-        observed.statistics_until = Some(now + STATISTICS_FOR);
-    }
-
-    /// How long the brokers have sent nothing new of `partition`; never longer
-    /// than since `since`.
-    ///
-    /// By the position of the fetcher: it moves over records that a consumer
-    /// never gets (aborted transactions), and it does not move for responses
-    /// without records, such as those of a broker that is not the leader.
-    #[must_use]
-    pub fn silence(&self, partition: &TopicPartition, since: Instant) -> Duration {
-        if now().saturating_duration_since(since) >= STATISTICS_AFTER {
-            self.read_statistics();
-        }
-        let moved = self.observed().fetched.get(partition).and_then(|(_, at)| *at);
-        now().saturating_duration_since(moved.map_or(since, |at| at.max(since)))
-    }
-
     /// Why connections failed since the last response, and what to do next;
     /// `None` if none did.
     pub(crate) fn cause(&self) -> Option<(ErrorType, Explanation)> {
@@ -290,161 +248,5 @@ impl Context {
         observed
             .errors
             .insert((error.cause, error.endpoint.address.clone()), error);
-    }
-}
-
-impl ClientContext for Context {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    /// librdkafka requests a token while it is polled, and does not wait: the
-    /// token was signed before. It requests the next after 80 % of the rest of the
-    /// token's lifetime. A second request for the same token signs another one in
-    /// the background.
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.count_served();
-        let token = self.security.token().ok_or("there is no token")?;
-        if self.token_expires_ms.swap(token.expires_ms, Ordering::Relaxed) == token.expires_ms {
-            self.sign();
-        }
-        Ok(OAuthToken {
-            token: token.text.expose_secret().to_owned(),
-            principal_name: String::new(),
-            lifetime_ms: token.expires_ms,
-        })
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let message = printable(message);
-        self.count_served();
-        if facility == FAIL
-            && let Some(error) = ConnectionError::parse(message)
-        {
-            self.record_error(error);
-        }
-        if message.contains("not sending any client certificates") {
-            self.observed().certificate_withheld = true;
-        }
-        match level {
-            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice if facility != FAIL => {
-                tracing::info!(target: "librdkafka", facility, "{message}");
-            }
-            // The run reports what it means for the run.
-            _ => tracing::debug!(target: "librdkafka", facility, severe = true, "{message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let reason = printable(reason);
-        self.count_served();
-        let Some(code) = error.rdkafka_error_code() else { return };
-        if code == RDKafkaErrorCode::GroupAuthorizationFailed {
-            self.group_refused.store(true, Ordering::Relaxed);
-        }
-        // No group is joined, so no permission on it is needed. The end of a
-        // partition is no error. AllBrokersDown follows the errors of each broker.
-        if matches!(
-            code,
-            RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::PartitionEOF
-                | RDKafkaErrorCode::AllBrokersDown
-        ) {
-            return;
-        }
-        tracing::debug!(target: "librdkafka", %code, reason, "client error");
-        let sasl_refused = || (code == RDKafkaErrorCode::Authentication).then(|| ConnectionError::sasl_refused(reason));
-        if let Some(error) = ConnectionError::parse(reason).or_else(sasl_refused) {
-            self.record_error(error);
-        }
-    }
-
-    fn stats_raw(&self, json: &[u8]) {
-        self.count_served();
-        let now = now();
-        if self.observed().statistics_until.is_none_or(|until| now > until) {
-            return;
-        }
-        let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else {
-            tracing::warn!(target: "librdkafka", "statistics could not be read");
-            return;
-        };
-        let silent = statistics
-            .brokers
-            .iter()
-            .filter_map(|(name, broker)| broker.silent(name));
-        let mut observed = self.observed();
-        observed.silent = silent.collect();
-        observed.was_connected |= statistics.brokers.values().any(|broker| broker.state == "UP");
-        for (topic, statistics) in statistics.topics {
-            let topic: Arc<str> = topic.into();
-            for partition in statistics
-                .partitions
-                .into_values()
-                .filter(PartitionStatistics::is_fetched)
-            {
-                let key = TopicPartition::new(Arc::clone(&topic), partition.partition);
-                // The first statistics show no progress yet.
-                let entry = observed.fetched.entry(key).or_insert((partition.next_offset, None));
-                if partition.next_offset != entry.0 {
-                    *entry = (partition.next_offset, Some(now));
-                }
-            }
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
-        self.poll_timeout.into()
-    }
-}
-
-/// The part of librdkafka's statistics (STATISTICS.md) that is used here.
-#[derive(Deserialize)]
-struct Statistics {
-    topics: BTreeMap<String, TopicStatistics>,
-    brokers: BTreeMap<String, BrokerStatistics>,
-}
-
-#[derive(Deserialize)]
-struct BrokerStatistics {
-    state: String,
-    /// Microseconds in this state.
-    stateage: i64,
-    /// Requests in flight.
-    waitresp_cnt: i64,
-    /// Microseconds since something was received, or negative.
-    rxidle: i64,
-}
-
-impl BrokerStatistics {
-    /// The connection, if nothing arrives on it, and for how long.
-    fn silent(&self, name: &str) -> Option<(ConnectionError, Duration)> {
-        let is_up = self.state == "UP";
-        if is_up && self.waitresp_cnt == 0 {
-            return None;
-        }
-        let micros = if is_up { self.rxidle } else { self.stateage };
-        let since = Duration::from_micros(u64::try_from(micros).ok()?);
-        Some((ConnectionError::timed_out(name, &self.state)?, since))
-    }
-}
-
-#[derive(Deserialize)]
-struct TopicStatistics {
-    partitions: BTreeMap<String, PartitionStatistics>,
-}
-
-#[derive(Deserialize)]
-struct PartitionStatistics {
-    partition: i32,
-    next_offset: i64,
-    fetch_state: String,
-}
-
-impl PartitionStatistics {
-    /// Most partitions are in the metadata only.
-    fn is_fetched(&self) -> bool {
-        self.fetch_state != "none"
     }
 }

@@ -1,5 +1,9 @@
 //! Which of a client's events is the cause, and how long it is kept.
 
+use rdkafka::ClientContext as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::callbacks::FAIL;
 use super::*;
 use crate::config::Config;
 

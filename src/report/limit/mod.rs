@@ -26,8 +26,8 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Blocked, Held, LastOffsets, OffsetRange, PartitionReport, PlanReport, PlannedPartition, RunReport, Status,
-    StopReason, UnavailablePartition,
+    Blocked, Held, LastOffsets, PartitionReport, PlanReport, PlannedPartition, RunReport, Status, StopReason,
+    UnavailablePartition, UnprocessedRange,
 };
 use crate::error::{Error, ErrorType};
 use crate::record::TopicPartition;
@@ -127,8 +127,8 @@ struct Limited<'a> {
     done: Option<bool>,
     stop_reason: Option<StopReason>,
     lag: Option<u64>,
-    skipped: Shown<'a, OffsetRange>,
-    lost: Shown<'a, OffsetRange>,
+    skipped: Shown<'a, UnprocessedRange>,
+    lost: Shown<'a, UnprocessedRange>,
     dead_lettered: u64,
     bytes: u64,
     duration_ms: u64,

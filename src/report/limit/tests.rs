@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::TopicPartition;
+use crate::record::{OffsetRange, TopicPartition};
 
 fn place(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition {
@@ -12,11 +12,13 @@ fn place(topic: &str, partition: i32) -> TopicPartition {
     }
 }
 
-fn range(partition: i32, reason: &str) -> OffsetRange {
-    OffsetRange {
+fn range(partition: i32, reason: &str) -> UnprocessedRange {
+    UnprocessedRange {
         place: place("orders", partition),
-        first_offset: 1_000_000,
-        last_offset: 2_000_000,
+        range: OffsetRange {
+            first: 1_000_000,
+            last: 2_000_000,
+        },
         reason: reason.into(),
     }
 }
@@ -252,10 +254,12 @@ fn some_report() -> impl Strategy<Value = RunReport> {
             let at = |n: usize| place(&topic, i32::try_from(n).expect("few"));
             let text = |n: usize| texts[n % texts.len()].clone();
             let ranges = |count: usize| {
-                let range = |n| OffsetRange {
+                let range = |n| UnprocessedRange {
                     place: at(n),
-                    first_offset: 0,
-                    last_offset: i64::MAX,
+                    range: OffsetRange {
+                        first: 0,
+                        last: i64::MAX,
+                    },
                     reason: text(n),
                 };
                 (0..count).map(range).collect::<Vec<_>>()

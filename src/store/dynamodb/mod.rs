@@ -15,6 +15,8 @@
 //! | `permissions.rs` | tests the role's permissions without changing the table |
 //! | `table.rs` | creates the table |
 
+#[cfg(test)]
+mod arbitrary;
 mod connect;
 mod deleted;
 mod errors;
@@ -41,7 +43,7 @@ use self::errors::Call;
 use self::expression::Expression;
 use self::item::{Item, ItemKey, name};
 use crate::claim::{Cursor, CursorWrite};
-use crate::error::{Error, ErrorType};
+use crate::error::Error;
 use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, WriteResult};
 
 /// The least number that `DynamoDB` can hold.
@@ -103,8 +105,7 @@ impl DynamoStore {
     }
 
     fn read_stored(&self, consumer: &Consumer, item: &Item) -> Result<StoredCursor, Error> {
-        let partition = item::partition(&self.table, consumer, item)
-            .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))?;
+        let partition = item::partition(&self.table, consumer, item).map_err(Error::from)?;
         Ok(StoredCursor {
             partition,
             cursor: self.read(consumer, partition, item),
@@ -161,7 +162,7 @@ impl Store for DynamoStore {
             .item()
             .map(|item| self.read(consumer, partition, item))
             .transpose()
-            .map_err(|invalid| Error::new(ErrorType::InvalidCursor, invalid.0))
+            .map_err(Error::from)
     }
 
     /// As in the trait. The result is unknown as soon as one of the SDK's

@@ -295,13 +295,12 @@ async fn a_best_effort_snapshot_names_the_partitions_of_a_broker_that_is_down() 
     let snapshot = snapshot.expect("all partitions are asked for");
     assert_eq!(snapshot.errors, []);
     let unavailable: Vec<i32> = snapshot
-        .states
+        .partitions
         .iter()
-        .zip(&snapshot.decisions)
-        .filter(|(_, decision)| matches!(decision, Decision::Unavailable(_)))
-        .map(|(facts, _)| facts.partition.partition)
+        .filter(|plan| matches!(plan.decision, Decision::Unavailable(_)))
+        .map(|plan| plan.state.partition.partition)
         .collect();
-    assert_eq!((snapshot.states.len(), unavailable), (6, vec![1, 4]));
-    let available = &snapshot.decisions[0];
+    assert_eq!((snapshot.partitions.len(), unavailable), (6, vec![1, 4]));
+    let available = &snapshot.partitions[0].decision;
     assert!(matches!(available, Decision::Read { .. }), "{available:?}");
 }

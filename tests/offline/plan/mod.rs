@@ -1,15 +1,20 @@
-//! The plan: what is decided for each partition, and what holds for every decision.
+//! The plan of partitions.
+//!
+//! | file | |
+//! |---|---|
+//! | `table/` | the table of decisions: each row at its boundaries, and every combination |
+//! | `model` | random states, against a model that knows offsets one by one |
+//! | `together` | several partitions, demand and lag |
+//! | `shares` | the shares of the limit |
 
 mod model;
-mod property;
-mod row;
 mod shares;
 mod table;
 mod together;
 
 use kafka_consumer_lambda::claim::{Cursor, Failures, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide};
+use kafka_consumer_lambda::plan::{Decision, PartitionPlan, PartitionState, Policy, Reading, Why, decide, decide_all};
 use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
@@ -28,7 +33,7 @@ fn next(offset: i64) -> NextOffset {
     NextOffset::new(offset).expect("offsets of tests are in range")
 }
 
-fn nobody<T>() -> Result<T, Unavailable> {
+fn unavailable<T>() -> Result<T, Unavailable> {
     Err(Unavailable("no leader".into()))
 }
 
@@ -44,10 +49,10 @@ fn log(earliest: i64, end: i64) -> PartitionState {
     }
 }
 
-fn with(states: PartitionState, cursor: Cursor) -> PartitionState {
+fn with(state: PartitionState, cursor: Cursor) -> PartitionState {
     PartitionState {
         cursor: Some(Ok(cursor)),
-        ..states
+        ..state
     }
 }
 
@@ -56,8 +61,18 @@ fn stored(at: i64, (earliest, end): (i64, i64)) -> PartitionState {
     with(log(earliest, end), Cursor::at(next(at)))
 }
 
-fn decided(states: &PartitionState) -> Decision {
-    decide(states, false, &POLICY)
+fn decided(state: &PartitionState) -> Decision {
+    decide(state, false, &POLICY)
+}
+
+fn plan(state: PartitionState) -> PartitionPlan {
+    let decision = decided(&state);
+    PartitionPlan { state, decision }
+}
+
+fn decisions(states: &[PartitionState], policy: &Policy) -> Vec<Decision> {
+    let plans = decide_all(states.to_vec(), policy);
+    plans.into_iter().map(|plan| plan.decision).collect()
 }
 
 fn read(from: i64, to: i64, why: Why, observed: ObservedItem) -> Decision {
@@ -78,7 +93,7 @@ fn range(first: i64, last: i64) -> OffsetRange {
 }
 
 fn invalid() -> InvalidCursor {
-    InvalidCursor("offset is a word".into())
+    InvalidCursor::new("offset is a word")
 }
 
 fn backing_off(at: i64, try_at_ms: i64) -> Failures {

@@ -1,26 +1,29 @@
-//! The plan against a model that knows offsets one by one and adds up nothing.
+//! Random states against a model that lists offsets one by one.
 
 use std::collections::BTreeSet;
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why, decide_all, demand, fair_shares};
+use kafka_consumer_lambda::plan::{
+    Decision, PartitionPlan, PartitionState, Policy, Reading, Why, appeared_later, decide, decide_all, fair_shares,
+    highest_cursors,
+};
 use kafka_consumer_lambda::record::{OffsetRange, TopicPartition};
 use proptest::prelude::*;
 
-use super::{NOW_MS, backing_off, invalid, next, nobody, policies};
+use super::{NOW_MS, backing_off, decisions, invalid, next, policies, unavailable};
 
 /// The logs of these tests lie within.
 const OFFSETS: std::ops::Range<i64> = 0..16;
 
 type Offsets = BTreeSet<i64>;
 
-/// What becomes of one partition.
+/// The offsets of one partition that are read, and those that are skipped.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Fate {
+struct Handled {
     /// The offsets that are read.
     read: Offsets,
-    /// The offsets that are passed over, and named.
+    /// The offsets that are skipped, and named.
     named: Offsets,
 }
 
@@ -28,7 +31,7 @@ fn offsets(keep: impl Fn(&i64) -> bool) -> Offsets {
     OFFSETS.filter(keep).collect()
 }
 
-/// The log `earliest <= offset < end` and what was asked of it, if it was answered.
+/// The log start and end offset, if both were returned.
 fn bounds(states: &PartitionState) -> Option<(i64, i64)> {
     let end = states.end.clone()?.ok()?;
     let earliest = states.earliest.clone()?.ok()?;
@@ -42,56 +45,56 @@ fn is_left_alone(cursor: &Cursor) -> bool {
     cursor.paused || cursor.claim_until_ms.is_some_and(is_believable) || next_try.is_some_and(|at| at > NOW_MS)
 }
 
-/// What must become of a partition, offset by offset.
-fn expected(states: &PartitionState, is_later: bool, policy: &Policy) -> Fate {
+/// What a run must do with a partition, offset by offset.
+fn expected(states: &PartitionState, is_later: bool, policy: &Policy) -> Handled {
     let (Some((earliest, end)), Ok(cursor)) = (bounds(states), states.cursor.clone().transpose()) else {
-        return Fate::default();
+        return Handled::default();
     };
     match cursor {
-        Some(cursor) if is_left_alone(&cursor) => Fate::default(),
+        Some(cursor) if is_left_alone(&cursor) => Handled::default(),
         Some(cursor) => after(cursor.next.get(), (earliest, end), policy),
         None => {
             let is_earliest = is_later || policy.start_position == StartPosition::Earliest;
             let start = states.start.clone().and_then(Result::ok).filter(|_| !is_earliest);
             let start = start.map_or(earliest, kafka_consumer_lambda::record::NextOffset::get);
-            Fate {
+            Handled {
                 read: offsets(|at| *at >= start && *at < end),
-                ..Fate::default()
+                ..Handled::default()
             }
         }
     }
 }
 
 /// The same for a cursor that is free.
-fn after(stored: i64, (earliest, end): (i64, i64), policy: &Policy) -> Fate {
+fn after(stored: i64, (earliest, end): (i64, i64), policy: &Policy) -> Handled {
     let there = offsets(|at| *at >= earliest && *at < end);
     if stored > end {
         return match policy.on_truncation {
-            OnTruncation::Halt => Fate::default(),
-            OnTruncation::Earliest => Fate {
+            OnTruncation::Halt => Handled::default(),
+            OnTruncation::Earliest => Handled {
                 read: there,
-                ..Fate::default()
+                ..Handled::default()
             },
-            OnTruncation::Latest => Fate {
+            OnTruncation::Latest => Handled {
                 named: there,
-                ..Fate::default()
+                ..Handled::default()
             },
         };
     }
     let unread = offsets(|at| *at >= stored && *at < end);
     let gone: Offsets = unread.difference(&there).copied().collect();
     let halts = policy.on_retention_loss == OnRetentionLoss::Halt && !gone.is_empty();
-    Fate {
+    Handled {
         read: if halts { Offsets::new() } else { &unread & &there },
         named: gone,
     }
 }
 
-/// What a decision says, offset by offset.
-fn decided(decision: &Decision) -> Fate {
+/// A decision, offset by offset.
+fn decided(decision: &Decision) -> Handled {
     let within = |range: &OffsetRange| offsets(|at| (range.first..=range.last).contains(at));
     match decision {
-        Decision::Read(Reading { from, to, why, .. }) => Fate {
+        Decision::Read(Reading { from, to, why, .. }) => Handled {
             read: offsets(|at| *at >= from.get() && *at < to.get()),
             named: match why {
                 Why::Lost(range) => within(range),
@@ -99,11 +102,11 @@ fn decided(decision: &Decision) -> Fate {
                 Why::Resumed | Why::StartPosition | Why::AppearedLater => Offsets::new(),
             },
         },
-        Decision::RetentionLoss(range) => Fate {
+        Decision::RetentionLoss(range) => Handled {
             named: within(range),
-            ..Fate::default()
+            ..Handled::default()
         },
-        _ => Fate::default(),
+        _ => Handled::default(),
     }
 }
 
@@ -122,8 +125,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A partition with a log that is what it is; all was asked, and nearly all answered.
-    fn any_facts()(
+    /// A partition whose offsets are listed, and nearly all returned.
+    fn any_state()(
         bounds in (OFFSETS, OFFSETS, OFFSETS),
         cursor in proptest::option::of(prop_oneof![12 => any_cursor().prop_map(Ok), 1 => Just(Err(invalid()))]),
         is_silent in proptest::bool::weighted(0.05),
@@ -137,7 +140,7 @@ prop_compose! {
             partition: TopicPartition::new("t", 0),
             end: match (is_gone, is_silent) {
                 (true, _) => None,
-                (false, true) => Some(nobody()),
+                (false, true) => Some(unavailable()),
                 (false, false) => Some(end),
             },
             high_watermark: None,
@@ -151,7 +154,7 @@ prop_compose! {
 /// Up to 4 partitions of each of two topics, in order.
 fn any_plan() -> impl Strategy<Value = Vec<PartitionState>> {
     let topic = |name: &'static str| {
-        proptest::collection::vec(any_facts(), 0..5).prop_map(move |states| {
+        proptest::collection::vec(any_state(), 0..5).prop_map(move |states| {
             let place = |(i, state): (usize, PartitionState)| PartitionState {
                 partition: TopicPartition::new(name, i32::try_from(i).expect("a few")),
                 ..state
@@ -180,7 +183,7 @@ proptest! {
     /// and the end is read, or named, or its partition is left alone.
     #[test]
     fn each_offset_is_read_or_named_as_in_the_model(states in any_plan(), policy in any_policy()) {
-        let decisions = decide_all(&states, &policy);
+        let decisions = decisions(&states, &policy);
         prop_assert_eq!(decisions.len(), states.len());
         for (i, decision) in decisions.iter().enumerate() {
             prop_assert_eq!(decided(decision), expected(&states[i], is_later(&states, i), &policy), "{:?}", decision);
@@ -189,19 +192,19 @@ proptest! {
 
     /// P9: one partition's failure is its own.
     #[test]
-    fn what_is_true_of_one_partition_changes_nothing_for_another(
-        states in any_plan(), other in any_facts(), which: prop::sample::Index, policy in any_policy(),
+    fn the_state_of_one_partition_changes_nothing_for_another(
+        states in any_plan(), other in any_state(), which: prop::sample::Index, policy in any_policy(),
     ) {
         prop_assume!(!states.is_empty());
         let which = which.index(states.len());
         let mut changed = states.clone();
         changed[which] = PartitionState {
             partition: states[which].partition.clone(),
-            // That there is an item tells which partitions appeared later.
+            // Which partitions appeared later depends on the items.
             cursor: states[which].cursor.as_ref().map(|_| other.cursor.clone().unwrap_or_else(|| Err(invalid()))),
             ..other
         };
-        let (before, after) = (decide_all(&states, &policy), decide_all(&changed, &policy));
+        let (before, after) = (decisions(&states, &policy), decisions(&changed, &policy));
         for i in (0..states.len()).filter(|i| *i != which) {
             prop_assert_eq!(&before[i], &after[i]);
         }
@@ -212,11 +215,19 @@ proptest! {
     fn a_partition_that_is_not_read_gets_no_share(
         states in any_plan(), policy in any_policy(), budget in proptest::option::of(0..40_u64),
     ) {
-        let decisions = decide_all(&states, &policy);
-        let demands: Vec<_> = states.iter().zip(&decisions).map(|(state, decision)| demand(state, decision)).collect();
+        let plans = decide_all(states, &policy);
+        let demands: Vec<_> = plans.iter().map(PartitionPlan::demand).collect();
         let shares = fair_shares(&demands, budget);
-        for (decision, share) in decisions.iter().zip(shares) {
-            prop_assert!(share <= decided(decision).read.len() as u64, "{}: {:?}", share, decision);
+        for (plan, share) in plans.iter().zip(shares) {
+            prop_assert!(share <= decided(&plan.decision).read.len() as u64, "{}: {:?}", share, plan);
         }
+    }
+
+    #[test]
+    fn each_partition_is_decided_as_if_it_were_alone(states in any_plan(), policy in any_policy()) {
+        let highest = highest_cursors(&states);
+        let alone: Vec<_> =
+            states.iter().map(|state| decide(state, appeared_later(&state.partition, &highest), &policy)).collect();
+        prop_assert_eq!(decisions(&states, &policy), alone);
     }
 }

@@ -1,15 +1,14 @@
-//! What a plan adds up: who appeared later, wishes and lag.
+//! What depends on several partitions, or is added up: partitions that appeared
+//! later, demand, and lag.
 
 use std::collections::BTreeMap;
 
 use kafka_consumer_lambda::claim::{Cursor, ObservedItem};
 use kafka_consumer_lambda::config::StartPosition;
-use kafka_consumer_lambda::plan::{
-    Decision, PartitionState, Policy, Why, appeared_later, decide_all, demand, highest_cursors, next_offset,
-};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, appeared_later, highest_cursors};
 use kafka_consumer_lambda::record::TopicPartition;
 
-use super::{LAST, POLICY, decided, invalid, log, next, nobody, read, stored, with};
+use super::{LAST, POLICY, decisions, invalid, log, next, plan, read, stored, unavailable, with};
 
 #[test]
 fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
@@ -40,11 +39,11 @@ fn a_partition_appeared_later_if_it_is_above_every_item_of_its_own_topic() {
     };
     let at_start = read(7, 10, Why::StartPosition, ObservedItem::Missing { start: next(7) });
     assert_eq!(
-        decide_all(&states, &policy),
+        decisions(&states, &policy),
         [
             at_start.clone(),
             Decision::Idle,
-            Decision::Invalid("offset is a word".into()),
+            Decision::Invalid(invalid()),
             read(0, 10, Why::AppearedLater, ObservedItem::Missing { start: next(0) }),
             at_start,
         ]
@@ -64,40 +63,37 @@ fn an_item_of_a_partition_that_is_gone_counts_among_the_cursors() {
 }
 
 #[test]
-fn a_wish_is_the_distance_from_the_first_offset_read_to_the_end() {
+fn demand_is_the_distance_from_the_first_offset_read_to_the_end() {
     let written = Cursor {
         updated_at_ms: Some(5),
         ..Cursor::at(next(3))
     };
-    let states = with(log(0, 10), written);
-    let wished = demand(&states, &decided(&states));
-    assert_eq!((wished.records, wished.updated_at_ms), (7, Some(5)));
-    let states = log(0, i64::MAX);
-    let wished = demand(&states, &decided(&states));
-    assert_eq!((wished.records, wished.updated_at_ms), (LAST.unsigned_abs() + 1, None));
-    let states = stored(10, (0, 10));
-    assert_eq!(demand(&states, &decided(&states)).records, 0);
+    let demand = plan(with(log(0, 10), written)).demand();
+    assert_eq!((demand.records, demand.updated_at_ms), (7, Some(5)));
+    let demand = plan(log(0, i64::MAX)).demand();
+    assert_eq!((demand.records, demand.updated_at_ms), (LAST.unsigned_abs() + 1, None));
+    assert_eq!(plan(stored(10, (0, 10))).demand().records, 0);
 }
 
 #[test]
-fn a_lag_is_counted_from_where_the_partition_is_read_or_else_from_where_it_stands() {
-    let standing = |states: &PartitionState| next_offset(states, &decided(states));
-    assert_eq!(standing(&stored(3, (5, 10))), Some(next(5)));
-    assert_eq!(standing(&log(2, 10)), Some(next(2)));
-    assert_eq!(standing(&log(10, 10)), Some(next(10)));
+fn a_lag_is_counted_from_the_first_offset_read_or_else_from_the_cursor() {
+    let next_offset = |state| plan(state).next_offset();
+    assert_eq!(next_offset(stored(3, (5, 10))), Some(next(5)));
+    assert_eq!(next_offset(log(2, 10)), Some(next(2)));
+    assert_eq!(next_offset(log(10, 10)), Some(next(10)));
     let paused = Cursor {
         paused: true,
         ..Cursor::at(next(3))
     };
-    assert_eq!(standing(&with(log(0, 10), paused)), Some(next(3)));
+    assert_eq!(next_offset(with(log(0, 10), paused)), Some(next(3)));
     let unread = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
-    assert_eq!(standing(&unread), None);
-    let unanswered = PartitionState {
-        end: Some(nobody()),
+    assert_eq!(next_offset(unread), None);
+    let without_leader = PartitionState {
+        end: Some(unavailable()),
         ..log(0, 10)
     };
-    assert_eq!(standing(&unanswered), None);
+    assert_eq!(next_offset(without_leader), None);
 }

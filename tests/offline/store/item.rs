@@ -195,10 +195,11 @@ fn check(stored: &StoredCursor, item: &Item) -> Result<(), TestCaseError> {
                 "table \"cursors\", consumer_id \"a_b_c\", partition {}: ",
                 stored.partition
             );
-            let rest = invalid.0.strip_prefix(&place);
+            let message = invalid.to_string();
+            let rest = message.strip_prefix(&place);
             let is_named = |name: &&str| rest.is_some_and(|rest| rest.starts_with(&format!("{name} is ")));
             prop_assert!(bad.iter().any(is_named), "{} of {:?}", invalid, bad);
-            prop_assert!(invalid.0.lines().count() == 1 && invalid.0.len() < 600, "{}", invalid);
+            prop_assert!(message.lines().count() == 1 && message.len() < 600, "{}", message);
         }
         (read, expected) => prop_assert!(false, "{:?}, but expected {:?}", read, expected),
     }

@@ -7,7 +7,7 @@ use super::check::Check;
 use crate::cli::inspect::Inspection;
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
-use crate::plan::{self, Decision, PartitionState, Reading, Why};
+use crate::plan::{self, Decision, PartitionPlan, Reading, Why};
 
 pub(super) async fn checks(snapshot: Shared<'_, Result<BestEffortSnapshot, Error>>, topics: &[Arc<str>]) -> Vec<Check> {
     let snapshot = snapshot.await;
@@ -18,17 +18,9 @@ pub(super) async fn checks(snapshot: Shared<'_, Result<BestEffortSnapshot, Error
         return vec![Check::skipped("cursors", "the table cannot be read")];
     }
     let of_topic = |topic: &Arc<str>| {
-        let both = snapshot.states.iter().zip(&snapshot.decisions);
-        let (facts, decisions) = both
-            .filter(|(fact, _)| fact.partition.topic == *topic)
-            .map(|(fact, decision)| (fact.clone(), decision.clone()))
-            .unzip();
-        judge(&BestEffortSnapshot {
-            states: facts,
-            decisions,
-            ..snapshot.clone()
-        })
-        .on(topic)
+        let mut snapshot = snapshot.clone();
+        snapshot.partitions.retain(|plan| plan.state.partition.topic == *topic);
+        judge(&snapshot).on(topic)
     };
     topics.iter().map(of_topic).collect()
 }
@@ -57,8 +49,8 @@ enum CursorStatus {
 /// | halt, because records were deleted | `RetentionLoss` |
 /// | halt, because the cursor lies past the end | `Truncated` |
 /// | halt, because the item is invalid | `InvalidCursor` |
-fn status(facts: &PartitionState, decision: &Decision) -> CursorStatus {
-    match decision {
+fn status(plan: &PartitionPlan) -> CursorStatus {
+    match &plan.decision {
         Decision::Invalid(_) => CursorStatus::Invalid,
         Decision::Truncated(_) => CursorStatus::Truncated,
         Decision::RetentionLoss(_) => CursorStatus::Lost,
@@ -67,7 +59,7 @@ fn status(facts: &PartitionState, decision: &Decision) -> CursorStatus {
             why: Why::Lost(_) | Why::Truncated { .. },
             ..
         }) => CursorStatus::Jump,
-        Decision::Read(_) | Decision::Idle if plan::blocked(facts).is_some() => CursorStatus::Blocked,
+        Decision::Read(_) | Decision::Idle if plan::blocked(&plan.state).is_some() => CursorStatus::Blocked,
         Decision::Read(_) | Decision::Idle | Decision::Paused | Decision::Held(_) | Decision::Unavailable(_) => {
             CursorStatus::Fine
         }
@@ -76,9 +68,9 @@ fn status(facts: &PartitionState, decision: &Decision) -> CursorStatus {
 
 /// The check of one topic's cursors, by the most serious status.
 fn judge(snapshot: &BestEffortSnapshot) -> Check {
-    let both = snapshot.states.iter().zip(&snapshot.decisions);
-    let worst = both.map(|(facts, decision)| status(facts, decision)).max();
-    let stored = snapshot.states.iter().filter(|fact| fact.cursor.is_some()).count();
+    let partitions = &snapshot.partitions;
+    let worst = partitions.iter().map(status).max();
+    let stored = partitions.iter().filter(|plan| plan.state.cursor.is_some()).count();
     let inspection = Inspection::from(snapshot.clone());
     let lag = inspection
         .lag

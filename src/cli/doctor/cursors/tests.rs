@@ -1,6 +1,7 @@
 use super::*;
-use crate::claim::{Cursor, Failures, ObservedItem};
+use crate::claim::{Cursor, Failures, InvalidCursor, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
+use crate::plan::PartitionState;
 use crate::record::OffsetRange;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -47,10 +48,9 @@ fn reading(why: Why) -> Decision {
 }
 
 fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
-    let (facts, decisions) = all.into_iter().unzip();
+    let plan = |(state, decision)| PartitionPlan { state, decision };
     judge(&BestEffortSnapshot {
-        states: facts,
-        decisions,
+        partitions: all.into_iter().map(plan).collect(),
         errors: vec![],
         table: None,
         brokers: [].into(),
@@ -101,7 +101,7 @@ fn each_decision_of_the_next_run_has_its_status_and_its_type_of_error() {
         ),
         (
             facts(),
-            Decision::Invalid(words()),
+            Decision::Invalid(InvalidCursor::new(words())),
             Failed,
             Some(ErrorType::InvalidCursor),
         ),

@@ -83,7 +83,11 @@ impl<'a> Topic<'a> {
             silent: vec![],
             end: None,
         };
-        let of_topic = snapshot.states.iter().filter(|fact| fact.partition.topic == *name);
+        let of_topic = snapshot
+            .partitions
+            .iter()
+            .map(|plan| &plan.state)
+            .filter(|fact| fact.partition.topic == *name);
         for fact in of_topic.filter(|_| topic.error.is_none()) {
             match &fact.end {
                 // A cursor of a partition that is gone.

@@ -1,14 +1,15 @@
-//! The expressions, letter by letter, and what `DynamoDB` asks of all of them.
+//! The expressions, letter by letter, and the rules of `DynamoDB` that all of them keep.
 
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 
+use super::super::arbitrary::{any_cursor, any_failures, any_limit, any_next};
 use super::{Expression, of};
 use crate::claim::{
-    self, BatchLimit, Claim, Clause, CommandId, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite,
-    ObservedItem, RunId, Set,
+    self, Claim, Clause, CommandId, CrashGuard, CursorWrite, Ending, Failures, Flush, LastWrite, ObservedItem, RunId,
+    Set,
 };
 use crate::record::NextOffset;
 use crate::store::Consumer;
@@ -118,61 +119,21 @@ fn new_failures_remove_what_an_earlier_one_left() {
     );
 }
 
-fn any_next() -> impl Strategy<Value = NextOffset> {
-    (0..=i64::MAX).prop_map(next)
-}
-
 fn any_run() -> impl Strategy<Value = RunId> {
     prop_oneof![Just("me"), Just("other")].prop_map(RunId::new)
-}
-
-fn any_limit() -> impl Strategy<Value = BatchLimit> {
-    prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]
 }
 
 fn any_guard() -> impl Strategy<Value = Option<CrashGuard>> {
     proptest::option::of((any_next(), any_limit()).prop_map(|(until, limit)| CrashGuard { until, limit }))
 }
 
-fn any_failures() -> impl Strategy<Value = Failures> {
-    (
-        any_next(),
-        0..9_u32,
-        0..9_u32,
-        proptest::option::of(0..9_i64),
-        proptest::option::of("[a-z]*"),
-    )
-        .prop_map(|(offset, attempts, crashes, next_try_at_ms, error)| Failures {
-            offset,
-            attempts,
-            crashes,
-            next_try_at_ms,
-            error,
-        })
-}
-
-prop_compose! {
-    fn any_cursor()(
-        next in any_next(),
-        run in proptest::option::of(any_run()),
-        claim_until_ms in proptest::option::of(0..200_i64),
-        claim_to in proptest::option::of(any_next()),
-        claim_chunk in proptest::option::of(any_limit()),
-        failure in proptest::option::of(any_failures()),
-        command in proptest::option::of("[a-z]{1,8}"),
-    ) -> Cursor {
-        let command = command.map(CommandId::new);
-        Cursor { next, run, claim_until_ms, claim_to, claim_chunk, failure, command, ..Cursor::default() }
-    }
-}
-
-fn any_seen() -> impl Strategy<Value = ObservedItem> {
+fn any_item() -> impl Strategy<Value = ObservedItem> {
     (proptest::option::of(any_cursor()), any_next())
         .prop_map(|(item, start)| item.map_or(ObservedItem::Missing { start }, ObservedItem::Present))
 }
 
 fn any_write() -> impl Strategy<Value = CursorWrite> {
-    let claims = (any_seen(), any_run(), any_next()).prop_map(|(observed, run, to)| {
+    let claims = (any_item(), any_run(), any_next()).prop_map(|(observed, run, to)| {
         claim::claim(
             &observed,
             &Claim {
@@ -209,8 +170,8 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         flushes,
         (any_run(), any_guard()).prop_map(|(run, guard)| claim::release(&run, guard)),
         any_next().prop_map(|start| claim::pin(start, 100)),
-        (any_seen(), any_next()).prop_map(|(observed, next)| claim::move_to(&observed, next, &CommandId::new("c"))),
-        any_seen().prop_map(|observed| claim::pause(&observed)),
+        (any_item(), any_next()).prop_map(|(observed, next)| claim::move_to(&observed, next, &CommandId::new("c"))),
+        any_item().prop_map(|observed| claim::pause(&observed)),
         Just(claim::resume()),
     ]
 }

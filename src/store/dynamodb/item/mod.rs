@@ -86,11 +86,12 @@ pub(super) fn partition(table: &str, consumer: &Consumer, item: &Item) -> Result
         _ => None,
     };
     number.ok_or_else(|| {
-        InvalidCursor(format!(
+        let what = format!(
             "table \"{table}\", consumer_id \"{consumer}\": partition is {}, but a partition's number (N), 0 or more, \
-             belongs there. Delete the item",
+             belongs there",
             found.map_or_else(|| "missing".to_owned(), shown)
-        ))
+        );
+        InvalidCursor::new(what).next("Delete the item")
     })
 }
 
@@ -265,11 +266,11 @@ impl<'a> Fields<'a> {
             consumer,
             partition,
         } = self.key;
-        InvalidCursor(format!(
-            "table \"{table}\", consumer_id \"{consumer}\", partition {partition}: {name} is {}, but {belongs} belongs \
-             there. {advice}",
+        let what = format!(
+            "table \"{table}\", consumer_id \"{consumer}\", partition {partition}: {name} is {}, but {belongs} belongs there",
             found.map_or_else(|| "missing".to_owned(), shown)
-        ))
+        );
+        InvalidCursor::new(what).next(advice)
     }
 }
 

@@ -12,6 +12,7 @@ mod fate;
 mod frozen;
 mod operator;
 mod process;
+mod promises;
 mod unanswered;
 mod world;
 mod worlds;

@@ -13,7 +13,7 @@ use kafka_consumer_lambda::error::{Error, ErrorType};
 use kafka_consumer_lambda::invoke::{Interrupt, Parts, Response, invoke};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::Chunk;
-use kafka_consumer_lambda::report::{OffsetRange, RunReport};
+use kafka_consumer_lambda::report::{RunReport, UnprocessedRange};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
 use tokio::sync::watch;
 
@@ -249,13 +249,13 @@ impl<'a> Process<'a> {
         let named = report
             .skipped
             .iter()
-            .map(|range| (range.place.partition, range.first_offset));
+            .map(|skipped| (skipped.place.partition, skipped.range.first));
         let named: Vec<_> = named.collect();
         assert!(
             skipped.iter().all(|passed| named.contains(passed)),
             "passed over: {skipped:?}; named: {named:?}"
         );
-        let named = lost_ranges(report);
+        let named = ranges(&report.lost);
         // In doubt it is named, and once more by the run that stores it.
         let is_certain = self.mine().may_have_been_applied.is_empty();
         // What an earlier run stored and did not report is named by a later one.
@@ -267,12 +267,7 @@ impl<'a> Process<'a> {
         );
         let mut books = self.world.books();
         books.named_lost.extend(named);
-        books.named_skipped.extend(
-            report
-                .skipped
-                .iter()
-                .map(|range| (range.place.partition, range.first_offset, range.last_offset)),
-        );
+        books.named_skipped.extend(ranges(&report.skipped));
         drop(books);
         self.check_last_offsets(report);
     }
@@ -330,10 +325,10 @@ impl<'a> Process<'a> {
     }
 }
 
-/// The jumps that a report names: partition, first and last offset.
-fn lost_ranges(report: &RunReport) -> Vec<(i32, i64, i64)> {
-    let range = |range: &OffsetRange| (range.place.partition, range.first_offset, range.last_offset);
-    report.lost.iter().map(range).collect()
+/// What a report names as skipped or lost: partition, first and last offset.
+fn ranges(named: &[UnprocessedRange]) -> Vec<(i32, i64, i64)> {
+    let range = |it: &UnprocessedRange| (it.place.partition, it.range.first, it.range.last);
+    named.iter().map(range).collect()
 }
 
 impl Store for &Process<'_> {

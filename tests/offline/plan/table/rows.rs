@@ -2,19 +2,20 @@
 
 use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
-use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, demand, needs_earliest};
+use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, needs_earliest};
 
-use super::{
-    LAST, NOW_MS, POLICY, backing_off, decided, invalid, log, next, nobody, range, read, resumed, stored, with,
+use super::super::{
+    LAST, NOW_MS, POLICY, backing_off, decided, invalid, log, next, plan, range, read, resumed, stored, unavailable,
+    with,
 };
 
 #[test]
-fn an_item_that_cannot_be_read_stops_its_partition_and_says_why() {
+fn an_item_that_cannot_be_read_stops_its_partition_with_the_reason() {
     let states = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
-    assert_eq!(decided(&states), Decision::Invalid("offset is a word".into()));
+    assert_eq!(decided(&states), Decision::Invalid(invalid()));
 }
 
 #[test]
@@ -46,10 +47,10 @@ fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
 }
 
 #[test]
-fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
+fn a_partition_that_no_broker_serves_is_unavailable_with_the_reason() {
     for states in [stored(3, (0, 10)), log(0, 10)] {
         let states = PartitionState {
-            end: Some(nobody()),
+            end: Some(unavailable()),
             ..states
         };
         assert_eq!(decided(&states), Decision::Unavailable("no leader".into()));
@@ -57,8 +58,8 @@ fn a_partition_that_no_broker_answers_for_is_unavailable_and_says_why() {
 }
 
 #[test]
-fn a_partition_whose_first_offset_nobody_tells_is_unavailable() {
-    for earliest in [None, Some(nobody())] {
+fn a_partition_whose_log_start_offset_is_unknown_is_unavailable() {
+    for earliest in [None, Some(unavailable())] {
         for states in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
             let states = PartitionState {
                 earliest: earliest.clone(),
@@ -71,7 +72,7 @@ fn a_partition_whose_first_offset_nobody_tells_is_unavailable() {
 }
 
 #[test]
-fn a_live_claim_is_respected_until_its_very_end() {
+fn a_live_claim_is_respected_until_its_end() {
     let claimed = |until_ms| {
         let cursor = Cursor {
             claim_until_ms: Some(until_ms),
@@ -122,7 +123,7 @@ fn a_cursor_at_the_end_is_idle() {
 }
 
 #[test]
-fn a_cursor_at_the_end_is_idle_although_nobody_asked_for_the_first_offset() {
+fn a_cursor_at_the_end_is_idle_without_the_log_start_offset() {
     let states = PartitionState {
         earliest: None,
         ..stored(10, (0, 10))
@@ -235,13 +236,12 @@ fn on_retention_loss_halt_leaves_the_cursor_and_names_what_was_lost() {
 }
 
 #[test]
-fn a_log_that_retention_emptied_while_it_was_looked_at_has_nothing_to_read() {
-    // The end was 10 when it was asked for, and the first offset is 15 since.
-    let states = stored(3, (15, 10));
-    let decision = decided(&states);
+fn a_log_that_retention_emptied_while_it_was_listed_has_nothing_to_read() {
+    // The end was 10 when it was listed, and the log start offset is 15 since.
+    let plan = plan(stored(3, (15, 10)));
     let item = ObservedItem::Present(Cursor::at(next(3)));
-    assert_eq!(decision, read(15, 10, Why::Lost(range(3, 14)), item));
-    assert_eq!(demand(&states, &decision).records, 0);
+    assert_eq!(plan.decision, read(15, 10, Why::Lost(range(3, 14)), item));
+    assert_eq!(plan.demand().records, 0);
 }
 
 #[test]
@@ -298,9 +298,9 @@ fn a_partition_without_an_item_and_without_records_is_idle() {
 }
 
 #[test]
-fn a_start_position_that_nobody_tells_is_never_replaced_by_a_guess() {
+fn a_start_position_that_unavailable_tells_is_never_replaced_by_a_guess() {
     for start_position in [StartPosition::Latest, StartPosition::At { unix_ms: 5 }] {
-        for start in [None, Some(nobody())] {
+        for start in [None, Some(unavailable())] {
             let states = PartitionState { start, ..log(0, 10) };
             let policy = Policy {
                 start_position,

@@ -1,13 +1,19 @@
 //! Plain types that all modules share: [`TopicPartition`], [`NextOffset`],
 //! [`Consumer`], [`Record`], [`Chunk`].
 
+mod consumer;
+mod offset;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::ser::SerializeStruct as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+pub use consumer::Consumer;
+pub use offset::{ListedOffset, NextOffset, OffsetRange, Unavailable};
 
 /// One partition of one topic. Shown as `topic-partition`, as Kafka's own tools do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,114 +47,6 @@ impl Serialize for TopicPartition {
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)
-    }
-}
-
-/// The offset of the next record to read: 0 or more.
-///
-/// The table stores the **last processed** offset, one less. Only the store
-/// converts, so that no other code can be one off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct NextOffset(i64);
-
-impl NextOffset {
-    /// The start of every log.
-    pub const ZERO: Self = Self(0);
-
-    /// `offset` as the next to read; `None` below 0.
-    #[must_use]
-    pub const fn new(offset: i64) -> Option<Self> {
-        if offset < 0 { None } else { Some(Self(offset)) }
-    }
-
-    /// The next offset after `last_processed`, where -1 means that nothing was
-    /// processed yet; `None` below -1, and at the end of the number range.
-    #[must_use]
-    pub const fn after(last_processed: i64) -> Option<Self> {
-        match last_processed.checked_add(1) {
-            Some(next) => Self::new(next),
-            None => None,
-        }
-    }
-
-    /// The number itself.
-    #[must_use]
-    pub const fn get(self) -> i64 {
-        self.0
-    }
-
-    /// The last processed offset: one less, -1 at the start of the log.
-    #[must_use]
-    pub const fn last_processed(self) -> i64 {
-        self.0 - 1
-    }
-
-    /// How many offsets lie between `self` and `end`; 0 if `end` is not ahead.
-    #[must_use]
-    pub const fn distance_to(self, end: Self) -> u64 {
-        if end.0 > self.0 { end.0.abs_diff(self.0) } else { 0 }
-    }
-}
-
-impl fmt::Display for NextOffset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A range of offsets, both ends inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OffsetRange {
-    /// The first offset.
-    pub first: i64,
-    /// The last offset, not below `first`.
-    pub last: i64,
-}
-
-impl OffsetRange {
-    /// The number of offsets. Logs may have gaps, so there may be fewer records.
-    #[must_use]
-    pub fn count(self) -> u64 {
-        self.last.abs_diff(self.first).saturating_add(1)
-    }
-}
-
-/// A listed offset of one partition, or why no broker returned it.
-pub type ListedOffset = Result<NextOffset, Unavailable>;
-
-/// Why no broker serves a partition: it has no leader, or its broker does not
-/// respond. It concerns this partition only.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unavailable(pub String);
-
-/// The owner of cursors: a consumer group on one topic, or one of its backfills.
-/// Displayed as the table's partition key: `<group_id>_<topic>`, for a backfill
-/// `<group_id>_<topic>#<name>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Consumer {
-    /// The group's name.
-    pub group_id: Arc<str>,
-    /// The topic's name.
-    pub topic: Arc<str>,
-    /// The backfill's name; `None`: the live cursors.
-    pub backfill: Option<Arc<str>>,
-}
-
-impl Consumer {
-    /// The key without its group: `<topic>`, for a backfill `<topic>#<name>`.
-    #[must_use]
-    pub fn scope(&self) -> String {
-        match &self.backfill {
-            Some(name) => format!("{}#{name}", self.topic),
-            None => self.topic.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Consumer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.group_id, self.scope())
     }
 }
 
@@ -394,30 +292,6 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stored_offset_and_the_next_to_read_are_one_apart() {
-        assert_eq!(NextOffset::after(-1), Some(NextOffset::ZERO));
-        assert_eq!(NextOffset::after(12_345).map(NextOffset::get), Some(12_346));
-        assert_eq!(NextOffset::after(12_345).map(NextOffset::last_processed), Some(12_345));
-    }
-
-    #[test]
-    fn offsets_outside_the_log_are_refused() {
-        assert_eq!(NextOffset::after(-2), None);
-        assert_eq!(NextOffset::after(i64::MAX), None);
-        assert_eq!(NextOffset::after(i64::MIN), None);
-        assert_eq!(NextOffset::new(-1), None);
-        assert!(NextOffset::after(i64::MAX - 1).is_some());
-    }
-
-    #[test]
-    fn a_distance_is_never_negative() {
-        let (five, nine) = (NextOffset(5), NextOffset(9));
-        assert_eq!(five.distance_to(nine), 4);
-        assert_eq!(nine.distance_to(five), 0);
-        assert_eq!(five.distance_to(five), 0);
-    }
 
     #[test]
     fn a_header_keeps_the_bytes_of_its_name_and_shows_them_as_text() {

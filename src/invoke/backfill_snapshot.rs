@@ -11,7 +11,7 @@ use crate::claim::{self, Bounds, Cursor};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, Bound};
-use crate::plan::{Decision, PartitionState};
+use crate::plan::PartitionState;
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{ListedOffset, OffsetSpec, Source};
 
@@ -67,12 +67,6 @@ pub(super) async fn snapshot<B: Backend>(
     })
     .await?;
     Ok(states)
-}
-
-/// The decision for each of `states`, in the same order.
-pub(super) fn decide_all<B: Backend>(run: &Run<'_, B>, states: &[PartitionState]) -> Vec<Decision> {
-    let policy = run.policy();
-    states.iter().map(|state| backfill::decide(state, &policy)).collect()
 }
 
 /// The bounds of the partitions `to_start`.
