@@ -5,8 +5,8 @@
 //! failure as `Type: message`.
 //!
 //! Imports point down: `args` and this file use the commands (`backfill`, `completions`, `demo`,
-//! `doctor`, `lag`, `offsets`, `redrive`, `run`, `table`), the commands use the shared modules
-//! (`exit`, `inspect`, `output`, `parts`, `progress`, `selection`, `signals`), and no command uses
+//! `doctor`, `event`, `lag`, `offsets`, `plan`, `redrive`, `run`, `table`), the commands use the shared modules
+//! (`exit`, `inspect`, `output`, `parts`, `progress`, `records`, `selection`, `signals`), and no command uses
 //! another.
 
 mod args;
@@ -15,13 +15,16 @@ mod completions;
 #[cfg(feature = "embedded")]
 mod demo;
 mod doctor;
+mod event;
 mod exit;
 mod inspect;
 mod lag;
 mod offsets;
 mod output;
 mod parts;
+mod plan;
 mod progress;
+mod records;
 mod redrive;
 mod run;
 mod selection;
@@ -96,7 +99,7 @@ where
 async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -> P, out: Out) -> Result<Exit, Error> {
     match cli.command {
         Command::Run(arguments) => run::run(live::settings(cli.settings.pairs())?, make, arguments, out).await,
-        Command::Plan(arguments) => run::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
+        Command::Plan(arguments) => plan::plan(live::settings(cli.settings.pairs())?, &arguments, out).await,
         Command::Lag(arguments) => lag::lag(live::settings(cli.settings.pairs())?, arguments, out).await,
         Command::Offsets(command) => offsets::offsets(live::settings(cli.settings.pairs())?, command, out).await,
         Command::Backfill(arguments) => {
@@ -106,6 +109,7 @@ async fn dispatch<P: Processor + 'static>(cli: Cli, make: impl FnOnce(&Config) -
         Command::Redrive(arguments) => {
             redrive::redrive(live::settings(cli.settings.pairs())?, make, arguments, out).await
         }
+        Command::Event(arguments) => event::event(live::settings(cli.settings.pairs())?, &arguments).await,
         Command::Doctor => doctor::doctor(live::settings(cli.settings.pairs())?, out).await,
         Command::Completions(arguments) => Ok(completions::completions(&arguments, Cli::command())),
         Command::Table(TableCommand::Create) => table::create(&live::settings(cli.settings.pairs())?, out).await,

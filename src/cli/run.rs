@@ -1,4 +1,4 @@
-//! `run` and `plan`.
+//! `run`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::exit::Exit;
 use super::output::{self, Out};
-use super::parts::{invoke_once, parts, parts_for_a_run};
+use super::parts::{invoke_once, parts_for_a_run};
 use super::selection::Selection;
 use super::signals;
 use crate::clock::Clock as _;
@@ -37,13 +37,6 @@ fn every(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) async fn plan(config: Config, selection: &Selection, out: Out) -> Result<Exit, Error> {
-    let parts = parts(config).await?;
-    let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = invoke_once(parts, &Request::Plan(selection.into()), interrupt).await?;
-    Ok(print_result(&invoked, out))
-}
-
 pub(super) async fn run<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
@@ -56,7 +49,7 @@ pub(super) async fn run<P: Processor + 'static>(
     match arguments.every {
         None => {
             let invoked = invoke_once(parts, &request, interrupt).await?;
-            Ok(print_result(&invoked, out))
+            Ok(output::print_invoked(&invoked, out))
         }
         Some(every) => {
             run_every(parts, &request, every, interrupt, out).await;
@@ -103,17 +96,5 @@ fn print_tick(invoked: &Invoked, started_ms: i64, out: Out) {
     }
     if let Some(error) = invoked.error() {
         output::print_error(&error.to_string());
-    }
-}
-
-/// Prints the report; a failure to stderr, last.
-fn print_result(invoked: &Invoked, out: Out) -> Exit {
-    out.print_result(&invoked.response);
-    match invoked.error() {
-        None => Exit::Done,
-        Some(error) => {
-            output::print_error(&error.to_string());
-            Exit::from(error)
-        }
     }
 }

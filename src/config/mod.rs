@@ -25,6 +25,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::filter::Filter;
 use crate::report::dimension;
 
 pub use authentication::{Authentication, SecretArn};
@@ -98,6 +99,8 @@ pub struct Config {
     pub message_format: MessageFormat,
     /// Where records go.
     pub destination: Destination,
+    /// Which records are handed on; `None`: all.
+    pub filter: Option<Arc<Filter>>,
     /// What happens to a record that cannot be decoded or processed.
     pub on_failure: OnFailure,
     /// How often a record is tried, over all runs, before `on_failure` applies.
@@ -200,6 +203,7 @@ impl Settings<'_> {
         let message_format = self.parse("MESSAGE_FORMAT", str::parse);
         let destination = self.parse("DESTINATION", str::parse);
         let log_values = self.parse("LOG_VALUES", boolean);
+        let filter = self.filter();
         let on_failure = self.parse("ON_FAILURE", str::parse);
         self.check_dead_letter_topic(on_failure.as_ref(), topics.as_deref());
         let max_attempts = self.parse("MAX_ATTEMPTS", attempts);
@@ -235,6 +239,7 @@ impl Settings<'_> {
             start_position: start_position?,
             message_format: message_format?,
             destination,
+            filter,
             on_failure: on_failure?,
             max_attempts: max_attempts?,
             on_retention_loss: on_retention_loss?,
@@ -245,6 +250,16 @@ impl Settings<'_> {
             kafka_properties: read.properties,
             warnings: Vec::new(),
         })
+    }
+
+    /// The filter; `None` if it is not set, or wrong.
+    fn filter(&mut self) -> Option<Arc<Filter>> {
+        let parse = |text: &str| Filter::parse(text).map_err(|error| NotAllowed::new(error.to_string()));
+        let variable = "FILTER_PATTERNS";
+        self.vars
+            .is_set(variable)
+            .then(|| self.parse(variable, parse))?
+            .map(Arc::new)
     }
 
     /// The ARN in a variable; `None` if it is not set, or wrong.

@@ -92,6 +92,12 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "Whether the log destination also writes the values: true or false",
     },
     Setting {
+        variable: "FILTER_PATTERNS",
+        alias: None,
+        default: None,
+        meaning: "JSON array of filter patterns in AWS's syntax, on value, key, headers, topic, partition, offset and timestamp; a record that fits none is settled without being handed on. Unset: every record is handed on",
+    },
+    Setting {
         variable: "ON_FAILURE",
         alias: None,
         default: Some("halt"),

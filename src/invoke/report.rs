@@ -193,6 +193,8 @@ impl ReportBuilder {
         counts.processed += outcome.messages;
         counts.failed += outcome.failed_tries;
         counts.dropped += outcome.skipped.count();
+        counts.filtered += outcome.filtered;
+        self.report.filtered += outcome.filtered;
         counts.dead_lettered += outcome.dead_lettered;
         self.report.dead_lettered += outcome.dead_lettered;
         self.report.messages_processed += outcome.messages;

@@ -8,6 +8,8 @@ use super::dimension;
 pub struct TopicCounts {
     /// Records fetched.
     pub polled: u64,
+    /// Records that fit no filter pattern.
+    pub filtered: u64,
     /// Records handled.
     pub processed: u64,
     /// Failed attempts.
@@ -33,6 +35,9 @@ pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_
     let count = |name: &'static str, value: u64| (name, "Count", value);
     let mut figures = vec![
         count("PolledEventCount", counts.polled),
+        count("FilteredOutEventCount", counts.filtered),
+        // As AWS counts: once for each time that a record was handed on.
+        count("InvokedEventCount", counts.processed.saturating_add(counts.failed)),
         count("ProcessedEventCount", counts.processed),
         count("FailedInvokeEventCount", counts.failed),
         count("DroppedEventCount", counts.dropped),

@@ -88,6 +88,8 @@ pub struct RunReport {
     /// Offsets that retention deleted before they were read, or that
     /// `ON_TRUNCATION=latest` skipped.
     pub lost: Vec<UnprocessedRange>,
+    /// Records that fit no filter pattern: settled without the processor.
+    pub filtered: u64,
     /// Records sent to a dead-letter target.
     pub dead_lettered: u64,
     /// Bytes of keys, values and headers handled.
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!(
             json,
             "{\"status\":\"success\",\"messages_processed\":0,\"last_offsets\":{},\"stop_reason\":\"caught_up\",\
-             \"lag\":0,\"skipped\":[],\"lost\":[],\"dead_lettered\":0,\"bytes\":0,\"duration_ms\":0,\"held\":[],\
+             \"lag\":0,\"skipped\":[],\"lost\":[],\"filtered\":0,\"dead_lettered\":0,\"bytes\":0,\"duration_ms\":0,\"held\":[],\
              \"paused\":[],\"blocked\":[],\"unavailable\":[],\"partitions\":[]}"
         );
     }

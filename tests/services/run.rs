@@ -48,6 +48,7 @@ async fn the_response_has_exactly_the_fields_of_the_contract() {
         "lag",
         "skipped",
         "lost",
+        "filtered",
         "dead_lettered",
         "bytes",
         "duration_ms",

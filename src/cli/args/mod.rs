@@ -6,12 +6,13 @@ use clap::{Parser, Subcommand};
 
 use super::backfill::BackfillArgs;
 use super::completions::CompletionsArgs;
+use super::event::EventArgs;
 use super::lag::LagArgs;
 use super::offsets::OffsetsCommand;
 use super::output::Format;
+use super::plan::PlanArgs;
 use super::redrive::RedriveArgs;
 use super::run::RunArgs;
-use super::selection::Selection;
 
 pub(super) use settings::Settings;
 
@@ -48,12 +49,13 @@ pub(super) enum Command {
   kafka-consumer run --every 60s                      # a run every minute, until ctrl-c
   kafka-consumer run --max-messages 10 --output json  # at most 10 records, the report as JSON")]
     Run(RunArgs),
-    /// Show what a run would read, and why; reads no record and writes nothing
+    /// Show what a run would read, and why; writes nothing
     #[command(after_help = "EXAMPLES:
   kafka-consumer plan                            # what the next run reads
   kafka-consumer plan --partition 3              # of one partition
-  kafka-consumer plan --shard 2/4 --output json  # of a shard, as JSON")]
-    Plan(Selection),
+  kafka-consumer plan --shard 2/4 --output json  # of a shard, as JSON
+  kafka-consumer plan --explain-filter           # which filter patterns the next records fit")]
+    Plan(PlanArgs),
     /// Show the lag and the state of each partition
     #[command(after_help = "EXAMPLES:
   kafka-consumer lag                # the lag and the state of each partition
@@ -82,6 +84,13 @@ pub(super) enum Command {
   kafka-consumer redrive --dead-letters                                          # the records of all dead letters
   kafka-consumer redrive --dead-letters orders-dlq --since 2026-11-01T06:00:00Z  # of one topic, since a time")]
     Redrive(RedriveArgs),
+    /// Print the event that a function gets for records, as AWS's mapping sends it
+    ///
+    /// For `aws lambda invoke`, `sam local invoke` or a unit test. Reads the records; moves no cursor.
+    #[command(after_help = "EXAMPLES:
+  kafka-consumer event --partition 3 --offsets 17        # the event of one record
+  kafka-consumer event --partition 3 --offsets 17,20-25  # of several")]
+    Event(EventArgs),
     /// Check what a run needs: settings, secrets, network, TLS, permissions, the table, the clock
     ///
     /// Each check shows what works or fails and the next step, with the network and the AWS credentials of this

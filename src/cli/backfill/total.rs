@@ -13,7 +13,7 @@ use crate::report::{PartitionReport, RunReport};
 ///
 /// | field | |
 /// |---|---|
-/// | `messages_processed`, `dead_lettered`, `bytes`, `duration_ms` | the sum |
+/// | `messages_processed`, `filtered`, `dead_lettered`, `bytes`, `duration_ms` | the sum |
 /// | `skipped`, `lost` | of all passes, in order |
 /// | `last_offsets`, `partitions` | of each partition: the first `first_offset`, the sum of `messages`, the rest of the last pass |
 /// | the others | of the last pass |
@@ -32,6 +32,7 @@ impl Total {
         let report = &mut self.report;
         let has_ends = report.stop_reason.is_some();
         report.messages_processed += before.messages_processed;
+        report.filtered += before.filtered;
         report.dead_lettered += before.dead_lettered;
         report.bytes += before.bytes;
         report.duration_ms += before.duration_ms;

@@ -12,8 +12,9 @@ use clap::ValueEnum;
 use comfy_table::Table;
 use serde::Serialize;
 
-use crate::invoke::Response;
-use crate::report::RunReport;
+use super::exit::Exit;
+use crate::invoke::{Invoked, Response};
+use crate::report::{PlanReport, RunReport};
 
 pub(super) use run::tick_line;
 pub(super) use screen::{Screen, Tone};
@@ -95,6 +96,29 @@ pub(super) fn print_error(line: &str) {
 /// A table of the width of the terminal on stdout, if there is one.
 pub(super) fn table(headings: &[&str], right_aligned: impl IntoIterator<Item = usize>) -> Table {
     Screen::of_stdout().table(headings, right_aligned)
+}
+
+/// Prints what an invocation returned; a failure to stderr, last.
+pub(super) fn print_invoked(invoked: &Invoked, out: Out) -> Exit {
+    out.print_result(&invoked.response);
+    exit_of(invoked)
+}
+
+/// Prints the failure of an invocation to stderr, if there is one, and returns
+/// the exit code.
+pub(super) fn exit_of(invoked: &Invoked) -> Exit {
+    match invoked.error() {
+        None => Exit::Done,
+        Some(error) => {
+            print_error(&error.to_string());
+            Exit::from(error)
+        }
+    }
+}
+
+/// A plan as text and a table.
+pub(super) fn plan_table(plan: &PlanReport) -> String {
+    plan::table(Screen::of_stdout(), plan)
 }
 
 /// The report of a run as a table.

@@ -34,6 +34,7 @@ pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String 
     let counts = [
         ("skipped", offsets(&report.skipped)),
         ("lost", offsets(&report.lost)),
+        ("filtered", report.filtered),
         ("dead letters", report.dead_lettered),
         ("held", report.held.len() as u64),
         ("paused", report.paused.len() as u64),

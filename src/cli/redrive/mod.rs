@@ -1,8 +1,7 @@
 //! `redrive`: passes selected records to the processor again. No cursor is read,
 //! claimed or moved.
 
-mod offsets;
-mod read;
+mod origin;
 mod report;
 
 use std::collections::BTreeMap;
@@ -17,6 +16,7 @@ use tokio::sync::watch;
 use super::exit::Exit;
 use super::output::Out;
 use super::parts::parts_with;
+use super::records::{Offsets, Reader, only_partition};
 use super::signals;
 use crate::clock::{Clock as _, Deadline};
 use crate::config::{Config, NotAllowed, OnFailure, Target, TopicName};
@@ -28,8 +28,7 @@ use crate::processor::{Failure, Processor, RunContext, panic_message};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
 use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source as _, Unavailable};
-use offsets::{Offsets, origin};
-use read::Reader;
+use origin::origin;
 use report::{RecordOutcome, RedriveReport};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -121,14 +120,7 @@ impl RecordSelection {
     fn of(config: &Config, arguments: RedriveArgs) -> Result<Self, Error> {
         let usage = |what: String| Error::new(ErrorType::InvalidConfiguration, what);
         if let (Some(partition), Some(offsets)) = (arguments.partition, arguments.offsets) {
-            return match config.topics.as_slice() {
-                [topic] => Ok(Self::Listed(TopicPartition::new(topic.clone(), partition), offsets)),
-                topics => Err(usage(format!(
-                    "partition {partition} is ambiguous: KAFKA_TOPIC names {} topics",
-                    topics.len()
-                ))
-                .next("Choose one with --topic")),
-            };
+            return Ok(Self::Listed(only_partition(config, partition)?, offsets));
         }
         let topic = match (&arguments.dead_letters, &config.on_failure) {
             (Some(LetterTopic::Named(topic)), _) | (_, OnFailure::DeadLetter(Target::Kafka(topic))) => {

@@ -76,7 +76,7 @@ impl PartitionWorker {
 
     fn has_progress(&self) -> bool {
         let outcome = &self.outcome;
-        outcome.messages + outcome.dead_lettered + outcome.skipped.count() > 0
+        outcome.messages + outcome.filtered + outcome.dead_lettered + outcome.skipped.count() > 0
     }
 
     fn delivered(&mut self, record: &Record, error: &str, target: &impl std::fmt::Display) {

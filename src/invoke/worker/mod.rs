@@ -1,5 +1,5 @@
-//! The work on one partition in a run: claim -> poll -> decode -> process ->
-//! settle -> commit, in the order of the steps of its [`Ledger`].
+//! The work on one partition in a run: claim -> poll -> filter -> decode ->
+//! process -> settle -> commit, in the order of the steps of its [`Ledger`].
 
 mod back_off;
 mod crash;
@@ -7,6 +7,7 @@ mod cursor;
 mod dead_letter;
 mod end;
 mod failed;
+mod filtered;
 mod poll;
 mod process;
 mod unreported;
@@ -48,6 +49,11 @@ pub(super) struct PartitionWorker {
     from: NextOffset,
     /// Fetched, and not settled.
     buffered: VecDeque<Record>,
+    /// The offsets of those of `buffered` and `set_aside` that fit no filter
+    /// pattern, in ascending order.
+    filtered: VecDeque<i64>,
+    /// The filtered records between those that the handler has now.
+    set_aside: Vec<Record>,
     claim: ClaimState,
     /// `updated_at` of this run's last write of the item, in milliseconds since
     /// the epoch.
@@ -116,6 +122,8 @@ pub(super) struct PartitionOutcome {
     pub(super) failed_tries: u64,
     pub(super) skipped: SkippedRecords,
     pub(super) dead_lettered: u64,
+    /// Records that fit no filter pattern, and are settled.
+    pub(super) filtered: u64,
     /// The lost offsets, and why they are lost.
     pub(super) lost: Option<(OffsetRange, &'static str)>,
     pub(super) end: Option<EndReason>,
@@ -161,6 +169,8 @@ impl PartitionWorker {
             why,
             from,
             buffered: VecDeque::new(),
+            filtered: VecDeque::new(),
+            set_aside: Vec::new(),
             claim: ClaimState::NotClaimed,
             stamp_ms: run_ms.1,
             unknown: None,

@@ -50,6 +50,7 @@ impl PartitionWorker {
             if let Ok(Polled::Records(records)) = &polled
                 && self.ledger.completed_by(records)
                 && run.window().is_none()
+                && run.config.filter.is_none()
             {
                 // Else the client would fetch the end of the log again and again.
                 run.source.unassign(std::slice::from_ref(&self.partition));
@@ -62,7 +63,7 @@ impl PartitionWorker {
     /// Acts on the result of a poll.
     pub(super) async fn handle_poll<B: Backend>(&mut self, run: &Run<'_, B>, polled: Polled) {
         match polled {
-            Polled::Records(records) => self.take(run, records),
+            Polled::Records(records) => self.take(run, records).await,
             Polled::End => self.check_end(run).await,
             Polled::OutOfRange => self.read_failed(ReadFailure::OutOfRange(self.ledger.settled_at())),
             Polled::Unavailable(unavailable) => self.read_failed(ReadFailure::Unavailable(unavailable.0)),
@@ -71,7 +72,7 @@ impl PartitionWorker {
         }
     }
 
-    fn take<B: Backend>(&mut self, run: &Run<'_, B>, mut records: Vec<Record>) {
+    async fn take<B: Backend>(&mut self, run: &Run<'_, B>, mut records: Vec<Record>) {
         self.end_is_known = false;
         if records
             .first()
@@ -82,7 +83,8 @@ impl PartitionWorker {
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
         self.outcome.polled += taken as u64;
-        self.ledger.grant(Self::not_selected(run, &records));
+        let filtered = self.filter(run, &mut records).await;
+        self.ledger.grant(Self::not_selected(run, &records) + filtered);
         self.buffered.extend(records);
         if self.ledger.has_all() {
             // Records from here on are for a later run; or, where a run crashed here, could

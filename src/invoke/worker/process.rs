@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
+use super::filtered::{ON_A_THREAD, on_a_thread};
 use super::{EndReason, PartitionWorker, Tries};
 use crate::clock::Clock;
 use crate::decode::{self, DecodeError};
@@ -14,13 +15,12 @@ use crate::invoke::{Backend, Interrupt};
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, Record};
 
-/// From this many records on their values are decoded on another thread: JSON of
-/// 1 KB takes up to a microsecond.
-const DECODE_ON_A_THREAD: usize = 256;
-
 impl PartitionWorker {
     pub(super) async fn process<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) {
         let Some(count) = self.selected(run, count) else { return };
+        if self.pass_filtered() {
+            return;
+        }
         if let Some(why) = self.crash_give_up() {
             return self.give_up(run, why).await;
         }
@@ -110,30 +110,24 @@ impl PartitionWorker {
         self.ledger.measured(1, u64::MAX);
     }
 
-    /// Those of the first `count` records that can be decoded, and the error of the
-    /// one after them. Many are decoded on a thread of their own, while this one
+    /// Those of the first `count` records that fit the filter and can be decoded,
+    /// and the error of the one after them. Many are decoded on a thread of their own, while this one
     /// goes on with other partitions.
     async fn decodable<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) -> (Vec<Record>, Option<DecodeError>) {
-        let mut records: Vec<Record> = self.buffered.drain(..count).collect();
+        let mut records = self.take_batch(count);
         if run.processor.decodes() {
             return (records, None);
         }
         let format = run.config.message_format;
-        let (good, undecodable) = if count < DECODE_ON_A_THREAD {
-            decode::check(format, &records)
+        let good;
+        let undecodable;
+        if records.len() < ON_A_THREAD {
+            (good, undecodable) = decode::check(format, &records);
         } else {
-            let decoding = tokio::task::spawn_blocking(move || (decode::check(format, &records), records));
             let checked;
-            (checked, records) = match decoding.await {
-                Ok(checked) => checked,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The process is about to end: none of these will be settled.
-                    Err(_) => return std::future::pending().await,
-                },
-            };
-            checked
-        };
+            (checked, records) = on_a_thread(move || (decode::check(format, &records), records)).await;
+            (good, undecodable) = checked;
+        }
         self.return_to_buffer(records.split_off(good));
         (records, undecodable)
     }
@@ -142,21 +136,19 @@ impl PartitionWorker {
     fn settle(&mut self, chunk: Chunk, count: usize) {
         let mut settled = chunk.into_records();
         let others = settled.split_off(count);
+        let filtered = self.filtered_before(others.first().map(|next| next.offset));
         self.return_to_buffer(others);
-        let (Some(first), Some(last)) = (settled.first(), settled.last()) else {
-            return;
-        };
-        self.ledger.settled(count, last);
-        self.outcome.first_offset = self.outcome.first_offset.or(Some(first.offset));
+        self.outcome.first_offset = self.outcome.first_offset.or(settled.first().map(|first| first.offset));
         self.outcome.messages += count as u64;
         self.outcome.bytes += settled.iter().map(|record| record.size_bytes() as u64).sum::<u64>();
-        self.advance();
-    }
-
-    /// Buffers records again that were handed over, and are not settled.
-    fn return_to_buffer(&mut self, records: Vec<Record>) {
-        for record in records.into_iter().rev() {
-            self.buffered.push_front(record);
+        let last = settled
+            .last()
+            .into_iter()
+            .chain(filtered.last())
+            .max_by_key(|record| record.offset);
+        if let Some(last) = last {
+            self.ledger.settled(settled.len() + filtered.len(), last);
+            self.advance();
         }
     }
 

@@ -14,19 +14,18 @@ impl<B: Backend> Run<'_, B> {
 }
 
 impl PartitionWorker {
-    /// How many of the first `count` buffered records are for the handler. `None`:
-    /// the first were not, and are settled.
+    /// How many of the first buffered records are taken for a chunk of `count`.
+    /// `None`: the first are not for the handler, and are settled.
     pub(super) fn selected<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) -> Option<usize> {
         let Some(window) = run.window() else {
-            return Some(count);
+            return Some(self.batch_len(count, |_| true));
         };
         let mut passed = vec![];
         while let Some(record) = self.buffered.pop_front_if(|record| !window.selects(record)) {
             passed.push(record);
         }
         let Some(last) = passed.last() else {
-            let selected = |record: &&Record| window.selects(record);
-            return Some(self.buffered.iter().take(count).take_while(selected).count());
+            return Some(self.batch_len(count, |record| window.selects(record)));
         };
         self.ledger.settled(passed.len(), last);
         self.advance();

@@ -154,6 +154,7 @@ fn a_short_list_is_whole_and_the_long_ones_share_the_rest() {
 fn a_thousand_blocked_partitions_fit_with_every_count() {
     let report = RunReport {
         messages_processed: 12_345,
+        filtered: 66,
         dead_lettered: 67,
         lag: Some(u64::MAX),
         error: Some(Error::new(ErrorType::PartitionBlocked, "x".repeat(50_000))),
@@ -169,7 +170,7 @@ fn a_thousand_blocked_partitions_fit_with_every_count() {
     assert!(shown > 50, "{shown}");
     assert_eq!(shown + omitted, 1_000);
     assert_eq!(json["messages_processed"], 12_345);
-    assert_eq!(json["dead_lettered"], 67);
+    assert_eq!((&json["filtered"], &json["dead_lettered"]), (&json!(66), &json!(67)));
     assert_eq!(json["lag"], u64::MAX);
     assert_eq!(
         json["last_offsets"].as_object().map(serde_json::Map::len),
@@ -266,6 +267,7 @@ fn some_report() -> impl Strategy<Value = RunReport> {
             };
             RunReport {
                 messages_processed: u64::MAX,
+                filtered: stored as u64 + 1,
                 dead_lettered: stored as u64,
                 error: Some(Error::new(ErrorType::PartitionBlocked, text(0))),
                 last_offsets: offsets(i32::try_from(stored).expect("few"), &topic, with_topic),
@@ -311,6 +313,7 @@ proptest! {
     fn every_report_fits_and_counts_what_it_leaves_out(report in some_report()) {
         let json = written(&report, LIMIT_BYTES);
         prop_assert_eq!(&json["messages_processed"], &json!(report.messages_processed));
+        prop_assert_eq!(&json["filtered"], &json!(report.filtered));
         prop_assert_eq!(&json["dead_lettered"], &json!(report.dead_lettered));
         for (list, length) in [
             ("lost", report.lost.len()),

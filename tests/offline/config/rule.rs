@@ -44,6 +44,11 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     ("LOG_VALUES", "true|false|True", "1|yes| "),
     (
+        "FILTER_PATTERNS",
+        r#"[{"topic":["t"]}]|[{"value":{"a":[1]}},{"key":["k"]}]"#,
+        r#"x|{}|[]|[{}]|[{"value":{"a":[]}}]|[{"valu":["x"]}]| "#,
+    ),
+    (
         "ON_FAILURE",
         "halt|skip|Halt|kafka://dead|kafka://A.b_c-9|arn:aws:sqs:eu-central-1:123456789012:dead|\
          arn:aws:sqs:eu-central-1:123456789012:dead.fifo|arn:aws-us-gov:sqs:us-gov-west-1:123456789012:d_-",

@@ -10,6 +10,7 @@ mod crash;
 mod crashing_records;
 mod dead_letters;
 mod faults;
+mod filters;
 mod handler;
 mod items;
 mod left_claims;

@@ -117,6 +117,8 @@ fn figures(line: &Value, world: &World, topic: &str, lag_is_known: bool) -> Valu
     );
     let names = [
         "PolledEventCount",
+        "FilteredOutEventCount",
+        "InvokedEventCount",
         "ProcessedEventCount",
         "FailedInvokeEventCount",
         "DroppedEventCount",

@@ -76,8 +76,8 @@ async fn the_response_has_exactly_the_contracts_fields() {
         response,
         json!({
             "status": "success", "messages_processed": 2, "last_offsets": {"0": 5}, "stop_reason": "caught_up",
-            "lag": 0, "skipped": [], "lost": [], "dead_lettered": 0, "bytes": 14, "duration_ms": null, "held": [],
-            "paused": [], "blocked": [], "unavailable": [],
+            "lag": 0, "skipped": [], "lost": [], "filtered": 0, "dead_lettered": 0, "bytes": 14, "duration_ms": null,
+            "held": [], "paused": [], "blocked": [], "unavailable": [],
             "partitions": [{
                 "topic": world.topic, "partition": 0, "first_offset": 4, "last_offset": 5, "messages": 2,
                 "end_offset": 6, "lag": 0,

@@ -18,11 +18,11 @@ const POLL_LIMIT: Limit = Limit {
 };
 
 /// Reads logs until an interrupt.
-pub(super) struct Reader<'a, S> {
-    pub(super) source: &'a S,
-    pub(super) interrupt: watch::Receiver<Interrupt>,
+pub(in crate::cli) struct Reader<'a, S> {
+    pub(in crate::cli) source: &'a S,
+    pub(in crate::cli) interrupt: watch::Receiver<Interrupt>,
     /// How long one request to the brokers may take.
-    pub(super) timeout: Duration,
+    pub(in crate::cli) timeout: Duration,
 }
 
 impl<S: Source> Reader<'_, S> {
@@ -32,7 +32,7 @@ impl<S: Source> Reader<'_, S> {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) async fn read(
+    pub(in crate::cli) async fn read(
         &self,
         partition: &TopicPartition,
         (from, to): (NextOffset, NextOffset),

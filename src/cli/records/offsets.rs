@@ -1,9 +1,8 @@
-//! The offsets to process again: `17,20-25`, or those of dead letters. Pure.
+//! The offsets of selected records: `17,20-25`, or those of dead letters. Pure.
 
 use std::str::FromStr;
 
-use crate::dead_letter::{self, header};
-use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
+use crate::record::{NextOffset, OffsetRange};
 
 /// The most offsets of one command, as each is reported by itself.
 const MOST_OFFSETS: u64 = 1_000_000;
@@ -14,12 +13,12 @@ const NEAR_OFFSETS: u64 = 500;
 
 /// Offsets of one partition: ranges in ascending order, apart from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Offsets(Vec<OffsetRange>);
+pub(in crate::cli) struct Offsets(Vec<OffsetRange>);
 
 impl Offsets {
     /// The ranges from a first to a last offset, both inclusive, in any order. One
     /// whose last offset is below its first is empty.
-    pub(super) fn of(ranges: impl IntoIterator<Item = (i64, i64)>) -> Self {
+    pub(in crate::cli) fn of(ranges: impl IntoIterator<Item = (i64, i64)>) -> Self {
         let mut ranges: Vec<_> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
         ranges.sort_unstable();
         let mut merged: Vec<OffsetRange> = Vec::new();
@@ -32,28 +31,28 @@ impl Offsets {
         Self(merged)
     }
 
-    pub(super) fn ranges(&self) -> &[OffsetRange] {
+    pub(in crate::cli) fn ranges(&self) -> &[OffsetRange] {
         &self.0
     }
 
     /// The number of offsets.
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::cli) fn count(&self) -> u64 {
         self.0.iter().map(|range| range.count()).fold(0, u64::saturating_add)
     }
 
-    pub(super) fn contains(&self, offset: i64) -> bool {
+    pub(in crate::cli) fn contains(&self, offset: i64) -> bool {
         let range = self.0.partition_point(|range| range.last < offset);
         self.0.get(range).is_some_and(|range| range.first <= offset)
     }
 
     /// Those from `from` up to `to`, exclusive.
-    pub(super) fn between(&self, from: i64, to: i64) -> Self {
+    pub(in crate::cli) fn between(&self, from: i64, to: i64) -> Self {
         let cut = |range: &OffsetRange| (range.first.max(from), range.last.min(to.saturating_sub(1)));
         Self::of(self.0.iter().map(cut))
     }
 
     /// Ranges that are each read together: from, and to (exclusive).
-    pub(super) fn stretches(&self) -> Vec<(NextOffset, NextOffset)> {
+    pub(in crate::cli) fn stretches(&self) -> Vec<(NextOffset, NextOffset)> {
         let mut stretches: Vec<OffsetRange> = Vec::new();
         for range in &self.0 {
             match stretches.last_mut() {
@@ -92,32 +91,6 @@ impl FromStr for Offsets {
         }
         Ok(offsets)
     }
-}
-
-/// The original record of a dead letter, and its consumer group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) partition: TopicPartition,
-    pub(super) offset: i64,
-    pub(super) group_id: String,
-}
-
-/// `None`: the record is not a dead letter.
-pub(super) fn origin(letter: &Record) -> Option<Origin> {
-    let (_, ours) = dead_letter::split(letter);
-    let text = |name: &str| {
-        let header = ours.iter().rfind(|header| header.is_named(name))?;
-        std::str::from_utf8(header.value.as_ref()?).ok()
-    };
-    let partition = text(header::PARTITION)?
-        .parse()
-        .ok()
-        .filter(|number: &i32| *number >= 0)?;
-    Some(Origin {
-        partition: TopicPartition::new(text(header::TOPIC)?, partition),
-        offset: text(header::OFFSET)?.parse().ok().filter(|offset: &i64| *offset >= 0)?,
-        group_id: text(header::GROUP).unwrap_or_default().to_owned(),
-    })
 }
 
 #[cfg(test)]

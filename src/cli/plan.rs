@@ -1,0 +1,133 @@
+//! `plan`, and how the filter decides about the next records.
+
+use std::ops::ControlFlow;
+
+use comfy_table::Cell;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::exit::Exit;
+use super::output::{self, Out};
+use super::parts::{CliParts, invoke_once, parts};
+use super::records::Reader;
+use super::selection::Selection;
+use crate::config::Config;
+use crate::error::{Error, ErrorType};
+use crate::event::Request;
+use crate::filter::Filter;
+use crate::invoke::{Interrupt, Response};
+use crate::record::{NextOffset, Record, TopicPartition};
+use crate::report::PlanReport;
+
+/// How many records of a partition are explained, and of how many partitions.
+const EXPLAINED_RECORDS: usize = 5;
+const EXPLAINED_PARTITIONS: usize = 20;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Also read the next records, at most 5 of each of 20 partitions, and show which filter patterns each fits
+    #[arg(long)]
+    explain_filter: bool,
+}
+
+pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Result<Exit, Error> {
+    let filter = match (arguments.explain_filter, &config.filter) {
+        (false, _) => None,
+        (true, Some(filter)) => Some(filter.clone()),
+        (true, None) => {
+            let error = Error::new(ErrorType::InvalidConfiguration, "there is no filter to explain");
+            return Err(error.next("Set FILTER_PATTERNS, or leave out --explain-filter"));
+        }
+    };
+    let parts = parts(config).await?;
+    let (_, interrupt) = watch::channel(Interrupt::No);
+    let invoked = invoke_once(parts, &Request::Plan((&arguments.selection).into()), interrupt).await?;
+    let (Some(filter), Response::Plan(plan)) = (filter, &invoked.response) else {
+        return Ok(output::print_invoked(&invoked, out));
+    };
+    let explained = explain(parts, plan, &filter).await?;
+    let text = format!("{}\n{}", output::plan_table(plan), table(&explained));
+    out.print(
+        &text,
+        &ExplainedPlan {
+            plan,
+            filter: &explained,
+        },
+    );
+    Ok(output::exit_of(&invoked))
+}
+
+#[derive(Serialize)]
+struct ExplainedPlan<'a> {
+    #[serde(flatten)]
+    plan: &'a PlanReport,
+    filter: &'a [Explained],
+}
+
+/// The filter's decision about one record.
+#[derive(Debug, Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    partition: TopicPartition,
+    offset: i64,
+    /// The numbers, from 1, of the patterns that it fits; none: it is filtered.
+    fits: Vec<usize>,
+}
+
+async fn explain(parts: &CliParts, plan: &PlanReport, filter: &Filter) -> Result<Vec<Explained>, Error> {
+    let (_, interrupt) = watch::channel(Interrupt::No);
+    let reader = Reader {
+        source: &parts.source,
+        interrupt,
+        timeout: parts.config.poll_timeout,
+    };
+    let next = |offset: Option<i64>| offset.and_then(NextOffset::new);
+    let to_read = plan.partitions.iter().filter(|planned| planned.messages > 0);
+    let mut explained = Vec::new();
+    for planned in to_read.take(EXPLAINED_PARTITIONS) {
+        let Some(bounds) = next(planned.from).zip(next(planned.to)) else {
+            continue;
+        };
+        let mut left = EXPLAINED_RECORDS;
+        let add = async |record: &Record| {
+            explained.push(Explained {
+                partition: record.partition.clone(),
+                offset: record.offset,
+                fits: filter.fitting(record),
+            });
+            left -= 1;
+            if left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        reader.read(&planned.place, bounds, add).await?;
+    }
+    Ok(explained)
+}
+
+fn table(explained: &[Explained]) -> String {
+    if explained.is_empty() {
+        return "filter: there is no record to explain".to_owned();
+    }
+    let mut table = output::table(&["partition", "offset", "fits pattern"], [1]);
+    for Explained {
+        partition,
+        offset,
+        fits,
+    } in explained
+    {
+        let numbers: Vec<String> = fits.iter().map(usize::to_string).collect();
+        let fits = if numbers.is_empty() {
+            "none: filtered".to_owned()
+        } else {
+            numbers.join(", ")
+        };
+        table.add_row([Cell::new(partition), Cell::new(offset), Cell::new(fits)]);
+    }
+    table.to_string()
+}
