@@ -65,12 +65,8 @@ fn records() -> Vec<Record> {
     let partition = TopicPartition::new("orders", 0);
     (0..RECORDS)
         .map(|n| Record {
-            partition: partition.clone(),
-            offset: n.into(),
-            timestamp_ms: None,
-            key: None,
             value: Some(Bytes::from(order::order(n.into()))),
-            headers: vec![],
+            ..Record::new(partition.clone(), n.into())
         })
         .collect()
 }

@@ -187,12 +187,8 @@ mod tests {
 
     fn record(value: Option<&'static [u8]>) -> Record {
         Record {
-            partition: TopicPartition::new("orders", 2),
-            offset: 41,
-            timestamp_ms: None,
-            key: None,
             value: value.map(Bytes::from_static),
-            headers: vec![],
+            ..Record::new(TopicPartition::new("orders", 2), 41)
         }
     }
 

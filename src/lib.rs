@@ -97,9 +97,13 @@ pub mod error;
 #[doc(hidden)]
 pub mod event;
 #[doc(hidden)]
+pub mod filter;
+#[doc(hidden)]
 pub mod invoke;
 #[doc(hidden)]
 pub mod kafka;
+#[doc(hidden)]
+pub mod kafka_event;
 #[doc(hidden)]
 pub mod ledger;
 #[doc(hidden)]

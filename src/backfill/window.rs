@@ -50,7 +50,7 @@ impl Window {
     #[must_use]
     pub fn selects(&self, record: &Record) -> bool {
         record
-            .timestamp_ms
+            .timestamp_ms()
             .is_none_or(|time| self.from_ms.is_none_or(|from| time >= from) && self.to_ms.is_none_or(|to| time < to))
     }
 }
@@ -58,7 +58,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::TopicPartition;
+    use crate::record::{Timestamp, TopicPartition};
 
     fn window(from: Bound, to: Bound) -> Option<Window> {
         let name = "b".parse().expect("a name");
@@ -81,12 +81,8 @@ mod tests {
             (Bound::Earliest, at(20), Some(20), false),
         ] {
             let record = Record {
-                partition: TopicPartition::new("t", 0),
-                offset: 0,
-                timestamp_ms: time,
-                key: None,
-                value: None,
-                headers: vec![],
+                timestamp: time.map(Timestamp::create_time),
+                ..Record::new(TopicPartition::new("t", 0), 0)
             };
             let window = window(from, to).expect("a time is a bound");
             assert_eq!(window.selects(&record), selected, "{window:?} {time:?}");

@@ -136,7 +136,7 @@ pub fn dead_letter(record: &Record, reason: &Reason<'_>) -> Record {
     ]);
     letter
         .headers
-        .extend(record.timestamp_ms.map(|ms| text(header::TIMESTAMP, ms.to_string())));
+        .extend(record.timestamp_ms().map(|ms| text(header::TIMESTAMP, ms.to_string())));
     letter.headers.push(text(header::ATTEMPTS, reason.attempts.to_string()));
     letter
 }
@@ -150,12 +150,11 @@ pub fn pointer(letter: &Record) -> Record {
     let omitted_bytes = Bytes::from(omitted_bytes.to_string());
     headers.push(Header::new(header::OMITTED_BYTES, Some(omitted_bytes)));
     Record {
-        partition: letter.partition.clone(),
-        offset: letter.offset,
-        timestamp_ms: letter.timestamp_ms,
+        timestamp: letter.timestamp,
         key: letter.key.clone().filter(|key| key.len() <= MOST_POINTER_KEY_BYTES),
         value: Some(Bytes::new()),
         headers,
+        ..Record::new(letter.partition.clone(), letter.offset)
     }
 }
 

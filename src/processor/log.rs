@@ -31,7 +31,7 @@ impl Log {
             topic = &*record.partition.topic,
             partition = record.partition.partition,
             offset = record.offset,
-            timestamp_ms = record.timestamp_ms,
+            timestamp_ms = record.timestamp_ms(),
             bytes = record.size_bytes(),
             tombstone = record.is_tombstone(),
             key,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::ser::SerializeStruct as _;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use consumer::Consumer;
 pub use offset::{ListedOffset, NextOffset, OffsetRange, Unavailable};
@@ -112,15 +112,12 @@ impl Header {
 ///     String::from_utf8(header.value.as_ref()?.to_vec()).ok()
 /// }
 ///
-/// // All fields are public, so a test of a handler can make a record.
+/// // A test of a handler can make a record.
 /// # use kafka_consumer_lambda::record::{Header, TopicPartition};
 /// let record = Record {
-///     partition: TopicPartition::new("orders", 3),
-///     offset: 17,
-///     timestamp_ms: Some(1_700_000_000_000),
 ///     key: Some("order-7".into()),
-///     value: None,
 ///     headers: vec![Header::new("tenant", Some("shop".into()))],
+///     ..Record::new(TopicPartition::new("orders", 3), 17)
 /// };
 /// assert_eq!(record.id(), "orders-3-17");
 /// assert_eq!(tenant(&record).as_deref(), Some("shop"));
@@ -132,18 +129,89 @@ pub struct Record {
     pub partition: TopicPartition,
     /// The record's offset in its partition.
     pub offset: i64,
-    /// Milliseconds since the Unix epoch: the producer's clock or the
-    /// broker's, by the topic's `message.timestamp.type`.
-    pub timestamp_ms: Option<i64>,
+    /// When the record was written; `None` for records older than Kafka 0.10.
+    pub timestamp: Option<Timestamp>,
     /// The key, if there is one. A key of no bytes is a key.
     pub key: Option<Bytes>,
     /// The value; `None` is a tombstone.
     pub value: Option<Bytes>,
     /// The headers in the producer's order.
     pub headers: Vec<Header>,
+    /// What a schema registry says of key and value. Only records that AWS's
+    /// mapping pushed have it, and only if the mapping names a registry.
+    pub schemas: Schemas,
+}
+
+/// The time of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Milliseconds since the Unix epoch.
+    pub ms: i64,
+    /// Whose clock it is, by the topic's `message.timestamp.type`.
+    pub kind: TimestampType,
+}
+
+impl Timestamp {
+    /// A time by the producer's clock.
+    #[must_use]
+    pub const fn create_time(ms: i64) -> Self {
+        let kind = TimestampType::CreateTime;
+        Self { ms, kind }
+    }
+}
+
+/// Whose clock a record's time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's, when the record was made.
+    CreateTime,
+    /// The broker's, when the record was appended.
+    LogAppendTime,
+}
+
+/// The schemas of a record's key and value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schemas {
+    /// The schema of the key.
+    pub key: Option<Schema>,
+    /// The schema of the value.
+    pub value: Option<Schema>,
+}
+
+/// A schema in a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schema {
+    /// `AVRO`, `JSON` or `PROTOBUF`: the format in the registry. AWS's mapping
+    /// may have turned the value into JSON.
+    pub data_format: String,
+    /// The registry's name of the schema: a number or a UUID.
+    pub schema_id: String,
 }
 
 impl Record {
+    /// The record at this offset: without key, value, headers and time.
+    ///
+    /// All other fields are public, so that a test of a handler can make a record.
+    #[must_use]
+    pub fn new(partition: TopicPartition, offset: i64) -> Self {
+        Self {
+            partition,
+            offset,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+            schemas: Schemas::default(),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch, if the record has a time.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.timestamp.map(|timestamp| timestamp.ms)
+    }
+
     /// A name for this record that is the same each time it is read:
     /// `topic-partition-offset`. What makes a handler's work idempotent.
     #[must_use]
@@ -169,7 +237,7 @@ impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("id", &self.id())
-            .field("timestamp_ms", &self.timestamp_ms)
+            .field("timestamp_ms", &self.timestamp_ms())
             .field("size_bytes", &self.size_bytes())
             .finish_non_exhaustive()
     }
@@ -238,12 +306,9 @@ mod tests {
     #[test]
     fn the_debug_form_of_a_record_shows_neither_key_nor_value() {
         let record = Record {
-            partition: TopicPartition::new("t", 3),
-            offset: 7,
-            timestamp_ms: None,
             key: Some(Bytes::from_static(b"planted-key")),
             value: Some(Bytes::from_static(b"planted-value")),
-            headers: vec![],
+            ..Record::new(TopicPartition::new("t", 3), 7)
         };
         let shown = format!("{record:?}");
         assert!(shown.contains("t-3-7"), "{shown}");

@@ -150,12 +150,8 @@ mod tests {
     fn neighbours_whose_reasons_differ_by_place_alone_are_one_range_without_the_place() {
         let error = |offset, value: &'static str| {
             let record = Record {
-                partition: TopicPartition::new("t", 0),
-                offset,
-                timestamp_ms: None,
-                key: None,
                 value: Some(value.into()),
-                headers: vec![],
+                ..Record::new(TopicPartition::new("t", 0), offset)
             };
             decode(MessageFormat::Json, &record).map(|_| ()).expect_err("not JSON")
         };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{self, BorrowedMessage};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -16,7 +16,7 @@ use super::{Limit, Polled, Unavailable};
 use crate::error::{Error, ErrorType};
 use crate::kafka::context::Context;
 use crate::kafka::headers;
-use crate::record::{Record, TopicPartition};
+use crate::record::{Record, Timestamp, TimestampType, TopicPartition};
 
 /// The queue of an assigned partition.
 pub(super) struct PartitionQueue {
@@ -103,12 +103,11 @@ impl PartitionQueue {
             ))
         })?;
         Ok(Record {
-            partition: self.partition.clone(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
+            timestamp: time(message.timestamp()),
             key: message.key().map(Bytes::copy_from_slice),
             value: message.payload().map(Bytes::copy_from_slice),
             headers,
+            ..Record::new(self.partition.clone(), message.offset())
         })
     }
 
@@ -144,4 +143,13 @@ impl PartitionQueue {
             _ => Polled::Unavailable(Unavailable(error.to_string())),
         })
     }
+}
+
+/// The time of a message, if it has one.
+fn time(timestamp: message::Timestamp) -> Option<Timestamp> {
+    let kind = match timestamp {
+        message::Timestamp::LogAppendTime(_) => TimestampType::LogAppendTime,
+        message::Timestamp::CreateTime(_) | message::Timestamp::NotAvailable => TimestampType::CreateTime,
+    };
+    timestamp.to_millis().map(|ms| Timestamp { ms, kind })
 }

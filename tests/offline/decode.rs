@@ -18,12 +18,9 @@ const PLANTED: &str = "planted";
 
 fn record(value: impl Into<Bytes>) -> Record {
     Record {
-        partition: TopicPartition::new("orders", 2),
-        offset: 41,
-        timestamp_ms: None,
         key: Some(Bytes::from_static(b"planted-key")),
         value: Some(value.into()),
-        headers: vec![],
+        ..Record::new(TopicPartition::new("orders", 2), 41)
     }
 }
 

@@ -10,7 +10,7 @@ use kafka_consumer_lambda::dead_letter::target::DeadLetters;
 use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header};
 use kafka_consumer_lambda::kafka::headers;
 use kafka_consumer_lambda::processor::{Failure, Processor, Progress, RunContext};
-use kafka_consumer_lambda::record::{Chunk, Header, TopicPartition};
+use kafka_consumer_lambda::record::{Chunk, Header, Timestamp, TopicPartition};
 use kafka_consumer_lambda::security::Security;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -25,9 +25,7 @@ pub(crate) const NOT_TEXT: &[u8] = b"caf\xE9";
 /// The dead letter of a record of `orders-3`.
 pub(crate) fn letter(offset: i64, key: Option<&str>, value: Option<&[u8]>) -> Record {
     let record = Record {
-        partition: TopicPartition::new("orders", 3),
-        offset,
-        timestamp_ms: Some(LONG_AGO_MS),
+        timestamp: Some(Timestamp::create_time(LONG_AGO_MS)),
         key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
         value: value.map(Bytes::copy_from_slice),
         headers: vec![
@@ -35,6 +33,7 @@ pub(crate) fn letter(offset: i64, key: Option<&str>, value: Option<&[u8]>) -> Re
             Header::new("trace", Some(Bytes::from_static(b"1"))),
             Header::new("null", None),
         ],
+        ..Record::new(TopicPartition::new("orders", 3), offset)
     };
     let reason = Reason {
         stage: Stage::Handle,
@@ -113,11 +112,13 @@ pub(crate) fn read(bootstrap: &str, topic: &str, partition: i32, count: usize) -
 fn owned(mut message: BorrowedMessage<'_>) -> Record {
     let headers = headers::read(&mut message).expect("its headers can be read");
     Record {
-        partition: TopicPartition::new(message.topic(), message.partition()),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
+        timestamp: message.timestamp().to_millis().map(Timestamp::create_time),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
         headers,
+        ..Record::new(
+            TopicPartition::new(message.topic(), message.partition()),
+            message.offset(),
+        )
     }
 }

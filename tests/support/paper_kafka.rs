@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_consumer_lambda::error::Error;
-use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
+use kafka_consumer_lambda::record::{NextOffset, Record, Timestamp, TopicPartition};
 use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source};
 
 /// One topic; each partition has as many records, and all of them the same value.
@@ -46,12 +46,12 @@ impl PaperKafka {
 
     fn record(&self, partition: i32, offset: i64) -> Record {
         Record {
-            partition: TopicPartition::new(self.topic.clone(), partition),
-            offset,
-            timestamp_ms: usize::try_from(offset).ok().and_then(|at| self.times.get(at).copied()),
-            key: None,
+            timestamp: usize::try_from(offset)
+                .ok()
+                .and_then(|at| self.times.get(at).copied())
+                .map(Timestamp::create_time),
             value: Some(self.value.clone()),
-            headers: vec![],
+            ..Record::new(TopicPartition::new(self.topic.clone(), partition), offset)
         }
     }
 }

@@ -10,14 +10,7 @@ pub(crate) fn next(offset: i64) -> NextOffset {
 
 /// A tombstone without a key.
 pub(crate) fn record(offset: i64) -> Record {
-    Record {
-        partition: TopicPartition::new("t", 0),
-        offset,
-        timestamp_ms: None,
-        key: None,
-        value: None,
-        headers: vec![],
-    }
+    Record::new(TopicPartition::new("t", 0), offset)
 }
 
 /// A log from `earliest` to `end`, without an item.

@@ -2,12 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use super::MAX_BYTES;
 use crate::dead_letter::{header, split};
+use crate::kafka_event::{OneHeader, base64};
 use crate::record::{Header, Record};
 
 /// The longest id of a group, and of a message for its deduplication.
@@ -38,9 +35,9 @@ pub(super) fn body(letter: &Record) -> Option<String> {
         topic: &letter.partition.topic,
         partition: letter.partition.partition,
         offset: letter.offset,
-        timestamp: letter.timestamp_ms,
-        key: letter.key.as_ref().map(|key| STANDARD.encode(key)),
-        value: letter.value.as_ref().map(|value| STANDARD.encode(value)),
+        timestamp: letter.timestamp_ms(),
+        key: letter.key.as_deref().map(base64),
+        value: letter.value.as_deref().map(base64),
         headers: own.iter().map(OneHeader).collect(),
         error: Cause::read(ours),
     };
@@ -114,20 +111,6 @@ impl<'a> Cause<'a> {
     }
 }
 
-/// A header as Lambda writes it: an object of one name, the bytes as Java's.
-/// JSON has no bytes for names: in one that is not UTF-8, U+FFFD stands for them.
-struct OneHeader<'a>(&'a Header);
-
-impl Serialize for OneHeader<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = self.0.value.as_ref();
-        let signed: Option<Vec<i8>> = bytes.map(|it| it.iter().map(|byte| byte.cast_signed()).collect());
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(&self.0.name(), &signed)?;
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -135,7 +118,7 @@ mod tests {
 
     use super::*;
     use crate::dead_letter::{Reason, Stage, dead_letter, pointer};
-    use crate::record::TopicPartition;
+    use crate::record::{Timestamp, TopicPartition};
 
     fn letter(record: &Record) -> Record {
         let reason = Reason {
@@ -150,9 +133,7 @@ mod tests {
     fn record() -> Record {
         let header = |name, value: Option<&'static [u8]>| Header::new(name, value.map(Bytes::from_static));
         Record {
-            partition: TopicPartition::new("orders", 3),
-            offset: 17,
-            timestamp_ms: Some(5),
+            timestamp: Some(Timestamp::create_time(5)),
             key: Some(Bytes::from_static(b"k\xFF")),
             value: Some(Bytes::from_static(b"{}")),
             headers: vec![
@@ -160,6 +141,7 @@ mod tests {
                 header("h", None),
                 header("__connect.errors.topic", Some(b"before")),
             ],
+            ..Record::new(TopicPartition::new("orders", 3), 17)
         }
     }
 
@@ -189,7 +171,7 @@ mod tests {
         assert_eq!(with(Some(Bytes::new())), json!(""));
         let bare = Record {
             key: None,
-            timestamp_ms: None,
+            timestamp: None,
             ..record()
         };
         let body = json_of(&letter(&bare));

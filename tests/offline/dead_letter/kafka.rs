@@ -80,7 +80,7 @@ async fn a_dead_letter_is_as_old_as_itself() {
     let before_ms = now_ms().expect("a time");
     assert_eq!(give(&target, &[letter(1, None, None)], PLENTY).await, all(1));
     let arrived = in_dead(&kafka, 0, 1).await;
-    let written_ms = arrived[0].timestamp_ms.expect("a time");
+    let written_ms = arrived[0].timestamp_ms().expect("a time");
     assert!(written_ms >= before_ms && written_ms <= now_ms().expect("a time"));
     let original = LONG_AGO_MS.to_string();
     assert_eq!(last(&arrived[0], header::TIMESTAMP), Some(original.as_str()));

@@ -7,17 +7,16 @@ mod sqs;
 use bytes::Bytes;
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::dead_letter::{Reason, Stage, dead_letter, header, pointer, split};
-use kafka_consumer_lambda::record::{Header, TopicPartition};
+use kafka_consumer_lambda::record::{Header, Timestamp, TopicPartition};
 use proptest::prelude::*;
 
 fn record() -> Record {
     Record {
-        partition: TopicPartition::new("orders", 3),
-        offset: 17,
-        timestamp_ms: Some(1_762_000_000_123),
+        timestamp: Some(Timestamp::create_time(1_762_000_000_123)),
         key: Some(Bytes::from_static(b"k")),
         value: Some(Bytes::from_static(b"{")),
         headers: vec![text("trace", "1"), null("empty"), text("trace", "2")],
+        ..Record::new(TopicPartition::new("orders", 3), 17)
     }
 }
 
@@ -74,7 +73,7 @@ fn a_dead_letter_is_the_record_with_connect_s_headers_behind_its_own() {
 #[test]
 fn a_tombstone_without_key_and_time_stays_one() {
     let bare = Record {
-        timestamp_ms: None,
+        timestamp: None,
         key: None,
         value: None,
         headers: vec![],
@@ -142,7 +141,7 @@ fn a_pointer_says_where_the_record_is_and_how_large_it_was() {
     assert_eq!(pointer.headers.len(), 10);
     assert_eq!(pointer.key, letter.key);
     assert_eq!(pointer.id(), letter.id());
-    assert_eq!(pointer.timestamp_ms, letter.timestamp_ms);
+    assert_eq!(pointer.timestamp, letter.timestamp);
 }
 
 #[test]

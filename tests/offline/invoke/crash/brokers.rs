@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use kafka_consumer_lambda::Record;
 use kafka_consumer_lambda::error::{Error, ErrorType};
-use kafka_consumer_lambda::record::{NextOffset, TopicPartition};
+use kafka_consumer_lambda::record::{NextOffset, Timestamp, TopicPartition};
 use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec, Polled, Source, Unavailable};
 
 /// Few, so that a partition takes several polls.
@@ -146,12 +146,9 @@ impl Brokers {
 fn record(partition: &TopicPartition, offset: i64, is_broken: bool) -> Record {
     let value: &'static [u8] = if is_broken { b"{" } else { b"{}" };
     Record {
-        partition: partition.clone(),
-        offset,
-        timestamp_ms: Some(offset),
-        key: None,
+        timestamp: Some(Timestamp::create_time(offset)),
         value: Some(bytes::Bytes::from_static(value)),
-        headers: vec![],
+        ..Record::new(partition.clone(), offset)
     }
 }
 
