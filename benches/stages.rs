@@ -28,12 +28,12 @@ fn states(behind: u32) -> Vec<PartitionState> {
     let topic: Arc<str> = "orders".into();
     (0..PARTITIONS)
         .map(|partition| PartitionState {
-            partition: TopicPartition::new(topic.clone(), partition),
-            end: Some(Ok(next(500 + behind))),
-            high_watermark: None,
             earliest: Some(Ok(next(0))),
-            cursor: Some(Ok(Cursor::at(next(500)))),
-            start: None,
+            ..PartitionState::new(
+                TopicPartition::new(topic.clone(), partition),
+                Some(Ok(next(500 + behind))),
+                Some(Ok(Cursor::at(next(500)))),
+            )
         })
         .collect()
 }

@@ -51,6 +51,25 @@ pub struct PartitionState {
     pub start: Option<ListedOffset>,
 }
 
+impl PartitionState {
+    /// The state of which only the end of the log and the item are read.
+    #[must_use]
+    pub fn new(
+        partition: TopicPartition,
+        end: Option<ListedOffset>,
+        cursor: Option<Result<Cursor, InvalidCursor>>,
+    ) -> Self {
+        Self {
+            partition,
+            end,
+            high_watermark: None,
+            earliest: None,
+            cursor,
+            start: None,
+        }
+    }
+}
+
 /// The settings that the decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {

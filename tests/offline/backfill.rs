@@ -7,9 +7,11 @@ use kafka_consumer_lambda::claim::{Bounds, Cursor, ObservedItem};
 use kafka_consumer_lambda::config::{Config, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::event::{BackfillRequest, Bound};
 use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, Why};
-use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
+use kafka_consumer_lambda::record::{OffsetRange, TopicPartition};
 use kafka_consumer_lambda::source::{ListedOffset, Unavailable};
 use kafka_consumer_lambda::store::{Consumer, InvalidCursor};
+
+use crate::support::states::{log, next};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -20,10 +22,6 @@ const POLICY: Policy = Policy {
     on_retention_loss: OnRetentionLoss::Continue,
     now_ms: NOW_MS,
 };
-
-fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("offsets of tests are in range")
-}
 
 fn request(from: Bound, to: Bound, partitions: Option<Vec<i32>>) -> BackfillRequest {
     BackfillRequest::new("b".parse().expect("a name"), from, to, partitions).expect("the bounds fit")
@@ -48,11 +46,8 @@ fn cursor(at: i64) -> Cursor {
 fn state(partition: i32, (earliest, end): (i64, i64), cursor: Option<Cursor>) -> PartitionState {
     PartitionState {
         partition: TopicPartition::new("t", partition),
-        end: Some(Ok(next(end))),
-        high_watermark: None,
-        earliest: Some(Ok(next(earliest))),
         cursor: cursor.map(Ok),
-        start: None,
+        ..log(earliest, end)
     }
 }
 

@@ -35,6 +35,7 @@ mod support {
     pub(crate) mod paper_kafka;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
+    pub(crate) mod states;
     pub(crate) mod store_conformance;
     pub(crate) mod store_histories;
     pub(crate) mod table;

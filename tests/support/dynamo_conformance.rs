@@ -22,7 +22,8 @@ use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{DynamoStore, TableCreated};
 use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
-use super::store_histories::{Bench, consumer, next, raw};
+use super::states::next;
+use super::store_histories::{Bench, consumer, raw};
 use super::table::{Item, Table, five_attributes};
 
 /// A store and the table that it works on.

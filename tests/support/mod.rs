@@ -24,6 +24,7 @@ pub(crate) mod scripted_dynamodb;
 pub(crate) mod secrets;
 pub(crate) mod services;
 pub(crate) mod sqs;
+pub(crate) mod states;
 pub(crate) mod store_conformance;
 pub(crate) mod store_histories;
 pub(crate) mod table;

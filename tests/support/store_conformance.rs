@@ -15,9 +15,10 @@ use kafka_consumer_lambda::claim::{
 };
 use kafka_consumer_lambda::store::{Consumer, Store, WriteResult, write_and_judge};
 
+use super::states::next;
 use super::store_histories::{
     Bench, EXPIRED_MS, History, LATER_MS, NOW_MS, OTHERS_UNTIL_MS, OUR_UNTIL_MS, blocked_at_5, check, claimed,
-    consumer, ended, failures, flushed, me, next, our_claim, raw,
+    consumer, ended, failures, flushed, me, our_claim, raw,
 };
 
 /// Makes a test of each behaviour, for the store that `$bench` makes.

@@ -10,6 +10,8 @@ use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
 use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
+use super::states::next;
+
 /// A store, and the hand of an operator on the same items.
 pub(crate) trait Bench {
     type Store: Store;
@@ -162,11 +164,6 @@ pub(crate) fn consumer() -> Consumer {
         topic: "orders".into(),
         backfill: None,
     }
-}
-
-/// An offset that is in range.
-pub(crate) fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("offsets of tests are in range")
 }
 
 /// Everything of `cursor`, without a condition.

@@ -65,13 +65,10 @@ fn paused(cursor: Cursor) -> Cursor {
 
 /// A partition with a log from 100 to 5000.
 fn with(cursor: Option<Cursor>) -> PartitionState {
+    let partition = TopicPartition::new("orders", 0);
     PartitionState {
-        partition: TopicPartition::new("orders", 0),
-        end: Some(Ok(next(5_000))),
-        high_watermark: None,
         earliest: Some(Ok(next(100))),
-        cursor: cursor.map(Ok),
-        start: None,
+        ..PartitionState::new(partition, Some(Ok(next(5_000))), cursor.map(Ok))
     }
 }
 

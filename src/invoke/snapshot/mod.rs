@@ -171,25 +171,17 @@ pub(super) async fn cursors<B: Backend>(run: &Run<'_, B>) -> Result<Cursors, Err
 
 /// Every partition that the topics have, and every one that only the table has.
 pub(super) fn states(mut cursors: Cursors, ends: Vec<(TopicPartition, ListedOffset)>) -> Vec<PartitionState> {
-    let state = |partition, end, cursor| PartitionState {
-        partition,
-        end,
-        high_watermark: None,
-        earliest: None,
-        cursor,
-        start: None,
-    };
     let mut states: Vec<PartitionState> = ends
         .into_iter()
         .map(|(partition, end)| {
             let cursor = cursors.remove(&partition);
-            state(partition, Some(end), cursor)
+            PartitionState::new(partition, Some(end), cursor)
         })
         .collect();
     states.extend(
         cursors
             .into_iter()
-            .map(|(partition, cursor)| state(partition, None, Some(cursor))),
+            .map(|(partition, cursor)| PartitionState::new(partition, None, Some(cursor))),
     );
     states.sort_by(|a, b| a.partition.cmp(&b.partition));
     states

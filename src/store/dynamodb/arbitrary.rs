@@ -59,9 +59,14 @@ pub(super) fn any_limit() -> impl Strategy<Value = BatchLimit> {
     prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]
 }
 
+/// Claims end before and after 100, the time of the expressions' tests. Boxed,
+/// because a strategy of so many fields is too large for the stack of a test.
+pub(super) fn any_cursor() -> BoxedStrategy<Cursor> {
+    cursor().boxed()
+}
+
 prop_compose! {
-    /// Claims end before and after 100, the time of the expressions' tests.
-    pub(super) fn any_cursor()(
+    fn cursor()(
         next in any_next(),
         run in option::of("[a-z0-9-]{1,40}"),
         claim_until_ms in option::of(prop_oneof![0..200_i64, 0..=i64::MAX]),

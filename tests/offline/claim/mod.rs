@@ -10,25 +10,18 @@ use kafka_consumer_lambda::claim::{
     LONGEST_BELIEVED_MS, LastWrite, ObservedItem, RunId, Set, Verdict, claim, flush, judge_claim, judge_flush, pin,
     release,
 };
-use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
-use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
+use kafka_consumer_lambda::store::{Store, WriteResult};
+
+use crate::support::states::{consumer, next};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const EXPIRED: Option<i64> = Some(NOW_MS);
 const LIVE: Option<i64> = Some(NOW_MS + 1);
 
-fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("offsets of tests are in range")
-}
-
 /// What a write makes of an item: whether it was made, and the item then.
 fn write(item: Option<Cursor>, write: &CursorWrite) -> (WriteResult, Option<Cursor>) {
-    let consumer = Consumer {
-        group_id: "g".into(),
-        topic: "t".into(),
-        backfill: None,
-    };
+    let consumer = consumer();
     let store = MemoryStore::new();
     if let Some(item) = item {
         store.put(&consumer, 0, item);

@@ -30,7 +30,6 @@ use kafka_consumer_lambda::error::Error;
 use kafka_consumer_lambda::event::{Request, RunRequest};
 use kafka_consumer_lambda::invoke::{Interrupt, Invoked, Parts, invoke};
 use kafka_consumer_lambda::processor::Processor;
-use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::Source;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
@@ -39,6 +38,8 @@ use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
 use kafka_consumer_lambda::{Record, each};
 use serde_json::Value;
 use tokio::sync::watch;
+
+use crate::support::states::{consumer, next as next_offset};
 
 /// A topic `t` with records in each partition, and a table.
 struct World {
@@ -217,18 +218,6 @@ fn settle_all() -> impl Processor {
 /// The cursor whose next offset is `next`.
 fn cursor_at(next: i64) -> Cursor {
     Cursor::at(next_offset(next))
-}
-
-fn next_offset(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("an offset")
-}
-
-fn consumer() -> Consumer {
-    Consumer {
-        group_id: "g".into(),
-        topic: "t".into(),
-        backfill: None,
-    }
 }
 
 /// The offsets that a handler was called with, in that order.

@@ -6,15 +6,9 @@ mod model;
 
 use kafka_consumer_lambda::claim::CrashGuard;
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
-use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
+use kafka_consumer_lambda::record::Record;
 
-fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("offsets of tests are in range")
-}
-
-fn record(offset: i64) -> Record {
-    Record::new(TopicPartition::new("t", 0), offset)
-}
+use crate::support::states::{next, record};
 
 fn records(offsets: impl IntoIterator<Item = i64>) -> Vec<Record> {
     offsets.into_iter().map(record).collect()

@@ -15,9 +15,11 @@ mod together;
 use kafka_consumer_lambda::claim::{Cursor, Failures, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{Decision, PartitionPlan, PartitionState, Policy, Reading, Why, decide, decide_all};
-use kafka_consumer_lambda::record::{NextOffset, OffsetRange, TopicPartition};
+use kafka_consumer_lambda::record::OffsetRange;
 use kafka_consumer_lambda::source::Unavailable;
 use kafka_consumer_lambda::store::InvalidCursor;
+
+use crate::support::states::{log, next};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const LAST: i64 = i64::MAX - 1;
@@ -29,24 +31,8 @@ const POLICY: Policy = Policy {
     now_ms: NOW_MS,
 };
 
-fn next(offset: i64) -> NextOffset {
-    NextOffset::new(offset).expect("offsets of tests are in range")
-}
-
 fn unavailable<T>() -> Result<T, Unavailable> {
     Err(Unavailable("no leader".into()))
-}
-
-/// Partition 0 of a log from `earliest` to `end`, without an item.
-fn log(earliest: i64, end: i64) -> PartitionState {
-    PartitionState {
-        partition: TopicPartition::new("t", 0),
-        end: Some(Ok(next(end))),
-        high_watermark: None,
-        earliest: Some(Ok(next(earliest))),
-        cursor: None,
-        start: None,
-    }
 }
 
 fn with(state: PartitionState, cursor: Cursor) -> PartitionState {

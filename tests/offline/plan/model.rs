@@ -32,9 +32,9 @@ fn offsets(keep: impl Fn(&i64) -> bool) -> Offsets {
 }
 
 /// The log start and end offset, if both were returned.
-fn bounds(states: &PartitionState) -> Option<(i64, i64)> {
-    let end = states.end.clone()?.ok()?;
-    let earliest = states.earliest.clone()?.ok()?;
+fn bounds(state: &PartitionState) -> Option<(i64, i64)> {
+    let end = state.end.clone()?.ok()?;
+    let earliest = state.earliest.clone()?.ok()?;
     Some((earliest.get(), end.get()))
 }
 
@@ -46,8 +46,8 @@ fn is_left_alone(cursor: &Cursor) -> bool {
 }
 
 /// What a run must do with a partition, offset by offset.
-fn expected(states: &PartitionState, is_later: bool, policy: &Policy) -> Handled {
-    let (Some((earliest, end)), Ok(cursor)) = (bounds(states), states.cursor.clone().transpose()) else {
+fn expected(state: &PartitionState, is_later: bool, policy: &Policy) -> Handled {
+    let (Some((earliest, end)), Ok(cursor)) = (bounds(state), state.cursor.clone().transpose()) else {
         return Handled::default();
     };
     match cursor {
@@ -55,7 +55,7 @@ fn expected(states: &PartitionState, is_later: bool, policy: &Policy) -> Handled
         Some(cursor) => after(cursor.next.get(), (earliest, end), policy),
         None => {
             let is_earliest = is_later || policy.start_position == StartPosition::Earliest;
-            let start = states.start.clone().and_then(Result::ok).filter(|_| !is_earliest);
+            let start = state.start.clone().and_then(Result::ok).filter(|_| !is_earliest);
             let start = start.map_or(earliest, kafka_consumer_lambda::record::NextOffset::get);
             Handled {
                 read: offsets(|at| *at >= start && *at < end),

@@ -21,8 +21,9 @@ mod embedded {
     use super::failures::store_at;
     use crate::support::dynamo_conformance::{DynamoBench, dynamo_conformance_tests};
     use crate::support::scripted_dynamodb::{Act, Scripted};
+    use crate::support::states::next;
     use crate::support::store_conformance::conformance_tests;
-    use crate::support::store_histories::{consumer, next};
+    use crate::support::store_histories::consumer;
 
     /// Starts a `DynamoDB` in this process, for one test, and gives its address.
     async fn start() -> String {
@@ -87,7 +88,8 @@ mod failures {
     use tokio::time::Instant;
 
     use crate::support::scripted_dynamodb::{Act, Scripted};
-    use crate::support::store_histories::{consumer, next};
+    use crate::support::states::next;
+    use crate::support::store_histories::consumer;
 
     const NOWHERE: &str = "127.0.0.1:9";
 

@@ -11,12 +11,13 @@ use kafka_consumer_lambda::claim::{
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::ledger::{Ledger, Step};
 use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Reading, decide};
-use kafka_consumer_lambda::record::{Record, TopicPartition};
+use kafka_consumer_lambda::record::Record;
 use kafka_consumer_lambda::store::WriteResult;
 
 use super::super::{next, write};
-use super::run::{Attempt, Doing, Kind, Offsets, Run, What, below, record};
+use super::run::{Attempt, Doing, Kind, Offsets, Run, What, below};
 use super::{Begins, Size};
+use crate::support::states::{log, record};
 
 #[derive(Debug, Clone)]
 pub(super) struct Partition {
@@ -183,13 +184,9 @@ impl Partition {
     }
 
     fn begin(&mut self, r: usize, now_ms: i64) {
-        let states = PartitionState {
-            partition: TopicPartition::new("t", 0),
-            end: Some(Ok(next(self.end))),
-            high_watermark: None,
-            earliest: Some(Ok(next(0))),
+        let state = PartitionState {
             cursor: self.item.clone().map(Ok),
-            start: None,
+            ..log(0, self.end)
         };
         let policy = Policy {
             start_position: StartPosition::Earliest,
@@ -199,7 +196,7 @@ impl Partition {
         };
         let run = &mut self.runs[r];
         run.doing = Doing::Ended;
-        if let Decision::Read(Reading { from, to, observed, .. }) = decide(&states, false, &policy) {
+        if let Decision::Read(Reading { from, to, observed, .. }) = decide(&state, false, &policy) {
             let guard = observed.crash_history(now_ms).guard;
             run.ledger = Ledger::new(observed.stored(), (from, to), u64::MAX, guard, 0);
             run.stamp_ms = now_ms;

@@ -4,7 +4,6 @@ use std::fmt;
 
 use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, LastWrite, ObservedItem, RunId};
 use kafka_consumer_lambda::ledger::Ledger;
-use kafka_consumer_lambda::record::{Record, TopicPartition};
 
 use super::super::next;
 
@@ -13,10 +12,6 @@ pub(super) type Offsets = u8;
 
 pub(super) fn below(end: i64) -> Offsets {
     (1 << end) - 1
-}
-
-pub(super) fn record(offset: i64) -> Record {
-    Record::new(TopicPartition::new("t", 0), offset)
 }
 
 /// The kinds of writes, by their conditions.

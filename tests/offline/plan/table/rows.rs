@@ -11,11 +11,11 @@ use super::super::{
 
 #[test]
 fn an_item_that_cannot_be_read_stops_its_partition_with_the_reason() {
-    let states = PartitionState {
+    let state = PartitionState {
         cursor: Some(Err(invalid())),
         ..log(0, 10)
     };
-    assert_eq!(decided(&states), Decision::Invalid(invalid()));
+    assert_eq!(decided(&state), Decision::Invalid(invalid()));
 }
 
 #[test]
@@ -30,12 +30,12 @@ fn a_paused_partition_is_left_alone() {
 #[test]
 fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
     for on_truncation in [OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest] {
-        let states = PartitionState {
+        let state = PartitionState {
             end: None,
             ..stored(3, (0, 10))
         };
         let decision = decide(
-            &states,
+            &state,
             false,
             &Policy {
                 on_truncation,
@@ -48,24 +48,24 @@ fn a_cursor_whose_partition_is_gone_is_truncated_whatever_the_policy_says() {
 
 #[test]
 fn a_partition_that_no_broker_serves_is_unavailable_with_the_reason() {
-    for states in [stored(3, (0, 10)), log(0, 10)] {
-        let states = PartitionState {
+    for state in [stored(3, (0, 10)), log(0, 10)] {
+        let state = PartitionState {
             end: Some(unavailable()),
-            ..states
+            ..state
         };
-        assert_eq!(decided(&states), Decision::Unavailable("no leader".into()));
+        assert_eq!(decided(&state), Decision::Unavailable("no leader".into()));
     }
 }
 
 #[test]
 fn a_partition_whose_log_start_offset_is_unknown_is_unavailable() {
     for earliest in [None, Some(unavailable())] {
-        for states in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
-            let states = PartitionState {
+        for state in [stored(3, (0, 10)), stored(11, (0, 10)), log(0, 10)] {
+            let state = PartitionState {
                 earliest: earliest.clone(),
-                ..states
+                ..state
             };
-            let decision = decided(&states);
+            let decision = decided(&state);
             assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
         }
     }
@@ -124,12 +124,12 @@ fn a_cursor_at_the_end_is_idle() {
 
 #[test]
 fn a_cursor_at_the_end_is_idle_without_the_log_start_offset() {
-    let states = PartitionState {
+    let state = PartitionState {
         earliest: None,
         ..stored(10, (0, 10))
     };
-    assert!(!needs_earliest(&states));
-    assert_eq!(decided(&states), Decision::Idle);
+    assert!(!needs_earliest(&state));
+    assert_eq!(decided(&state), Decision::Idle);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_log_that_retention_emptied_while_it_was_listed_has_nothing_to_read() {
 
 #[test]
 fn a_partition_without_an_item_begins_at_start_position() {
-    let states = PartitionState {
+    let state = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -265,13 +265,13 @@ fn a_partition_without_an_item_begins_at_start_position() {
             Why::StartPosition,
             ObservedItem::Missing { start: next(from) },
         );
-        assert_eq!(decide(&states, false, &policy), begin);
+        assert_eq!(decide(&state, false, &policy), begin);
     }
 }
 
 #[test]
 fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_position_says() {
-    let states = PartitionState {
+    let state = PartitionState {
         start: Some(Ok(next(7))),
         ..log(2, 10)
     };
@@ -285,7 +285,7 @@ fn a_partition_that_appeared_later_begins_at_its_earliest_whatever_start_positio
             ..POLICY
         };
         let begin = read(2, 10, Why::AppearedLater, ObservedItem::Missing { start: next(2) });
-        assert_eq!(decide(&states, true, &policy), begin);
+        assert_eq!(decide(&state, true, &policy), begin);
     }
 }
 
@@ -301,12 +301,12 @@ fn a_partition_without_an_item_and_without_records_is_idle() {
 fn a_start_position_that_unavailable_tells_is_never_replaced_by_a_guess() {
     for start_position in [StartPosition::Latest, StartPosition::At { unix_ms: 5 }] {
         for start in [None, Some(unavailable())] {
-            let states = PartitionState { start, ..log(0, 10) };
+            let state = PartitionState { start, ..log(0, 10) };
             let policy = Policy {
                 start_position,
                 ..POLICY
             };
-            let decision = decide(&states, false, &policy);
+            let decision = decide(&state, false, &policy);
             assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
         }
     }
