@@ -4,6 +4,7 @@
 mod backfill;
 mod drain;
 mod log;
+mod next_step;
 mod pins;
 mod plan_report;
 mod report;
@@ -148,12 +149,13 @@ pub async fn invoke<B: Backend>(
 ) -> Result<Invoked, Error> {
     let dispatched = AssertUnwindSafe(dispatch(parts, request, deadline, interrupt)).catch_unwind();
     dispatched.await.unwrap_or_else(|panic| {
-        let what = text::cut(panic_message(&*panic), worker::LONGEST_PANIC_BYTES);
+        let what = text::cut(panic_message(&*panic), worker::MAX_PANIC_BYTES);
         let what = format!(
-            "this program failed outside of any partition: {what}. No record counts as failed, stored cursors stay, \
-             and claims expire"
+            "this program panicked outside the work on any partition: {what}. This is a defect of the program, not of \
+             a record: no record counts as failed. What was stored before is kept, and the claims of this run expire"
         );
-        Err(Error::new(ErrorType::PartitionBlocked, what).next("Report this, with the log of the invocation"))
+        let next = "Report this, with the log of the invocation; the next run tries again";
+        Err(Error::new(ErrorType::PartitionBlocked, what).next(next))
     })
 }
 

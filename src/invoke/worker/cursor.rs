@@ -12,6 +12,9 @@ use crate::plan::Why;
 use crate::source::Polled;
 use crate::store::{self, Store, WriteResult};
 
+/// What to do where a run outlived its claim.
+const NOT_FROZEN: &str = "If this repeats, increase the function's timeout or memory";
+
 impl PartitionWorker {
     /// Claims the partition, and polls its first records meanwhile. Returns the
     /// result of that poll, or the client's panic, if it was there before the
@@ -165,6 +168,10 @@ impl PartitionWorker {
                 self.ledger.stored_at()
             ),
         )
+        .next(format!(
+            "{NOT_FROZEN}; `kafka-consumer offsets list --topic {}` shows the run that wrote the cursor last",
+            self.partition.topic
+        ))
     }
 
     /// Releases the claim, if it is this run's. Without a response it is tried once
@@ -241,6 +248,7 @@ impl PartitionWorker {
                 self.ledger.stored_at()
             ),
         )
+        .next(NOT_FROZEN)
     }
 }
 
