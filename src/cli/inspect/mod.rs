@@ -118,7 +118,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct InspectedPartition {
     #[serde(flatten)]
-    pub(super) place: TopicPartition,
+    pub(super) partition: TopicPartition,
     pub(super) next_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
     pub(super) high_watermark: Option<i64>,
@@ -193,7 +193,7 @@ fn partition(facts: &PartitionState, decision: &Decision) -> InspectedPartition 
     let known = |looked: &Option<crate::source::ListedOffset>| looked.clone().and_then(Result::ok);
     let end = known(&facts.end);
     InspectedPartition {
-        place: facts.partition.clone(),
+        partition: facts.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
         high_watermark: known(&facts.high_watermark).map(NextOffset::get),
@@ -216,17 +216,15 @@ fn partition(facts: &PartitionState, decision: &Decision) -> InspectedPartition 
     }
 }
 
-impl InspectedPartition {
-    pub(super) fn at(&self) -> String {
-        format!("{}-{}", self.place.topic, self.place.partition)
-    }
-}
-
 impl Inspection {
     /// Remarks on single partitions, below the table.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let remark =
-            |row: &InspectedPartition| Some((row.at(), format!("{}: {}", row.state.as_str(), row.detail.as_ref()?)));
+        let remark = |row: &InspectedPartition| {
+            Some((
+                row.partition.to_string(),
+                format!("{}: {}", row.state.as_str(), row.detail.as_ref()?),
+            ))
+        };
         output::grouped(self.partitions.iter().filter_map(remark))
     }
 

@@ -91,7 +91,7 @@ fn table(screen: Screen, inspection: &Inspection, rate: Option<LagRate>) -> Stri
         let mut partitions = screen.table(&["partition", "next", "end", "lag", "state"], 1..=3);
         for row in &inspection.partitions {
             partitions.add_row([
-                Cell::new(row.at()),
+                Cell::new(&row.partition),
                 Cell::new(or_dash(row.next_offset)),
                 Cell::new(or_dash(row.end_offset)),
                 Cell::new(or_dash(row.lag)),

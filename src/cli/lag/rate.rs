@@ -21,7 +21,10 @@ impl LagRate {
         let mut change = None;
         let mut lag = 0;
         for row in &now.partitions {
-            let earlier = before.partitions.iter().find(|earlier| earlier.place == row.place);
+            let earlier = before
+                .partitions
+                .iter()
+                .find(|earlier| earlier.partition == row.partition);
             if let (Some(then), Some(left)) = (earlier.and_then(|earlier| earlier.lag), row.lag) {
                 #[expect(clippy::cast_precision_loss, reason = "a rate is shown in whole records a second")]
                 let grown = left as f64 - then as f64;

@@ -99,7 +99,7 @@ impl ChangeOutcome {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct CursorChange {
     #[serde(flatten)]
-    pub(super) place: TopicPartition,
+    pub(super) partition: TopicPartition,
     #[serde(serialize_with = "number")]
     pub(super) current_offset: Option<NextOffset>,
     #[serde(serialize_with = "number")]
@@ -161,7 +161,7 @@ impl CursorChange {
         note: String,
     ) -> Self {
         Self {
-            place: partition.clone(),
+            partition: partition.clone(),
             current_offset,
             new_offset: None,
             lag: None,
@@ -207,10 +207,7 @@ impl CursorChanges {
             table(&["partition", "current", "note"], 1..=1)
         };
         for row in &self.partitions {
-            let mut cells = vec![
-                format!("{}-{}", row.place.topic, row.place.partition),
-                or_dash(row.current_offset),
-            ];
+            let mut cells = vec![row.partition.to_string(), or_dash(row.current_offset)];
             if moves {
                 cells.extend([or_dash(row.new_offset), or_dash(row.lag)]);
             }
@@ -245,7 +242,7 @@ impl CursorChanges {
             .max_by_key(|kind| kind.severity())?;
         let named = failed.iter().take(NAMED);
         let named: Vec<String> = named
-            .map(|(row, _)| format!("{}-{}: {}", row.place.topic, row.place.partition, row.note))
+            .map(|(row, _)| format!("{}: {}", row.partition, row.note))
             .collect();
         let more = if failed.len() > NAMED { "; and more" } else { "" };
         let any = |outcome| failed.iter().any(|(row, _)| row.outcome == outcome);

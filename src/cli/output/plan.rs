@@ -9,7 +9,7 @@ pub(super) fn table(screen: Screen, plan: &PlanReport) -> String {
     let mut partitions = screen.table(&["partition", "from", "to", "records", "lag", "why"], 1..=4);
     for row in &plan.partitions {
         partitions.add_row([
-            Cell::new(format!("{}-{}", row.place.topic, row.place.partition)),
+            Cell::new(&row.place),
             Cell::new(or_dash(row.from)),
             Cell::new(or_dash(row.to)),
             Cell::new(row.messages),

@@ -126,12 +126,7 @@ impl RedriveReport {
     pub(super) fn error(&self, interrupt: Interrupt) -> Option<Error> {
         let (failed, gone) = (self.count(RecordOutcome::Failed), self.count(RecordOutcome::Gone));
         let first = |outcome| self.rows.iter().find(|row| row.outcome == outcome);
-        let at = |row: &OffsetRange| {
-            format!(
-                "{}-{} offset {}",
-                row.place.topic, row.place.partition, row.first_offset
-            )
-        };
+        let at = |row: &OffsetRange| format!("{} offset {}", row.place, row.first_offset);
         if let Some(fatal) = &self.fatal {
             let what = format!("{fatal}; no further record was processed");
             let next = "Correct the cause, and repeat the command for the remaining records";
