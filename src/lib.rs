@@ -117,6 +117,7 @@ pub mod store;
 
 mod aws;
 mod text;
+mod words;
 
 // Its `Error` is what `lambda::run` returns.
 pub use lambda_runtime;

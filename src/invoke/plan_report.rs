@@ -5,7 +5,7 @@ use super::run::Run;
 use super::snapshot::Snapshot;
 use crate::error::Error;
 use crate::event::RunRequest;
-use crate::plan::{self, Decision, PartitionState, Reading};
+use crate::plan::{self, Decision, PartitionState, PlanReason, Reading};
 use crate::record::NextOffset;
 use crate::report::{PlanReport, PlannedPartition};
 
@@ -52,7 +52,7 @@ fn planned_partition(state: &PartitionState, decision: &Decision, share: u64) ->
     let next = plan::next_offset(state, decision);
     let (why, detail) = match decision {
         Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
-            ("no share of the limit", Some(why.as_str().to_owned()))
+            (PlanReason::NoShare, Some(why.reason().as_str().to_owned()))
         }
         _ => plan::describe(state, decision),
     };

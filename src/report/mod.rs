@@ -13,6 +13,7 @@ pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
 pub use skips::SkippedRecords;
 
 use crate::error::Error;
+use crate::plan::PlanReason;
 use crate::record::TopicPartition;
 
 /// Whether a run did its work.
@@ -234,10 +235,8 @@ pub struct PlannedPartition {
     pub messages: u64,
     /// Offsets between `from` and `to`.
     pub lag: u64,
-    /// Why: `resumed`, `start position`, `new partition`, `lost to retention`,
-    /// `truncated`, `up to date`, `paused`, `claimed`, `backing off`,
-    /// `unavailable`, `invalid cursor`, `no share of the limit`.
-    pub why: &'static str,
+    /// Why it reads it, or does not.
+    pub why: PlanReason,
     /// Details, if any.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit::optional_text")]
     pub detail: Option<String>,

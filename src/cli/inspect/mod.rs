@@ -43,33 +43,34 @@ use crate::event::RunRequest;
 use crate::invoke::{self, BestEffortSnapshot};
 use crate::plan::{self, Decision, PartitionState, Reading, Why};
 use crate::record::{NextOffset, TopicPartition};
+use crate::words::words;
 
-/// The state of a partition: the first row that fits.
-///
-/// | state | the next run would | because |
-/// |---|---|---|
-/// | `unknown` | skip it | its item, or its log, could not be read |
-/// | `paused` | skip it | an operator paused it |
-/// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition no longer exists |
-/// | `claimed` | skip it | another run has claimed it until `claim_until` |
-/// | `lost` | halt, or jump by `ON_RETENTION_LOSS` | records after the cursor were deleted |
-/// | `blocked` | retry the record when it is due | a record failed |
-/// | `new` | start at `START_POSITION` | it has no item |
-/// | `ok` | read new records, if there are any | |
-///
-/// It is derived from the decisions of the next run ([`plan::decide_all`]), so
-/// that it agrees with `plan`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum State {
-    Ok,
-    Blocked,
-    Paused,
-    Claimed,
-    New,
-    Truncated,
-    Lost,
-    Unknown,
+words! {
+    /// The state of a partition: the first row that fits.
+    ///
+    /// | state | the next run would | because |
+    /// |---|---|---|
+    /// | `unknown` | skip it | its item, or its log, could not be read |
+    /// | `paused` | skip it | an operator paused it |
+    /// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition no longer exists |
+    /// | `claimed` | skip it | another run has claimed it until `claim_until` |
+    /// | `lost` | halt, or jump by `ON_RETENTION_LOSS` | records after the cursor were deleted |
+    /// | `blocked` | retry the record when it is due | a record failed |
+    /// | `new` | start at `START_POSITION` | it has no item |
+    /// | `ok` | read new records, if there are any | |
+    ///
+    /// It is derived from the decisions of the next run ([`plan::decide_all`]), so
+    /// that it agrees with `plan`.
+    pub(super) enum State {
+        Ok = "ok",
+        New = "new",
+        Claimed = "claimed",
+        Paused = "paused",
+        Blocked = "blocked",
+        Lost = "lost",
+        Truncated = "truncated",
+        Unknown = "unknown",
+    }
 }
 
 impl State {
@@ -88,19 +89,6 @@ impl State {
             Decision::Read(_) | Decision::Idle if plan::blocked(facts).is_some() => Self::Blocked,
             Decision::Read(_) | Decision::Idle if facts.cursor.is_none() => Self::New,
             Decision::Read(_) | Decision::Idle => Self::Ok,
-        }
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Blocked => "blocked",
-            Self::Paused => "paused",
-            Self::Claimed => "claimed",
-            Self::New => "new",
-            Self::Truncated => "truncated",
-            Self::Lost => "lost",
-            Self::Unknown => "unknown",
         }
     }
 

@@ -9,58 +9,59 @@ use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::store::WriteError;
+use crate::words::words;
 
 /// How many partitions a failure names; the result names all.
 const NAMED: usize = 5;
 
-/// The outcome for one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ChangeOutcome {
-    /// `--execute` would move its cursor.
-    WouldMove,
-    /// Its cursor is moved.
-    Moved,
-    /// Its cursor is at the target already.
-    Unchanged,
-    /// `--execute` would delete its cursor.
-    WouldDelete,
-    /// Its cursor is deleted.
-    Deleted,
-    /// `--execute` would restore its deleted cursor.
-    WouldRestore,
-    /// Its deleted cursor is restored.
-    Restored,
-    /// Runs skip it from now on.
-    Paused,
-    /// It was paused already.
-    WasPaused,
-    /// It is no longer paused.
-    Resumed,
-    /// It was not paused.
-    WasNotPaused,
-    /// Its item has no previous offset.
-    NothingToUndo,
-    /// The group has no committed offset for it.
-    NoCommit,
-    /// No cursor is stored for it.
-    NoCursor,
-    /// A live run has claimed it.
-    Held,
-    /// Its item was changed concurrently.
-    Changed,
-    /// The group's committed offset lies past the end of the log.
-    PastEnd,
-    /// No broker is available for it.
-    Unavailable,
-    /// Its item is not a valid cursor.
-    Invalid,
-    /// The topic no longer has this partition.
-    Gone,
-    /// The write failed.
-    Failed,
-    /// The write may or may not have been applied.
-    Unknown,
+words! {
+    /// The outcome for one partition.
+    pub(super) enum ChangeOutcome {
+        /// `--execute` would move its cursor.
+        WouldMove = "would_move",
+        /// Its cursor is moved.
+        Moved = "moved",
+        /// Its cursor is at the target already.
+        Unchanged = "unchanged",
+        /// `--execute` would delete its cursor.
+        WouldDelete = "would_delete",
+        /// Its cursor is deleted.
+        Deleted = "deleted",
+        /// `--execute` would restore its deleted cursor.
+        WouldRestore = "would_restore",
+        /// Its deleted cursor is restored.
+        Restored = "restored",
+        /// Runs skip it from now on.
+        Paused = "paused",
+        /// It was paused already.
+        WasPaused = "was_paused",
+        /// It is no longer paused.
+        Resumed = "resumed",
+        /// It was not paused.
+        WasNotPaused = "was_not_paused",
+        /// Its item has no previous offset.
+        NothingToUndo = "nothing_to_undo",
+        /// The group has no committed offset for it.
+        NoCommit = "no_commit",
+        /// No cursor is stored for it.
+        NoCursor = "no_cursor",
+        /// A live run has claimed it.
+        Held = "held",
+        /// Its item was changed concurrently.
+        Changed = "changed",
+        /// The group's committed offset lies past the end of the log.
+        PastEnd = "past_end",
+        /// No broker is available for it.
+        Unavailable = "unavailable",
+        /// Its item is not a valid cursor.
+        Invalid = "invalid",
+        /// The topic no longer has this partition.
+        Gone = "gone",
+        /// The write failed.
+        Failed = "failed",
+        /// The write may or may not have been applied.
+        Unknown = "unknown",
+    }
 }
 
 impl ChangeOutcome {

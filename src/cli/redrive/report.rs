@@ -8,21 +8,25 @@ use crate::cli::output::table;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::record::{Record, TopicPartition};
+use crate::words::words;
 
-/// The outcome of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RecordOutcome {
-    /// The processor settled it.
-    Processed,
-    /// The processor or the decoder failed.
-    Failed,
-    /// Retention deleted it.
-    Gone,
-    /// This offset has no record.
-    NoRecord,
-    /// It was not processed: the command failed or was interrupted before.
-    NotTried,
+/// More ranges than this are named in the result only, and not in the error.
+const MAX_NAMED_RANGES: usize = 20;
+
+words! {
+    /// The outcome of a record.
+    pub(super) enum RecordOutcome {
+        /// The processor settled it.
+        Processed = "processed",
+        /// The processor or the decoder failed.
+        Failed = "failed",
+        /// Retention deleted it.
+        Gone = "gone",
+        /// This offset has no record.
+        NoRecord = "no_record",
+        /// It was not processed: the command failed or was interrupted before.
+        NotTried = "not_tried",
+    }
 }
 
 impl RecordOutcome {
