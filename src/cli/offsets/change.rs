@@ -140,6 +140,10 @@ impl CursorChange {
         }
     }
 
+    fn is_held(&self) -> bool {
+        self.outcome == ChangeOutcome::Held
+    }
+
     /// The outcome of a failed write.
     pub(super) fn unwritten(unwritten: WriteError) -> (ChangeOutcome, String) {
         match unwritten {
@@ -248,8 +252,6 @@ impl CursorChanges {
         let more = if failed.len() > NAMED { "; and more" } else { "" };
         let any = |outcome| failed.iter().any(|(row, _)| row.outcome == outcome);
         let any_unknown = any(ChangeOutcome::Unknown);
-        let claimed =
-            "Pause the claimed partitions with `offsets pause`, wait for the run to end, and repeat the command";
         // To repeat an undo or a shift would change the others a second time.
         let repeat = if any_unknown {
             Some("Check with `kafka-consumer offsets list` before you repeat the command")
@@ -258,10 +260,10 @@ impl CursorChanges {
         } else {
             None
         };
-        let next: Vec<&str> = any(ChangeOutcome::Held)
-            .then_some(claimed)
+        let held: Vec<&CursorChange> = failed.iter().map(|(row, _)| *row).filter(|row| row.is_held()).collect();
+        let next: Vec<String> = after_the_claims(&held)
             .into_iter()
-            .chain(repeat)
+            .chain(repeat.map(str::to_owned))
             .collect();
         let changed = match self.executed {
             true if any_unknown => "are not known to be",
@@ -278,7 +280,78 @@ impl CursorChanges {
     }
 }
 
+/// How to change partitions that a run has claimed. Without a pause the next run
+/// would claim them again; paused partitions are no failure of a run, so the last
+/// step is to resume them.
+fn after_the_claims(held: &[&CursorChange]) -> Option<String> {
+    let topic = &held.first()?.partition.topic;
+    let flags = if held.len() <= NAMED && held.iter().all(|row| row.partition.topic == *topic) {
+        let numbers = held
+            .iter()
+            .map(|row| format!(" --partition {}", row.partition.partition));
+        format!("--topic {topic}{}`", numbers.collect::<String>())
+    } else {
+        "--topic <topic> --partition <partition>` for each".to_owned()
+    };
+    let until = held.iter().filter_map(|row| row.until).max();
+    let until = until.map_or_else(String::new, |until| format!(", at the latest {}", at(until)));
+    Some(format!(
+        "Pause the claimed partitions: `kafka-consumer offsets pause {flags}. When their run has ended{until}, repeat the \
+         command. Then resume them, or no run reads them: `kafka-consumer offsets resume {flags}"
+    ))
+}
+
 #[expect(clippy::ref_option, reason = "serde's way to call it")]
 fn number<S: Serializer>(offset: &Option<NextOffset>, serializer: S) -> Result<S::Ok, S::Error> {
     offset.map(NextOffset::get).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::documented;
+
+    fn held(partition: i32, until: i64) -> CursorChange {
+        CursorChange {
+            until: Some(until),
+            ..CursorChange::without_move(
+                &TopicPartition::new("orders", partition),
+                None,
+                ChangeOutcome::Held,
+                "claimed by a run".into(),
+            )
+        }
+    }
+
+    fn next_step(partitions: Vec<CursorChange>) -> String {
+        let changes = CursorChanges {
+            executed: true,
+            partitions,
+        };
+        changes.failure().expect("they are not changed").next
+    }
+
+    #[test]
+    fn every_outcome_of_a_change_is_documented() {
+        assert_eq!(
+            documented("### `outcome` of `offsets reset`, `undo`, `delete`, `pause`, `resume`, `import` and `export`"),
+            ChangeOutcome::WORDS
+        );
+    }
+
+    #[test]
+    fn the_next_step_for_claimed_partitions_ends_with_resuming_them() {
+        assert_eq!(
+            next_step(vec![held(1, 1_000), held(3, 61_000)]),
+            "Pause the claimed partitions: `kafka-consumer offsets pause --topic orders --partition 1 --partition 3`. When their run has \
+             ended, at the latest 1970-01-01T00:01:01Z, repeat the command. Then resume them, or no run reads them: \
+             `kafka-consumer offsets resume --topic orders --partition 1 --partition 3`"
+        );
+    }
+
+    #[test]
+    fn the_next_step_for_many_claimed_partitions_stays_short() {
+        let next = next_step((0..300).map(|partition| held(partition, 1_000)).collect());
+        assert!(next.contains("offsets resume") && next.len() < 400, "{next}");
+    }
 }
