@@ -96,6 +96,19 @@ fn paused(pass: &RunReport) -> Error {
     .next("Remove `paused` from the items of the backfill, and run the same command again")
 }
 
+fn waiting_for(held: &Held) -> String {
+    let place = &held.place;
+    match held.until {
+        Some(_) => {
+            let until = output::time(held.until);
+            format!("waiting for {place}: another run has claimed it until {until}, or until that run ends")
+        }
+        None => {
+            format!("waiting for {place}: its item changed during the pass; the next pass reads from what is stored")
+        }
+    }
+}
+
 /// How many records count towards the limit.
 fn handled(pass: &RunReport) -> u64 {
     let skipped: u64 = pass.skipped.iter().map(crate::report::OffsetRange::count).sum();
@@ -173,11 +186,7 @@ impl<P: Processor> Passes<P> {
     async fn wait(&mut self, held: &[Held], announced: &mut BTreeSet<(i32, Option<i64>)>) {
         for held in held {
             if announced.insert((held.place.partition, held.until)) {
-                progress::print_above_bar(&format!(
-                    "waiting for {}: another run has claimed it until {}, or until that run ends",
-                    held.place,
-                    output::time(held.until)
-                ));
+                progress::print_above_bar(&waiting_for(held));
             }
         }
         let now_ms = self.parts.clock.wall_ms();
@@ -293,6 +302,19 @@ mod tests {
             panic!("paused partitions are a failure")
         };
         assert!(error.message().contains("t-0"), "{error}");
+    }
+
+    #[test]
+    fn a_wait_names_the_end_of_a_claim_or_that_an_item_changed() {
+        let waiting = |until| waiting_for(&Held { place: place(), until });
+        assert_eq!(
+            waiting(Some(1_800_000_060_000)),
+            "waiting for t-0: another run has claimed it until 2027-01-15T08:01:00Z, or until that run ends"
+        );
+        assert_eq!(
+            waiting(None),
+            "waiting for t-0: its item changed during the pass; the next pass reads from what is stored"
+        );
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The report of a run as text and a table.
 
 use super::{Screen, grouped, or_dash, time};
-use crate::record::TopicPartition;
 use crate::report::{OffsetRange, RunReport, StopReason};
 
 /// One line of sums, a table of partitions, and remarks on single partitions.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
     let mut text = sums(report);
     if !report.partitions.is_empty() {
-        let mut partitions = screen.table(&["partition", "first", "last stored", "records", "end", "lag"], 1..=5);
+        let mut partitions = screen.table(
+            &["partition", "first", "last processed", "records", "end", "lag"],
+            1..=5,
+        );
         for row in &report.partitions {
             partitions.add_row([
-                at(&row.place),
+                row.place.to_string(),
                 or_dash(row.first_offset),
                 or_dash(row.last_offset),
                 row.messages.to_string(),
@@ -69,17 +71,17 @@ fn stop_reason(reason: StopReason) -> &'static str {
     }
 }
 
-fn at(place: &TopicPartition) -> String {
-    format!("{}-{}", place.topic, place.partition)
-}
-
 fn remarks(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     for held in &report.held {
-        lines.push(format!("held: {} until {}", at(&held.place), time(held.until)));
+        let place = &held.place;
+        lines.push(match held.until {
+            Some(_) => format!("held: {place} until {}", time(held.until)),
+            None => format!("held: {place}: its item changed during this run; the next run reads from what is stored"),
+        });
     }
     for place in &report.paused {
-        lines.push(format!("paused: {}", at(place)));
+        lines.push(format!("paused: {place}"));
     }
     let ranges = [("skipped", &report.skipped), ("lost", &report.lost)];
     for (word, range) in ranges
@@ -89,14 +91,13 @@ fn remarks(report: &RunReport) -> Vec<String> {
         let (first, last) = (range.first_offset, range.last_offset);
         lines.push(format!(
             "{word}: {} offsets {first} to {last}: {}",
-            at(&range.place),
-            range.reason
+            range.place, range.reason
         ));
     }
     for blocked in &report.blocked {
         lines.push(format!(
             "blocked: {} at offset {} after {} attempt{}, next try {}: {}",
-            at(&blocked.place),
+            blocked.place,
             blocked.offset,
             blocked.attempts,
             if blocked.attempts == 1 { "" } else { "s" },
@@ -105,7 +106,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
         ));
     }
     let unavailable = report.unavailable.iter();
-    let silent = grouped(unavailable.map(|partition| (at(&partition.place), partition.error.clone())));
+    let silent = grouped(unavailable.map(|partition| (partition.place.to_string(), partition.error.clone())));
     lines.extend(silent.into_iter().map(|line| format!("unavailable: {line}")));
     lines
 }
@@ -114,6 +115,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorType};
+    use crate::record::TopicPartition;
     use crate::report::{Blocked, Held, PartitionReport, UnavailablePartition};
 
     fn place(partition: i32) -> TopicPartition {
@@ -150,10 +152,16 @@ mod tests {
                 reason: "deleted by retention".into(),
             }],
             dead_lettered: 2,
-            held: vec![Held {
-                place: place(1),
-                until: Some(1_800_000_060_000),
-            }],
+            held: vec![
+                Held {
+                    place: place(1),
+                    until: Some(1_800_000_060_000),
+                },
+                Held {
+                    place: place(5),
+                    until: None,
+                },
+            ],
             paused: vec![place(2)],
             blocked: vec![Blocked {
                 place: place(12),
@@ -180,13 +188,15 @@ mod tests {
     fn the_table_at_60_columns() {
         insta::assert_snapshot!(shown(60), @r"
         500 records in 34 ms · limit reached · lag 3510
-        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
-        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
-        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
-        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
-        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
-        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        ┌───────────┬───────┬───────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆      last ┆ records ┆  end ┆  lag │
+        │           ┆       ┆ processed ┆         ┆      ┆      │
+        ╞═══════════╪═══════╪═══════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆      1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆      1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴───────────┴─────────┴──────┴──────┘
         held: orders-1 until 2027-01-15T08:01:00Z
+        held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
         blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
@@ -198,13 +208,14 @@ mod tests {
     fn the_table_at_100_columns() {
         insta::assert_snapshot!(shown(100), @r"
         500 records in 34 ms · limit reached · lag 3510
-        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
-        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
-        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
-        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
-        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
-        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        ┌───────────┬───────┬────────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last processed ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪════════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆           1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆           1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴────────────────┴─────────┴──────┴──────┘
         held: orders-1 until 2027-01-15T08:01:00Z
+        held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
         blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503

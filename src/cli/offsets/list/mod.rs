@@ -39,7 +39,7 @@ fn table(screen: Screen, inspection: &Inspection) -> String {
             let headings = [
                 "partition",
                 "next",
-                "last stored",
+                "last processed",
                 "previous",
                 "updated",
                 "by run",
