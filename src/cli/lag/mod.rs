@@ -78,7 +78,7 @@ fn show(inspection: &Inspection, rate: Option<LagRate>, out: Out) {
     }
     let text = format!(
         "{}  {}",
-        output::local_time(inspection.at),
+        output::time_to_the_second(inspection.at),
         table(screen, inspection, rate)
     );
     out.print(&text, inspection);

@@ -30,8 +30,8 @@ pub(super) fn table(screen: Screen, report: &RunReport) -> String {
 }
 
 /// One line for one of many runs: the sums, and counts of what needs attention.
-pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
-    let mut line = format!("{local_time}  {}", sums(report));
+pub(in crate::cli) fn tick_line(started_at: &str, report: &RunReport) -> String {
+    let mut line = format!("{started_at}  {}", sums(report));
     let offsets = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::count).sum::<u64>();
     let counts = [
         ("skipped", offsets(&report.skipped)),
@@ -225,13 +225,13 @@ mod tests {
 
     #[test]
     fn a_tick_is_one_line_with_counts_of_what_needs_attention() {
-        insta::assert_snapshot!(tick_line("2027-01-15 09:00:00", &a_run()), @r"2027-01-15 09:00:00  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 1 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
+        insta::assert_snapshot!(tick_line("2027-01-15T08:00:00Z", &a_run()), @r"2027-01-15T08:00:00Z  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 2 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
         let idle = RunReport {
             duration_ms: 3,
             stop_reason: Some(StopReason::CaughtUp),
             lag: Some(0),
             ..RunReport::default()
         };
-        insta::assert_snapshot!(tick_line("2027-01-15 09:01:00", &idle), @r"2027-01-15 09:01:00  0 records in 3 ms · caught up · lag 0");
+        insta::assert_snapshot!(tick_line("2027-01-15T08:01:00Z", &idle), @r"2027-01-15T08:01:00Z  0 records in 3 ms · caught up · lag 0");
     }
 }
