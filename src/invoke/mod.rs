@@ -1,5 +1,5 @@
 //! The only place where the stages are joined:
-//! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
+//! request -> plan -> claim -> fetch -> decode -> process -> settle -> flush -> report.
 
 mod backfill;
 mod drain;

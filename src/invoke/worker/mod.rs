@@ -1,5 +1,5 @@
-//! The work on one partition in a run: claim -> poll -> decode -> process ->
-//! settle -> commit, in the order of the steps of its [`Ledger`].
+//! The work on one partition in a run: claim -> fetch -> decode -> process ->
+//! settle -> flush, in the order of the steps of its [`Ledger`].
 
 mod crash;
 mod cursor;
