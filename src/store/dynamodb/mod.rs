@@ -200,8 +200,8 @@ impl Store for DynamoStore {
                     old.map(|item| self.read(consumer, partition, item)),
                 ))
             }
-            // Certainly not applied, but transient: the caller reads the item,
-            // and sends the write again.
+            // Not applied, and transient: the caller reads the item, and sends the
+            // write again, as after a write without a response.
             Some(
                 UpdateItemError::TransactionConflictException(_) | UpdateItemError::ReplicatedWriteConflictException(_),
             ) => Ok(WriteResult::Unknown(call.error(&error).message())),
