@@ -42,7 +42,7 @@ pub(crate) const WRITES_AT_ONCE: usize = 16;
 
 /// How many dead letters one run may write: an outage of what the handler
 /// needs must not drain a topic into the target before an operator sees it.
-pub(crate) const MOST_DEAD_LETTERS: u32 = 100;
+pub(crate) const MAX_DEAD_LETTERS: u32 = 100;
 
 /// The log target of reports, so that a subscriber can filter them out where
 /// the report is printed anyway.

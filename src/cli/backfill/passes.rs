@@ -20,10 +20,10 @@ use crate::processor::Processor;
 use crate::report::{Held, RunReport};
 
 /// The longest wait before the next pass: a claim of another run may be released early.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The shortest wait.
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+const MIN_WAIT: Duration = Duration::from_millis(500);
 
 /// So many passes in a row may move no cursor before the command fails.
 const MAX_IDLE_PASSES: u32 = 3;
@@ -193,7 +193,7 @@ impl<P: Processor> Passes<P> {
         let first = held.iter().filter_map(|held| held.until).min().unwrap_or(now_ms);
         let until = Duration::from_millis(u64::try_from(first.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
-            () = tokio::time::sleep(until.clamp(SHORTEST_WAIT, LONGEST_WAIT)) => {}
+            () = tokio::time::sleep(until.clamp(MIN_WAIT, MAX_WAIT)) => {}
             _ = self.interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
         }
     }
