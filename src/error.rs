@@ -47,38 +47,52 @@ pub enum ErrorType {
     Held,
 }
 
-impl ErrorType {
-    /// Which of several errors stands for all: the one with the highest
-    /// severity, and of equal ones the first.
-    ///
-    /// | severity | type | |
-    /// |---|---|---|
-    /// | 15, 14 | `InvalidConfiguration`, `InvalidEvent` | nothing works until it is corrected |
-    /// | 13 to 10 | `BrokerUnreachable`, `AuthenticationFailed`, `NotAuthorized`, `UnknownTopic` | topics wait |
-    /// | 9 to 7 | `TableNotFound`, `TableUnreachable`, `InvalidCursor` | cursors wait |
-    /// | 6, 5 | `DestinationFailed`, `Timeout` | records wait |
-    /// | 4 | `Held` | another run has the claim |
-    /// | 3 to 0 | `Truncated`, `RetentionLoss`, `PartitionBlocked`, `ClaimLost` | the other partitions were done |
-    #[must_use]
-    pub const fn severity(self) -> u8 {
-        match self {
-            Self::InvalidConfiguration => 15,
-            Self::InvalidEvent => 14,
-            Self::BrokerUnreachable => 13,
-            Self::AuthenticationFailed => 12,
-            Self::NotAuthorized => 11,
-            Self::UnknownTopic => 10,
-            Self::TableNotFound => 9,
-            Self::TableUnreachable => 8,
-            Self::InvalidCursor => 7,
-            Self::DestinationFailed => 6,
-            Self::Timeout => 5,
-            Self::Held => 4,
-            Self::Truncated => 3,
-            Self::RetentionLoss => 2,
-            Self::PartitionBlocked => 1,
-            Self::ClaimLost => 0,
+/// Defines [`ErrorType::ALL`] and `severity` from one list: a type that is missing
+/// in it does not compile.
+macro_rules! severities {
+    ($(#[$documentation:meta])* $($kind:ident = $severity:literal,)+) => {
+        /// Every type, in descending order of severity.
+        pub const ALL: &[Self] = &[$(Self::$kind,)+];
+
+        $(#[$documentation])*
+        #[must_use]
+        pub const fn severity(self) -> u8 {
+            match self {
+                $(Self::$kind => $severity,)+
+            }
         }
+    };
+}
+
+impl ErrorType {
+    severities! {
+        /// Which of several errors stands for all: the one with the highest
+        /// severity, and of equal ones the first.
+        ///
+        /// | severity | type | |
+        /// |---|---|---|
+        /// | 15, 14 | `InvalidConfiguration`, `InvalidEvent` | nothing works until it is corrected |
+        /// | 13 to 10 | `BrokerUnreachable`, `AuthenticationFailed`, `NotAuthorized`, `UnknownTopic` | topics wait |
+        /// | 9 to 7 | `TableNotFound`, `TableUnreachable`, `InvalidCursor` | cursors wait |
+        /// | 6, 5 | `DestinationFailed`, `Timeout` | records wait |
+        /// | 4 | `Held` | another run has the claim |
+        /// | 3 to 0 | `Truncated`, `RetentionLoss`, `PartitionBlocked`, `ClaimLost` | the other partitions were done |
+        InvalidConfiguration = 15,
+        InvalidEvent = 14,
+        BrokerUnreachable = 13,
+        AuthenticationFailed = 12,
+        NotAuthorized = 11,
+        UnknownTopic = 10,
+        TableNotFound = 9,
+        TableUnreachable = 8,
+        InvalidCursor = 7,
+        DestinationFailed = 6,
+        Timeout = 5,
+        Held = 4,
+        Truncated = 3,
+        RetentionLoss = 2,
+        PartitionBlocked = 1,
+        ClaimLost = 0,
     }
 
     /// Whether the other partitions were done all the same: exit code 3 of the
@@ -187,36 +201,16 @@ impl Serialize for Error {
 mod tests {
     use super::*;
 
-    /// In descending order of severity.
-    const TYPES: [ErrorType; 16] = [
-        ErrorType::InvalidConfiguration,
-        ErrorType::InvalidEvent,
-        ErrorType::BrokerUnreachable,
-        ErrorType::AuthenticationFailed,
-        ErrorType::NotAuthorized,
-        ErrorType::UnknownTopic,
-        ErrorType::TableNotFound,
-        ErrorType::TableUnreachable,
-        ErrorType::InvalidCursor,
-        ErrorType::DestinationFailed,
-        ErrorType::Timeout,
-        ErrorType::Held,
-        ErrorType::Truncated,
-        ErrorType::RetentionLoss,
-        ErrorType::PartitionBlocked,
-        ErrorType::ClaimLost,
-    ];
-
     #[test]
     fn each_type_has_a_severity_of_its_own_in_the_order_of_the_table() {
-        let severities: Vec<_> = TYPES.map(ErrorType::severity).into();
+        let severities: Vec<_> = ErrorType::ALL.iter().map(|kind| kind.severity()).collect();
         assert_eq!(severities, (0..16).rev().collect::<Vec<_>>());
     }
 
     #[test]
     fn the_errors_of_single_partitions_are_the_least_severe() {
-        let partial: Vec<_> = TYPES.into_iter().filter(|it| it.is_partial()).collect();
-        assert_eq!(partial, TYPES[12..]);
+        let partial: Vec<_> = ErrorType::ALL.iter().copied().filter(|it| it.is_partial()).collect();
+        assert_eq!(partial, ErrorType::ALL[12..]);
     }
 
     #[test]

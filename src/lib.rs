@@ -45,30 +45,11 @@
 //! The way of the data, and the module of each stage:
 //!
 //! ```text
-//! invocation event -> request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report
-//!       event         event     plan    claim   source   decode   processor   ledger    store    report
+//! event -> request -> plan -> claim -> fetch -> decode -> process -> settle -> flush -> report
+//! event    event      plan    claim    source   decode    processor  ledger    store    report
 //! ```
 //!
-//! | module | what it is |
-//! |---|---|
-//! | `event` | invocation JSON -> `Request` |
-//! | `plan` | pure: stored cursors + log bounds + policy -> what to read, what was lost |
-//! | `claim` | pure: which run may work on a partition, and what a refused write means |
-//! | `ledger` | pure: polled, settled, failed -> the next step |
-//! | `decode` | pure: bytes -> value |
-//! | `backfill` | pure: a part of the log, read again under a cursor of its own |
-//! | `dead_letter` | a failed record -> its dead letter, and the topic or queue that it is sent to |
-//! | `report` | pure: the result of a run, as JSON and as metrics |
-//! | `error` | the types of failure, and their messages |
-//! | `clock` | the time, as a seam |
-//! | `security` | authentication with the brokers: properties, secrets, tokens |
-//! | `kafka` | the Kafka client: connections, metadata, offsets, producer, errors |
-//! | `source` | records from Kafka |
-//! | `store` | cursors and claims in `DynamoDB`, or in memory |
-//! | `invoke` | the only place where the stages are joined |
-//! | `live` | the real parts: settings from the environment, Kafka, `DynamoDB` |
-//! | `aws` | clients of AWS's services |
-//! | `embedded` | an in-process Kafka and `DynamoDB`, for the demo and tests (feature `embedded`) |
+//! `docs/ARCHITECTURE.md` has all modules, the walk of one offset from the event to the table, and the glossary.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -121,6 +102,7 @@ pub mod store;
 
 mod aws;
 mod text;
+mod words;
 
 // Its `Error` is what `lambda::run` returns.
 pub use lambda_runtime;

@@ -91,7 +91,10 @@ async fn run_every<P: Processor>(
 /// Prints one line for one of many runs; a failure to stderr.
 fn print_tick(invoked: &Invoked, started_ms: i64, out: Out) {
     match &invoked.response {
-        Response::Run(report) => out.print(&output::tick_line(&output::local_time(started_ms), report), report),
+        Response::Run(report) => out.print(
+            &output::tick_line(&output::time_to_the_second(started_ms), report),
+            report,
+        ),
         Response::Plan(_) => out.print_result(&invoked.response),
     }
     if let Some(error) = invoked.error() {

@@ -45,7 +45,7 @@ pub(super) struct Selection {
     #[command(flatten)]
     partitions: Partitions,
 
-    /// Only this share of the partitions: `2/4` is every partition with `partition % 4 == 1`
+    /// Only this shard of the partitions: `2/4` is every partition with `partition % 4 == 1`
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
 }

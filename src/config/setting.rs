@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "LOG_VALUES",
         alias: None,
         default: Some("false"),
-        meaning: "Whether the log destination also writes the values: true or false",
+        meaning: "Whether the log destination also writes keys and values, which may be personal data: true or false",
     },
     Setting {
         variable: "FILTER_PATTERNS",

@@ -134,7 +134,7 @@ words!(MessageFormat { Json = "json", Text = "text", Bytes = "bytes" }
 pub enum Destination {
     /// One structured log line each.
     Log {
-        /// Whether the lines contain the values too. Set by `LOG_VALUES`; parsing gives `false`.
+        /// Whether the lines contain keys and values too. Set by `LOG_VALUES`; parsing gives `false`.
         values: bool,
     },
     /// Nowhere: the records are dropped, and the cursors advance.

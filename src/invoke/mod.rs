@@ -1,9 +1,10 @@
 //! The only place where the stages are joined:
-//! request -> plan -> claim -> poll -> decode -> process -> settle -> commit -> report.
+//! request -> plan -> claim -> fetch -> decode -> process -> settle -> flush -> report.
 
 mod backfill_snapshot;
 mod drain;
 mod log;
+mod next_step;
 mod pins;
 mod plan_report;
 mod report;
@@ -42,7 +43,7 @@ pub(crate) const WRITES_AT_ONCE: usize = 16;
 
 /// How many dead letters one run may write: an outage of what the handler
 /// needs must not drain a topic into the target before an operator sees it.
-pub(crate) const MOST_DEAD_LETTERS: u32 = 100;
+pub(crate) const MAX_DEAD_LETTERS: u32 = 100;
 
 /// The log target of reports, so that a subscriber can filter them out where
 /// the report is printed anyway.
@@ -149,12 +150,13 @@ pub async fn invoke<B: Backend>(
 ) -> Result<Invoked, Error> {
     let dispatched = AssertUnwindSafe(dispatch(parts, request, deadline, interrupt)).catch_unwind();
     dispatched.await.unwrap_or_else(|panic| {
-        let what = text::cut(panic_message(&*panic), worker::LONGEST_PANIC_BYTES);
+        let what = text::cut(panic_message(&*panic), worker::MAX_PANIC_BYTES);
         let what = format!(
-            "this program failed outside of any partition: {what}. No record counts as failed, stored cursors stay, \
-             and claims expire"
+            "this program panicked outside the work on any partition: {what}. This is a defect of the program, not of \
+             a record: no record counts as failed. What was stored before is kept, and the claims of this run expire"
         );
-        Err(Error::new(ErrorType::PartitionBlocked, what).next("Report this, with the log of the invocation"))
+        let next = "Report this, with the log of the invocation; the next run tries again";
+        Err(Error::new(ErrorType::PartitionBlocked, what).next(next))
     })
 }
 

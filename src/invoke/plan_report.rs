@@ -5,7 +5,7 @@ use super::run::Run;
 use super::snapshot::Snapshot;
 use crate::error::Error;
 use crate::event::RunRequest;
-use crate::plan::{self, Decision, PartitionPlan, Reading};
+use crate::plan::{self, Decision, PartitionPlan, PlanReason, Reading};
 use crate::record::NextOffset;
 use crate::report::{PlanReport, PlannedPartition};
 
@@ -45,7 +45,7 @@ fn planned_partition(plan: &PartitionPlan, share: u64) -> PlannedPartition {
     let next = plan.next_offset();
     let (why, detail) = match &plan.decision {
         Decision::Read(Reading { why, from, to, .. }) if share == 0 && from != to => {
-            ("no share of the limit", Some(why.as_str().to_owned()))
+            (PlanReason::NoShare, Some(why.reason().as_str().to_owned()))
         }
         _ => plan.describe(),
     };

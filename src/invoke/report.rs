@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::run::{PartitionRun, Run, Scope};
-use super::worker::{EndReason, PartitionOutcome, PartitionWorker, ReadFailure, Stored};
-use super::{Backend, Invoked, Response};
+use super::worker::{CHECK_BROKERS, EndReason, PartitionOutcome, PartitionWorker, ReadFailure, Stored};
+use super::{Backend, Invoked, Response, next_step};
 use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
@@ -138,11 +138,12 @@ impl ReportBuilder {
             }
             Decision::Truncated(what) => {
                 let advice = if self.is_backfill {
-                    "Start a backfill of another name for what is there now"
+                    "Start a backfill of another name for what is there now".to_owned()
                 } else if state.end.is_none() {
-                    "Delete it with `kafka-consumer offsets delete`"
+                    format!("Delete the cursor: {}", next_step::delete(partition))
                 } else {
-                    "Decide with ON_TRUNCATION=earliest or latest, or correct the item's offset"
+                    let reset = next_step::reset(partition, "--to-earliest");
+                    format!("Set ON_TRUNCATION to earliest or latest, or move the cursor: {reset}, or --to-latest")
                 };
                 let what = format!("{partition}: {what}. Its cursor was not changed");
                 self.errors.push(Error::new(ErrorType::Truncated, what).next(advice));
@@ -153,12 +154,20 @@ impl ReportBuilder {
                      not changed",
                     range.first, range.last
                 );
-                let advice = "Go on with ON_RETENTION_LOSS=continue, or correct the item's offset";
+                let advice = if self.is_backfill {
+                    "Set ON_RETENTION_LOSS=continue, or start a backfill of another name".to_owned()
+                } else {
+                    let reset = next_step::reset(partition, "--to-earliest");
+                    format!("Set ON_RETENTION_LOSS=continue, or move the cursor: {reset}")
+                };
                 self.errors
                     .push(Error::new(ErrorType::RetentionLoss, what).next(advice));
             }
             Decision::Unavailable(error) => {
-                self.read_failed(place, partition, &ReadFailure::Unavailable(error.clone()));
+                let what = format!("{partition} could not be read: {error}. Its cursor was not changed");
+                self.errors
+                    .push(Error::new(ErrorType::BrokerUnreachable, what).next(CHECK_BROKERS));
+                self.unavailable(place, error.clone());
             }
             Decision::Invalid(invalid) => self.errors.push(invalid.clone().into()),
         }
@@ -169,7 +178,9 @@ impl ReportBuilder {
         self.counts.entry(partition.topic.clone()).or_default().blocked += 1;
         let error = failures.error.clone().unwrap_or_else(|| plan::NO_REASON.into());
         let next_try_at = failures.next_try_at_ms;
-        self.errors.push(blocked_error(partition, offset, &error, next_try_at));
+        let skip = next_step::skip(partition, failures.offset, self.is_backfill);
+        self.errors
+            .push(blocked_error(partition, offset, &error, next_try_at, &skip));
         self.report.blocked.push(Blocked {
             place: place.clone(),
             offset,
@@ -180,10 +191,14 @@ impl ReportBuilder {
     }
 
     fn read_failed(&mut self, place: &TopicPartition, partition: &TopicPartition, failure: &ReadFailure) {
-        self.errors.push(failure.error(partition));
+        self.errors.push(failure.error(partition, self.is_backfill));
+        self.unavailable(place, failure.to_string());
+    }
+
+    fn unavailable(&mut self, place: &TopicPartition, error: String) {
         self.report.unavailable.push(UnavailablePartition {
             place: place.clone(),
-            error: failure.to_string(),
+            error,
         });
     }
 
@@ -261,14 +276,22 @@ fn quarantine(limit: BatchLimit) -> &'static str {
     }
 }
 
-fn blocked_error(partition: &TopicPartition, offset: i64, error: &str, next_try_at_ms: Option<i64>) -> Error {
+/// `skip`: how to skip the record.
+fn blocked_error(
+    partition: &TopicPartition,
+    offset: i64,
+    error: &str,
+    next_try_at_ms: Option<i64>,
+    skip: &str,
+) -> Error {
     let retry = next_try_at_ms.map_or_else(String::new, |ms| {
         let at = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
         format!(". It is tried again after {at}")
     });
     let what = format!("{partition} is blocked at offset {offset}: {error}{retry}");
-    Error::new(ErrorType::PartitionBlocked, what)
-        .next("Correct the cause, or pass it over: choose another ON_FAILURE, or move the cursor past it")
+    Error::new(ErrorType::PartitionBlocked, what).next(format!(
+        "Correct the cause, choose another ON_FAILURE, or skip offset {offset}: {skip}"
+    ))
 }
 
 /// The error that a run fails with: the most severe one. Its message counts the

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::snapshot::{self, Pins, Snapshot};
 use super::worker::PartitionWorker;
 use super::workers::Workers;
-use super::{Backend, Interrupt, Invoked, MOST_DEAD_LETTERS, Parts, backfill_snapshot, log, report};
+use super::{Backend, Interrupt, Invoked, MAX_DEAD_LETTERS, Parts, backfill_snapshot, log, report};
 use crate::backfill;
 use crate::claim::RunId;
 use crate::clock::{Clock, Deadline};
@@ -89,7 +89,7 @@ impl<'a, B: Backend> Run<'a, B> {
             source: &parts.source,
             processor: &parts.processor,
             dead_letters: &parts.dead_letters,
-            dead_letters_left: Allowance::new(MOST_DEAD_LETTERS),
+            dead_letters_left: Allowance::new(MAX_DEAD_LETTERS),
             clock,
             sizes: FetchSizes::new(parts.config.max_memory_bytes, parts.config.max_messages),
             started: clock.now(),

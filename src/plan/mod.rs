@@ -29,7 +29,7 @@ use crate::claim::{Cursor, InvalidCursor, ObservedItem};
 use crate::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use crate::record::{ListedOffset, NextOffset, OffsetRange, TopicPartition};
 
-pub use describe::{NO_REASON, blocked};
+pub use describe::{NO_REASON, PlanReason, blocked};
 pub use shares::{Demand, fair_shares, runs_to_catch_up};
 
 /// The state of one partition before a run: its log, and its cursor.
@@ -180,13 +180,13 @@ pub enum Why {
 impl Why {
     /// The reason as `plan` shows it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn reason(self) -> PlanReason {
         match self {
-            Self::Resumed => "resumed",
-            Self::StartPosition => "start position",
-            Self::AppearedLater => "new partition",
-            Self::Lost(_) => "lost to retention",
-            Self::Truncated { .. } => "truncated",
+            Self::Resumed => PlanReason::Resumed,
+            Self::StartPosition => PlanReason::StartPosition,
+            Self::AppearedLater => PlanReason::NewPartition,
+            Self::Lost(_) => PlanReason::LostToRetention,
+            Self::Truncated { .. } => PlanReason::Truncated,
         }
     }
 }

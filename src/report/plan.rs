@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::limit;
 use crate::error::Error;
+use crate::plan::PlanReason;
 use crate::record::TopicPartition;
 
 /// What a run would do: the response to `plan`. In memory it is complete; its
@@ -35,10 +36,8 @@ pub struct PlannedPartition {
     pub messages: u64,
     /// Offsets between `from` and `to`.
     pub lag: u64,
-    /// Why: `resumed`, `start position`, `new partition`, `lost to retention`,
-    /// `truncated`, `up to date`, `paused`, `claimed`, `backing off`,
-    /// `unavailable`, `invalid cursor`, `no share of the limit`.
-    pub why: &'static str,
+    /// Why it reads it, or does not.
+    pub why: PlanReason,
     /// Details, if any.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "limit::optional_text")]
     pub detail: Option<String>,

@@ -54,6 +54,8 @@ pub enum Polled {
     End,
     /// The broker has no record at the assigned offset.
     OutOfRange,
+    /// Records arrived out of order: reading on would skip some.
+    OutOfOrder,
     /// No broker responds for this partition.
     Unavailable(Unavailable),
     /// The next batch is damaged, or of a format that this client cannot read.

@@ -56,9 +56,7 @@ impl PartitionQueue {
     /// What has arrived, without waiting; `None`: nothing.
     pub(super) fn drain(&self, limit: Limit) -> Option<Polled> {
         if self.lost_order.load(Ordering::SeqCst) {
-            return Some(Polled::Unavailable(Unavailable(
-                "its records arrived out of order".into(),
-            )));
+            return Some(Polled::OutOfOrder);
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(polled) = pending.take() {
@@ -138,7 +136,9 @@ impl PartitionQueue {
                 | RDKafkaErrorCode::UnsupportedCompressionType
                 | RDKafkaErrorCode::NotImplemented),
             ) => Polled::Unreadable(format!(
-                "the batch here cannot be read ({code}): check the broker's disk and the producer's compression"
+                "the batch at this offset cannot be read ({code}): check the broker's disk and the producer's \
+                 compression. Each offset of the batch fails: to skip it, use the offset after its last record, which \
+                 `kafka-dump-log` shows"
             )),
             _ => Polled::Unavailable(Unavailable(error.to_string())),
         })

@@ -28,7 +28,9 @@ pub enum WriteResult {
     Applied,
     /// A clause did not hold; this is the item that was there.
     Refused(Option<Result<Cursor, InvalidCursor>>),
-    /// No response: the write may have been applied. The text is the cause.
+    /// A read of the item decides whether it was applied: there was no response,
+    /// or another write of the item conflicted with it. After a conflict it was not
+    /// applied, and may be sent again. The text is the cause.
     Unknown(String),
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from stack import ROOT, STACKS, stack, template
 
-REPORT = (ROOT / "src/report/mod.rs").read_text()
+REPORT = (ROOT / "src/report/metrics.rs").read_text()
 OURS = set(re.findall(r'count\("(\w+)"', REPORT)) | {"RunDuration"}
 AWS = {
     "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
@@ -90,6 +90,14 @@ def test_alarms_look_at_figures_that_exist(every_stack):
             query, = alarm["Metrics"]
             _, figure = QUERY.fullmatch(query["Expression"]).groups()
             assert figure in OURS and query["ReturnData"] is True, name
+
+
+def test_each_alarm_names_a_command_or_a_parameter_as_the_next_step(every_stack):
+    parameters = "|".join(template()["Parameters"])
+    step = re.compile(rf"kafka-consumer (doctor|lag|plan|redrive|offsets)|aws \w+ [a-z-]+|(Increase|Check) ({parameters})")
+    for name, alarm in alarms(every_stack).items():
+        description = alarm["AlarmDescription"]
+        assert step.search(description) and len(description) <= 1024, name
 
 
 def test_alarms_count_in_ticks_and_within_a_day(every_stack):

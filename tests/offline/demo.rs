@@ -66,7 +66,7 @@ fn a_newcomer_sees_every_tick_and_what_became_of_every_order() {
         "== The first run",
         "1000 records in ",
         "limit reached · lag 2500",
-        "│ orders-3  ┆     0 ┆         249 ┆     250 ┆  350 ┆  100 │",
+        "│ orders-3  ┆     0 ┆            249 ┆     250 ┆  350 ┆  100 │",
         "│ consumer_id ┆ partition ┆ offset ┆ claim",
         "│ demo_orders ┆         0 ┆    249 ┆ -",
         "== A run that crashes",

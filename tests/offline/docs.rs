@@ -1,10 +1,12 @@
-//! The documentation agrees with the code: settings, commands, flags and metrics, and each link has a target.
+//! The documentation agrees with the code: settings, commands, flags, metrics, error types and modules, and each link
+//! has a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use kafka_consumer_lambda::config::SETTINGS;
+use kafka_consumer_lambda::error::ErrorType;
 use kafka_consumer_lambda::report::{TopicCounts, metrics_line};
 
 fn root() -> &'static Path {
@@ -84,6 +86,35 @@ fn metrics_lists_every_metric_with_its_unit_and_no_other() {
         .map(|row| (format!("{:?}", code(&row[0]).concat()), format!("{:?}", row[1])))
         .collect();
     assert_eq!(listed, written);
+}
+
+#[test]
+fn operations_has_every_error_type_by_severity_with_its_meaning_and_next_step() {
+    let listed: Vec<_> = table("docs/OPERATIONS.md", "## Error types")
+        .into_iter()
+        .map(|row| match row.as_slice() {
+            [kind, meaning, next] => {
+                assert!(!meaning.is_empty() && next.len() > 20, "{kind} has no next step");
+                code(kind).concat()
+            }
+            other => panic!("a row has other columns: {other:?}"),
+        })
+        .collect();
+    let types: Vec<_> = ErrorType::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(listed, types);
+}
+
+#[test]
+fn architecture_lists_every_module_of_the_crate_and_no_other() {
+    let rows = table("docs/ARCHITECTURE.md", "## Modules");
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| code(&row[0])).collect();
+    let files: Vec<PathBuf> = fs::read_dir(root().join("src"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    let stems = files.iter().filter_map(|path| path.file_stem()?.to_str());
+    let modules: BTreeSet<&str> = stems.filter(|name| !["lib", "bin"].contains(name)).collect();
+    assert_eq!(listed, modules);
 }
 
 #[cfg(feature = "cli")]

@@ -104,7 +104,7 @@ async fn the_report_is_a_readable_table_by_default() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.starts_with("3 records in "), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("caught up · lag 0") && ran.stdout.contains("last stored"),
+        ran.stdout.contains("caught up · lag 0") && ran.stdout.contains("last processed"),
         "{}",
         ran.stdout
     );

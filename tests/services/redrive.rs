@@ -4,6 +4,7 @@ use kafka_consumer_lambda::dead_letter::header;
 use serde_json::{Value, json};
 
 use crate::support::kafka::{self, Message, unique, values};
+use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, WAITING};
 use crate::support::world::{Ran, World};
 
 /// What became of the records: offsets and outcome.
@@ -222,4 +223,29 @@ async fn what_cannot_be_redriven_says_why() {
     let two = format!("{},other", world.topic);
     world.set("KAFKA_TOPIC", two);
     said(&redrive(&world, &["--partition", "0", "--offsets", "0"]), 2, "--topic");
+}
+
+/// It stores no position, so success would leave records unprocessed without notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_redrive_fails_and_names_the_command_for_the_records_that_are_left() {
+    let world = World::new("interrupted", 1).await;
+    world.produce(0, MORE_THAN_A_PIPE_HOLDS);
+    let all = format!("0-{}", WAITING - 1);
+    let mut running = world.unread_command(&["redrive", "--output", "json", "--partition", "0", "--offsets", &all]);
+    running.read_until("record").await;
+    running.signal("INT");
+    let ran = running.finish().await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let document = ran.json();
+    let rows = document["records"].as_array().expect("rows");
+    let outcomes: Vec<_> = rows.iter().map(|row| &row["outcome"]).collect();
+    assert_eq!(outcomes, ["processed", "not_tried"], "it was stopped midway");
+    let (next, last) = (&rows[1]["first_offset"], &rows[1]["last_offset"]);
+    assert_eq!(last, WAITING - 1);
+    let (topic, error) = (&world.topic, ran.stderr.lines().last().unwrap_or_default());
+    let command = format!("`kafka-consumer redrive --topic {topic} --partition 0 --offsets {next}-{last}`");
+    assert!(
+        error.starts_with("Timeout: interrupted") && error.contains(&command),
+        "{error}"
+    );
 }

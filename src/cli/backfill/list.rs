@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::store::dynamodb::{self, DynamoStore};
 use crate::store::{Consumer, StoredCursor};
+use crate::words::words;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -45,35 +46,22 @@ struct BackfillPartition {
     error: Option<String>,
 }
 
-/// The state of a partition, the least urgent first; that of a backfill is the
-/// most urgent of its partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// All offsets are processed.
-    Done,
-    /// The next pass resumes it.
-    Open,
-    /// A run has claimed it.
-    Claimed,
-    /// An operator paused it.
-    Paused,
-    /// A record failed.
-    Blocked,
-    /// The item is not a valid cursor of a backfill.
-    Invalid,
-}
-
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Open => "open",
-            Self::Claimed => "claimed",
-            Self::Paused => "paused",
-            Self::Blocked => "blocked",
-            Self::Invalid => "invalid",
-        }
+words! {
+    /// The state of a partition, the least urgent first; that of a backfill is the
+    /// most urgent of its partitions.
+    enum State {
+        /// All offsets are processed.
+        Done = "done",
+        /// The next pass resumes it.
+        Open = "open",
+        /// A run has claimed it.
+        Claimed = "claimed",
+        /// An operator paused it.
+        Paused = "paused",
+        /// A record failed.
+        Blocked = "blocked",
+        /// The item is not a valid cursor of a backfill.
+        Invalid = "invalid",
     }
 }
 
@@ -193,5 +181,16 @@ fn bound(requested: &Value) -> String {
         Value::String(word) => word.clone(),
         Value::Object(_) => "offsets".into(),
         _ => "-".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::documented;
+
+    #[test]
+    fn every_state_of_a_backfill_is_documented() {
+        assert_eq!(documented("### `state` of `backfill list`"), State::WORDS);
     }
 }

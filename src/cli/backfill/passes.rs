@@ -20,10 +20,10 @@ use crate::processor::Processor;
 use crate::report::{Held, RunReport};
 
 /// The longest wait before the next pass: a claim of another run may be released early.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The shortest wait.
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+const MIN_WAIT: Duration = Duration::from_millis(500);
 
 /// So many passes in a row may move no cursor before the command fails.
 const MAX_IDLE_PASSES: u32 = 3;
@@ -94,6 +94,19 @@ fn paused(pass: &RunReport) -> Error {
         format!("all partitions that remain of the backfill are paused: {places}"),
     )
     .next("Remove `paused` from the items of the backfill, and run the same command again")
+}
+
+fn waiting_for(held: &Held) -> String {
+    let place = &held.place;
+    match held.until {
+        Some(_) => {
+            let until = output::time(held.until);
+            format!("waiting for {place}: another run has claimed it until {until}, or until that run ends")
+        }
+        None => {
+            format!("waiting for {place}: its item changed during the pass; the next pass reads from what is stored")
+        }
+    }
 }
 
 /// How many records count towards the limit.
@@ -173,18 +186,14 @@ impl<P: Processor> Passes<P> {
     async fn wait(&mut self, held: &[Held], announced: &mut BTreeSet<(i32, Option<i64>)>) {
         for held in held {
             if announced.insert((held.place.partition, held.until)) {
-                progress::print_above_bar(&format!(
-                    "waiting for {}: another run has claimed it until {}, or until that run ends",
-                    held.place,
-                    output::time(held.until)
-                ));
+                progress::print_above_bar(&waiting_for(held));
             }
         }
         let now_ms = self.parts.clock.wall_ms();
         let first = held.iter().filter_map(|held| held.until).min().unwrap_or(now_ms);
         let until = Duration::from_millis(u64::try_from(first.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
-            () = tokio::time::sleep(until.clamp(SHORTEST_WAIT, LONGEST_WAIT)) => {}
+            () = tokio::time::sleep(until.clamp(MIN_WAIT, MAX_WAIT)) => {}
             _ = self.interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => {}
         }
     }
@@ -293,6 +302,19 @@ mod tests {
             panic!("paused partitions are a failure")
         };
         assert!(error.message().contains("t-0"), "{error}");
+    }
+
+    #[test]
+    fn a_wait_names_the_end_of_a_claim_or_that_an_item_changed() {
+        let waiting = |until| waiting_for(&Held { place: place(), until });
+        assert_eq!(
+            waiting(Some(1_800_000_060_000)),
+            "waiting for t-0: another run has claimed it until 2027-01-15T08:01:00Z, or until that run ends"
+        );
+        assert_eq!(
+            waiting(None),
+            "waiting for t-0: its item changed during the pass; the next pass reads from what is stored"
+        );
     }
 
     #[test]

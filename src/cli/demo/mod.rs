@@ -32,7 +32,7 @@ use story::Story;
 const EVERY: Duration = Duration::from_mins(1);
 
 /// More runs than it takes to catch up.
-const MOST_TICKS: usize = 10;
+const MAX_TICKS: usize = 10;
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -132,7 +132,7 @@ impl Demo {
         self.job.produce(LATER).await?;
         self.story
             .print(&format!("{} more orders are in the topic.", LATER.iter().sum::<u64>()));
-        for _ in 0..MOST_TICKS {
+        for _ in 0..MAX_TICKS {
             self.story.print("A minute later.");
             self.job.advance(EVERY);
             if self.run_and_show().await? == Some(0) {

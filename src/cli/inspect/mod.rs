@@ -43,33 +43,34 @@ use crate::event::RunRequest;
 use crate::invoke::{self, BestEffortSnapshot};
 use crate::plan::{self, Decision, PartitionPlan, Reading, Why};
 use crate::record::{ListedOffset, NextOffset, TopicPartition};
+use crate::words::words;
 
-/// The state of a partition: the first row that fits.
-///
-/// | state | the next run would | because |
-/// |---|---|---|
-/// | `unknown` | skip it | its item, or its log, could not be read |
-/// | `paused` | skip it | an operator paused it |
-/// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition no longer exists |
-/// | `claimed` | skip it | another run has claimed it until `claim_until` |
-/// | `lost` | halt, or jump by `ON_RETENTION_LOSS` | records after the cursor were deleted |
-/// | `blocked` | retry the record when it is due | a record failed |
-/// | `new` | start at `START_POSITION` | it has no item |
-/// | `ok` | read new records, if there are any | |
-///
-/// It is derived from the decisions of the next run ([`plan::decide_all`]), so
-/// that it agrees with `plan`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum State {
-    Ok,
-    Blocked,
-    Paused,
-    Claimed,
-    New,
-    Truncated,
-    Lost,
-    Unknown,
+words! {
+    /// The state of a partition: the first row that fits.
+    ///
+    /// | state | the next run would | because |
+    /// |---|---|---|
+    /// | `unknown` | skip it | its item, or its log, could not be read |
+    /// | `paused` | skip it | an operator paused it |
+    /// | `truncated` | halt, or jump by `ON_TRUNCATION` | the cursor lies past the end, or its partition no longer exists |
+    /// | `claimed` | skip it | another run has claimed it until `claim_until` |
+    /// | `lost` | halt, or jump by `ON_RETENTION_LOSS` | records after the cursor were deleted |
+    /// | `blocked` | retry the record when it is due | a record failed |
+    /// | `new` | start at `START_POSITION` | it has no item |
+    /// | `ok` | read new records, if there are any | |
+    ///
+    /// It is derived from the decisions of the next run ([`plan::decide_all`]), so
+    /// that it agrees with `plan`.
+    pub(super) enum State {
+        Ok = "ok",
+        New = "new",
+        Claimed = "claimed",
+        Paused = "paused",
+        Blocked = "blocked",
+        Lost = "lost",
+        Truncated = "truncated",
+        Unknown = "unknown",
+    }
 }
 
 impl State {
@@ -92,19 +93,6 @@ impl State {
         }
     }
 
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Blocked => "blocked",
-            Self::Paused => "paused",
-            Self::Claimed => "claimed",
-            Self::New => "new",
-            Self::Truncated => "truncated",
-            Self::Lost => "lost",
-            Self::Unknown => "unknown",
-        }
-    }
-
     pub(super) fn cell(self) -> Cell {
         let tone = match self {
             Self::Ok => Tone::Plain,
@@ -119,7 +107,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct InspectedPartition {
     #[serde(flatten)]
-    pub(super) place: TopicPartition,
+    pub(super) partition: TopicPartition,
     pub(super) next_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
     pub(super) high_watermark: Option<i64>,
@@ -187,7 +175,7 @@ fn inspected(plan: &PartitionPlan) -> InspectedPartition {
     let known = |listed: &Option<ListedOffset>| listed.clone().and_then(Result::ok);
     let end = known(&state.end);
     InspectedPartition {
-        place: state.partition.clone(),
+        partition: state.partition.clone(),
         next_offset: item.map(|cursor| cursor.next).or(begins_at).map(NextOffset::get),
         end_offset: end.map(NextOffset::get),
         high_watermark: known(&state.high_watermark).map(NextOffset::get),
@@ -210,17 +198,15 @@ fn inspected(plan: &PartitionPlan) -> InspectedPartition {
     }
 }
 
-impl InspectedPartition {
-    pub(super) fn at(&self) -> String {
-        format!("{}-{}", self.place.topic, self.place.partition)
-    }
-}
-
 impl Inspection {
     /// Remarks on single partitions, below the table.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let remark =
-            |row: &InspectedPartition| Some((row.at(), format!("{}: {}", row.state.as_str(), row.detail.as_ref()?)));
+        let remark = |row: &InspectedPartition| {
+            Some((
+                row.partition.to_string(),
+                format!("{}: {}", row.state.as_str(), row.detail.as_ref()?),
+            ))
+        };
         output::grouped(self.partitions.iter().filter_map(remark))
     }
 

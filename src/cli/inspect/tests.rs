@@ -336,3 +336,11 @@ fn the_sum_is_of_the_known_lags_and_null_without_any() {
     assert_eq!(without_brokers().lag, None);
     assert_eq!(inspection(vec![], &HALT, vec![]).lag, None);
 }
+
+#[test]
+fn every_state_of_a_partition_is_documented() {
+    assert_eq!(
+        crate::words::documented("### `state` of `lag` and `offsets list`"),
+        State::WORDS
+    );
+}

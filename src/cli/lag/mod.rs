@@ -78,7 +78,7 @@ fn show(inspection: &Inspection, rate: Option<LagRate>, out: Out) {
     }
     let text = format!(
         "{}  {}",
-        output::local_time(inspection.at),
+        output::time_to_the_second(inspection.at),
         table(screen, inspection, rate)
     );
     out.print(&text, inspection);
@@ -91,7 +91,7 @@ fn table(screen: Screen, inspection: &Inspection, rate: Option<LagRate>) -> Stri
         let mut partitions = screen.table(&["partition", "next", "end", "lag", "state"], 1..=3);
         for row in &inspection.partitions {
             partitions.add_row([
-                Cell::new(row.at()),
+                Cell::new(&row.partition),
                 Cell::new(or_dash(row.next_offset)),
                 Cell::new(or_dash(row.end_offset)),
                 Cell::new(or_dash(row.lag)),

@@ -21,7 +21,10 @@ impl LagRate {
         let mut change = None;
         let mut lag = 0;
         for row in &now.partitions {
-            let earlier = before.partitions.iter().find(|earlier| earlier.place == row.place);
+            let earlier = before
+                .partitions
+                .iter()
+                .find(|earlier| earlier.partition == row.partition);
             if let (Some(then), Some(left)) = (earlier.and_then(|earlier| earlier.lag), row.lag) {
                 #[expect(clippy::cast_precision_loss, reason = "a rate is shown in whole records a second")]
                 let grown = left as f64 - then as f64;
@@ -38,10 +41,10 @@ impl LagRate {
     /// The time until the lag is 0 at this rate, if it shrinks.
     fn left(self) -> Option<Duration> {
         /// Beyond this an estimate from two inspections is meaningless.
-        const LONGEST: f64 = 30.0 * 24.0 * 3600.0;
+        const MAX_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
         #[expect(clippy::cast_precision_loss, reason = "it is shown in whole seconds, or coarser")]
         let seconds = self.lag as f64 / -self.per_second;
-        (self.lag > 0 && self.per_second < 0.0 && seconds < LONGEST).then(|| Duration::from_secs_f64(seconds))
+        (self.lag > 0 && self.per_second < 0.0 && seconds < MAX_SECONDS).then(|| Duration::from_secs_f64(seconds))
     }
 }
 

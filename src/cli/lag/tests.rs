@@ -48,7 +48,7 @@ fn a_long_name_wraps_at_60_columns_and_the_numbers_stay_whole() {
     let mut inspection = every_state();
     inspection.partitions.truncate(2);
     for row in &mut inspection.partitions {
-        row.place.topic = "payments.transactions.settled.v2".into();
+        row.partition.topic = "payments.transactions.settled.v2".into();
         row.end_offset = Some(123_456_789);
     }
     insta::assert_snapshot!(shown(60, &inspection), @r"

@@ -9,58 +9,59 @@ use crate::cli::output::{Out, or_dash, table};
 use crate::error::{Error, ErrorType};
 use crate::record::{NextOffset, TopicPartition};
 use crate::store::WriteError;
+use crate::words::words;
 
 /// How many partitions a failure names; the result names all.
 const NAMED: usize = 5;
 
-/// The outcome for one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ChangeOutcome {
-    /// `--execute` would move its cursor.
-    WouldMove,
-    /// Its cursor is moved.
-    Moved,
-    /// Its cursor is at the target already.
-    Unchanged,
-    /// `--execute` would delete its cursor.
-    WouldDelete,
-    /// Its cursor is deleted.
-    Deleted,
-    /// `--execute` would restore its deleted cursor.
-    WouldRestore,
-    /// Its deleted cursor is restored.
-    Restored,
-    /// Runs skip it from now on.
-    Paused,
-    /// It was paused already.
-    WasPaused,
-    /// It is no longer paused.
-    Resumed,
-    /// It was not paused.
-    WasNotPaused,
-    /// Its item has no previous offset.
-    NothingToUndo,
-    /// The group has no committed offset for it.
-    NoCommit,
-    /// No cursor is stored for it.
-    NoCursor,
-    /// A live run has claimed it.
-    Held,
-    /// Its item was changed concurrently.
-    Changed,
-    /// The group's committed offset lies past the end of the log.
-    PastEnd,
-    /// No broker is available for it.
-    Unavailable,
-    /// Its item is not a valid cursor.
-    Invalid,
-    /// The topic no longer has this partition.
-    Gone,
-    /// The write failed.
-    Failed,
-    /// The write may or may not have been applied.
-    Unknown,
+words! {
+    /// The outcome for one partition.
+    pub(super) enum ChangeOutcome {
+        /// `--execute` would move its cursor.
+        WouldMove = "would_move",
+        /// Its cursor is moved.
+        Moved = "moved",
+        /// Its cursor is at the target already.
+        Unchanged = "unchanged",
+        /// `--execute` would delete its cursor.
+        WouldDelete = "would_delete",
+        /// Its cursor is deleted.
+        Deleted = "deleted",
+        /// `--execute` would restore its deleted cursor.
+        WouldRestore = "would_restore",
+        /// Its deleted cursor is restored.
+        Restored = "restored",
+        /// Runs skip it from now on.
+        Paused = "paused",
+        /// It was paused already.
+        WasPaused = "was_paused",
+        /// It is no longer paused.
+        Resumed = "resumed",
+        /// It was not paused.
+        WasNotPaused = "was_not_paused",
+        /// Its item has no previous offset.
+        NothingToUndo = "nothing_to_undo",
+        /// The group has no committed offset for it.
+        NoCommit = "no_commit",
+        /// No cursor is stored for it.
+        NoCursor = "no_cursor",
+        /// A live run has claimed it.
+        Held = "held",
+        /// Its item was changed concurrently.
+        Changed = "changed",
+        /// The group's committed offset lies past the end of the log.
+        PastEnd = "past_end",
+        /// No broker is available for it.
+        Unavailable = "unavailable",
+        /// Its item is not a valid cursor.
+        Invalid = "invalid",
+        /// The topic no longer has this partition.
+        Gone = "gone",
+        /// The write failed.
+        Failed = "failed",
+        /// The write may or may not have been applied.
+        Unknown = "unknown",
+    }
 }
 
 impl ChangeOutcome {
@@ -99,7 +100,7 @@ impl ChangeOutcome {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct CursorChange {
     #[serde(flatten)]
-    pub(super) place: TopicPartition,
+    pub(super) partition: TopicPartition,
     #[serde(serialize_with = "number")]
     pub(super) current_offset: Option<NextOffset>,
     #[serde(serialize_with = "number")]
@@ -139,6 +140,10 @@ impl CursorChange {
         }
     }
 
+    fn is_held(&self) -> bool {
+        self.outcome == ChangeOutcome::Held
+    }
+
     /// The outcome of a failed write.
     pub(super) fn unwritten(unwritten: WriteError) -> (ChangeOutcome, String) {
         match unwritten {
@@ -161,7 +166,7 @@ impl CursorChange {
         note: String,
     ) -> Self {
         Self {
-            place: partition.clone(),
+            partition: partition.clone(),
             current_offset,
             new_offset: None,
             lag: None,
@@ -207,10 +212,7 @@ impl CursorChanges {
             table(&["partition", "current", "note"], 1..=1)
         };
         for row in &self.partitions {
-            let mut cells = vec![
-                format!("{}-{}", row.place.topic, row.place.partition),
-                or_dash(row.current_offset),
-            ];
+            let mut cells = vec![row.partition.to_string(), or_dash(row.current_offset)];
             if moves {
                 cells.extend([or_dash(row.new_offset), or_dash(row.lag)]);
             }
@@ -245,13 +247,11 @@ impl CursorChanges {
             .max_by_key(|kind| kind.severity())?;
         let named = failed.iter().take(NAMED);
         let named: Vec<String> = named
-            .map(|(row, _)| format!("{}-{}: {}", row.place.topic, row.place.partition, row.note))
+            .map(|(row, _)| format!("{}: {}", row.partition, row.note))
             .collect();
         let more = if failed.len() > NAMED { "; and more" } else { "" };
         let any = |outcome| failed.iter().any(|(row, _)| row.outcome == outcome);
         let any_unknown = any(ChangeOutcome::Unknown);
-        let claimed =
-            "Pause the claimed partitions with `offsets pause`, wait for the run to end, and repeat the command";
         // To repeat an undo or a shift would change the others a second time.
         let repeat = if any_unknown {
             Some("Check with `kafka-consumer offsets list` before you repeat the command")
@@ -260,10 +260,10 @@ impl CursorChanges {
         } else {
             None
         };
-        let next: Vec<&str> = any(ChangeOutcome::Held)
-            .then_some(claimed)
+        let held: Vec<&CursorChange> = failed.iter().map(|(row, _)| *row).filter(|row| row.is_held()).collect();
+        let next: Vec<String> = after_the_claims(&held)
             .into_iter()
-            .chain(repeat)
+            .chain(repeat.map(str::to_owned))
             .collect();
         let changed = match self.executed {
             true if any_unknown => "are not known to be",
@@ -280,7 +280,78 @@ impl CursorChanges {
     }
 }
 
+/// How to change partitions that a run has claimed. Without a pause the next run
+/// would claim them again; paused partitions are no failure of a run, so the last
+/// step is to resume them.
+fn after_the_claims(held: &[&CursorChange]) -> Option<String> {
+    let topic = &held.first()?.partition.topic;
+    let flags = if held.len() <= NAMED && held.iter().all(|row| row.partition.topic == *topic) {
+        let numbers = held
+            .iter()
+            .map(|row| format!(" --partition {}", row.partition.partition));
+        format!("--topic {topic}{}`", numbers.collect::<String>())
+    } else {
+        "--topic <topic> --partition <partition>` for each".to_owned()
+    };
+    let until = held.iter().filter_map(|row| row.until).max();
+    let until = until.map_or_else(String::new, |until| format!(", at the latest {}", at(until)));
+    Some(format!(
+        "Pause the claimed partitions: `kafka-consumer offsets pause {flags}. When their run has ended{until}, repeat the \
+         command. Then resume them, or no run reads them: `kafka-consumer offsets resume {flags}"
+    ))
+}
+
 #[expect(clippy::ref_option, reason = "serde's way to call it")]
 fn number<S: Serializer>(offset: &Option<NextOffset>, serializer: S) -> Result<S::Ok, S::Error> {
     offset.map(NextOffset::get).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::documented;
+
+    fn held(partition: i32, until: i64) -> CursorChange {
+        CursorChange {
+            until: Some(until),
+            ..CursorChange::without_move(
+                &TopicPartition::new("orders", partition),
+                None,
+                ChangeOutcome::Held,
+                "claimed by a run".into(),
+            )
+        }
+    }
+
+    fn next_step(partitions: Vec<CursorChange>) -> String {
+        let changes = CursorChanges {
+            executed: true,
+            partitions,
+        };
+        changes.failure().expect("they are not changed").next
+    }
+
+    #[test]
+    fn every_outcome_of_a_change_is_documented() {
+        assert_eq!(
+            documented("### `outcome` of `offsets reset`, `undo`, `delete`, `pause`, `resume`, `import` and `export`"),
+            ChangeOutcome::WORDS
+        );
+    }
+
+    #[test]
+    fn the_next_step_for_claimed_partitions_ends_with_resuming_them() {
+        assert_eq!(
+            next_step(vec![held(1, 1_000), held(3, 61_000)]),
+            "Pause the claimed partitions: `kafka-consumer offsets pause --topic orders --partition 1 --partition 3`. When their run has \
+             ended, at the latest 1970-01-01T00:01:01Z, repeat the command. Then resume them, or no run reads them: \
+             `kafka-consumer offsets resume --topic orders --partition 1 --partition 3`"
+        );
+    }
+
+    #[test]
+    fn the_next_step_for_many_claimed_partitions_stays_short() {
+        let next = next_step((0..300).map(|partition| held(partition, 1_000)).collect());
+        assert!(next.contains("offsets resume") && next.len() < 400, "{next}");
+    }
 }

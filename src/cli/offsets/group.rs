@@ -136,7 +136,7 @@ pub(super) async fn export(parts: &CliParts, arguments: &ExportArgs) -> Result<C
         };
     }
     rows.extend(unmovable);
-    rows.sort_by_key(|row| row.place.clone());
+    rows.sort_by_key(|row| row.partition.clone());
     Ok(CursorChanges {
         executed: arguments.execute,
         partitions: rows,
@@ -160,7 +160,7 @@ fn export_change(position: &Position, committed: Option<NextOffset>) -> CursorCh
         Some(_) => (ChangeOutcome::WouldMove, String::new()),
     };
     CursorChange {
-        place: position.partition.clone(),
+        partition: position.partition.clone(),
         current_offset: committed,
         new_offset: next,
         lag: next.map(|next| next.distance_to(end)),

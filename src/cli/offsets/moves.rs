@@ -132,7 +132,7 @@ async fn plan_all(
     planned.extend(unmovable.into_iter().map(Err));
     planned.sort_by_key(|planned| match planned {
         Ok((position, _)) => position.partition.clone(),
-        Err(row) => row.place.clone(),
+        Err(row) => row.partition.clone(),
     });
     Ok(planned)
 }
@@ -265,7 +265,7 @@ fn change(position: &Position, next: NextOffset, note: Option<String>) -> Cursor
         (outcome == ChangeOutcome::Unchanged).then(|| "already at this offset".to_owned()),
     ];
     CursorChange {
-        place: position.partition.clone(),
+        partition: position.partition.clone(),
         current_offset: Some(position.log.standing),
         new_offset: Some(next),
         lag: Some(next.distance_to(position.log.end)),

@@ -29,9 +29,8 @@ pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<Curso
     let plan = async |positions: &[Position]| Ok(positions.iter().map(|it| back(it, copy_of(it))).collect());
     let mut moves = moves::move_cursors(parts, partitions, &known, *execute, plan).await?;
     let stays = |partition: &TopicPartition| {
-        let place = partition.clone();
         let mut rows = moves.partitions.iter();
-        rows.any(|row| row.place == place && row.outcome != ChangeOutcome::WouldRestore)
+        rows.any(|row| row.partition == *partition && row.outcome != ChangeOutcome::WouldRestore)
     };
     let restorable = copies
         .iter()
@@ -42,7 +41,7 @@ pub(super) async fn undo(parts: &CliParts, arguments: &UndoArgs) -> Result<Curso
         .partitions
         .retain(|row| row.outcome != ChangeOutcome::WouldRestore);
     moves.partitions.extend(restored);
-    moves.partitions.sort_by_key(|row| row.place.clone());
+    moves.partitions.sort_by_key(|row| row.partition.clone());
     Ok(moves)
 }
 

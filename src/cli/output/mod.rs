@@ -134,13 +134,11 @@ pub(super) fn time(unix_ms: Option<i64>) -> String {
     or_dash(unix_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()))
 }
 
-/// In the time zone of this machine.
-pub(super) fn local_time(unix_ms: i64) -> String {
-    let zone = jiff::tz::TimeZone::system();
+/// In UTC, as all other times, to the second: `2026-11-27T06:00:00Z`.
+pub(super) fn time_to_the_second(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms)
         .unwrap_or_default()
-        .to_zoned(zone)
-        .strftime("%F %T")
+        .strftime("%FT%TZ")
         .to_string()
 }
 
@@ -185,7 +183,12 @@ pub(super) fn grouped(remarks: impl IntoIterator<Item = (String, String)>) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{grouped, time_to_the_second};
+
+    #[test]
+    fn the_time_of_a_line_is_in_utc_and_names_it() {
+        assert_eq!(time_to_the_second(1_800_000_060_123), "2027-01-15T08:01:00Z");
+    }
 
     #[test]
     fn partitions_with_the_same_remark_share_a_line_in_the_order_of_the_first() {

@@ -3,39 +3,48 @@
 use comfy_table::Cell;
 
 use super::{Screen, Tone, grouped, or_dash};
+use crate::plan::PlanReason;
 use crate::report::{PlanReport, PlannedPartition};
 
 pub(super) fn table(screen: Screen, plan: &PlanReport) -> String {
     let mut partitions = screen.table(&["partition", "from", "to", "records", "lag", "why"], 1..=4);
     for row in &plan.partitions {
         partitions.add_row([
-            Cell::new(format!("{}-{}", row.place.topic, row.place.partition)),
+            Cell::new(&row.place),
             Cell::new(or_dash(row.from)),
             Cell::new(or_dash(row.to)),
             Cell::new(row.messages),
             Cell::new(row.lag),
-            tone(row.why).cell(row.why),
+            tone(row.why).cell(row.why.as_str()),
         ]);
     }
     let details = grouped(plan.partitions.iter().filter_map(|row| {
-        let place = format!("{}-{}", row.place.topic, row.place.partition);
-        Some((place, format!("{}: {}", row.why, row.detail.as_ref()?)))
+        Some((
+            row.place.to_string(),
+            format!("{}: {}", row.why.as_str(), row.detail.as_ref()?),
+        ))
     }));
     let lines = [sums(plan), partitions.to_string()].into_iter().chain(details);
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn tone(why: &str) -> Tone {
+fn tone(why: PlanReason) -> Tone {
     match why {
-        "resumed" | "start position" | "new partition" | "up to date" => Tone::Plain,
-        "paused" | "claimed" | "no share of the limit" => Tone::Notice,
-        _ => Tone::Alarm,
+        PlanReason::Resumed | PlanReason::StartPosition | PlanReason::NewPartition | PlanReason::UpToDate => {
+            Tone::Plain
+        }
+        PlanReason::Paused | PlanReason::Claimed | PlanReason::NoShare => Tone::Notice,
+        PlanReason::LostToRetention
+        | PlanReason::Truncated
+        | PlanReason::BackingOff
+        | PlanReason::Unavailable
+        | PlanReason::InvalidCursor => Tone::Alarm,
     }
 }
 
 /// Whether it has records that the next run does not read.
 fn is_left_alone(row: &PlannedPartition) -> bool {
-    let no_share_needed = row.messages == 0 && row.why != "no share of the limit";
+    let no_share_needed = row.messages == 0 && row.why != PlanReason::NoShare;
     no_share_needed && (row.lag > 0 || tone(row.why) != Tone::Plain)
 }
 
@@ -49,8 +58,8 @@ fn sums(plan: &PlanReport) -> String {
     let left = plan.partitions.iter().filter(|row| is_left_alone(row)).count();
     let left = match left {
         0 => String::new(),
-        1 => " · 1 partition cannot be read now".to_owned(),
-        left => format!(" · {left} partitions cannot be read now"),
+        1 => " · 1 partition is not read by the next run".to_owned(),
+        left => format!(" · {left} partitions are not read by the next run"),
     };
     format!("a run would read up to {total} records · {runs}{left}")
 }
@@ -60,7 +69,7 @@ mod tests {
     use super::*;
     use crate::record::TopicPartition;
 
-    fn planned(partition: i32, (from, to): (i64, i64), messages: u64, why: &'static str) -> PlannedPartition {
+    fn planned(partition: i32, (from, to): (i64, i64), messages: u64, why: PlanReason) -> PlannedPartition {
         PlannedPartition {
             place: TopicPartition {
                 topic: "orders".into(),
@@ -86,17 +95,20 @@ mod tests {
         let unavailable = PlannedPartition {
             to: None,
             lag: 0,
-            ..planned(6, (7, 7), 0, "unavailable")
+            ..planned(6, (7, 7), 0, PlanReason::Unavailable)
         };
         PlanReport {
             partitions: vec![
-                planned(0, (1_000, 5_000), 500, "resumed"),
-                planned(1, (5_000, 5_000), 0, "up to date"),
-                detailed(planned(2, (100, 5_000), 500, "lost to retention"), "offsets 40 to 99"),
-                planned(3, (7, 9), 0, "paused"),
-                detailed(planned(4, (7, 9), 0, "claimed"), "until 2027-01-15T08:01:00Z"),
+                planned(0, (1_000, 5_000), 500, PlanReason::Resumed),
+                planned(1, (5_000, 5_000), 0, PlanReason::UpToDate),
                 detailed(
-                    planned(5, (4_017, 5_000), 0, "backing off"),
+                    planned(2, (100, 5_000), 500, PlanReason::LostToRetention),
+                    "offsets 40 to 99",
+                ),
+                planned(3, (7, 9), 0, PlanReason::Paused),
+                detailed(planned(4, (7, 9), 0, PlanReason::Claimed), "until 2027-01-15T08:01:00Z"),
+                detailed(
+                    planned(5, (4_017, 5_000), 0, PlanReason::BackingOff),
                     "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered \
                      503",
                 ),
@@ -118,7 +130,7 @@ mod tests {
     #[test]
     fn the_table_at_60_columns() {
         insta::assert_snapshot!(shown(60), @r"
-        a run would read up to 1000 records · 9 runs to catch up · 4 partitions cannot be read now
+        a run would read up to 1000 records · 9 runs to catch up · 4 partitions are not read by the next run
         ┌───────────┬──────┬──────┬─────────┬──────┬───────────────┐
         │ partition ┆ from ┆   to ┆ records ┆  lag ┆ why           │
         ╞═══════════╪══════╪══════╪═════════╪══════╪═══════════════╡
@@ -141,7 +153,7 @@ mod tests {
     #[test]
     fn the_table_at_100_columns() {
         insta::assert_snapshot!(shown(100), @r"
-        a run would read up to 1000 records · 9 runs to catch up · 4 partitions cannot be read now
+        a run would read up to 1000 records · 9 runs to catch up · 4 partitions are not read by the next run
         ┌───────────┬──────┬──────┬─────────┬──────┬───────────────────┐
         │ partition ┆ from ┆   to ┆ records ┆  lag ┆ why               │
         ╞═══════════╪══════╪══════╪═════════╪══════╪═══════════════════╡
@@ -161,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_counts_the_runs_to_catch_up_and_the_partitions_that_cannot_be_read() {
+    fn a_plan_counts_the_runs_to_catch_up_and_the_partitions_that_are_not_read() {
         let mut plan = a_plan();
         plan.partitions.truncate(2);
         plan.runs_to_catch_up = 1;

@@ -1,17 +1,20 @@
 //! The report of a run as text and a table.
 
 use super::{Screen, grouped, or_dash, time};
-use crate::record::{OffsetRange, TopicPartition};
+use crate::record::OffsetRange;
 use crate::report::{RunReport, StopReason, UnprocessedRange};
 
 /// One line of sums, a table of partitions, and remarks on single partitions.
 pub(super) fn table(screen: Screen, report: &RunReport) -> String {
     let mut text = sums(report);
     if !report.partitions.is_empty() {
-        let mut partitions = screen.table(&["partition", "first", "last stored", "records", "end", "lag"], 1..=5);
+        let mut partitions = screen.table(
+            &["partition", "first", "last processed", "records", "end", "lag"],
+            1..=5,
+        );
         for row in &report.partitions {
             partitions.add_row([
-                at(&row.place),
+                row.place.to_string(),
                 or_dash(row.first_offset),
                 or_dash(row.last_offset),
                 row.messages.to_string(),
@@ -28,8 +31,8 @@ pub(super) fn table(screen: Screen, report: &RunReport) -> String {
 }
 
 /// One line for one of many runs: the sums, and counts of what needs attention.
-pub(in crate::cli) fn tick_line(local_time: &str, report: &RunReport) -> String {
-    let mut line = format!("{local_time}  {}", sums(report));
+pub(in crate::cli) fn tick_line(started_at: &str, report: &RunReport) -> String {
+    let mut line = format!("{started_at}  {}", sums(report));
     let offsets = |all: &[UnprocessedRange]| all.iter().map(|it| it.range.count()).sum::<u64>();
     let counts = [
         ("skipped", offsets(&report.skipped)),
@@ -70,17 +73,17 @@ fn stop_reason(reason: StopReason) -> &'static str {
     }
 }
 
-fn at(place: &TopicPartition) -> String {
-    format!("{}-{}", place.topic, place.partition)
-}
-
 fn remarks(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     for held in &report.held {
-        lines.push(format!("held: {} until {}", at(&held.place), time(held.until)));
+        let place = &held.place;
+        lines.push(match held.until {
+            Some(_) => format!("held: {place} until {}", time(held.until)),
+            None => format!("held: {place}: its item changed during this run; the next run reads from what is stored"),
+        });
     }
     for place in &report.paused {
-        lines.push(format!("paused: {}", at(place)));
+        lines.push(format!("paused: {place}"));
     }
     let ranges = [("skipped", &report.skipped), ("lost", &report.lost)];
     for (word, range) in ranges
@@ -90,14 +93,13 @@ fn remarks(report: &RunReport) -> Vec<String> {
         let OffsetRange { first, last } = range.range;
         lines.push(format!(
             "{word}: {} offsets {first} to {last}: {}",
-            at(&range.place),
-            range.reason
+            range.place, range.reason
         ));
     }
     for blocked in &report.blocked {
         lines.push(format!(
             "blocked: {} at offset {} after {} attempt{}, next try {}: {}",
-            at(&blocked.place),
+            blocked.place,
             blocked.offset,
             blocked.attempts,
             if blocked.attempts == 1 { "" } else { "s" },
@@ -106,7 +108,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
         ));
     }
     let unavailable = report.unavailable.iter();
-    let silent = grouped(unavailable.map(|partition| (at(&partition.place), partition.error.clone())));
+    let silent = grouped(unavailable.map(|partition| (partition.place.to_string(), partition.error.clone())));
     lines.extend(silent.into_iter().map(|line| format!("unavailable: {line}")));
     lines
 }
@@ -115,6 +117,7 @@ fn remarks(report: &RunReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorType};
+    use crate::record::TopicPartition;
     use crate::report::{Blocked, Held, PartitionReport, UnavailablePartition};
 
     fn place(partition: i32) -> TopicPartition {
@@ -150,10 +153,16 @@ mod tests {
                 reason: "deleted by retention".into(),
             }],
             dead_lettered: 2,
-            held: vec![Held {
-                place: place(1),
-                until: Some(1_800_000_060_000),
-            }],
+            held: vec![
+                Held {
+                    place: place(1),
+                    until: Some(1_800_000_060_000),
+                },
+                Held {
+                    place: place(5),
+                    until: None,
+                },
+            ],
             paused: vec![place(2)],
             blocked: vec![Blocked {
                 place: place(12),
@@ -180,13 +189,15 @@ mod tests {
     fn the_table_at_60_columns() {
         insta::assert_snapshot!(shown(60), @r"
         500 records in 34 ms · limit reached · lag 3510
-        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
-        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
-        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
-        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
-        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
-        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        ┌───────────┬───────┬───────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆      last ┆ records ┆  end ┆  lag │
+        │           ┆       ┆ processed ┆         ┆      ┆      │
+        ╞═══════════╪═══════╪═══════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆      1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆      1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴───────────┴─────────┴──────┴──────┘
         held: orders-1 until 2027-01-15T08:01:00Z
+        held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
         blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
@@ -198,13 +209,14 @@ mod tests {
     fn the_table_at_100_columns() {
         insta::assert_snapshot!(shown(100), @r"
         500 records in 34 ms · limit reached · lag 3510
-        ┌───────────┬───────┬─────────────┬─────────┬──────┬──────┐
-        │ partition ┆ first ┆ last stored ┆ records ┆  end ┆  lag │
-        ╞═══════════╪═══════╪═════════════╪═════════╪══════╪══════╡
-        │ orders-0  ┆  1000 ┆        1499 ┆     500 ┆ 5000 ┆ 3500 │
-        │ orders-12 ┆  1000 ┆        1499 ┆       0 ┆ 5000 ┆   10 │
-        └───────────┴───────┴─────────────┴─────────┴──────┴──────┘
+        ┌───────────┬───────┬────────────────┬─────────┬──────┬──────┐
+        │ partition ┆ first ┆ last processed ┆ records ┆  end ┆  lag │
+        ╞═══════════╪═══════╪════════════════╪═════════╪══════╪══════╡
+        │ orders-0  ┆  1000 ┆           1499 ┆     500 ┆ 5000 ┆ 3500 │
+        │ orders-12 ┆  1000 ┆           1499 ┆       0 ┆ 5000 ┆   10 │
+        └───────────┴───────┴────────────────┴─────────┴──────┴──────┘
         held: orders-1 until 2027-01-15T08:01:00Z
+        held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
         blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
@@ -214,13 +226,13 @@ mod tests {
 
     #[test]
     fn a_tick_is_one_line_with_counts_of_what_needs_attention() {
-        insta::assert_snapshot!(tick_line("2027-01-15 09:00:00", &a_run()), @r"2027-01-15 09:00:00  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 1 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
+        insta::assert_snapshot!(tick_line("2027-01-15T08:00:00Z", &a_run()), @r"2027-01-15T08:00:00Z  500 records in 34 ms · limit reached · lag 3510 · lost 60 · dead letters 2 · held 2 · paused 1 · blocked 1 · unavailable 2 · PartitionBlocked");
         let idle = RunReport {
             duration_ms: 3,
             stop_reason: Some(StopReason::CaughtUp),
             lag: Some(0),
             ..RunReport::default()
         };
-        insta::assert_snapshot!(tick_line("2027-01-15 09:01:00", &idle), @r"2027-01-15 09:01:00  0 records in 3 ms · caught up · lag 0");
+        insta::assert_snapshot!(tick_line("2027-01-15T08:01:00Z", &idle), @r"2027-01-15T08:01:00Z  0 records in 3 ms · caught up · lag 0");
     }
 }

@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 
 /// Below this many columns a table is not wrapped.
-const NARROWEST: u16 = 40;
+const MIN_WRAPPED_WIDTH: u16 = 40;
 
 /// What stdout supports. The default is no terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Screen {
             .set_header(headings);
         // Without a width, or on a terminal too narrow for any table, lines are not wrapped.
         match self.width {
-            Some(width) if width >= NARROWEST => table
+            Some(width) if width >= MIN_WRAPPED_WIDTH => table
                 .set_width(width)
                 .set_content_arrangement(ContentArrangement::Dynamic),
             _ => table.set_content_arrangement(ContentArrangement::Disabled),

@@ -104,6 +104,10 @@ impl<S: Source> Reader<'_, S> {
                     let why = "retention deleted it";
                     return Err(unreadable(ErrorType::RetentionLoss, partition, why, *next));
                 }
+                Polled::OutOfOrder => {
+                    let why = "its records arrived out of order";
+                    return Err(unreadable(ErrorType::BrokerUnreachable, partition, why, *next));
+                }
                 Polled::Unavailable(why) => {
                     return Err(unreadable(ErrorType::BrokerUnreachable, partition, &why.0, *next));
                 }

@@ -1,5 +1,7 @@
 //! The outcome of each record.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -8,21 +10,25 @@ use crate::cli::output::table;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::record::{OffsetRange, Record, TopicPartition};
+use crate::words::words;
 
-/// The outcome of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RecordOutcome {
-    /// The processor settled it.
-    Processed,
-    /// The processor or the decoder failed.
-    Failed,
-    /// Retention deleted it.
-    Gone,
-    /// This offset has no record.
-    NoRecord,
-    /// It was not processed: the command failed or was interrupted before.
-    NotTried,
+/// More ranges than this are named in the result only, and not in the error.
+const MAX_NAMED_RANGES: usize = 20;
+
+words! {
+    /// The outcome of a record.
+    pub(super) enum RecordOutcome {
+        /// The processor settled it.
+        Processed = "processed",
+        /// The processor or the decoder failed.
+        Failed = "failed",
+        /// Retention deleted it.
+        Gone = "gone",
+        /// This offset has no record.
+        NoRecord = "no_record",
+        /// It was not processed: the command failed or was interrupted before.
+        NotTried = "not_tried",
+    }
 }
 
 impl RecordOutcome {
@@ -46,6 +52,18 @@ struct Row {
     range: OffsetRange,
     outcome: RecordOutcome,
     detail: Option<String>,
+}
+
+impl Row {
+    /// As in `--offsets`: `17`, `20-25`.
+    fn offsets(&self) -> String {
+        let OffsetRange { first, last } = self.range;
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    }
 }
 
 /// The outcomes of all records, in the order of processing.
@@ -115,11 +133,11 @@ impl RedriveReport {
     /// |---|---|
     /// | a handler's `Fatal`, or a record failed | `DestinationFailed` |
     /// | records were deleted by retention | `RetentionLoss` |
-    /// | interrupted | none |
+    /// | interrupted before all records were processed | `Timeout` |
     pub(super) fn error(&self, interrupt: Interrupt) -> Option<Error> {
         let (failed, gone) = (self.count(RecordOutcome::Failed), self.count(RecordOutcome::Gone));
         let first = |outcome| self.rows.iter().find(|row| row.outcome == outcome);
-        let at = |row: &Row| format!("{}-{} offset {}", row.place.topic, row.place.partition, row.range.first);
+        let at = |row: &Row| format!("{} offset {}", row.place, row.range.first);
         if let Some(fatal) = &self.fatal {
             let what = format!("{fatal}; no further record was processed");
             let next = "Correct the cause, and repeat the command for the remaining records";
@@ -133,15 +151,40 @@ impl RedriveReport {
         }
         if let Some(row) = first(RecordOutcome::Gone) {
             let what = format!("{gone} offsets were deleted by retention, the first at {}", at(row));
-            return Some(Error::new(ErrorType::RetentionLoss, what));
+            let next = "They can no longer be read: use their dead letters, or send them again from their source";
+            return Some(Error::new(ErrorType::RetentionLoss, what).next(next));
         }
         if interrupt > Interrupt::No && (self.letters_unread || self.count(RecordOutcome::NotTried) > 0) {
-            tracing::warn!(
-                dead_letters_unread = self.letters_unread,
-                "interrupted; the result lists the offsets that were not processed"
-            );
+            return Some(self.interrupted());
         }
         None
+    }
+
+    /// The command stores no position: the error names what is left.
+    fn interrupted(&self) -> Error {
+        if self.letters_unread {
+            let what = "interrupted while the dead letters were read; no record was processed";
+            return Error::new(ErrorType::Timeout, what).next("Repeat the command");
+        }
+        let left = self.rows.iter().filter(|row| row.outcome == RecordOutcome::NotTried);
+        let what = format!(
+            "interrupted; {} records were not processed",
+            self.count(RecordOutcome::NotTried)
+        );
+        let next = if left.clone().count() > MAX_NAMED_RANGES {
+            "Process those that the result lists as not tried".to_owned()
+        } else {
+            let mut offsets = BTreeMap::<&TopicPartition, Vec<String>>::new();
+            for row in left {
+                offsets.entry(&row.place).or_default().push(row.offsets());
+            }
+            let commands = offsets.into_iter().map(|(partition, offsets)| {
+                let (topic, number, offsets) = (&partition.topic, partition.partition, offsets.join(","));
+                format!("`kafka-consumer redrive --topic {topic} --partition {number} --offsets {offsets}`")
+            });
+            format!("Continue with {}", commands.collect::<Vec<_>>().join(" and "))
+        };
+        Error::new(ErrorType::Timeout, what).next(next)
     }
 
     pub(super) fn table(&self) -> String {
@@ -151,15 +194,9 @@ impl RedriveReport {
         }
         let mut rows = table(&["partition", "offsets", "outcome", "detail"], [1]);
         for row in &self.rows {
-            let OffsetRange { first, last } = row.range;
-            let offsets = if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            };
             rows.add_row([
-                format!("{}-{}", row.place.topic, row.place.partition),
-                offsets,
+                row.place.to_string(),
+                row.offsets(),
                 row.outcome.text().to_owned(),
                 row.detail.clone().unwrap_or_default(),
             ]);
@@ -213,6 +250,8 @@ impl RedriveReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::exit::Exit;
+    use crate::words::documented;
 
     #[test]
     fn adjacent_offsets_with_the_same_outcome_are_one_entry() {
@@ -225,5 +264,45 @@ mod tests {
             serde_json::to_string(&report.rows).expect("JSON"),
             r#"[{"topic":"t","partition":3,"first_offset":5,"last_offset":9,"outcome":"gone","detail":null},{"topic":"t","partition":3,"first_offset":10,"last_offset":10,"outcome":"failed","detail":"odd"}]"#
         );
+    }
+
+    fn interrupted_after(ranges: &[(i32, i64, i64)]) -> Error {
+        let mut report = RedriveReport::default();
+        for (partition, first, last) in ranges {
+            let offsets = Offsets::of([(*first, *last)]);
+            report.ranges(
+                &TopicPartition::new("t", *partition),
+                &offsets,
+                RecordOutcome::NotTried,
+                None,
+            );
+        }
+        report.error(Interrupt::Finish).expect("not all were processed")
+    }
+
+    #[test]
+    fn an_interrupted_redrive_fails_and_names_the_command_that_continues_it() {
+        let error = interrupted_after(&[(0, 17, 17), (0, 20, 25), (3, 1, 1)]);
+        assert_eq!(
+            error.to_string(),
+            "Timeout: interrupted; 8 records were not processed. Continue with `kafka-consumer redrive --topic t \
+             --partition 0 --offsets 17,20-25` and `kafka-consumer redrive --topic t --partition 3 --offsets 1`"
+        );
+        assert_eq!(Exit::from(&error), Exit::Failed);
+        let many: Vec<(i32, i64, i64)> = (0..500).map(|n| (0, 2 * n, 2 * n)).collect();
+        assert!(interrupted_after(&many).to_string().len() < 200);
+    }
+
+    #[test]
+    fn a_redrive_that_processed_everything_before_an_interrupt_is_no_failure() {
+        let mut report = RedriveReport::default();
+        let (partition, all) = (TopicPartition::new("t", 0), Offsets::of([(1, 2)]));
+        report.ranges(&partition, &all, RecordOutcome::Processed, None);
+        assert_eq!(report.error(Interrupt::Finish), None);
+    }
+
+    #[test]
+    fn every_outcome_of_a_record_is_documented() {
+        assert_eq!(documented("### `outcome` of `redrive`"), RecordOutcome::WORDS);
     }
 }

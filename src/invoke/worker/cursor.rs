@@ -13,6 +13,9 @@ use crate::record::OffsetRange;
 use crate::source::Polled;
 use crate::store::{self, Store, WriteResult};
 
+/// What to do where a run outlived its claim.
+const NOT_FROZEN: &str = "If this repeats, increase the function's timeout or memory";
+
 impl PartitionWorker {
     /// Claims the partition, and polls its first records meanwhile. Returns the
     /// result of that poll, or the client's panic, if it was there before the
@@ -166,6 +169,10 @@ impl PartitionWorker {
                 self.ledger.stored_at()
             ),
         )
+        .next(format!(
+            "{NOT_FROZEN}; `kafka-consumer offsets list --topic {}` shows the run that wrote the cursor last",
+            self.partition.topic
+        ))
     }
 
     /// Releases the claim, if it is this run's. Without a response it is tried once
@@ -242,6 +249,7 @@ impl PartitionWorker {
                 self.ledger.stored_at()
             ),
         )
+        .next(NOT_FROZEN)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{EndReason, PartitionWorker};
 use crate::dead_letter::{self, Reason};
 use crate::error::{Error, ErrorType};
 use crate::invoke::run::Run;
-use crate::invoke::{Backend, Interrupt, MOST_DEAD_LETTERS};
+use crate::invoke::{Backend, Interrupt, MAX_DEAD_LETTERS};
 use crate::processor::{Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 
@@ -23,7 +23,7 @@ impl PartitionWorker {
         };
         if !run.dead_letters_left.take() {
             let text = format!(
-                "{}; and this run has sent {MOST_DEAD_LETTERS} dead letters, the limit of one run: correct what fails \
+                "{}; and this run has sent {MAX_DEAD_LETTERS} dead letters, the limit of one run: correct what fails \
                  before the whole topic is sent there",
                 why.text
             );

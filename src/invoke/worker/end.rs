@@ -16,6 +16,7 @@ use std::fmt;
 
 use crate::claim::Failures;
 use crate::error::{Error, ErrorType};
+use crate::invoke::next_step;
 use crate::ledger::Stop;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -87,15 +88,19 @@ impl EndReason {
     }
 }
 
+/// What to do about brokers that do not serve a partition.
+pub(in crate::invoke) const CHECK_BROKERS: &str =
+    "If the next run fails here too, check the brokers with `kafka-consumer doctor`";
+
 /// Why a partition could not be read on. It counts against no record.
 #[derive(Debug, Clone)]
 pub(in crate::invoke) enum ReadFailure {
-    /// No broker responded for it: what was tried, and the error.
-    Unavailable(String),
+    /// No broker served it from this offset on: what was tried, and the error.
+    Unavailable(NextOffset, String),
     /// Its log does not have this offset any more: it was truncated meanwhile.
     OutOfRange(NextOffset),
-    /// Its records were not in ascending order.
-    OutOfOrder,
+    /// Its records from this offset on were not in ascending order.
+    OutOfOrder(NextOffset),
     /// This program panicked at this offset, outside the handler.
     Panicked(NextOffset, String),
 }
@@ -104,38 +109,44 @@ pub(in crate::invoke) enum ReadFailure {
 impl fmt::Display for ReadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(error) => f.write_str(error),
+            Self::Unavailable(_, error) => f.write_str(error),
             Self::OutOfRange(offset) => write!(f, "the log no longer has offset {offset}"),
-            Self::OutOfOrder => f.write_str("its records came out of order"),
-            Self::Panicked(offset, panic) => write!(f, "this program failed at offset {offset}: {panic}"),
+            Self::OutOfOrder(_) => f.write_str("its records arrived out of order"),
+            Self::Panicked(offset, panic) => write!(f, "this program panicked at offset {offset}: {panic}"),
         }
     }
 }
 
 impl ReadFailure {
     /// The error of a run that could not read the partition on.
-    pub(in crate::invoke) fn error(&self, partition: &TopicPartition) -> Error {
+    pub(in crate::invoke) fn error(&self, partition: &TopicPartition, is_backfill: bool) -> Error {
         let unreachable = |what| Error::new(ErrorType::BrokerUnreachable, what);
         match self {
-            Self::Unavailable(error) => unreachable(format!(
-                "no broker responded for {partition}: {error}. Its cursor was not changed; the next run tries again"
-            )),
+            Self::Unavailable(offset, error) => unreachable(format!(
+                "{partition} could not be read from offset {offset} on: {error}. What was processed before is stored, \
+                 and the next run reads on from there"
+            ))
+            .next(CHECK_BROKERS),
             Self::OutOfRange(offset) => unreachable(format!(
                 "the log of {partition} no longer has offset {offset}: retention or a truncation overtook this run. \
                  What was processed before is stored; the next run decides by ON_RETENTION_LOSS or ON_TRUNCATION"
             )),
-            Self::OutOfOrder => unreachable(format!(
-                "the records of {partition} came out of order. What was processed before is stored; the next run \
-                 reads on from there"
-            )),
+            Self::OutOfOrder(offset) => unreachable(format!(
+                "the records of {partition} from offset {offset} on arrived out of order. What was processed before \
+                 is stored, and the next run reads on from there"
+            ))
+            .next("If this repeats, report it, with the log of the run"),
             Self::Panicked(offset, panic) => {
                 let what = format!(
-                    "this program failed while it read {partition} from offset {offset} on, outside the handler: \
-                     {panic}. No record counts as failed; what was processed before is stored, and the next run tries \
-                     again"
+                    "this program panicked while it read {partition} from offset {offset} on, outside the handler's \
+                     calls: {panic}. This is a defect of this program or its handler, not of a record: no record \
+                     counts as failed. What was processed before is stored, and the next run tries again"
                 );
-                Error::new(ErrorType::PartitionBlocked, what)
-                    .next("Report this, with the log of the run; to go on meanwhile, move the cursor past the record")
+                let skip = next_step::skip(partition, *offset, is_backfill);
+                Error::new(ErrorType::PartitionBlocked, what).next(format!(
+                    "Report this, with the log of the run. If each run panics here, skip offset {offset}, which is \
+                     then not processed: {skip}"
+                ))
             }
         }
     }
@@ -159,6 +170,27 @@ impl Stored {
         match self {
             Self::At(next) => Some(next),
             Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_failed_midway_names_its_offset_and_keeps_what_was_processed() {
+        let at = NextOffset::ZERO;
+        for failure in [
+            ReadFailure::Unavailable(at, "it has no leader".into()),
+            ReadFailure::OutOfRange(at),
+            ReadFailure::OutOfOrder(at),
+            ReadFailure::Panicked(at, "x".into()),
+        ] {
+            let message = failure.error(&TopicPartition::new("t", 1), false).message();
+            for part in ["t-1", "offset 0", "What was processed before is stored"] {
+                assert!(message.contains(part), "{message}");
+            }
         }
     }
 }

@@ -106,7 +106,10 @@ impl PartitionWorker {
                     self.partition
                 );
                 run.abort();
-                self.end(EndReason::Failed(Error::new(ErrorType::DestinationFailed, what)));
+                let error = Error::new(ErrorType::DestinationFailed, what);
+                self.end(EndReason::Failed(error.next(
+                    "Correct the handler, or what it needs; the next run starts with this record",
+                )));
             }
             Failure::Retry(text) => {
                 if self.tries.failed < TRIES_IN_A_RUN && !exhausted {

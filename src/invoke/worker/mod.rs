@@ -1,5 +1,5 @@
-//! The work on one partition in a run: claim -> poll -> filter -> decode ->
-//! process -> settle -> commit, in the order of the steps of its [`Ledger`].
+//! The work on one partition in a run: claim -> fetch -> filter -> decode ->
+//! process -> settle -> flush, in the order of the steps of its [`Ledger`].
 
 mod back_off;
 mod crash;
@@ -33,10 +33,10 @@ use crate::report::SkippedRecords;
 use crate::source::Source;
 use crate::store::Consumer;
 use crate::text;
-pub(super) use end::{EndReason, ReadFailure, Stored};
+pub(super) use end::{CHECK_BROKERS, EndReason, ReadFailure, Stored};
 
 /// The text of a panic is cut to this length for errors and logs.
-pub(super) const LONGEST_PANIC_BYTES: usize = 500;
+pub(super) const MAX_PANIC_BYTES: usize = 500;
 
 /// Works on one partition of a run.
 pub(super) struct PartitionWorker {
@@ -236,7 +236,7 @@ impl PartitionWorker {
             let what = panic_message(&*panic);
             let offset = self.ledger.settled_at();
             tracing::error!(partition = %self.partition, offset = offset.get(), panic = what, "panic outside the handler");
-            let failure = ReadFailure::Panicked(offset, text::cut(what, LONGEST_PANIC_BYTES).into_owned());
+            let failure = ReadFailure::Panicked(offset, text::cut(what, MAX_PANIC_BYTES).into_owned());
             self.outcome.end = Some(EndReason::ReadFailed(failure));
         }
         drop(assignment);

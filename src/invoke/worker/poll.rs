@@ -8,7 +8,7 @@ use futures::FutureExt;
 use super::{EndReason, PartitionWorker, ReadFailure};
 use crate::error::{Error, ErrorType};
 use crate::invoke::run::Run;
-use crate::invoke::{Backend, Interrupt};
+use crate::invoke::{Backend, Interrupt, next_step};
 use crate::ledger::Step;
 use crate::record::Record;
 use crate::source::{Limit, OffsetSpec, Polled, Source};
@@ -66,7 +66,8 @@ impl PartitionWorker {
             Polled::Records(records) => self.take(run, records).await,
             Polled::End => self.check_end(run).await,
             Polled::OutOfRange => self.read_failed(ReadFailure::OutOfRange(self.ledger.settled_at())),
-            Polled::Unavailable(unavailable) => self.read_failed(ReadFailure::Unavailable(unavailable.0)),
+            Polled::OutOfOrder => self.out_of_order(),
+            Polled::Unavailable(unavailable) => self.unavailable(unavailable.0),
             Polled::Unreadable(what) => self.unreadable(run, what),
             Polled::Failed(error) => self.end(EndReason::Failed(error)),
         }
@@ -78,7 +79,7 @@ impl PartitionWorker {
             .first()
             .is_some_and(|first| first.offset < self.ledger.settled_at().get())
         {
-            return self.read_failed(ReadFailure::OutOfOrder);
+            return self.out_of_order();
         }
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
@@ -100,6 +101,14 @@ impl PartitionWorker {
 
     fn read_failed(&mut self, why: ReadFailure) {
         self.end(EndReason::ReadFailed(why));
+    }
+
+    fn out_of_order(&mut self) {
+        self.read_failed(ReadFailure::OutOfOrder(self.ledger.settled_at()));
+    }
+
+    fn unavailable(&mut self, error: String) {
+        self.read_failed(ReadFailure::Unavailable(self.ledger.settled_at(), error));
     }
 
     /// The fetch reached an end below the end seen at the start: only control
@@ -132,12 +141,21 @@ impl PartitionWorker {
                     self.partition,
                     self.ledger.to()
                 );
-                self.end(EndReason::Failed(Error::new(ErrorType::Truncated, what)));
+                let error = Error::new(ErrorType::Truncated, what);
+                self.end(EndReason::Failed(error.next(self.if_recreated(run))));
             }
-            Ok(Some(Err(unavailable))) => self.read_failed(ReadFailure::Unavailable(unavailable.0)),
-            Ok(None) => self.read_failed(ReadFailure::Unavailable("its end was not returned".to_owned())),
+            Ok(Some(Err(unavailable))) => self.unavailable(unavailable.0),
+            Ok(None) => self.unavailable("its end offset was not returned".to_owned()),
             Err(error) => self.end(EndReason::Failed(error)),
         }
+    }
+
+    fn if_recreated<B: Backend>(&self, run: &Run<'_, B>) -> String {
+        if run.backfill.is_some() {
+            return "If the topic was recreated, start a backfill of another name".to_owned();
+        }
+        let delete = next_step::delete_all(&self.partition);
+        format!("If the topic was recreated, delete its cursors: {delete}")
     }
 }
 

@@ -85,7 +85,10 @@ impl PartitionWorker {
                 let partition = &self.partition;
                 let what =
                     format!("the handler settled a whole chunk of {partition} and returned a failure: {failure}");
-                self.end(EndReason::Failed(Error::new(ErrorType::DestinationFailed, what)));
+                let error = Error::new(ErrorType::DestinationFailed, what);
+                self.end(EndReason::Failed(error.next(
+                    "Correct the handler, or what it needs; the next run starts after this chunk",
+                )));
             }
             Some(failure) => self.failed(run, failure).await,
             // The processor had too little time to start.

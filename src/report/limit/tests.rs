@@ -206,7 +206,7 @@ fn a_plan_of_ten_thousand_partitions_is_whole_and_a_larger_one_fits_an_answer() 
         to: Some(2_000_000),
         messages: 0,
         lag: 1_000_000,
-        why: "backing off",
+        why: crate::plan::PlanReason::BackingOff,
         detail: Some(detail.to_owned()),
     };
     let plan = |partitions, detail: &str| PlanReport {

@@ -47,7 +47,7 @@ use crate::error::Error;
 use crate::store::{Consumer, InvalidCursor, Store, StoredCursor, WriteResult};
 
 /// The least number that `DynamoDB` can hold.
-const LEAST_NUMBER: &str = "-9.9999999999999999999999999999999999999E+125";
+const MIN_NUMBER: &str = "-9.9999999999999999999999999999999999999E+125";
 
 /// A table of cursors in `DynamoDB`. Clones share one client.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl DynamoStore {
             .expression_attribute_names("#key", name::CONSUMER_ID)
             .expression_attribute_names("#partition", name::PARTITION)
             .expression_attribute_values(":key", AttributeValue::S(consumer.to_string()))
-            .expression_attribute_values(":least", AttributeValue::N(LEAST_NUMBER.to_owned()))
+            .expression_attribute_values(":least", AttributeValue::N(MIN_NUMBER.to_owned()))
     }
 
     fn read(&self, consumer: &Consumer, partition: i32, item: &Item) -> Result<Cursor, InvalidCursor> {
@@ -201,8 +201,8 @@ impl Store for DynamoStore {
                     old.map(|item| self.read(consumer, partition, item)),
                 ))
             }
-            // Certainly not applied, but transient: the caller reads the item,
-            // and sends the write again.
+            // Not applied, and transient: the caller reads the item, and sends the
+            // write again, as after a write without a response.
             Some(
                 UpdateItemError::TransactionConflictException(_) | UpdateItemError::ReplicatedWriteConflictException(_),
             ) => Ok(WriteResult::Unknown(call.error(&error).message())),

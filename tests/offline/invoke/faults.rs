@@ -247,7 +247,7 @@ async fn a_panic_outside_of_any_partition_is_an_error_of_the_invocation() {
     assert!(
         error
             .to_string()
-            .starts_with("PartitionBlocked: this program failed outside"),
+            .starts_with("PartitionBlocked: this program panicked outside"),
         "{error}"
     );
 }

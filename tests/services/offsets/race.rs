@@ -29,6 +29,10 @@ async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when
     let time = jiff::Timestamp::from_millisecond(until).expect("a time").to_string();
     let said = ran.last_error();
     assert!(said.contains(&time) && said.contains("offsets pause"), "{said}");
+    assert!(
+        said.contains("offsets resume"),
+        "or the partition is never read again: {said}"
+    );
     // The same is said before, and undo is bound by it too.
     world.offsets(&["reset", "--to-earliest"]).refused("Held", 1);
     let report = run.finish().await.success();

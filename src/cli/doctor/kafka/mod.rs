@@ -184,7 +184,9 @@ async fn fetch(practice: &DoctorContext, end: Option<&(TopicPartition, NextOffse
     let polled = tokio::time::timeout(practice.limit(), source.poll(partition, limit)).await;
     source.unassign(std::slice::from_ref(partition));
     match polled {
-        Ok(Polled::Records(_) | Polled::End | Polled::OutOfRange | Polled::Unreadable(_)) => Fetched::Proved,
+        Ok(Polled::Records(_) | Polled::End | Polled::OutOfRange | Polled::OutOfOrder | Polled::Unreadable(_)) => {
+            Fetched::Proved
+        }
         Ok(Polled::Failed(error)) => Fetched::Refused(error),
         Ok(Polled::Unavailable(why)) => Fetched::Silent(why.to_string()),
         Err(_) => Fetched::Silent("the request timed out".into()),

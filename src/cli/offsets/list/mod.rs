@@ -39,7 +39,7 @@ fn table(screen: Screen, inspection: &Inspection) -> String {
             let headings = [
                 "partition",
                 "next",
-                "last stored",
+                "last processed",
                 "previous",
                 "updated",
                 "by run",
@@ -50,7 +50,7 @@ fn table(screen: Screen, inspection: &Inspection) -> String {
             screen.table(&["partition", "next", "previous", "updated", "state"], 1..=3)
         };
         for row in &inspection.partitions {
-            let mut cells = vec![Cell::new(row.at()), Cell::new(or_dash(stored_next(row)))];
+            let mut cells = vec![Cell::new(&row.partition), Cell::new(or_dash(stored_next(row)))];
             cells.extend(is_wide.then(|| Cell::new(or_dash(row.last_offset))));
             cells.push(Cell::new(or_dash(row.previous_offset)));
             cells.push(Cell::new(age(inspection.at, row.updated_at)));

@@ -75,7 +75,7 @@ fn first_row_that_fits(state: &PartitionState, appeared_later: bool, policy: &Po
 
 fn row_of(decision: &Decision) -> String {
     match decision {
-        Decision::Read(reading) => return format!("read: {}", reading.why.as_str()),
+        Decision::Read(reading) => return format!("read: {}", reading.why.reason().as_str()),
         Decision::Idle => "idle",
         Decision::Paused => "paused",
         Decision::Held(_) => "held",
