@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::output::Screen;
 use crate::error::{Error, ErrorType};
+use crate::kafka::errors::Explanation;
 
 /// The status of a check, the least serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,6 +89,16 @@ impl Check {
             error_type: Some(error.kind),
             ..Self::new(name, Status::Failed, &error.what)
         }
+    }
+
+    pub(super) fn explained(name: &'static str, error_type: ErrorType, explanation: Explanation) -> Self {
+        Self::failed(name, error_type, explanation.what, explanation.next)
+    }
+
+    /// AWS refused the credentials, whatever their permissions.
+    pub(super) fn credentials_refused(name: &'static str, error_type: ErrorType, code: &str) -> Self {
+        let what = format!("the AWS credentials were refused: {code}");
+        Self::failed(name, error_type, what, "Renew them, and check this machine's clock")
     }
 
     /// The target of the check, where there are several checks with this name.

@@ -5,16 +5,16 @@
 //!
 //! | file | checks |
 //! |---|---|
-//! | `settings.rs` | `settings`: a summary |
-//! | `identity.rs` | `identity`: the AWS account and role |
-//! | `secrets.rs` | `secret`, `token` |
-//! | `network.rs` | `dns`, `tcp`, also for the addresses that brokers advertise |
-//! | `tls.rs` | `client_certificate`, `tls` |
-//! | `kafka.rs` | `authentication`, `topic`, `brokers`, `group` |
-//! | `table.rs` | `table`, `table_rights` |
-//! | `cursors.rs` | `cursors` |
-//! | `dead_letters.rs` | `dead_letters` |
-//! | `clock.rs`, `dates.rs` | `clock`: this machine's against AWS's |
+//! | `settings` | `settings`: a summary |
+//! | `identity` | `identity`: the AWS account and role |
+//! | `secrets` | `secret`, `token` |
+//! | `network/` | `dns`, `tcp`, also of the addresses that brokers advertise |
+//! | `tls/` | `client_certificate`, `tls` |
+//! | `kafka/` | `authentication`, `topic`, `brokers`, `group` |
+//! | `table` | `table`, `table_rights` |
+//! | `cursors/` | `cursors` |
+//! | `dead_letters` | `dead_letters` |
+//! | `clock` | `clock`: this machine's against AWS's |
 //!
 //! As JSON: `{"status","checks":[{"name","target"?,"status","what","details"?,"next"?,"error"?}]}`,
 //! where `status` is `ok`, `skipped`, `warning` or `failed`, and `error` is the
@@ -23,7 +23,6 @@
 mod check;
 mod clock;
 mod cursors;
-mod dates;
 mod dead_letters;
 mod identity;
 mod kafka;
@@ -54,6 +53,7 @@ use crate::processor::Configured;
 use crate::security::Security;
 use crate::store::dynamodb;
 use check::{Check, Status};
+use clock::AwsClock;
 use network::Reach;
 use secrets::CheckedSecrets;
 
@@ -63,6 +63,7 @@ struct DoctorContext {
     security: Arc<Security>,
     dynamodb: dynamodb::Client,
     patience: CallLimits,
+    aws_clock: AwsClock,
 }
 
 impl DoctorContext {
@@ -84,6 +85,7 @@ impl DoctorContext {
             security,
             dynamodb,
             patience,
+            aws_clock: AwsClock::default(),
         })
     }
 
@@ -118,7 +120,7 @@ impl DoctorContext {
     async fn reach_all(&self, servers: Vec<network::Server>) -> Vec<Reach> {
         let family = network::Family::of(self.config().kafka_properties.get("broker.address.family"));
         let until = self.until();
-        futures::future::join_all(servers.into_iter().map(|server| Reach::out(server, family, until))).await
+        futures::future::join_all(servers.into_iter().map(|server| Reach::of(server, family, until))).await
     }
 }
 
@@ -149,26 +151,26 @@ fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> 
     let reached = share(context.reach());
     let snapshot = share(context.snapshot());
     let permissions = share(table::permissions(context));
-    let identity = share(identity::fetch(context));
+    let identity = share(identity::check(context));
     let tls = share(tls_checks(context, secrets.clone(), reached.clone()));
     let mut results = FuturesOrdered::new();
     results.push_back(async { vec![settings::check(context)] }.boxed());
-    results.push_back(identity.clone().map(|it| vec![identity::judge(&it)]).boxed());
+    results.push_back(identity.clone().map(|it| vec![(*it).clone()]).boxed());
     results.push_back(secrets.clone().map(|it| it.checks()).boxed());
-    results.push_back(reached.clone().map(|it| bootstrap(&it)).boxed());
+    results.push_back(
+        reached
+            .clone()
+            .map(|it| [network::names(&it), network::ports(&it)].concat())
+            .boxed(),
+    );
     results.push_back(tls.clone().map(|it| it.to_vec()).boxed());
     results.push_back(kafka::checks(context, snapshot.clone(), reached, tls, secrets).boxed());
     results.push_back(table::checks(context, permissions.clone()).boxed());
     results.push_back(cursors::checks(snapshot.clone(), &context.config().topics).boxed());
     results.push_back(dead_letters::checks(context, snapshot).boxed());
-    results.push_back(clock::checks(permissions, identity).boxed());
+    let responses = futures::future::join(permissions, identity);
+    results.push_back(responses.map(|_| vec![context.aws_clock.check()]).boxed());
     results
-}
-
-fn bootstrap(reached: &[Reach]) -> Vec<Check> {
-    let mut checks = network::names(reached, network::Whose::Bootstrap);
-    checks.extend(network::ports(reached, network::Whose::Bootstrap));
-    checks
 }
 
 async fn tls_checks(
@@ -247,6 +249,12 @@ fn sum(checks: &[Check]) -> String {
     format!("{} checks: {}", checks.len(), counts.join(", "))
 }
 
+/// `1 partition`, `2 partitions`.
+fn plural(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
 #[expect(clippy::disallowed_methods, reason = "timeouts of real services")]
 fn now() -> Instant {
     Instant::now()
@@ -258,22 +266,22 @@ mod tests {
     use crate::error::ErrorType;
 
     fn failed() -> Check {
-        Check::failed("tcp", ErrorType::BrokerUnreachable, "it is shut", "Open it")
+        Check::failed("tcp", ErrorType::BrokerUnreachable, "it is closed", "Open it")
     }
 
     #[test]
     fn the_overall_status_is_the_most_serious_one_that_was_checked() {
-        let (fine, skipped, warning) = (
+        let (passed, skipped, warning) = (
             Check::ok("settings", "x"),
             Check::skipped("tls", "x"),
             Check::warning("clock", "x", "y"),
         );
         let rows = [
             (vec![], Status::Skipped),
-            (vec![fine.clone()], Status::Ok),
-            (vec![fine.clone(), skipped.clone()], Status::Ok),
-            (vec![warning.clone(), skipped.clone(), fine.clone()], Status::Warning),
-            (vec![failed(), warning, fine, skipped], Status::Failed),
+            (vec![passed.clone()], Status::Ok),
+            (vec![passed.clone(), skipped.clone()], Status::Ok),
+            (vec![warning.clone(), skipped.clone(), passed.clone()], Status::Warning),
+            (vec![failed(), warning, passed, skipped], Status::Failed),
         ];
         for (checks, expected) in rows {
             assert_eq!(overall(&checks), expected);

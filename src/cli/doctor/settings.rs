@@ -3,6 +3,7 @@
 use super::DoctorContext;
 use super::check::Check;
 use crate::config::{Authentication, Config, Properties, variable_of};
+use crate::kafka::errors::cause::ClientAuth;
 
 pub(super) fn check(context: &DoctorContext) -> Check {
     let region = context.dynamodb.config().region().map_or("unknown", AsRef::as_ref);
@@ -27,7 +28,7 @@ fn judge(config: &Config, region: &str) -> Check {
         config.table
     );
     let unencrypted = properties.has_sasl() && !properties.has_tls() && mechanism(properties) == "PLAIN";
-    let any_host = properties.has_tls() && !verifies_host(properties);
+    let any_host = properties.has_tls() && !ClientAuth::of(properties).verifies_host;
     let check = match (unencrypted, any_host) {
         (true, _) => Check::warning(
             "settings",
@@ -54,11 +55,6 @@ fn judge(config: &Config, region: &str) -> Check {
         ])
         .with(trusted_ca(config))
         .with(config.warnings.iter().cloned())
-}
-
-pub(super) fn verifies_host(properties: &Properties) -> bool {
-    let algorithm = properties.get("ssl.endpoint.identification.algorithm");
-    !algorithm.is_some_and(|it| it.trim().eq_ignore_ascii_case("none"))
 }
 
 pub(super) fn mechanism(properties: &Properties) -> &str {

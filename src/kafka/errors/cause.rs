@@ -23,6 +23,7 @@ use crate::kafka::tls::CertificateError;
 /// | anything else | | `Unknown` | `BrokerUnreachable` |
 /// | `Disconnected`, `Send failed`, `Receive failed` | `UP`, later | `Lost` | `BrokerUnreachable` |
 /// | `Failed to resolve` | | `UnknownHost` | `BrokerUnreachable` |
+/// | `Failed to resolve .. Temporary failure` | | `DnsTimeout` | `BrokerUnreachable` |
 /// | `Connect to .. failed: Connection refused` | | `Refused` | `BrokerUnreachable` |
 /// | `Connect to .. failed` | | `NoRoute` | `BrokerUnreachable` |
 /// | none | `CONNECT` | `ConnectTimeout` | `BrokerUnreachable` |
@@ -53,6 +54,7 @@ pub(crate) enum Cause {
     Unknown,
     Lost,
     UnknownHost,
+    DnsTimeout,
     Refused,
     NoRoute,
     ConnectTimeout,
@@ -126,7 +128,9 @@ impl ClientAuth {
         Self {
             mechanism: properties.get("sasl.mechanisms").unwrap_or_default().to_owned(),
             has_certificate: pair || has(&["ssl.keystore.location"]),
-            verifies_host: properties.get("ssl.endpoint.identification.algorithm") != Some("none"),
+            verifies_host: !properties
+                .get("ssl.endpoint.identification.algorithm")
+                .is_some_and(|algorithm| algorithm.trim().eq_ignore_ascii_case("none")),
             trailing_line_break: [("sasl.username", "user"), ("sasl.password", "password")]
                 .into_iter()
                 .find(|(name, _)| properties.get(name).is_some_and(|text| text.ends_with(['\n', '\r'])))
@@ -183,7 +187,11 @@ impl Cause {
             .iter()
             .any(|it| has(it));
         if has("Failed to resolve") {
-            Self::UnknownHost
+            if has(DNS_TIMEOUT) {
+                Self::DnsTimeout
+            } else {
+                Self::UnknownHost
+            }
         } else if has("mechanism handshake failed") && has("Unsupported SASL mechanism") {
             Self::Mechanism
         } else if has("mechanism handshake failed") && has("current SASL state") {
@@ -240,6 +248,9 @@ impl Cause {
         }
     }
 }
+
+/// The system's text where no DNS server responds.
+pub(crate) const DNS_TIMEOUT: &str = "Temporary failure in name resolution";
 
 /// librdkafka's own limit for a broker that closes because it requires SASL.
 const AT_ONCE_MS: u64 = 2000;

@@ -34,6 +34,10 @@ impl ConnectionError {
                 format!("the host name of {at} does not resolve: {detail}"),
                 "Correct it in KAFKA_BOOTSTRAP_SERVERS; a private name resolves within its VPC only",
             ),
+            Cause::DnsTimeout => Explanation::new(
+                format!("the host name of {at} does not resolve: {detail}"),
+                "Check the DNS of this network: in a VPC, its DNS support and its resolver",
+            ),
             Cause::Refused => Explanation::new(
                 format!("nothing listens at {at}: connection refused"),
                 format!("Check that the broker runs, and the port{listener}"),
@@ -199,7 +203,7 @@ impl ConnectionError {
 }
 
 /// TLS failed before there was a connection, and not because of the certificates.
-pub(crate) fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanation {
+fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     let requires = if has_certificate {
         ""
     } else {
@@ -214,7 +218,7 @@ pub(crate) fn handshake_failed(at: &str, detail: &str, has_certificate: bool) ->
 }
 
 /// The broker refused our certificate, or there is none and it requires one.
-pub(crate) fn client_certificate_refused(at: &str, detail: &str, has_certificate: bool) -> Explanation {
+fn client_certificate_refused(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     if has_certificate {
         Explanation::new(
             format!("{at} refused the client certificate: {detail}"),
@@ -232,7 +236,7 @@ pub(crate) fn client_certificate_refused(at: &str, detail: &str, has_certificate
 }
 
 /// The broker's certificate cannot be verified.
-pub(crate) fn certificate(at: &str, error: &CertificateError) -> Explanation {
+fn certificate(at: &str, error: &CertificateError) -> Explanation {
     match error {
         CertificateError::Expired { subject, until } => Explanation::new(
             format!("the certificate of {at} has expired: that of {subject} ended {until}"),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::check::Check;
+use super::{Shared, plural};
 use crate::cli::inspect::Inspection;
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
@@ -83,8 +83,7 @@ fn judge(snapshot: &BestEffortSnapshot) -> Check {
     let lag = inspection
         .lag
         .map_or_else(|| "lag unknown".into(), |lag| format!("lag {lag}"));
-    let cursors = if stored == 1 { "cursor" } else { "cursors" };
-    let what = format!("{stored} {cursors}; {}; {lag}", inspection.states());
+    let what = format!("{}; {}; {lag}", plural(stored, "cursor"), inspection.states());
     let failed = |error_type, next| Check::failed("cursors", error_type, what.clone(), next);
     let check = match worst.unwrap_or(CursorStatus::Fine) {
         CursorStatus::Fine => Check::ok("cursors", what),

@@ -1,17 +1,32 @@
 use super::*;
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
-use crate::error::ErrorType;
+use crate::error::ErrorType::{self, AuthenticationFailed};
+use crate::kafka::tls::CertificateError;
+use crate::kafka::tls::certificate::Certificate;
 
-const NOW: i64 = 1_795_000_000;
-const DAY: i64 = 86_400;
+const NOW_S: i64 = 1_795_000_000;
+const DAY_SECONDS: i64 = 86_400;
 
-fn wanted(tls: bool) -> Terms<'static> {
-    Terms {
-        host: "b-1.example",
-        tls,
+fn client(tls: bool) -> Client {
+    Client {
+        endpoint: Endpoint {
+            address: "b:9096".into(),
+            tls,
+            ..Endpoint::default()
+        },
+        auth: ClientAuth {
+            verifies_host: true,
+            ..ClientAuth::default()
+        },
         verifies: true,
-        shows: false,
-        now: NOW,
+        now_s: NOW_S,
+    }
+}
+
+fn unverified() -> Client {
+    Client {
+        verifies: false,
+        ..client(true)
     }
 }
 
@@ -21,30 +36,30 @@ fn certificate(days: i64) -> Certificate {
         issuer: "CN=ca".into(),
         hosts: vec!["b".into()],
         begins: 0,
-        ends: NOW + days * DAY,
+        ends: NOW_S + days * DAY_SECONDS,
     }
 }
 
-fn shaken(end: End) -> Handshake {
+/// TLS 1.3 was negotiated.
+fn negotiated(failure: Option<Failure>) -> Handshake {
     Handshake {
-        protocol: Some("TLSv1.3".into()),
+        version: Some("TLSv1.3".into()),
         certificate: Some(certificate(90)),
-        problems: vec![],
-        end,
+        errors: vec![],
+        failure,
     }
 }
 
-/// TLS that did not come to be.
-fn broken(end: End) -> Handshake {
+fn failed(failure: Failure) -> Handshake {
     Handshake {
-        protocol: None,
-        certificate: None,
-        ..shaken(end)
+        failure: Some(failure),
+        ..Handshake::default()
     }
 }
 
-fn seen(clear: Option<Said>, tls: Option<Handshake>) -> ObservedItem {
-    ObservedItem { clear, tls }
+fn alert(number: u8) -> Failure {
+    let name = format!("alert of {number}");
+    Failure::Alert { number, name }
 }
 
 fn is(check: &Check, status: Status, error_type: Option<ErrorType>, what: &str) {
@@ -54,231 +69,201 @@ fn is(check: &Check, status: Status, error_type: Option<ErrorType>, what: &str) 
 }
 
 #[test]
-fn a_port_without_tls_is_as_it_was_asked_for() {
-    let down = Some(BrokerUnreachable);
-    let speaks_tls = || Some(shaken(End::Closed));
-    let silent = || Some(broken(End::Silent));
+fn a_port_without_tls_is_judged_by_its_response_and_by_a_handshake() {
+    use Failure::{Closed, OtherProtocol, TimedOut};
+    let fine = judge(&Observed::Plain(Ok(())), &client(false));
+    is(&fine, Fine, None, "not used, as KAFKA_SECURITY_PROTOCOL sets");
+    let with_tls = || negotiated(Some(Closed));
     let rows = [
         (
-            Some(Said::Kafka),
-            None,
-            Fine,
-            None,
-            "not used, as KAFKA_SECURITY_PROTOCOL sets",
+            Closed,
+            with_tls(),
+            "b:9096 requires TLS, and the client connected without",
         ),
-        (Some(Said::Closed), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
-        (Some(Said::Silent), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
-        (Some(Said::Other), speaks_tls(), Failed, down, "uses TLS (TLSv1.3)"),
-        (Some(Said::Closed), silent(), Failed, down, "closes the connection"),
-        (Some(Said::Silent), silent(), Failed, down, "does not respond"),
+        (TimedOut, with_tls(), "requires TLS"),
+        (OtherProtocol, with_tls(), "requires TLS"),
+        (Closed, failed(TimedOut), "accepts the connection and closes it"),
         (
-            Some(Said::Other),
-            silent(),
-            Failed,
-            down,
-            "responds, but not as Kafka does",
+            TimedOut,
+            failed(TimedOut),
+            "accepts the connection and sends no response",
         ),
-        (None, None, Failed, down, "does not respond"),
+        (OtherProtocol, failed(TimedOut), "does not speak the Kafka protocol"),
+        (Failure::Other("oops".into()), failed(TimedOut), "oops"),
     ];
-    for (clear, tls, status, error_type, what) in rows {
-        is(&judge(&seen(clear, tls), wanted(false)), status, error_type, what);
+    for (failure, handshake, what) in rows {
+        let observed = Observed::Plain(Err((failure, handshake)));
+        let check = judge(&observed, &client(false));
+        is(&check, Failed, Some(BrokerUnreachable), what);
     }
 }
 
 #[test]
-fn a_port_with_tls_is_judged_by_how_far_it_went() {
-    let (down, refused) = (Some(BrokerUnreachable), Some(AuthenticationFailed));
-    let kafka = Some(Said::Kafka);
+fn a_port_with_tls_is_judged_by_how_far_the_connection_got() {
+    use Failure::{Closed, OtherProtocol, TimedOut};
+    let check = judge(&Observed::Tls(negotiated(None), false), &client(true));
+    is(
+        &check,
+        Fine,
+        None,
+        "TLSv1.3, verified, the certificate ends on 2027-02-16",
+    );
+    let (down, denied) = (BrokerUnreachable, AuthenticationFailed);
     let rows = [
         (
-            None,
-            shaken(End::Kafka),
-            Fine,
-            None,
-            "TLSv1.3, verified, the certificate ends on 2027-02-16",
-        ),
-        (
-            None,
-            shaken(End::Strange),
-            Failed,
+            negotiated(Some(OtherProtocol)),
+            false,
             down,
-            "TLSv1.3 was negotiated, and then the port responds, but not as Kafka",
+            "does not speak the Kafka protocol",
         ),
         (
-            None,
-            shaken(End::Closed),
-            Failed,
+            negotiated(Some(Closed)),
+            false,
             down,
-            "TLSv1.3 was negotiated, and then the port closes",
+            "closes the connection after the TLS handshake",
         ),
         (
-            None,
-            shaken(End::Silent),
-            Failed,
+            negotiated(Some(TimedOut)),
+            false,
             down,
-            "TLSv1.3 was negotiated, and then the port accepts",
+            "accepts the connection and sends no response",
         ),
         (
-            None,
-            shaken(End::Alert(116)),
-            Failed,
-            refused,
+            negotiated(Some(alert(116))),
+            false,
+            denied,
             "requires a client certificate",
         ),
         (
-            None,
-            shaken(End::Alert(42)),
-            Failed,
-            refused,
+            negotiated(Some(alert(42))),
+            false,
+            denied,
             "requires a client certificate",
         ),
         (
-            None,
-            shaken(End::Alert(40)),
-            Failed,
-            refused,
+            negotiated(Some(alert(40))),
+            false,
+            denied,
             "requires a client certificate",
         ),
         (
-            None,
-            broken(End::Alert(40)),
-            Failed,
+            failed(alert(40)),
+            false,
             down,
-            "TLS fails: the port sends the TLS alert 40",
+            "TLS handshake with b:9096 failed: alert of 40 (TLS alert 40)",
         ),
+        (failed(alert(70)), false, down, "failed: alert of 70 (TLS alert 70)"),
+        (failed(alert(80)), false, down, "failed: alert of 80 (TLS alert 80)"),
+        (failed(Closed), true, down, "is a listener without TLS"),
+        (failed(OtherProtocol), true, down, "is a listener without TLS"),
+        (failed(Closed), false, down, "closes it during the TLS handshake"),
+        (failed(OtherProtocol), false, down, "does not speak the Kafka protocol"),
         (
-            None,
-            broken(End::Alert(70)),
-            Failed,
+            failed(TimedOut),
+            false,
             down,
-            "alert 70 (protocol version)",
+            "accepts the connection, and the TLS handshake timed out",
         ),
-        (None, broken(End::Alert(80)), Failed, down, "alert 80 (internal error)"),
-        (kafka, broken(End::Closed), Failed, down, "uses no TLS"),
-        (kafka, broken(End::Strange), Failed, down, "uses no TLS"),
-        (
-            Some(Said::Closed),
-            broken(End::Closed),
-            Failed,
-            down,
-            "TLS fails: the port closes",
-        ),
-        (
-            Some(Said::Other),
-            broken(End::Strange),
-            Failed,
-            down,
-            "TLS fails: the port responds, but not",
-        ),
-        (
-            None,
-            broken(End::Silent),
-            Failed,
-            down,
-            "TLS fails: the port accepts the connection",
-        ),
-        (None, broken(End::Other("oops".into())), Failed, down, "oops"),
+        (failed(Failure::Other("oops".into())), false, down, "oops"),
     ];
-    for (clear, tls, status, error_type, what) in rows {
-        is(&judge(&seen(clear, Some(tls)), wanted(true)), status, error_type, what);
+    for (handshake, is_plain, error_type, what) in rows {
+        let negotiated = handshake.version.is_some();
+        let check = judge(&Observed::Tls(handshake, is_plain), &client(true));
+        is(&check, Failed, Some(error_type), what);
+        let details = check.details.iter().any(|line| line == "TLSv1.3 was negotiated");
+        assert_eq!(details, negotiated, "{check:?}");
     }
 }
 
 #[test]
-fn an_alert_for_a_certificate_that_was_shown_refuses_it() {
-    let terms = Terms {
-        shows: true,
-        ..wanted(true)
-    };
-    for alert in [42, 46, 48, 49] {
-        let check = judge(&seen(None, Some(shaken(End::Alert(alert)))), terms);
+fn an_alert_about_a_certificate_that_was_sent_refuses_it() {
+    let mut client = client(true);
+    client.auth.has_certificate = true;
+    for number in [42, 46, 48, 49] {
+        let check = judge(&Observed::Tls(negotiated(Some(alert(number))), false), &client);
         is(
             &check,
             Failed,
             Some(AuthenticationFailed),
-            "the broker refuses the client certificate",
+            "refused the client certificate",
         );
     }
-    let check = judge(&seen(None, Some(broken(End::Alert(40)))), terms);
-    is(&check, Failed, Some(BrokerUnreachable), "alert 40");
+    let check = judge(&Observed::Tls(failed(alert(40)), false), &client);
+    is(&check, Failed, Some(BrokerUnreachable), "alert of 40");
 }
 
 #[test]
-fn each_problem_of_a_certificate_has_words_and_the_first_decides() {
-    let whose = || "CN=b".to_owned();
+fn each_error_of_a_certificate_is_explained_and_the_first_decides() {
+    let (subject, date) = (|| "CN=b".to_owned(), || "on D".to_owned());
     let rows = [
-        (Problem::Expired(whose()), "the certificate of CN=b has expired"),
         (
-            Problem::NotYetValid(whose()),
-            "the certificate of CN=b does not hold yet",
+            CertificateError::Expired {
+                subject: subject(),
+                until: date(),
+            },
+            "has expired: that of CN=b ended on D",
         ),
-        (Problem::OtherHost, "the certificate is not for b-1.example"),
-        (Problem::Authority, "an unknown CA: CN=ca"),
-        (Problem::Other("weak".into()), "not accepted: weak"),
+        (
+            CertificateError::NotYetValid {
+                subject: subject(),
+                from: date(),
+            },
+            "is not valid yet: that of CN=b begins on D",
+        ),
+        (
+            CertificateError::OtherHost { names: "a".into() },
+            "the certificate of b:9096 is for another host: a",
+        ),
+        (
+            CertificateError::UnknownAuthority { issuer: "CN=ca".into() },
+            "an unknown CA: CN=ca",
+        ),
+        (
+            CertificateError::Other { reason: "weak".into() },
+            "cannot be verified: weak",
+        ),
     ];
-    for (problem, what) in rows.clone() {
-        let tls = Handshake {
-            problems: vec![problem],
-            ..shaken(End::Kafka)
-        };
-        is(
-            &judge(&seen(None, Some(tls.clone())), wanted(true)),
-            Failed,
-            Some(BrokerUnreachable),
-            what,
-        );
-        let unverified = Terms {
-            verifies: false,
-            ..wanted(true)
-        };
-        let check = judge(&seen(None, Some(tls)), unverified);
+    let with = |errors: Vec<CertificateError>| {
+        let handshake = negotiated(None);
+        Observed::Tls(Handshake { errors, ..handshake }, false)
+    };
+    for (error, what) in rows.clone() {
+        let observed = with(vec![error]);
+        is(&judge(&observed, &client(true)), Failed, Some(BrokerUnreachable), what);
+        let check = judge(&observed, &unverified());
         is(&check, Warning, None, what);
         assert!(check.what.ends_with(", and it is not verified"), "{check:?}");
     }
-    let mut problems: Vec<Problem> = rows.into_iter().map(|(problem, _)| problem).rev().collect();
-    problems.sort();
-    let all = Handshake {
-        problems,
-        ..shaken(End::Kafka)
-    };
-    let check = judge(&seen(None, Some(all)), wanted(true));
+    let mut errors: Vec<CertificateError> = rows.into_iter().map(|(error, _)| error).rev().collect();
+    errors.sort();
+    let check = judge(&with(errors), &client(true));
     is(&check, Failed, Some(BrokerUnreachable), "has expired");
-    assert_eq!(
-        check.details.len(),
-        4 + 2,
-        "the other problems, and the certificate: {check:?}"
-    );
+    let details = check.details.len();
+    assert_eq!(details, 4 + 2, "the other errors, and the certificate: {check:?}");
 }
 
 #[test]
-fn a_certificate_that_ends_soon_or_that_nobody_verifies_is_a_warning() {
+fn a_certificate_that_expires_soon_or_is_not_verified_is_a_warning() {
     let soon = Handshake {
         certificate: Some(certificate(29)),
-        ..shaken(End::Kafka)
+        ..negotiated(None)
     };
-    is(
-        &judge(&seen(None, Some(soon)), wanted(true)),
-        Warning,
-        None,
-        "ends on 2026-12-17, in 29 days",
-    );
-    let unverified = Terms {
-        verifies: false,
-        ..wanted(true)
-    };
-    let check = judge(&seen(None, Some(shaken(End::Kafka))), unverified);
+    let check = judge(&Observed::Tls(soon, false), &client(true));
+    is(&check, Warning, None, "ends on 2026-12-17, in 29 days");
+    let check = judge(&Observed::Tls(negotiated(None), false), &unverified());
     is(&check, Warning, None, "TLSv1.3, not verified");
 }
 
 #[test]
-fn a_switch_is_off_as_librdkafka_reads_it() {
-    for (switch, off) in [
+fn a_boolean_is_parsed_as_librdkafka_does() {
+    let rows = [
         (None, false),
         (Some("true"), false),
         (Some("False"), true),
         (Some("0"), true),
         (Some(" f "), true),
-    ] {
+    ];
+    for (switch, off) in rows {
         assert_eq!(is_off(switch), off, "{switch:?}");
     }
 }

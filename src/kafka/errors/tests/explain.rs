@@ -47,6 +47,12 @@ fn each_error_is_explained_in_terms_of_the_settings_with_the_next_step() {
             "the host name of b:9092 does not resolve: Name or service not known. Correct it in KAFKA_BOOTSTRAP_SERVERS",
         ),
         (
+            "b:9092/bootstrap: Failed to resolve 'b:9092': Temporary failure in name resolution (after 2ms in state \
+             CONNECT)",
+            &none,
+            "the host name of b:9092 does not resolve: Temporary failure in name resolution. Check the DNS of this network",
+        ),
+        (
             "kafka:9092/1: Failed to resolve 'kafka:9092': Name or service not known (after 2ms in state CONNECT)",
             &none,
             "the brokers advertise kafka:9092 (advertised.listeners)",

@@ -10,7 +10,7 @@ fn parsed(line: &str) -> ConnectionError {
     ConnectionError::parse(line).unwrap_or_else(|| panic!("{line} is about no connection"))
 }
 
-const LINES: [(&str, Cause); 32] = [
+const LINES: [(&str, Cause); 33] = [
     (
         "sasl_plaintext://127.0.0.1:37429/bootstrap: SASL authentication error: Authentication failed: Invalid \
          username or password (after 339ms in state AUTH_REQ)",
@@ -46,6 +46,11 @@ const LINES: [(&str, Cause); 32] = [
         "no-such-host.invalid:9092/bootstrap: Failed to resolve 'no-such-host.invalid:9092': Name or service not \
          known (after 2ms in state CONNECT)",
         UnknownHost,
+    ),
+    (
+        "b-1.example:9092/bootstrap: Failed to resolve 'b-1.example:9092': Temporary failure in name resolution (after \
+         9ms in state CONNECT)",
+        DnsTimeout,
     ),
     (
         "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
@@ -210,6 +215,7 @@ fn of_several_errors_that_of_the_connection_that_got_furthest_is_the_cause() {
         Unknown,
         Lost,
         UnknownHost,
+        DnsTimeout,
         Refused,
         NoRoute,
         ConnectTimeout,
