@@ -125,11 +125,8 @@ impl Check {
         };
         let status = format!("{style}{:<8}{style:#}", self.status);
         let name = self.name.replace('_', " ");
-        let target = self
-            .target
-            .as_ref()
-            .map_or(name.clone(), |target| format!("{name} {target}"));
-        let mut lines = format!("{status} {target}: {}", self.what);
+        let target = self.target.iter().map(|target| format!(" {target}"));
+        let mut lines = format!("{status} {name}{}: {}", target.collect::<String>(), self.what);
         let next = self.next.iter().map(|next| format!("next: {next}"));
         for line in self.details.iter().cloned().chain(next) {
             lines.push_str("\n           ");
@@ -140,12 +137,14 @@ impl Check {
 
     /// The last line on stderr, for the first check that failed.
     pub(super) fn error_line(&self) -> Option<String> {
-        let target = self
-            .target
-            .as_ref()
-            .map_or(String::new(), |target| format!("{target}: "));
-        let next = self.next.as_ref().map_or(String::new(), |next| format!(". {next}"));
-        Some(format!("{}: {target}{}{next}", self.error_type?, self.what))
+        // An explained error names its endpoint already.
+        let target = self.target.iter().filter(|target| !self.what.contains(*target));
+        let what: String = target
+            .map(|target| format!("{target}: "))
+            .chain([self.what.clone()])
+            .collect();
+        let error = Error::new(self.error_type?, what);
+        Some(error.next(self.next.clone().unwrap_or_default()).to_string())
     }
 }
 

@@ -54,7 +54,7 @@ use crate::security::Security;
 use crate::store::dynamodb;
 use check::{Check, Status};
 use clock::AwsClock;
-use network::Reach;
+use network::{Reach, Server};
 use secrets::CheckedSecrets;
 
 /// The clients and settings of all checks.
@@ -112,13 +112,8 @@ impl DoctorContext {
         invoke::snapshot_best_effort(&self.parts, &RunRequest::default(), deadline).await
     }
 
-    async fn reach(&self) -> Vec<Reach> {
-        let servers = network::Server::all(&self.config().bootstrap_servers);
-        self.reach_all(servers).await
-    }
-
-    async fn reach_all(&self, servers: Vec<network::Server>) -> Vec<Reach> {
-        let family = network::Family::of(self.config().kafka_properties.get("broker.address.family"));
+    async fn reach(&self, servers: Vec<Server>) -> Vec<Reach> {
+        let family = self.config().kafka_properties.get("broker.address.family");
         let until = self.until();
         futures::future::join_all(servers.into_iter().map(|server| Reach::of(server, family, until))).await
     }
@@ -134,21 +129,47 @@ fn share<'a, T: Send + Sync + 'a>(request: impl Future<Output = T> + Send + 'a) 
 pub(super) async fn doctor(config: Config, out: Out) -> Result<Exit, Error> {
     // Leaked until the process ends: closing a client takes 100 ms, and saves nothing here.
     let context: &'static DoctorContext = Box::leak(Box::new(DoctorContext::new(config).await?));
+    let screen = Screen::of_stdout();
     let mut results = checks(context);
-    let mut report = DoctorReport::new(out);
-    while let Some(checks) = results.next().await {
-        for check in checks {
-            report.print(check);
+    let mut checks: Vec<Check> = vec![];
+    while let Some(next) = results.next().await {
+        if out.format == Format::Table {
+            for check in &next {
+                output::write_line(&check.lines(screen));
+            }
         }
+        checks.extend(next);
     }
-    Ok(report.end())
+    let status = overall(&checks);
+    out.print(
+        &summary(&checks),
+        &Document {
+            status,
+            checks: &checks,
+        },
+    );
+    // The first failure is the last line on stderr.
+    if let Some(error) = checks.iter().find_map(Check::error_line) {
+        output::print_error(&error);
+    }
+    Ok(if status == Status::Failed {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    status: Status,
+    checks: &'a [Check],
 }
 
 /// The results of all checks, in the order in which they are printed. The checks
 /// run concurrently; some await the results of others.
 fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> {
     let secrets: Shared<'_, CheckedSecrets> = share(secrets::read(context));
-    let reached = share(context.reach());
+    let reached = share(context.reach(Server::all(&context.config().bootstrap_servers)));
     let snapshot = share(context.snapshot());
     let permissions = share(table::permissions(context));
     let identity = share(identity::check(context));
@@ -157,12 +178,7 @@ fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> 
     results.push_back(async { vec![settings::check(context)] }.boxed());
     results.push_back(identity.clone().map(|it| vec![(*it).clone()]).boxed());
     results.push_back(secrets.clone().map(|it| it.checks()).boxed());
-    results.push_back(
-        reached
-            .clone()
-            .map(|it| [network::names(&it), network::ports(&it)].concat())
-            .boxed(),
-    );
+    results.push_back(reached.clone().map(|it| network::checks(&it)).boxed());
     results.push_back(tls.clone().map(|it| it.to_vec()).boxed());
     results.push_back(kafka::checks(context, snapshot.clone(), reached, tls, secrets).boxed());
     results.push_back(table::checks(context, permissions.clone()).boxed());
@@ -185,63 +201,15 @@ async fn tls_checks(
     }
 }
 
-/// The checks printed so far.
-struct DoctorReport {
-    out: Out,
-    screen: Screen,
-    checks: Vec<Check>,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    status: Status,
-    checks: &'a [Check],
-}
-
-impl DoctorReport {
-    fn new(out: Out) -> Self {
-        Self {
-            out,
-            screen: Screen::of_stdout(),
-            checks: vec![],
-        }
-    }
-
-    fn print(&mut self, check: Check) {
-        if self.out.format == Format::Table {
-            output::write_line(&check.lines(self.screen));
-        }
-        self.checks.push(check);
-    }
-
-    /// Prints the summary, and the first failure to stderr, last.
-    fn end(self) -> Exit {
-        let document = Document {
-            status: overall(&self.checks),
-            checks: &self.checks,
-        };
-        self.out.print(&sum(&self.checks), &document);
-        if let Some(error) = self.checks.iter().find_map(Check::error_line) {
-            output::print_error(&error);
-        }
-        match document.status {
-            Status::Failed => Exit::Failed,
-            _ => Exit::Done,
-        }
-    }
-}
-
 /// The most serious status, without the checks that were skipped.
 fn overall(checks: &[Check]) -> Status {
-    let checked = checks
-        .iter()
-        .map(|check| check.status)
-        .filter(|it| *it != Status::Skipped);
+    let all = checks.iter().map(|check| check.status);
+    let checked = all.filter(|status| *status != Status::Skipped);
     checked.max().unwrap_or(Status::Skipped)
 }
 
 /// `9 checks: 7 ok, 1 skipped, 1 failed`.
-fn sum(checks: &[Check]) -> String {
+fn summary(checks: &[Check]) -> String {
     let count = |status: Status| checks.iter().filter(|check| check.status == status).count();
     let all = [Status::Ok, Status::Skipped, Status::Warning, Status::Failed];
     let counts = all.into_iter().filter(|status| count(*status) > 0);
@@ -291,6 +259,6 @@ mod tests {
     #[test]
     fn the_summary_counts_each_status_that_occurs() {
         let checks = [Check::ok("settings", "x"), Check::ok("dns", "x"), failed()];
-        assert_eq!(sum(&checks), "3 checks: 2 ok, 1 failed");
+        assert_eq!(summary(&checks), "3 checks: 2 ok, 1 failed");
     }
 }

@@ -237,12 +237,12 @@ async fn advertised(context: &DoctorContext, brokers: Result<Vec<Broker>, Error>
         port,
         advertised: true,
     });
-    of_brokers(&context.reach_all(servers.collect()).await)
+    of_brokers(&context.reach(servers.collect()).await)
 }
 
 /// One check if all are reached, else one for each that is not.
 fn of_brokers(reached: &[Reach]) -> Vec<Check> {
-    let all = network::names(reached).into_iter().chain(network::ports(reached));
+    let all = network::checks(reached).into_iter();
     let failed = all.filter(|check| matches!(check.status, Status::Warning | Status::Failed));
     let name = "brokers";
     let failed: Vec<Check> = failed.map(|check| Check { name, ..check }).collect();

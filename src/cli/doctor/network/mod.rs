@@ -83,35 +83,10 @@ pub(super) struct Reach {
 /// An address, and the time of its TCP connection, or why it failed.
 pub(super) type Connected = (IpAddr, Result<Duration, ConnectionError>);
 
-/// The addresses that librdkafka uses: `broker.address.family`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    Any,
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) fn of(property: Option<&str>) -> Self {
-        match property {
-            Some("v4") => Self::V4,
-            Some("v6") => Self::V6,
-            _ => Self::Any,
-        }
-    }
-
-    fn has(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-}
-
 impl Reach {
-    /// Resolves the name, and connects to each of its addresses, until `until`.
-    pub(super) async fn of(server: Server, family: Family, until: Instant) -> Self {
+    /// Resolves the name, and connects to each of its addresses of the `family`
+    /// (`broker.address.family`), until `until`.
+    pub(super) async fn of(server: Server, family: Option<&str>, until: Instant) -> Self {
         let resolved = timeout_at(until.into(), lookup_host((server.host.as_str(), server.port))).await;
         let resolved = resolved.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         let addresses = match addresses(&server, resolved.map(Iterator::collect), family) {
@@ -140,11 +115,16 @@ impl Reach {
 fn addresses(
     server: &Server,
     resolved: io::Result<Vec<SocketAddr>>,
-    family: Family,
+    family: Option<&str>,
 ) -> Result<Vec<IpAddr>, ConnectionError> {
     let failed = |cause, detail| Err(server.error(cause, server.to_string(), detail));
+    let of_family = |ip: &IpAddr| match family {
+        Some("v4") => ip.is_ipv4(),
+        Some("v6") => ip.is_ipv6(),
+        _ => true,
+    };
     let mut found: Vec<IpAddr> = match resolved {
-        Ok(all) => all.iter().map(SocketAddr::ip).filter(|ip| family.has(*ip)).collect(),
+        Ok(all) => all.iter().map(SocketAddr::ip).filter(of_family).collect(),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             return failed(Cause::DnsTimeout, "no response from a DNS server".into());
         }
@@ -175,6 +155,10 @@ async fn time_to_connect(server: &Server, ip: IpAddr, until: Instant) -> Result<
     connected.map(|_| now() - since).map_err(failed)
 }
 
+pub(super) fn checks(all: &[Reach]) -> Vec<Check> {
+    [names(all), ports(all)].concat()
+}
+
 /// Whether each host name resolves; an address is none.
 ///
 /// | it resolves | advertised | another server is reached | |
@@ -183,7 +167,7 @@ async fn time_to_connect(server: &Server, ip: IpAddr, until: Instant) -> Result<
 /// | no | no | yes | warning |
 /// | no | no | no | failed |
 /// | no | yes | | failed |
-pub(super) fn names(all: &[Reach]) -> Vec<Check> {
+fn names(all: &[Reach]) -> Vec<Check> {
     let check = |reach: &Reach| {
         let check = match &reach.addresses {
             Ok(addresses) => Check::ok("dns", join(addresses.iter().map(|(ip, _)| ip))),
@@ -206,7 +190,7 @@ pub(super) fn names(all: &[Reach]) -> Vec<Check> {
 /// | none | no | yes | warning |
 /// | none | no | no | failed |
 /// | none | yes | | failed |
-pub(super) fn ports(all: &[Reach]) -> Vec<Check> {
+fn ports(all: &[Reach]) -> Vec<Check> {
     all.iter().map(|reach| port(reach, all).on(&reach.server)).collect()
 }
 

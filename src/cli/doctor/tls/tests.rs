@@ -40,8 +40,8 @@ fn certificate(days: i64) -> Certificate {
     }
 }
 
-/// TLS 1.3 was negotiated.
-fn negotiated(failure: Option<Failure>) -> Handshake {
+/// TLS 1.3 was negotiated; what failed after that.
+fn after_tls(failure: Option<Failure>) -> Handshake {
     Handshake {
         version: Some("TLSv1.3".into()),
         certificate: Some(certificate(90)),
@@ -50,11 +50,15 @@ fn negotiated(failure: Option<Failure>) -> Handshake {
     }
 }
 
-fn failed(failure: Failure) -> Handshake {
+fn in_tls(failure: Failure) -> Handshake {
     Handshake {
         failure: Some(failure),
         ..Handshake::default()
     }
+}
+
+fn tls(handshake: Handshake) -> Observed {
+    Observed::Tls(handshake, false)
 }
 
 fn alert(number: u8) -> Failure {
@@ -70,108 +74,69 @@ fn is(check: &Check, status: Status, error_type: Option<ErrorType>, what: &str) 
 
 #[test]
 fn a_port_without_tls_is_judged_by_its_response_and_by_a_handshake() {
-    use Failure::{Closed, OtherProtocol, TimedOut};
-    let fine = judge(&Observed::Plain(Ok(())), &client(false));
-    is(&fine, Fine, None, "not used, as KAFKA_SECURITY_PROTOCOL sets");
-    let with_tls = || negotiated(Some(Closed));
-    let rows = [
-        (
-            Closed,
-            with_tls(),
-            "b:9096 requires TLS, and the client connected without",
-        ),
-        (TimedOut, with_tls(), "requires TLS"),
-        (OtherProtocol, with_tls(), "requires TLS"),
-        (Closed, failed(TimedOut), "accepts the connection and closes it"),
-        (
-            TimedOut,
-            failed(TimedOut),
-            "accepts the connection and sends no response",
-        ),
-        (OtherProtocol, failed(TimedOut), "does not speak the Kafka protocol"),
-        (Failure::Other("oops".into()), failed(TimedOut), "oops"),
-    ];
-    for (failure, handshake, what) in rows {
-        let observed = Observed::Plain(Err((failure, handshake)));
-        let check = judge(&observed, &client(false));
+    use Failure::{Closed, Other, OtherProtocol, TimedOut};
+    let check = judge(&Observed::Plain(Ok(())), &client(false));
+    is(&check, Fine, None, "not used, as KAFKA_SECURITY_PROTOCOL sets");
+    let judged = |failure, handshake, what| {
+        let check = judge(&Observed::Plain(Err((failure, handshake))), &client(false));
         is(&check, Failed, Some(BrokerUnreachable), what);
+    };
+    for failure in [Closed, TimedOut, OtherProtocol] {
+        let what = "b:9096 requires TLS, and the client connected without TLS";
+        judged(failure, after_tls(Some(Closed)), what);
+    }
+    let rows = [
+        (Closed, "accepts the connection and closes it"),
+        (TimedOut, "accepts the connection and sends no response"),
+        (OtherProtocol, "does not speak the Kafka protocol"),
+        (Other("oops".into()), "oops"),
+    ];
+    for (failure, what) in rows {
+        judged(failure, in_tls(TimedOut), what);
     }
 }
 
 #[test]
-fn a_port_with_tls_is_judged_by_how_far_the_connection_got() {
-    use Failure::{Closed, OtherProtocol, TimedOut};
-    let check = judge(&Observed::Tls(negotiated(None), false), &client(true));
-    is(
-        &check,
-        Fine,
-        None,
-        "TLSv1.3, verified, the certificate ends on 2027-02-16",
-    );
-    let (down, denied) = (BrokerUnreachable, AuthenticationFailed);
-    let rows = [
-        (
-            negotiated(Some(OtherProtocol)),
-            false,
-            down,
-            "does not speak the Kafka protocol",
-        ),
-        (
-            negotiated(Some(Closed)),
-            false,
-            down,
-            "closes the connection after the TLS handshake",
-        ),
-        (
-            negotiated(Some(TimedOut)),
-            false,
-            down,
-            "accepts the connection and sends no response",
-        ),
-        (
-            negotiated(Some(alert(116))),
-            false,
-            denied,
-            "requires a client certificate",
-        ),
-        (
-            negotiated(Some(alert(42))),
-            false,
-            denied,
-            "requires a client certificate",
-        ),
-        (
-            negotiated(Some(alert(40))),
-            false,
-            denied,
-            "requires a client certificate",
-        ),
-        (
-            failed(alert(40)),
-            false,
-            down,
-            "TLS handshake with b:9096 failed: alert of 40 (TLS alert 40)",
-        ),
-        (failed(alert(70)), false, down, "failed: alert of 70 (TLS alert 70)"),
-        (failed(alert(80)), false, down, "failed: alert of 80 (TLS alert 80)"),
-        (failed(Closed), true, down, "is a listener without TLS"),
-        (failed(OtherProtocol), true, down, "is a listener without TLS"),
-        (failed(Closed), false, down, "closes it during the TLS handshake"),
-        (failed(OtherProtocol), false, down, "does not speak the Kafka protocol"),
-        (
-            failed(TimedOut),
-            false,
-            down,
-            "accepts the connection, and the TLS handshake timed out",
-        ),
-        (failed(Failure::Other("oops".into())), false, down, "oops"),
-    ];
-    for (handshake, is_plain, error_type, what) in rows {
-        let negotiated = handshake.version.is_some();
-        let check = judge(&Observed::Tls(handshake, is_plain), &client(true));
+fn a_failure_of_tls_is_judged_by_how_far_the_connection_got() {
+    use Failure::{Closed, Other, OtherProtocol, TimedOut};
+    let judged = |handshake: Handshake, error_type, what| {
+        let is_negotiated = handshake.version.is_some();
+        let check = judge(&tls(handshake), &client(true));
         is(&check, Failed, Some(error_type), what);
         let details = check.details.iter().any(|line| line == "TLSv1.3 was negotiated");
-        assert_eq!(details, negotiated, "{check:?}");
+        assert_eq!(details, is_negotiated, "{check:?}");
+    };
+    let after = [
+        (OtherProtocol, "does not speak the Kafka protocol"),
+        (Closed, "closes the connection after the TLS handshake"),
+        (TimedOut, "accepts the connection and sends no response"),
+    ];
+    for (failure, what) in after {
+        judged(after_tls(Some(failure)), BrokerUnreachable, what);
+    }
+    for number in [116, 42, 40] {
+        let handshake = after_tls(Some(alert(number)));
+        judged(handshake, AuthenticationFailed, "requires a client certificate");
+    }
+    let before = [
+        (alert(40), "the TLS handshake with b:9096 failed: alert of 40"),
+        (alert(70), "failed: alert of 70 (TLS alert 70)"),
+        (alert(80), "failed: alert of 80 (TLS alert 80)"),
+        (Closed, "closes it during the TLS handshake"),
+        (OtherProtocol, "does not speak the Kafka protocol"),
+        (TimedOut, "the connection, and the TLS handshake timed out"),
+        (Other("oops".into()), "oops"),
+    ];
+    for (failure, what) in before {
+        judged(in_tls(failure), BrokerUnreachable, what);
+    }
+}
+
+#[test]
+fn a_listener_that_responds_without_tls_is_named() {
+    for failure in [Failure::Closed, Failure::OtherProtocol] {
+        let check = judge(&Observed::Tls(in_tls(failure), true), &client(true));
+        is(&check, Failed, Some(BrokerUnreachable), "is a listener without TLS");
     }
 }
 
@@ -180,52 +145,33 @@ fn an_alert_about_a_certificate_that_was_sent_refuses_it() {
     let mut client = client(true);
     client.auth.has_certificate = true;
     for number in [42, 46, 48, 49] {
-        let check = judge(&Observed::Tls(negotiated(Some(alert(number))), false), &client);
-        is(
-            &check,
-            Failed,
-            Some(AuthenticationFailed),
-            "refused the client certificate",
-        );
+        let check = judge(&tls(after_tls(Some(alert(number)))), &client);
+        let what = "refused the client certificate";
+        is(&check, Failed, Some(AuthenticationFailed), what);
     }
-    let check = judge(&Observed::Tls(failed(alert(40)), false), &client);
+    let check = judge(&tls(in_tls(alert(40))), &client);
     is(&check, Failed, Some(BrokerUnreachable), "alert of 40");
 }
 
 #[test]
 fn each_error_of_a_certificate_is_explained_and_the_first_decides() {
-    let (subject, date) = (|| "CN=b".to_owned(), || "on D".to_owned());
+    use CertificateError::{Expired, NotYetValid, Other, OtherHost, UnknownAuthority};
+    let (subject, date, text) = ("CN=b".to_owned(), "on D".to_owned(), str::to_owned);
+    let (until, from) = (date.clone(), date);
+    let expired = Expired {
+        subject: subject.clone(),
+        until,
+    };
     let rows = [
-        (
-            CertificateError::Expired {
-                subject: subject(),
-                until: date(),
-            },
-            "has expired: that of CN=b ended on D",
-        ),
-        (
-            CertificateError::NotYetValid {
-                subject: subject(),
-                from: date(),
-            },
-            "is not valid yet: that of CN=b begins on D",
-        ),
-        (
-            CertificateError::OtherHost { names: "a".into() },
-            "the certificate of b:9096 is for another host: a",
-        ),
-        (
-            CertificateError::UnknownAuthority { issuer: "CN=ca".into() },
-            "an unknown CA: CN=ca",
-        ),
-        (
-            CertificateError::Other { reason: "weak".into() },
-            "cannot be verified: weak",
-        ),
+        (expired, "has expired: that of CN=b ended on D"),
+        (NotYetValid { subject, from }, "that of CN=b begins on D"),
+        (OtherHost { names: text("a") }, "b:9096 is for another host: a"),
+        (UnknownAuthority { issuer: text("CN=ca") }, "an unknown CA: CN=ca"),
+        (Other { reason: text("weak") }, "cannot be verified: weak"),
     ];
     let with = |errors: Vec<CertificateError>| {
-        let handshake = negotiated(None);
-        Observed::Tls(Handshake { errors, ..handshake }, false)
+        let handshake = after_tls(None);
+        tls(Handshake { errors, ..handshake })
     };
     for (error, what) in rows.clone() {
         let observed = with(vec![error]);
@@ -244,26 +190,19 @@ fn each_error_of_a_certificate_is_explained_and_the_first_decides() {
 
 #[test]
 fn a_certificate_that_expires_soon_or_is_not_verified_is_a_warning() {
-    let soon = Handshake {
-        certificate: Some(certificate(29)),
-        ..negotiated(None)
-    };
-    let check = judge(&Observed::Tls(soon, false), &client(true));
+    let check = judge(&tls(after_tls(None)), &client(true));
+    let what = "TLSv1.3, verified, the certificate ends on 2027-02-16";
+    is(&check, Fine, None, what);
+    let mut soon = after_tls(None);
+    soon.certificate = Some(certificate(29));
+    let check = judge(&tls(soon), &client(true));
     is(&check, Warning, None, "ends on 2026-12-17, in 29 days");
-    let check = judge(&Observed::Tls(negotiated(None), false), &unverified());
+    let check = judge(&tls(after_tls(None)), &unverified());
     is(&check, Warning, None, "TLSv1.3, not verified");
 }
 
 #[test]
 fn a_boolean_is_parsed_as_librdkafka_does() {
-    let rows = [
-        (None, false),
-        (Some("true"), false),
-        (Some("False"), true),
-        (Some("0"), true),
-        (Some(" f "), true),
-    ];
-    for (switch, off) in rows {
-        assert_eq!(is_off(switch), off, "{switch:?}");
-    }
+    assert!(["False", "0", " f "].into_iter().all(|switch| is_off(Some(switch))));
+    assert!(!is_off(Some("true")) && !is_off(None));
 }
