@@ -90,7 +90,7 @@ type Described<'a> = Result<Option<String>, (Option<&'a str>, String)>;
 
 async fn describe_queue(context: &DoctorContext, queue: &QueueArn) -> Check {
     let region = Region::new(queue.region().to_owned());
-    let client = Client::new(&aws::config(region, context.patience).await);
+    let client = Client::new(&aws::config(region, context.call_limits).await);
     let size = QueueAttributeName::MaximumMessageSize;
     let request = client.get_queue_attributes().queue_url(queue.url());
     let response = request.attribute_names(size.clone()).send().await;

@@ -22,7 +22,7 @@ pub(super) async fn check(context: &DoctorContext) -> Check {
         let why = "AWS_ENDPOINT_URL_DYNAMODB is set, and AWS_ENDPOINT_URL_STS is not";
         return Check::skipped(NAME, why);
     };
-    let client = Client::new(&aws::config(region, context.patience).await);
+    let client = Client::new(&aws::config(region, context.call_limits).await);
     let observer = AttemptObserver::default();
     let call = client.get_caller_identity().customize();
     let call = call

@@ -62,7 +62,7 @@ struct DoctorContext {
     parts: CliParts,
     security: Arc<Security>,
     dynamodb: dynamodb::Client,
-    patience: CallLimits,
+    call_limits: CallLimits,
     aws_clock: AwsClock,
 }
 
@@ -72,19 +72,19 @@ impl DoctorContext {
         config.kafka_properties.set("allow.auto.create.topics", "false");
         let limit = config.poll_timeout;
         let default = CallLimits::default();
-        let patience = CallLimits {
+        let call_limits = CallLimits {
             // The SDK's own timeout comes first, as its error is more specific.
             call: default.call.min(limit * 9 / 10),
             ..default
         };
-        let dynamodb = dynamodb::client(patience).await?;
+        let dynamodb = dynamodb::client(call_limits).await?;
         let security = Arc::new(Security::new(&config));
         let parts = live::parts_on(config, &security, dynamodb.clone(), Configured::new);
         Ok(Self {
             parts,
             security,
             dynamodb,
-            patience,
+            call_limits,
             aws_clock: AwsClock::default(),
         })
     }

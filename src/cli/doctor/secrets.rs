@@ -30,7 +30,7 @@ struct CredentialSource {
 pub(super) async fn read(context: &DoctorContext) -> CheckedSecrets {
     let one = async |mut source: CredentialSource| {
         let security = Security::new(&source.alone);
-        let access = security.access(context.patience.call);
+        let access = security.access(context.call_limits.call);
         let result = tokio::time::timeout(context.limit(), access).await;
         let result = result.unwrap_or_else(|_| Err(timed_out(&source.target)));
         let until = security

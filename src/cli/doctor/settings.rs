@@ -1,4 +1,4 @@
-//! A summary of the settings. Wrong settings end the command before.
+//! A summary of the settings. Invalid settings end the command before.
 
 use super::DoctorContext;
 use super::check::Check;
@@ -27,8 +27,9 @@ fn judge(config: &Config, region: &str) -> Check {
         config.group_id,
         config.table
     );
-    let unencrypted = properties.has_sasl() && !properties.has_tls() && mechanism(properties) == "PLAIN";
-    let any_host = properties.has_tls() && !ClientAuth::of(properties).verifies_host;
+    let auth = ClientAuth::of(properties);
+    let unencrypted = properties.has_sasl() && !properties.has_tls() && auth.mechanism == "PLAIN";
+    let any_host = properties.has_tls() && !auth.verifies_host;
     let check = match (unencrypted, any_host) {
         (true, _) => Check::warning(
             "settings",
@@ -51,20 +52,15 @@ fn judge(config: &Config, region: &str) -> Check {
     check
         .with([
             format!("brokers {} by {protocol}", config.bootstrap_servers),
-            authentication(config),
+            authentication(config, &auth.mechanism),
         ])
-        .with(trusted_ca(config))
+        .with(ca(config))
         .with(config.warnings.iter().cloned())
 }
 
-pub(super) fn mechanism(properties: &Properties) -> &str {
-    properties.get("sasl.mechanisms").unwrap_or_default()
-}
-
 /// How clients authenticate. Without the user name, which is half of the credentials.
-fn authentication(config: &Config) -> String {
+fn authentication(config: &Config, mechanism: &str) -> String {
     let properties = &config.kafka_properties;
-    let mechanism = mechanism(properties);
     match &config.authentication {
         Authentication::MskIam => "authenticated with tokens signed with this AWS role (AWS_MSK_IAM)".into(),
         Authentication::Password(secret) => {
@@ -102,7 +98,7 @@ fn own_certificate(properties: &Properties) -> Option<String> {
 }
 
 /// The CA that verifies brokers, with TLS.
-fn trusted_ca(config: &Config) -> Option<String> {
+fn ca(config: &Config) -> Option<String> {
     let properties = &config.kafka_properties;
     let location = properties
         .get("ssl.ca.location")

@@ -110,13 +110,13 @@ pub(crate) struct ClientAuth {
     pub(crate) trailing_line_break: Option<&'static str>,
 }
 
-/// What was found out about a broker's certificate, or ours.
+/// What is known about the certificates of a broker and of the client.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Evidence<'a> {
     /// Why the certificate of this broker cannot be verified.
     pub(crate) certificate_error: Option<&'a CertificateError>,
-    /// librdkafka did not send our certificate: none of the CAs that the broker
-    /// named has signed it.
+    /// librdkafka did not send the client's certificate: none of the CAs that the
+    /// broker accepts has signed it.
     pub(crate) certificate_withheld: bool,
 }
 

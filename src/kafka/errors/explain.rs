@@ -166,7 +166,9 @@ impl ConnectionError {
         let at = &self.endpoint.address;
         if auth.has_certificate && evidence.certificate_withheld {
             return Explanation::new(
-                format!("{at} accepts client certificates of certain CAs only, and ours is of none of them"),
+                format!(
+                    "{at} accepts client certificates of certain CAs only, and the client certificate is of none of them"
+                ),
                 format!("Use one that they signed, in {CERTIFICATE_SETTINGS}"),
             );
         }
@@ -202,7 +204,7 @@ impl ConnectionError {
     }
 }
 
-/// TLS failed before there was a connection, and not because of the certificates.
+/// The TLS handshake failed, and not because of the certificates.
 fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     let requires = if has_certificate {
         ""
@@ -217,7 +219,7 @@ fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanatio
     )
 }
 
-/// The broker refused our certificate, or there is none and it requires one.
+/// The broker refused the client certificate, or requires one and none is set.
 fn client_certificate_refused(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     if has_certificate {
         Explanation::new(

@@ -1,4 +1,4 @@
-//! TLS with a broker, apart from librdkafka: it reports that a certificate
+//! TLS connections to brokers beside librdkafka's: it reports that a certificate
 //! cannot be verified, and not why.
 //!
 //! | file | |

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::check::{Check, Status};
 use super::network::{self, Reach, Server};
 use super::secrets::CheckedSecrets;
-use super::settings;
 use super::{DoctorContext, Shared, plural};
 use crate::cli::output;
 use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
+use crate::kafka::errors::cause::ClientAuth;
 use crate::kafka::group_offsets::KafkaGroup;
 use crate::kafka::metadata::Broker;
 use crate::record::{NextOffset, TopicPartition};
@@ -32,7 +32,7 @@ pub(super) async fn checks(
     let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, snapshot)).collect();
     let mut responses: Vec<Result<(), &Error>> = topics.iter().map(|topic| topic.error.map_or(Ok(()), Err)).collect();
     let brokers = match brokers {
-        // Again, as the snapshot may have refreshed the credentials.
+        // The snapshot may have refreshed the credentials.
         Err(_) if responses.iter().copied().any(is_authenticated) => metadata(context).await,
         brokers => brokers,
     };
@@ -116,7 +116,7 @@ fn how(config: &Config) -> String {
         (Authentication::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
         (_, "plaintext") => "no authentication".into(),
         (_, "ssl") => "the connection was accepted, with the client certificate if the broker requires one".into(),
-        _ => format!("{}: the user was accepted", settings::mechanism(properties)),
+        _ => format!("{}: the user was accepted", ClientAuth::of(properties).mechanism),
     }
 }
 

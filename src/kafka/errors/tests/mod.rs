@@ -7,7 +7,7 @@ use super::cause::Cause::{self, *};
 use super::cause::ConnectionError;
 
 fn parsed(line: &str) -> ConnectionError {
-    ConnectionError::parse(line).unwrap_or_else(|| panic!("{line} is about no connection"))
+    ConnectionError::parse(line).unwrap_or_else(|| panic!("{line} is not about a connection"))
 }
 
 const LINES: [(&str, Cause); 33] = [
@@ -188,7 +188,7 @@ fn a_line_that_is_not_about_a_connection_is_no_error() {
 }
 
 #[test]
-fn a_silent_connection_has_the_cause_of_its_state() {
+fn a_connection_that_receives_nothing_has_the_cause_of_its_state() {
     let rows = [
         ("CONNECT", Some(ConnectTimeout)),
         ("SSL_HANDSHAKE", Some(TlsTimeout)),
@@ -207,7 +207,7 @@ fn a_silent_connection_has_the_cause_of_its_state() {
     assert_eq!(ConnectionError::timed_out("GroupCoordinator", "UP"), None);
 }
 
-/// A closed port on `::1` beside a refused login on `127.0.0.1`, a broker that is down beside one
+/// A closed port on `::1` beside a refused password on `127.0.0.1`; a broker that is down beside one
 /// whose certificate cannot be verified.
 #[test]
 fn of_several_errors_that_of_the_connection_that_got_furthest_is_the_cause() {
