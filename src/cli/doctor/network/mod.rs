@@ -128,8 +128,18 @@ fn addresses(
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             return failed(Cause::DnsTimeout, "no response from a DNS server".into());
         }
-        Err(error) if error.to_string().contains(DNS_TIMEOUT) => return failed(Cause::DnsTimeout, error.to_string()),
-        Err(error) => return failed(Cause::UnknownHost, error.to_string()),
+        Err(error) => {
+            let text = error.to_string();
+            // Of the standard library, before the system's.
+            let detail = text.trim_start_matches("failed to lookup address information: ");
+            let is_timeout = detail.contains(DNS_TIMEOUT);
+            let cause = if is_timeout {
+                Cause::DnsTimeout
+            } else {
+                Cause::UnknownHost
+            };
+            return failed(cause, detail.to_owned());
+        }
     };
     found.dedup();
     if found.is_empty() {
