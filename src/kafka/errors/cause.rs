@@ -95,7 +95,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct ConnectionError {
     pub(crate) cause: Cause,
     pub(crate) endpoint: Endpoint,
-    /// librdkafka's text, without the broker's name before it and the time and state behind it.
+    /// librdkafka's text, without the broker's name before it and the time and state behind it; or
+    /// the text of OpenSSL or of the system.
     pub(crate) detail: String,
 }
 
