@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::output::Screen;
 use crate::error::{Error, ErrorType};
+use crate::kafka::errors::Explanation;
 
 /// The status of a check, the least serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,6 +91,16 @@ impl Check {
         }
     }
 
+    pub(super) fn explained(name: &'static str, error_type: ErrorType, explanation: Explanation) -> Self {
+        Self::failed(name, error_type, explanation.what, explanation.next)
+    }
+
+    /// AWS refused the credentials, whatever their permissions.
+    pub(super) fn credentials_refused(name: &'static str, error_type: ErrorType, code: &str) -> Self {
+        let what = format!("the AWS credentials were refused: {code}");
+        Self::failed(name, error_type, what, "Renew them, and check this machine's clock")
+    }
+
     /// The target of the check, where there are several checks with this name.
     pub(super) fn on(self, target: impl fmt::Display) -> Self {
         Self {
@@ -114,11 +125,8 @@ impl Check {
         };
         let status = format!("{style}{:<8}{style:#}", self.status);
         let name = self.name.replace('_', " ");
-        let target = self
-            .target
-            .as_ref()
-            .map_or(name.clone(), |target| format!("{name} {target}"));
-        let mut lines = format!("{status} {target}: {}", self.what);
+        let target = self.target.iter().map(|target| format!(" {target}"));
+        let mut lines = format!("{status} {name}{}: {}", target.collect::<String>(), self.what);
         let next = self.next.iter().map(|next| format!("next: {next}"));
         for line in self.details.iter().cloned().chain(next) {
             lines.push_str("\n           ");
@@ -129,12 +137,14 @@ impl Check {
 
     /// The last line on stderr, for the first check that failed.
     pub(super) fn error_line(&self) -> Option<String> {
-        let target = self
-            .target
-            .as_ref()
-            .map_or(String::new(), |target| format!("{target}: "));
-        let next = self.next.as_ref().map_or(String::new(), |next| format!(". {next}"));
-        Some(format!("{}: {target}{}{next}", self.error_type?, self.what))
+        // An explained error names its endpoint already.
+        let target = self.target.iter().filter(|target| !self.what.contains(*target));
+        let what: String = target
+            .map(|target| format!("{target}: "))
+            .chain([self.what.clone()])
+            .collect();
+        let error = Error::new(self.error_type?, what);
+        Some(error.next(self.next.clone().unwrap_or_default()).to_string())
     }
 }
 

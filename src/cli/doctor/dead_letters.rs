@@ -7,7 +7,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::check::Check;
-use super::{DoctorContext, Shared};
+use super::kafka::is_about_topic;
+use super::{DoctorContext, Shared, plural};
 use crate::aws;
 use crate::aws::call::{code_and_message, is_about_credentials};
 use crate::config::{OnFailure, QueueArn, Target, TopicName};
@@ -34,19 +35,17 @@ pub(super) async fn checks(
             vec![check.on(target)]
         }
         OnFailure::DeadLetter(target @ Target::Sqs(queue)) => {
-            vec![of_queue(&describe_queue(context, queue).await).on(target)]
+            vec![describe_queue(context, queue).await.on(target)]
         }
     }
 }
 
 fn is_unreachable(snapshot: &BestEffortSnapshot) -> bool {
-    let accepted = [ErrorType::UnknownTopic, ErrorType::NotAuthorized];
-    let errors = snapshot.brokers.values();
-    !snapshot
+    let is_listed = snapshot
         .partitions
         .iter()
-        .any(|plan| matches!(plan.state.end, Some(Ok(_))))
-        && errors.clone().all(|error| !accepted.contains(&error.kind))
+        .any(|plan| matches!(plan.state.end, Some(Ok(_))));
+    !is_listed && !snapshot.brokers.values().any(is_about_topic)
 }
 
 /// With a client of its own: the source is fetching at the same time.
@@ -69,8 +68,8 @@ async fn describe_topic(context: &DoctorContext, topic: &TopicName) -> Result<us
 fn of_topic(partitions: Result<usize, &Error>) -> Check {
     match partitions {
         Ok(partitions) => {
-            let s = if partitions == 1 { "" } else { "s" };
-            let what = format!("the topic exists, with {partitions} partition{s}, and this user may describe it");
+            let partitions = plural(partitions, "partition");
+            let what = format!("the topic exists, with {partitions}, and this user may describe it");
             Check::ok(NAME, what).with(["only the first dead letter verifies the permission to Write".to_owned()])
         }
         Err(error) if error.kind == ErrorType::UnknownTopic => Check::failed(
@@ -89,38 +88,19 @@ fn of_topic(partitions: Result<usize, &Error>) -> Check {
     }
 }
 
-/// The queue as far as SQS returns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum QueueStatus {
-    /// Its largest message, in bytes.
-    Exists(Option<String>),
-    Missing,
-    /// No permission to read its attributes, which dead letters do not need.
-    NotAllowed,
-    Rejected(String),
-    NoResponse(String),
-}
+/// The queue's largest message in bytes, or the error code and message of SQS.
+type Described<'a> = Result<Option<String>, (Option<&'a str>, String)>;
 
-async fn describe_queue(context: &DoctorContext, queue: &QueueArn) -> QueueStatus {
+async fn describe_queue(context: &DoctorContext, queue: &QueueArn) -> Check {
     let region = Region::new(queue.region().to_owned());
-    let client = Client::new(&aws::config(region, context.patience).await);
+    let client = Client::new(&aws::config(region, context.call_limits).await);
     let size = QueueAttributeName::MaximumMessageSize;
-    let request = client
-        .get_queue_attributes()
-        .queue_url(queue.url())
-        .attribute_names(size.clone());
-    match request.send().await {
-        Ok(response) => QueueStatus::Exists(response.attributes.and_then(|mut all| all.remove(&size))),
-        Err(error) => match code_and_message(&error, "SQS") {
-            (Some(code), _) if code.ends_with("NonExistentQueue") || code == "QueueDoesNotExist" => {
-                QueueStatus::Missing
-            }
-            (Some("AccessDenied" | "AccessDeniedException"), _) => QueueStatus::NotAllowed,
-            // The service's message can quote the signed request.
-            (Some(code), _) if is_about_credentials(code) => QueueStatus::Rejected(code.to_owned()),
-            (_, words) => QueueStatus::NoResponse(words),
-        },
-    }
+    let request = client.get_queue_attributes().queue_url(queue.url());
+    let response = request.attribute_names(size.clone()).send().await;
+    of_queue(match &response {
+        Ok(response) => Ok(response.attributes().and_then(|all| all.get(&size).cloned())),
+        Err(error) => Err(code_and_message(error, "SQS")),
+    })
 }
 
 /// The check of the queue. The permission to read its attributes is another than
@@ -132,30 +112,28 @@ async fn describe_queue(context: &DoctorContext, queue: &QueueArn) -> QueueStatu
 /// | it does not exist, or this role has no access | failed |
 /// | no permission to read its attributes | not checked |
 /// | the credentials are rejected, or no response | failed |
-fn of_queue(queue: &QueueStatus) -> Check {
+fn of_queue(described: Described<'_>) -> Check {
     let failed = |what: String, next| Check::failed(NAME, ErrorType::DestinationFailed, what, next);
-    match queue {
-        QueueStatus::Exists(size) => {
-            let size = size
-                .as_ref()
-                .map_or(String::new(), |size| format!(", for messages of up to {size} bytes"));
+    match described {
+        Ok(size) => {
+            let size = size.map_or(String::new(), |size| format!(", for messages of up to {size} bytes"));
             Check::ok(NAME, format!("the queue exists{size}"))
                 .with(["only the first dead letter verifies the permission sqs:SendMessage".to_owned()])
         }
-        QueueStatus::Missing => failed(
+        Err((Some(code), _)) if code.ends_with("NonExistentQueue") || code == "QueueDoesNotExist" => failed(
             "the queue does not exist, or this role has no access to it".into(),
             "Create it, correct ON_FAILURE, or allow sqs:SendMessage on it, in its own policy for another account",
         ),
-        QueueStatus::NotAllowed => Check::skipped(
+        Err((Some("AccessDenied" | "AccessDeniedException"), _)) => Check::skipped(
             NAME,
             "this role has no permission sqs:GetQueueAttributes, which dead letters do not need",
         ),
-        QueueStatus::Rejected(code) => failed(
-            format!("the AWS credentials were refused: {code}"),
-            "Renew them, and check this machine's clock",
-        ),
-        QueueStatus::NoResponse(error) => failed(
-            format!("SQS did not respond: {error}"),
+        // The service's message can quote the signed request.
+        Err((Some(code), _)) if is_about_credentials(code) => {
+            Check::credentials_refused(NAME, ErrorType::DestinationFailed, code)
+        }
+        Err((_, message)) => failed(
+            format!("SQS did not respond: {message}"),
             "Check the network: a function in a VPC needs an SQS interface endpoint or a NAT gateway",
         ),
     }
@@ -164,12 +142,12 @@ fn of_queue(queue: &QueueStatus) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::check::Status::{Failed, Ok as Fine, Skipped};
+    use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Skipped};
 
     #[test]
     fn a_topic_is_checked_by_its_metadata() {
-        let error = |error_type| Error::new(error_type, "down. Repair it");
-        let (missing, hidden, silent) = (
+        let error = |error_type| Error::new(error_type, "down");
+        let (missing, hidden, unreachable) = (
             error(ErrorType::UnknownTopic),
             error(ErrorType::NotAuthorized),
             error(ErrorType::BrokerUnreachable),
@@ -179,10 +157,10 @@ mod tests {
             (Ok(1), Fine, "1 partition, "),
             (Err(&missing), Failed, "does not exist"),
             (Err(&hidden), Failed, "may not write"),
-            (Err(&silent), Failed, "down"),
+            (Err(&unreachable), Failed, "down"),
         ];
-        for (answer, status, what) in rows {
-            let check = of_topic(answer);
+        for (described, status, what) in rows {
+            let check = of_topic(described);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.what.contains(what), "{check:?}");
         }
@@ -190,26 +168,26 @@ mod tests {
 
     #[test]
     fn a_queue_whose_attributes_may_not_be_read_is_no_failure() {
-        let rows = [
-            (QueueStatus::Exists(Some("1048576".into())), Fine, "up to 1048576 bytes"),
-            (QueueStatus::Exists(None), Fine, "the queue exists"),
+        let error = |code| Err((Some(code), "planted".to_owned()));
+        let rows: [(Described<'_>, Status, &str); 6] = [
+            (Ok(Some("1048576".into())), Fine, "up to 1048576 bytes"),
+            (Ok(None), Fine, "the queue exists"),
             (
-                QueueStatus::NotAllowed,
+                error("AccessDenied"),
                 Skipped,
                 "not checked: this role has no permission",
             ),
-            (QueueStatus::Missing, Failed, "does not exist"),
-            (QueueStatus::Rejected("ExpiredToken".into()), Failed, "ExpiredToken"),
-            (
-                QueueStatus::NoResponse("timed out".into()),
-                Failed,
-                "did not respond: timed out",
-            ),
+            (error("QueueDoesNotExist"), Failed, "does not exist"),
+            (error("ExpiredToken"), Failed, "refused: ExpiredToken"),
+            (Err((None, "timed out".into())), Failed, "did not respond: timed out"),
         ];
-        for (queue, status, what) in rows {
-            let check = of_queue(&queue);
+        for (described, status, what) in rows {
+            let check = of_queue(described);
             assert_eq!(check.status, status, "{check:?}");
-            assert!(check.what.contains(what), "{check:?}");
+            assert!(
+                check.what.contains(what) && !check.what.contains("planted"),
+                "{check:?}"
+            );
         }
     }
 }

@@ -5,16 +5,16 @@
 //!
 //! | file | checks |
 //! |---|---|
-//! | `settings.rs` | `settings`: a summary |
-//! | `identity.rs` | `identity`: the AWS account and role |
-//! | `secrets.rs` | `secret`, `token` |
-//! | `network.rs` | `dns`, `tcp`, also for the addresses that brokers advertise |
-//! | `tls.rs` | `client_certificate`, `tls` |
-//! | `kafka.rs` | `authentication`, `topic`, `brokers`, `group` |
-//! | `table.rs` | `table`, `table_rights` |
-//! | `cursors.rs` | `cursors` |
-//! | `dead_letters.rs` | `dead_letters` |
-//! | `clock.rs`, `dates.rs` | `clock`: this machine's against AWS's |
+//! | `settings` | `settings`: a summary |
+//! | `identity` | `identity`: the AWS account and role |
+//! | `secrets` | `secret`, `token` |
+//! | `network/` | `dns`, `tcp`, also of the addresses that brokers advertise |
+//! | `tls/` | `client_certificate`, `tls` |
+//! | `kafka/` | `authentication`, `topic`, `brokers`, `group` |
+//! | `table` | `table`, `table_rights` |
+//! | `cursors/` | `cursors` |
+//! | `dead_letters` | `dead_letters` |
+//! | `clock` | `clock`: this machine's against AWS's |
 //!
 //! As JSON: `{"status","checks":[{"name","target"?,"status","what","details"?,"next"?,"error"?}]}`,
 //! where `status` is `ok`, `skipped`, `warning` or `failed`, and `error` is the
@@ -23,7 +23,6 @@
 mod check;
 mod clock;
 mod cursors;
-mod dates;
 mod dead_letters;
 mod identity;
 mod kafka;
@@ -54,7 +53,8 @@ use crate::processor::Configured;
 use crate::security::Security;
 use crate::store::dynamodb;
 use check::{Check, Status};
-use network::Reach;
+use clock::AwsClock;
+use network::{Reach, Server};
 use secrets::CheckedSecrets;
 
 /// The clients and settings of all checks.
@@ -62,7 +62,8 @@ struct DoctorContext {
     parts: CliParts,
     security: Arc<Security>,
     dynamodb: dynamodb::Client,
-    patience: CallLimits,
+    call_limits: CallLimits,
+    aws_clock: AwsClock,
 }
 
 impl DoctorContext {
@@ -71,19 +72,20 @@ impl DoctorContext {
         config.kafka_properties.set("allow.auto.create.topics", "false");
         let limit = config.poll_timeout;
         let default = CallLimits::default();
-        let patience = CallLimits {
+        let call_limits = CallLimits {
             // The SDK's own timeout comes first, as its error is more specific.
             call: default.call.min(limit * 9 / 10),
             ..default
         };
-        let dynamodb = dynamodb::client(patience).await?;
+        let dynamodb = dynamodb::client(call_limits).await?;
         let security = Arc::new(Security::new(&config));
         let parts = live::parts_on(config, &security, dynamodb.clone(), Configured::new);
         Ok(Self {
             parts,
             security,
             dynamodb,
-            patience,
+            call_limits,
+            aws_clock: AwsClock::default(),
         })
     }
 
@@ -110,15 +112,10 @@ impl DoctorContext {
         invoke::snapshot_best_effort(&self.parts, &RunRequest::default(), deadline).await
     }
 
-    async fn reach(&self) -> Vec<Reach> {
-        let servers = network::Server::all(&self.config().bootstrap_servers);
-        self.reach_all(servers).await
-    }
-
-    async fn reach_all(&self, servers: Vec<network::Server>) -> Vec<Reach> {
-        let family = network::Family::of(self.config().kafka_properties.get("broker.address.family"));
+    async fn reach(&self, servers: Vec<Server>) -> Vec<Reach> {
+        let family = self.config().kafka_properties.get("broker.address.family");
         let until = self.until();
-        futures::future::join_all(servers.into_iter().map(|server| Reach::out(server, family, until))).await
+        futures::future::join_all(servers.into_iter().map(|server| Reach::of(server, family, until))).await
     }
 }
 
@@ -132,43 +129,64 @@ fn share<'a, T: Send + Sync + 'a>(request: impl Future<Output = T> + Send + 'a) 
 pub(super) async fn doctor(config: Config, out: Out) -> Result<Exit, Error> {
     // Leaked until the process ends: closing a client takes 100 ms, and saves nothing here.
     let context: &'static DoctorContext = Box::leak(Box::new(DoctorContext::new(config).await?));
+    let screen = Screen::of_stdout();
     let mut results = checks(context);
-    let mut report = DoctorReport::new(out);
-    while let Some(checks) = results.next().await {
-        for check in checks {
-            report.print(check);
+    let mut checks: Vec<Check> = vec![];
+    while let Some(next) = results.next().await {
+        if out.format == Format::Table {
+            for check in &next {
+                output::write_line(&check.lines(screen));
+            }
         }
+        checks.extend(next);
     }
-    Ok(report.end())
+    let status = overall(&checks);
+    out.print(
+        &summary(&checks),
+        &Document {
+            status,
+            checks: &checks,
+        },
+    );
+    // The first failure is the last line on stderr.
+    if let Some(error) = checks.iter().find_map(Check::error_line) {
+        output::print_error(&error);
+    }
+    Ok(if status == Status::Failed {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    status: Status,
+    checks: &'a [Check],
 }
 
 /// The results of all checks, in the order in which they are printed. The checks
 /// run concurrently; some await the results of others.
 fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> {
     let secrets: Shared<'_, CheckedSecrets> = share(secrets::read(context));
-    let reached = share(context.reach());
+    let reached = share(context.reach(Server::all(&context.config().bootstrap_servers)));
     let snapshot = share(context.snapshot());
     let permissions = share(table::permissions(context));
-    let identity = share(identity::fetch(context));
+    let identity = share(identity::check(context));
     let tls = share(tls_checks(context, secrets.clone(), reached.clone()));
     let mut results = FuturesOrdered::new();
     results.push_back(async { vec![settings::check(context)] }.boxed());
-    results.push_back(identity.clone().map(|it| vec![identity::judge(&it)]).boxed());
+    results.push_back(identity.clone().map(|it| vec![(*it).clone()]).boxed());
     results.push_back(secrets.clone().map(|it| it.checks()).boxed());
-    results.push_back(reached.clone().map(|it| bootstrap(&it)).boxed());
+    results.push_back(reached.clone().map(|it| network::checks(&it)).boxed());
     results.push_back(tls.clone().map(|it| it.to_vec()).boxed());
     results.push_back(kafka::checks(context, snapshot.clone(), reached, tls, secrets).boxed());
     results.push_back(table::checks(context, permissions.clone()).boxed());
     results.push_back(cursors::checks(snapshot.clone(), &context.config().topics).boxed());
     results.push_back(dead_letters::checks(context, snapshot).boxed());
-    results.push_back(clock::checks(permissions, identity).boxed());
+    let responses = futures::future::join(permissions, identity);
+    results.push_back(responses.map(|_| vec![context.aws_clock.check()]).boxed());
     results
-}
-
-fn bootstrap(reached: &[Reach]) -> Vec<Check> {
-    let mut checks = network::names(reached, network::Whose::Bootstrap);
-    checks.extend(network::ports(reached, network::Whose::Bootstrap));
-    checks
 }
 
 async fn tls_checks(
@@ -183,68 +201,26 @@ async fn tls_checks(
     }
 }
 
-/// The checks printed so far.
-struct DoctorReport {
-    out: Out,
-    screen: Screen,
-    checks: Vec<Check>,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    status: Status,
-    checks: &'a [Check],
-}
-
-impl DoctorReport {
-    fn new(out: Out) -> Self {
-        Self {
-            out,
-            screen: Screen::of_stdout(),
-            checks: vec![],
-        }
-    }
-
-    fn print(&mut self, check: Check) {
-        if self.out.format == Format::Table {
-            output::write_line(&check.lines(self.screen));
-        }
-        self.checks.push(check);
-    }
-
-    /// Prints the summary, and the first failure to stderr, last.
-    fn end(self) -> Exit {
-        let document = Document {
-            status: overall(&self.checks),
-            checks: &self.checks,
-        };
-        self.out.print(&sum(&self.checks), &document);
-        if let Some(error) = self.checks.iter().find_map(Check::error_line) {
-            output::print_error(&error);
-        }
-        match document.status {
-            Status::Failed => Exit::Failed,
-            _ => Exit::Done,
-        }
-    }
-}
-
 /// The most serious status, without the checks that were skipped.
 fn overall(checks: &[Check]) -> Status {
-    let checked = checks
-        .iter()
-        .map(|check| check.status)
-        .filter(|it| *it != Status::Skipped);
+    let all = checks.iter().map(|check| check.status);
+    let checked = all.filter(|status| *status != Status::Skipped);
     checked.max().unwrap_or(Status::Skipped)
 }
 
 /// `9 checks: 7 ok, 1 skipped, 1 failed`.
-fn sum(checks: &[Check]) -> String {
+fn summary(checks: &[Check]) -> String {
     let count = |status: Status| checks.iter().filter(|check| check.status == status).count();
     let all = [Status::Ok, Status::Skipped, Status::Warning, Status::Failed];
     let counts = all.into_iter().filter(|status| count(*status) > 0);
     let counts: Vec<String> = counts.map(|status| format!("{} {status}", count(status))).collect();
     format!("{} checks: {}", checks.len(), counts.join(", "))
+}
+
+/// `1 partition`, `2 partitions`.
+fn plural(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
 }
 
 #[expect(clippy::disallowed_methods, reason = "timeouts of real services")]
@@ -258,22 +234,22 @@ mod tests {
     use crate::error::ErrorType;
 
     fn failed() -> Check {
-        Check::failed("tcp", ErrorType::BrokerUnreachable, "it is shut", "Open it")
+        Check::failed("tcp", ErrorType::BrokerUnreachable, "it is closed", "Open it")
     }
 
     #[test]
     fn the_overall_status_is_the_most_serious_one_that_was_checked() {
-        let (fine, skipped, warning) = (
+        let (passed, skipped, warning) = (
             Check::ok("settings", "x"),
             Check::skipped("tls", "x"),
             Check::warning("clock", "x", "y"),
         );
         let rows = [
             (vec![], Status::Skipped),
-            (vec![fine.clone()], Status::Ok),
-            (vec![fine.clone(), skipped.clone()], Status::Ok),
-            (vec![warning.clone(), skipped.clone(), fine.clone()], Status::Warning),
-            (vec![failed(), warning, fine, skipped], Status::Failed),
+            (vec![passed.clone()], Status::Ok),
+            (vec![passed.clone(), skipped.clone()], Status::Ok),
+            (vec![warning.clone(), skipped.clone(), passed.clone()], Status::Warning),
+            (vec![failed(), warning, passed, skipped], Status::Failed),
         ];
         for (checks, expected) in rows {
             assert_eq!(overall(&checks), expected);
@@ -283,6 +259,6 @@ mod tests {
     #[test]
     fn the_summary_counts_each_status_that_occurs() {
         let checks = [Check::ok("settings", "x"), Check::ok("dns", "x"), failed()];
-        assert_eq!(sum(&checks), "3 checks: 2 ok, 1 failed");
+        assert_eq!(summary(&checks), "3 checks: 2 ok, 1 failed");
     }
 }

@@ -1,10 +1,10 @@
-//! The secrets of the settings, each read by itself, and the token.
+//! The secrets of the settings, each read on its own, and the token.
 
 use std::sync::Arc;
 
 use super::DoctorContext;
 use super::check::Check;
-use crate::config::{Authentication, Config, Properties, SecretArn};
+use crate::config::{Authentication, Config, Properties};
 use crate::error::{Error, ErrorType};
 use crate::security::{Access, Security};
 
@@ -26,11 +26,11 @@ struct CredentialSource {
     for_tls: bool,
 }
 
-/// Reads all of them side by side, each by itself.
+/// Reads all of them concurrently, each on its own.
 pub(super) async fn read(context: &DoctorContext) -> CheckedSecrets {
     let one = async |mut source: CredentialSource| {
         let security = Security::new(&source.alone);
-        let access = security.access(context.patience.call);
+        let access = security.access(context.call_limits.call);
         let result = tokio::time::timeout(context.limit(), access).await;
         let result = result.unwrap_or_else(|_| Err(timed_out(&source.target)));
         let until = security
@@ -46,46 +46,40 @@ pub(super) async fn read(context: &DoctorContext) -> CheckedSecrets {
 }
 
 fn all(config: &Config) -> impl Iterator<Item = CredentialSource> {
-    let source =
-        |authentication: Authentication, ca_secret: Option<SecretArn>, name, target: String, content: &str, for_tls| {
-            CredentialSource {
-                alone: Config {
-                    authentication,
-                    ca_secret,
-                    ..config.clone()
-                },
-                name,
-                target,
-                content: content.to_owned(),
-                for_tls,
-            }
-        };
-    let proof = config.authentication.clone();
-    let proof = match &config.authentication {
+    let client = match &config.authentication {
         Authentication::Properties => None,
         Authentication::Password(secret) => Some(("secret", secret.to_string(), "a user name and a password", false)),
         Authentication::Certificate(secret) => {
             Some(("secret", secret.to_string(), "a client certificate and its key", true))
         }
         Authentication::MskIam => Some(("token", "AWS_MSK_IAM".to_owned(), "signed with this AWS role", false)),
-    }
-    .map(|(name, target, content, for_tls)| source(proof, None, name, target, content, for_tls));
-    let ca = config.ca_secret.clone().map(|secret| {
-        let content = "the CA of the brokers' certificates";
-        let target = secret.to_string();
-        let mut source = source(
-            Authentication::Properties,
-            Some(secret),
-            "secret",
-            target,
-            content,
-            true,
-        );
-        // Without SASL, which would need a token or a password.
-        source.alone.kafka_properties.set("security.protocol", "SSL");
-        source
+    };
+    let client = client.map(|(name, target, content, for_tls)| CredentialSource {
+        alone: Config {
+            ca_secret: None,
+            ..config.clone()
+        },
+        name,
+        target,
+        content: content.to_owned(),
+        for_tls,
     });
-    proof.into_iter().chain(ca)
+    let ca = config.ca_secret.as_ref().map(|secret| {
+        let mut alone = Config {
+            authentication: Authentication::Properties,
+            ..config.clone()
+        };
+        // Without SASL, which would need a token or a password.
+        alone.kafka_properties.set("security.protocol", "SSL");
+        CredentialSource {
+            alone,
+            name: "secret",
+            target: secret.to_string(),
+            content: "the CA of the brokers' certificates".to_owned(),
+            for_tls: true,
+        }
+    });
+    client.into_iter().chain(ca)
 }
 
 fn timed_out(target: &str) -> Error {

@@ -1,8 +1,9 @@
-//! A summary of the settings. Wrong settings end the command before.
+//! A summary of the settings. Invalid settings end the command before.
 
 use super::DoctorContext;
 use super::check::Check;
 use crate::config::{Authentication, Config, Properties, variable_of};
+use crate::kafka::errors::cause::ClientAuth;
 
 pub(super) fn check(context: &DoctorContext) -> Check {
     let region = context.dynamodb.config().region().map_or("unknown", AsRef::as_ref);
@@ -26,8 +27,9 @@ fn judge(config: &Config, region: &str) -> Check {
         config.group_id,
         config.table
     );
-    let unencrypted = properties.has_sasl() && !properties.has_tls() && mechanism(properties) == "PLAIN";
-    let any_host = properties.has_tls() && !verifies_host(properties);
+    let auth = ClientAuth::of(properties);
+    let unencrypted = properties.has_sasl() && !properties.has_tls() && auth.mechanism == "PLAIN";
+    let any_host = properties.has_tls() && !auth.verifies_host;
     let check = match (unencrypted, any_host) {
         (true, _) => Check::warning(
             "settings",
@@ -50,25 +52,15 @@ fn judge(config: &Config, region: &str) -> Check {
     check
         .with([
             format!("brokers {} by {protocol}", config.bootstrap_servers),
-            authentication(config),
+            authentication(config, &auth.mechanism),
         ])
-        .with(trusted_ca(config))
+        .with(ca(config))
         .with(config.warnings.iter().cloned())
 }
 
-pub(super) fn verifies_host(properties: &Properties) -> bool {
-    let algorithm = properties.get("ssl.endpoint.identification.algorithm");
-    !algorithm.is_some_and(|it| it.trim().eq_ignore_ascii_case("none"))
-}
-
-pub(super) fn mechanism(properties: &Properties) -> &str {
-    properties.get("sasl.mechanisms").unwrap_or_default()
-}
-
 /// How clients authenticate. Without the user name, which is half of the credentials.
-fn authentication(config: &Config) -> String {
+fn authentication(config: &Config, mechanism: &str) -> String {
     let properties = &config.kafka_properties;
-    let mechanism = mechanism(properties);
     match &config.authentication {
         Authentication::MskIam => "authenticated with tokens signed with this AWS role (AWS_MSK_IAM)".into(),
         Authentication::Password(secret) => {
@@ -106,7 +98,7 @@ fn own_certificate(properties: &Properties) -> Option<String> {
 }
 
 /// The CA that verifies brokers, with TLS.
-fn trusted_ca(config: &Config) -> Option<String> {
+fn ca(config: &Config) -> Option<String> {
     let properties = &config.kafka_properties;
     let location = properties
         .get("ssl.ca.location")
@@ -127,86 +119,79 @@ mod tests {
     use super::*;
     use crate::cli::doctor::check::Status;
 
-    type Given<'a> = &'a [(&'a str, &'a str)];
-
-    const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
-
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
     const PEM: &str = "-----BEGIN CERTIFICATE-----planted/-----END CERTIFICATE-----";
 
-    fn judged(settings: &[(&str, &str)]) -> Check {
-        let pairs = settings
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    /// The check of settings such as `KAFKA_GROUP_ID=g; DYNAMODB_TABLE=t`.
+    fn judged(settings: &str) -> Check {
+        let settings = settings
+            .replace("=pem", &format!("={PEM}"))
+            .replace("=arn", &format!("={ARN}"));
+        let pairs = settings.split("; ").filter_map(|setting| setting.split_once('='));
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = Config::from_lookup(pairs).expect("these are settings");
         judge(&config, "eu-west-1")
     }
 
     #[test]
     fn authentication_and_ca_are_shown_without_secrets() {
-        let tls = ("KAFKA_SECURITY_PROTOCOL", "SSL");
-        let sasl = ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL");
-        let system = "broker certificates are verified with the system's CAs";
-        let rows: [(Given<'_>, &str, Option<&str>); 9] = [
-            (&[], "no authentication", None),
-            (&[tls], "no authentication", Some(system)),
+        let none = "no authentication";
+        let user = "user name and password of";
+        let tls = "KAFKA_SECURITY_PROTOCOL=SSL";
+        let sasl = "KAFKA_SECURITY_PROTOCOL=SASL_SSL; KAFKA_SASL_MECHANISM";
+        let planted = "KAFKA_SASL_USERNAME=planted; KAFKA_SASL_PASSWORD=planted";
+        let system = "the system's CAs";
+        let rows = [
+            (String::new(), none.to_owned(), ""),
+            (tls.to_owned(), none.to_owned(), system),
             (
-                &[tls, ("KAFKA_SSL_CA_LOCATION", "/ca.pem")],
-                "no authentication",
-                Some("broker certificates are verified with the CAs of /ca.pem"),
+                format!("{tls}; KAFKA_SSL_CA_LOCATION=/ca.pem"),
+                none.to_owned(),
+                "the CAs of /ca.pem",
             ),
             (
-                &[tls, ("KAFKA_SSL_CERTIFICATE_PEM", PEM), ("KAFKA_SSL_CA_PEM", PEM)],
-                "authenticated with the client certificate of KAFKA_SSL_CERTIFICATE_PEM",
-                Some("broker certificates are verified with the CA of KAFKA_SSL_CA_PEM"),
+                format!("{tls}; KAFKA_SSL_CERTIFICATE_PEM=pem; KAFKA_SSL_CA_PEM=pem"),
+                "authenticated with the client certificate of KAFKA_SSL_CERTIFICATE_PEM".to_owned(),
+                "the CA of KAFKA_SSL_CA_PEM",
             ),
             (
-                &[tls, ("KAFKA_SECRET_ARN", SECRET)],
-                "authenticated with the client certificate of the secret arn",
-                Some(system),
+                format!("{tls}; KAFKA_SECRET_ARN=arn"),
+                "authenticated with the client certificate of the secret arn".to_owned(),
+                system,
             ),
             (
-                &[
-                    sasl,
-                    ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
-                    ("KAFKA_SECRET_ARN", SECRET),
-                ],
-                "authenticated with SCRAM-SHA-512, user name and password of the secret arn",
-                Some(system),
+                format!("{sasl}=SCRAM-SHA-512; KAFKA_SECRET_ARN=arn"),
+                format!("authenticated with SCRAM-SHA-512, {user} the secret arn"),
+                system,
             ),
             (
-                &[
-                    sasl,
-                    ("KAFKA_SASL_MECHANISM", "PLAIN"),
-                    ("KAFKA_SASL_USERNAME", "planted"),
-                    ("KAFKA_SASL_PASSWORD", "planted"),
-                    ("KAFKA_CA_SECRET_ARN", SECRET),
-                ],
-                "authenticated with PLAIN, user name and password of KAFKA_SASL_USERNAME",
-                Some("broker certificates are verified with the CA of the secret arn"),
+                format!("{sasl}=PLAIN; {planted}; KAFKA_CA_SECRET_ARN=arn"),
+                format!("authenticated with PLAIN, {user} KAFKA_SASL_USERNAME"),
+                "the CA of the secret arn",
             ),
             (
-                &[sasl, ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")],
-                "authenticated with tokens signed with this AWS role",
-                Some(system),
+                format!("{sasl}=AWS_MSK_IAM"),
+                "authenticated with tokens signed with this AWS role".to_owned(),
+                system,
             ),
             (
-                &[
-                    sasl,
-                    ("KAFKA_SASL_MECHANISM", "OAUTHBEARER"),
-                    ("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true"),
-                ],
-                "authenticated with tokens (OAUTHBEARER)",
-                Some(system),
+                format!("{sasl}=OAUTHBEARER; KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT=true"),
+                "authenticated with tokens (OAUTHBEARER)".to_owned(),
+                system,
             ),
         ];
-        for (settings, who, whom) in rows {
-            let check = judged(settings);
+        for (settings, authentication, ca) in rows {
+            let check = judged(&settings);
             assert_eq!(check.status, Status::Ok, "{check:?}");
-            assert!(check.details[1].starts_with(who), "{check:?}");
-            let trusted = check.details.get(2);
-            assert_eq!(trusted.is_some(), whom.is_some(), "{check:?}");
+            assert!(check.details[1].starts_with(&authentication), "{check:?}");
+            let verified = check.details.get(2).map_or("", String::as_str);
+            let expected = format!("broker certificates are verified with {ca}");
             assert!(
-                trusted.is_none_or(|it| it.starts_with(whom.unwrap_or_default())),
+                if ca.is_empty() {
+                    verified.is_empty()
+                } else {
+                    verified.starts_with(&expected)
+                },
                 "{check:?}"
             );
             assert!(!format!("{check:?}").contains("planted"), "{check:?}");
@@ -215,56 +200,34 @@ mod tests {
 
     #[test]
     fn insecure_settings_are_a_warning() {
-        let user = [("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_PASSWORD", "p")];
-        let clear = [
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
-            ("KAFKA_SASL_MECHANISM", "PLAIN"),
-        ];
-        let check = judged(&[user, clear].concat());
+        let sasl = "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT; KAFKA_SASL_USERNAME=u; KAFKA_SASL_PASSWORD=p";
+        let check = judged(&format!("{sasl}; KAFKA_SASL_MECHANISM=PLAIN"));
         assert_eq!(check.status, Status::Warning);
         assert!(check.what.ends_with("the password is sent unencrypted"), "{check:?}");
-        let scram = [
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
-            ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
-        ];
-        assert_eq!(judged(&[user, scram].concat()).status, Status::Ok);
-        let any_host = [
-            ("KAFKA_SECURITY_PROTOCOL", "SSL"),
-            ("KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "none"),
-        ];
-        assert!(
-            judged(&any_host)
-                .what
-                .ends_with("the host name in certificates is not verified")
-        );
+        let scram = judged(&format!("{sasl}; KAFKA_SASL_MECHANISM=SCRAM-SHA-256"));
+        assert_eq!(scram.status, Status::Ok);
+        let check = judged("KAFKA_SECURITY_PROTOCOL=SSL; KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=none");
+        let what = "the host name in certificates is not verified";
+        assert!(check.what.ends_with(what), "{check:?}");
     }
 
     #[test]
     fn an_escaped_group_name_and_variables_of_other_programs_are_a_warning() {
-        for (variable, value, said) in [
-            ("KAFKA_GROUP_ID", "café", "ConsumerGroup=\"caf%C3%A9\""),
-            (
-                "KAFKA_PORT",
-                "tcp://10.0.0.1:9092",
-                "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
-            ),
-        ] {
-            let check = judged(&[(variable, value)]);
+        let kubernetes = "KAFKA_PORT: ignored, it is a service variable of Kubernetes";
+        let rows = [
+            ("KAFKA_GROUP_ID=café", "ConsumerGroup=\"caf%C3%A9\""),
+            ("KAFKA_PORT=tcp://10.0.0.1:9092", kubernetes),
+        ];
+        for (settings, warning) in rows {
+            let check = judged(settings);
             assert_eq!(check.status, Status::Warning, "{check:?}");
-            assert!(check.details.iter().any(|it| it.contains(said)), "{check:?}");
+            assert!(check.details.iter().any(|it| it.contains(warning)), "{check:?}");
         }
     }
 
     #[test]
     fn topics_group_and_table_are_shown() {
-        assert_eq!(
-            judged(&[
-                ("KAFKA_TOPIC", "a,b"),
-                ("KAFKA_GROUP_ID", "g"),
-                ("DYNAMODB_TABLE", "cursors")
-            ])
-            .what,
-            "topics a, b, group g, table cursors in eu-west-1"
-        );
+        let check = judged("KAFKA_TOPIC=a,b; KAFKA_GROUP_ID=g; DYNAMODB_TABLE=cursors");
+        assert_eq!(check.what, "topics a, b, group g, table cursors in eu-west-1");
     }
 }

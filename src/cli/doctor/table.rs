@@ -1,48 +1,42 @@
 //! Whether the table exists, with the right keys, and what this role may do.
 
 use super::check::Check;
-use super::dates::{Dates, Told};
 use super::{DoctorContext, Shared};
 use crate::error::{Error, ErrorType};
 use crate::store::Consumer;
 use crate::store::dynamodb::{Client, DynamoStore, Permission};
 
-/// The permissions of this role on the table.
-pub(super) struct Permissions {
-    rights: Vec<(&'static str, Permission)>,
-    /// AWS's clock at each response.
-    pub(super) told: Vec<Told>,
-}
+/// Each action that runs need on the table.
+pub(super) type Permissions = Vec<(&'static str, Permission)>;
 
-/// Tries each permission that runs need, without a write.
+/// Verifies each permission without a write.
 pub(super) async fn permissions(context: &DoctorContext) -> Permissions {
     let of_topic = context.config().topics.iter().map(async |topic| {
-        let dates = Dates::default();
-        let client = context.dynamodb.config().to_builder().interceptor(dates.clone());
-        let store = DynamoStore::new(Client::from_conf(client.build()), &context.config().table);
+        let config = context.dynamodb.config().to_builder();
+        let client = Client::from_conf(config.interceptor(context.aws_clock.interceptor()).build());
+        let store = DynamoStore::new(client, &context.config().table);
         let consumer = Consumer {
             group_id: context.config().group_id.clone(),
             topic: topic.clone(),
             backfill: None,
         };
-        // In sequence, as the interceptor pairs each response with the last request.
-        let rights = [
+        // In sequence, for the interceptor.
+        [
             ("Query", store.may_query(&consumer).await),
             ("GetItem", store.may_get(&consumer).await),
             ("UpdateItem", store.may_write(&consumer).await),
-        ];
-        (rights, dates.told())
+        ]
     });
-    let (rights, told): (Vec<_>, Vec<_>) = futures::future::join_all(of_topic).await.into_iter().unzip();
-    Permissions {
-        rights: rights.into_iter().flatten().collect(),
-        told: told.into_iter().flatten().collect(),
-    }
+    futures::future::join_all(of_topic)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(super) async fn checks(context: &DoctorContext, permissions: Shared<'_, Permissions>) -> Vec<Check> {
     let table = &context.config().table;
-    let [exists, allowed] = judge(&permissions.await.rights);
+    let [exists, allowed] = judge(&permissions.await);
     vec![exists.on(table), allowed.on(table)]
 }
 
@@ -55,14 +49,14 @@ pub(super) async fn checks(context: &DoctorContext, permissions: Shared<'_, Perm
 /// | all denied | not checked | failed |
 /// | some failed otherwise, none allowed | failed, as a run would | failed if some are denied, else not checked |
 /// | some failed otherwise, some allowed | ok | failed |
-fn judge(rights: &[(&'static str, Permission)]) -> [Check; 2] {
-    let is_allowed = rights.iter().any(|(_, right)| matches!(right, Permission::Allowed));
-    let denied = rights.iter().filter_map(|(action, right)| match right {
+fn judge(permissions: &[(&'static str, Permission)]) -> [Check; 2] {
+    let is_allowed = permissions.iter().any(|(_, it)| matches!(it, Permission::Allowed));
+    let denied = permissions.iter().filter_map(|(action, permission)| match permission {
         Permission::Denied(error) => Some((*action, error)),
         _ => None,
     });
     let denied: Vec<(&str, &Error)> = denied.collect();
-    let failure = rights.iter().find_map(|(_, right)| match right {
+    let failure = permissions.iter().find_map(|(_, permission)| match permission {
         Permission::Unknown(error) => Some(error),
         _ => None,
     });
@@ -87,9 +81,8 @@ fn denied_check(denied: &[(&str, &Error)]) -> Check {
     let mut actions: Vec<String> = denied.iter().map(|(action, _)| format!("dynamodb:{action}")).collect();
     actions.sort();
     actions.dedup();
-    let said = denied.iter().map(|(_, error)| error.what.clone());
-    let mut said: Vec<String> = said.collect();
-    said.dedup();
+    let mut messages: Vec<String> = denied.iter().map(|(_, error)| error.what.clone()).collect();
+    messages.dedup();
     let actions = actions.join(", ");
     Check::failed(
         "table_rights",
@@ -97,7 +90,7 @@ fn denied_check(denied: &[(&str, &Error)]) -> Check {
         format!("this role may not {actions}"),
         format!("Allow {actions} on the table to this role, and in the policy of the VPC endpoint if there is one"),
     )
-    .with(said)
+    .with(messages)
 }
 
 #[cfg(test)]

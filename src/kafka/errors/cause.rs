@@ -23,6 +23,7 @@ use crate::kafka::tls::CertificateError;
 /// | anything else | | `Unknown` | `BrokerUnreachable` |
 /// | `Disconnected`, `Send failed`, `Receive failed` | `UP`, later | `Lost` | `BrokerUnreachable` |
 /// | `Failed to resolve` | | `UnknownHost` | `BrokerUnreachable` |
+/// | `Failed to resolve .. Temporary failure` | | `DnsTimeout` | `BrokerUnreachable` |
 /// | `Connect to .. failed: Connection refused` | | `Refused` | `BrokerUnreachable` |
 /// | `Connect to .. failed` | | `NoRoute` | `BrokerUnreachable` |
 /// | none | `CONNECT` | `ConnectTimeout` | `BrokerUnreachable` |
@@ -53,6 +54,7 @@ pub(crate) enum Cause {
     Unknown,
     Lost,
     UnknownHost,
+    DnsTimeout,
     Refused,
     NoRoute,
     ConnectTimeout,
@@ -93,7 +95,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct ConnectionError {
     pub(crate) cause: Cause,
     pub(crate) endpoint: Endpoint,
-    /// librdkafka's text, without the broker's name before it and the time and state behind it.
+    /// librdkafka's text, without the broker's name before it and the time and state behind it; or
+    /// the text of OpenSSL or of the system.
     pub(crate) detail: String,
 }
 
@@ -108,13 +111,13 @@ pub(crate) struct ClientAuth {
     pub(crate) trailing_line_break: Option<&'static str>,
 }
 
-/// What was found out about a broker's certificate, or ours.
+/// What is known about the certificates of a broker and of the client.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Evidence<'a> {
     /// Why the certificate of this broker cannot be verified.
     pub(crate) certificate_error: Option<&'a CertificateError>,
-    /// librdkafka did not send our certificate: none of the CAs that the broker
-    /// named has signed it.
+    /// librdkafka did not send the client's certificate: none of the CAs that the
+    /// broker accepts has signed it.
     pub(crate) certificate_withheld: bool,
 }
 
@@ -126,7 +129,9 @@ impl ClientAuth {
         Self {
             mechanism: properties.get("sasl.mechanisms").unwrap_or_default().to_owned(),
             has_certificate: pair || has(&["ssl.keystore.location"]),
-            verifies_host: properties.get("ssl.endpoint.identification.algorithm") != Some("none"),
+            verifies_host: !properties
+                .get("ssl.endpoint.identification.algorithm")
+                .is_some_and(|algorithm| algorithm.trim().eq_ignore_ascii_case("none")),
             trailing_line_break: [("sasl.username", "user"), ("sasl.password", "password")]
                 .into_iter()
                 .find(|(name, _)| properties.get(name).is_some_and(|text| text.ends_with(['\n', '\r'])))
@@ -183,7 +188,11 @@ impl Cause {
             .iter()
             .any(|it| has(it));
         if has("Failed to resolve") {
-            Self::UnknownHost
+            if has(DNS_TIMEOUT) {
+                Self::DnsTimeout
+            } else {
+                Self::UnknownHost
+            }
         } else if has("mechanism handshake failed") && has("Unsupported SASL mechanism") {
             Self::Mechanism
         } else if has("mechanism handshake failed") && has("current SASL state") {
@@ -240,6 +249,9 @@ impl Cause {
         }
     }
 }
+
+/// The system's text where no DNS server responds.
+pub(crate) const DNS_TIMEOUT: &str = "Temporary failure in name resolution";
 
 /// librdkafka's own limit for a broker that closes because it requires SASL.
 const AT_ONCE_MS: u64 = 2000;

@@ -4,13 +4,13 @@ use super::Explanation;
 use crate::config::variable_of;
 
 /// The properties of certificates and keys.
-const FILES: [(&str, &str); 6] = [
-    ("ssl.ca.pem", "certificate"),
-    ("ssl.ca.location", "certificate"),
-    ("ssl.certificate.pem", "certificate"),
-    ("ssl.certificate.location", "certificate"),
-    ("ssl.key.pem", "private key"),
-    ("ssl.key.location", "private key"),
+const FILES: [&str; 6] = [
+    "ssl.ca.pem",
+    "ssl.ca.location",
+    "ssl.certificate.pem",
+    "ssl.certificate.location",
+    "ssl.key.pem",
+    "ssl.key.location",
 ];
 
 /// What is wrong, and what to do next.
@@ -25,16 +25,10 @@ const FILES: [(&str, &str); 6] = [
 pub(crate) fn client_not_created(text: &str) -> Explanation {
     let has = |part: &str| text.contains(part);
     if has("bad password read") || has("maybe wrong password") || has("bad decrypt") {
-        return Explanation::new(
-            "the private key is encrypted, and its password is missing or wrong",
-            "Set KAFKA_SSL_KEY_PASSWORD, or privateKeyPassword in the secret of KAFKA_SECRET_ARN",
-        );
+        return encrypted_key("missing or wrong");
     }
     if has("key values mismatch") {
-        return Explanation::new(
-            "the private key does not belong to the certificate",
-            "Use a pair; in a file with a chain the client's own certificate comes first",
-        );
+        return key_mismatch();
     }
     if has("no certificate assigned") {
         return Explanation::new(
@@ -42,28 +36,50 @@ pub(crate) fn client_not_created(text: &str) -> Explanation {
             "Set KAFKA_SSL_CERTIFICATE_PEM too, or put both into the secret of KAFKA_SECRET_ARN",
         );
     }
-    match FILES.iter().find(|(property, _)| has(property)) {
-        Some((property, what)) if property.ends_with("pem") => Explanation::new(
-            format!(
-                "{}, or the secret in its place, holds no {what} in PEM",
-                variable_of(property)
-            ),
+    if let Some(property) = FILES.into_iter().find(|property| has(property)) {
+        return no_pem(property);
+    }
+    let text = text.trim_start_matches("Client creation error: ");
+    Explanation::new(
+        format!("the Kafka client cannot be created: {text}"),
+        "Correct the KAFKA_* setting it names",
+    )
+}
+
+/// The private key cannot be decrypted, because its password is `missing` or `wrong`.
+pub(crate) fn encrypted_key(password: &str) -> Explanation {
+    Explanation::new(
+        format!("the private key is encrypted, and its password is {password}"),
+        "Set KAFKA_SSL_KEY_PASSWORD, or privateKeyPassword in the secret of KAFKA_SECRET_ARN",
+    )
+}
+
+/// The private key is another certificate's.
+pub(crate) fn key_mismatch() -> Explanation {
+    Explanation::new(
+        "the private key does not belong to the certificate",
+        "Use a pair; in a file with a chain the client's own certificate comes first",
+    )
+}
+
+/// A property of a certificate or key holds none, or its file does not.
+pub(crate) fn no_pem(property: &str) -> Explanation {
+    let variable = variable_of(property);
+    let what = if property.starts_with("ssl.key.") {
+        "private key"
+    } else {
+        "certificate"
+    };
+    if property.ends_with("pem") {
+        Explanation::new(
+            format!("{variable}, or the secret in its place, holds no {what} in PEM"),
             "Set all of it, from its BEGIN line to its END line",
-        ),
-        Some((property, what)) => Explanation::new(
-            format!(
-                "{} names no file that can be read and holds a {what} in PEM",
-                variable_of(property)
-            ),
+        )
+    } else {
+        Explanation::new(
+            format!("{variable} names no file that can be read and holds a {what} in PEM"),
             "Correct the path, or the line breaks and the indentation in the file",
-        ),
-        None => {
-            let text = text.trim_start_matches("Client creation error: ");
-            Explanation::new(
-                format!("the Kafka client cannot be created: {text}"),
-                "Correct the KAFKA_* setting it names",
-            )
-        }
+        )
     }
 }
 

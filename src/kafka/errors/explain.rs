@@ -34,6 +34,10 @@ impl ConnectionError {
                 format!("the host name of {at} does not resolve: {detail}"),
                 "Correct it in KAFKA_BOOTSTRAP_SERVERS; a private name resolves within its VPC only",
             ),
+            Cause::DnsTimeout => Explanation::new(
+                format!("the host name of {at} does not resolve: {detail}"),
+                "Check the DNS of this network: in a VPC, its DNS support and its resolver",
+            ),
             Cause::Refused => Explanation::new(
                 format!("nothing listens at {at}: connection refused"),
                 format!("Check that the broker runs, and the port{listener}"),
@@ -162,7 +166,9 @@ impl ConnectionError {
         let at = &self.endpoint.address;
         if auth.has_certificate && evidence.certificate_withheld {
             return Explanation::new(
-                format!("{at} accepts client certificates of certain CAs only, and ours is of none of them"),
+                format!(
+                    "{at} accepts client certificates of certain CAs only, and the client certificate is of none of them"
+                ),
                 format!("Use one that they signed, in {CERTIFICATE_SETTINGS}"),
             );
         }
@@ -198,8 +204,8 @@ impl ConnectionError {
     }
 }
 
-/// TLS failed before there was a connection, and not because of the certificates.
-pub(crate) fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanation {
+/// The TLS handshake failed, and not because of the certificates.
+fn handshake_failed(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     let requires = if has_certificate {
         ""
     } else {
@@ -213,8 +219,8 @@ pub(crate) fn handshake_failed(at: &str, detail: &str, has_certificate: bool) ->
     )
 }
 
-/// The broker refused our certificate, or there is none and it requires one.
-pub(crate) fn client_certificate_refused(at: &str, detail: &str, has_certificate: bool) -> Explanation {
+/// The broker refused the client certificate, or requires one and none is set.
+fn client_certificate_refused(at: &str, detail: &str, has_certificate: bool) -> Explanation {
     if has_certificate {
         Explanation::new(
             format!("{at} refused the client certificate: {detail}"),
@@ -232,7 +238,7 @@ pub(crate) fn client_certificate_refused(at: &str, detail: &str, has_certificate
 }
 
 /// The broker's certificate cannot be verified.
-pub(crate) fn certificate(at: &str, error: &CertificateError) -> Explanation {
+fn certificate(at: &str, error: &CertificateError) -> Explanation {
     match error {
         CertificateError::Expired { subject, until } => Explanation::new(
             format!("the certificate of {at} has expired: that of {subject} ended {until}"),

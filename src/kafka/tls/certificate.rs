@@ -1,4 +1,4 @@
-//! What a certificate holds, and why it cannot be verified.
+//! A certificate's names and validity, and why it cannot be verified.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use super::CertificateError;
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// A certificate's names are chosen by others: so much of each is shown.
+/// A certificate's names are arbitrary text: at most this much of each is shown.
 const MAX_NAME_CHARS: usize = 200;
 
-/// A certificate for many hosts is named by the first ones.
+/// Of a certificate for many hosts the first ones are named.
 const MAX_HOSTS: usize = 5;
 
 /// The names of a certificate and its validity, in seconds since the epoch.

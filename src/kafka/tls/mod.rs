@@ -1,15 +1,21 @@
-//! TLS with a broker, apart from librdkafka: it reports that a certificate
+//! TLS connections to brokers beside librdkafka's: it reports that a certificate
 //! cannot be verified, and not why.
 //!
 //! | file | |
 //! |---|---|
 //! | `certificate` | a certificate's names and validity, and why it cannot be verified |
+//! | `context` | properties -> CAs, client certificate and key, as librdkafka reads them |
 //! | `probe` | one handshake, to its end |
+//! | `stream` | the connection of a probe, and how it fails |
 
 #[cfg(feature = "broker-certificates")]
 pub(crate) mod certificate;
+#[cfg(feature = "cli")]
+pub(crate) mod context;
 #[cfg(feature = "broker-certificates")]
 pub(crate) mod probe;
+#[cfg(feature = "broker-certificates")]
+pub(crate) mod stream;
 
 /// Why a broker's certificate cannot be verified, in the order of precedence:
 /// where it has expired or is for another host, its CA is not reported.

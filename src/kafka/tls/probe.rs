@@ -1,18 +1,18 @@
 //! One TLS handshake with a broker, to its end: errors of certificates are
 //! collected and do not end it. Nothing else is sent.
 
-use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{self, ErrorCode, HandshakeError, Ssl, SslContext, SslMethod, SslRef, SslStream, SslVerifyMode};
+use openssl::ssl::{ErrorCode, HandshakeError, Ssl, SslContext, SslMethod, SslRef, SslVerifyMode};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::timeout_at;
 
 use super::CertificateError;
 use super::certificate::Certificate;
+use super::stream::{Failure, NonBlocking, TlsStream, connect};
 use crate::kafka::now;
 
 /// The time for the handshake that explains an error of librdkafka's, which
@@ -29,64 +29,26 @@ pub(crate) async fn certificate_error(address: &str, verifies_host: bool) -> Opt
     let until = now() + EXPLAIN_TIMEOUT;
     let (host, _) = address.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = timeout_at(until.into(), TcpStream::connect(address)).await.ok()?.ok()?;
+    let stream = connect(address, until).await.ok()?;
     let context = SslContext::builder(SslMethod::tls_client()).ok()?.build();
     let (handshake, _) = handshake(stream, host, verifies_host, &context, until).await;
     handshake.errors.into_iter().next()
 }
 
-/// How a handshake went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of a handshake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Handshake {
-    /// The version of TLS; `None`: there is no TLS connection.
+    /// The version of TLS; `None`: the handshake failed.
     pub(crate) version: Option<String>,
     /// The broker's certificate. It ends with the first of its chain.
     pub(crate) certificate: Option<Certificate>,
     /// In the order of precedence, each once.
     pub(crate) errors: Vec<CertificateError>,
-    /// Why it failed, if it did.
+    /// Why the handshake failed, or what was exchanged after it.
     pub(crate) failure: Option<Failure>,
 }
 
-/// How an exchange of bytes failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The server closed the connection.
-    Closed,
-    /// Nothing arrived in time.
-    TimedOut,
-    /// Bytes arrived that are not of the protocol.
-    OtherProtocol,
-    /// A TLS alert, by its number in RFC 8446.
-    Alert(u8),
-    /// Anything else, in OpenSSL's or the system's words.
-    Other(String),
-}
-
-/// A tokio stream for OpenSSL, which awaits nothing: it returns `WouldBlock`.
-#[derive(Debug)]
-pub(crate) struct NonBlocking(TcpStream);
-
-impl Read for NonBlocking {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for NonBlocking {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A TLS connection of a probe.
-pub(crate) type TlsStream = SslStream<NonBlocking>;
-
-/// Shakes hands until `until`. The server gets the host's name; with
+/// One handshake, until `until`. The host name is sent to the server; with
 /// `verifies_host` the certificate must be for it.
 pub(crate) async fn handshake(
     stream: TcpStream,
@@ -95,12 +57,7 @@ pub(crate) async fn handshake(
     context: &SslContext,
     until: Instant,
 ) -> (Handshake, Option<TlsStream>) {
-    let mut handshake = Handshake {
-        version: None,
-        certificate: None,
-        errors: vec![],
-        failure: None,
-    };
+    let mut handshake = Handshake::default();
     let errors = Arc::<Mutex<Vec<CertificateError>>>::default();
     let ssl = match client(context, host, verifies_host, Arc::clone(&errors)) {
         Ok(ssl) => ssl,
@@ -111,7 +68,11 @@ pub(crate) async fn handshake(
     };
     let mut result = ssl.connect(NonBlocking(stream));
     while let Err(HandshakeError::WouldBlock(waiting)) = result {
-        if !ready(waiting.get_ref(), waiting.error().code(), until).await {
+        let interest = match waiting.error().code() {
+            ErrorCode::WANT_WRITE => Interest::WRITABLE,
+            _ => Interest::READABLE,
+        };
+        if !waiting.get_ref().ready(interest, until).await {
             handshake.certificate = peer(waiting.ssl());
             handshake.failure = Some(Failure::TimedOut);
             return (finish(handshake, &errors), None);
@@ -126,7 +87,7 @@ pub(crate) async fn handshake(
         }
         Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => {
             handshake.certificate = peer(failed.ssl());
-            handshake.failure = Some(Failure::of(failed.error()));
+            handshake.failure = Some(Failure::from(failed.error()));
             None
         }
         Err(HandshakeError::SetupFailure(error)) => {
@@ -142,19 +103,6 @@ fn finish(mut handshake: Handshake, errors: &Mutex<Vec<CertificateError>>) -> Ha
     handshake.errors.sort();
     handshake.errors.dedup();
     handshake
-}
-
-/// Waits until OpenSSL can go on; `false`: the time ended.
-async fn ready(stream: &NonBlocking, code: ErrorCode, until: Instant) -> bool {
-    let ready = async {
-        if code == ErrorCode::WANT_WRITE {
-            stream.0.writable().await
-        } else {
-            stream.0.readable().await
-        }
-    };
-    // An error of the stream comes again when it is used.
-    timeout_at(until.into(), ready).await.is_ok()
 }
 
 fn client(
@@ -191,48 +139,4 @@ fn peer(ssl: &SslRef) -> Option<Certificate> {
     let chain = ssl.peer_cert_chain().into_iter().flatten();
     let ends = chain.map(|it| Certificate::of(it).ends).fold(own.ends, i64::min);
     Some(Certificate { ends, ..own })
-}
-
-impl Failure {
-    fn of(error: &ssl::Error) -> Self {
-        match error.code() {
-            ErrorCode::ZERO_RETURN => Self::Closed,
-            _ => match (error.io_error(), error.ssl_error()) {
-                (Some(error), _) => Self::from(error),
-                (None, Some(stack)) => Self::of_stack(stack),
-                (None, None) => Self::Closed,
-            },
-        }
-    }
-
-    /// By OpenSSL's reason codes: that of an alert is 1000 and its number.
-    fn of_stack(stack: &ErrorStack) -> Self {
-        /// The server has closed the connection.
-        const UNEXPECTED_EOF: i32 = 294;
-        /// Wrong version number, HTTP, or a length that no record of TLS has.
-        const NOT_TLS: [i32; 5] = [267, 155, 156, 198, 116];
-        for error in stack.errors() {
-            match error.reason_code() {
-                UNEXPECTED_EOF => return Self::Closed,
-                reason if NOT_TLS.contains(&reason) => return Self::OtherProtocol,
-                reason @ 1000..=1255 => return u8::try_from(reason - 1000).map_or(Self::OtherProtocol, Self::Alert),
-                _ => {}
-            }
-        }
-        let reasons = stack.errors().iter().filter_map(openssl::error::Error::reason);
-        Self::Other(reasons.collect::<Vec<_>>().join(": "))
-    }
-}
-
-impl From<&io::Error> for Failure {
-    fn from(error: &io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::UnexpectedEof => Self::Closed,
-            _ => Self::Other(error.to_string()),
-        }
-    }
 }

@@ -1,15 +1,15 @@
-//! What the doctor finds in AWS beside the table: secrets, tokens, an identity.
+//! AWS beside the table: secrets, tokens and the identity.
 
 use serde_json::{Value, json};
 
-use super::{Checks, fails, says, skipped};
+use super::{Checks, fails, reports, skipped};
 use crate::support::certificates::Authority;
 use crate::support::listeners::{ALICE, Listener};
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::secrets::{Secrets, arn};
 use crate::support::world::World;
 
-/// A world that logs in with the secret `user` and trusts the secret `ca`.
+/// A world with the user of the secret `user` and the CA of the secret `ca`.
 async fn world() -> (World, Secrets) {
     let mut world = World::secured("secrets", 1).await;
     let secrets = Secrets::start();
@@ -29,12 +29,12 @@ fn secret<'a>(checks: &'a Checks, name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn each_secret_is_read_and_its_shape_is_told_and_nothing_it_holds() {
+async fn each_secret_is_read_and_its_content_is_not_shown() {
     let (world, _secrets) = world().await;
     let (checks, ran) = world.doctor(0);
     assert_eq!(checks.wrong(), [("tls", "warning")]);
-    says(secret(&checks, "user"), "a user name and a password", "");
-    says(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
+    reports(secret(&checks, "user"), "a user name and a password", "");
+    reports(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
     assert!(
         !ran.stdout.contains(ALICE.0) && !ran.stdout.contains(ALICE.1),
         "{ran:?}"
@@ -42,7 +42,7 @@ async fn each_secret_is_read_and_its_shape_is_told_and_nothing_it_holds() {
 }
 
 #[tokio::test]
-async fn of_two_secrets_that_are_wrong_both_are_told() {
+async fn two_invalid_secrets_are_both_reported() {
     let (world, secrets) = world().await;
     secrets.put(&arn("user"), json!({"username": "planted"}));
     secrets.refuse(&arn("ca"), "AccessDeniedException", "User: arn:x is not authorized");
@@ -69,36 +69,38 @@ async fn of_two_secrets_that_are_wrong_both_are_told() {
 }
 
 #[tokio::test]
-async fn without_the_password_tls_is_checked_all_the_same() {
+async fn without_the_password_tls_is_still_checked() {
     let (world, secrets) = world().await;
     secrets.put(&arn("user"), "no JSON");
     let (checks, _) = world.doctor(1);
-    says(checks.one("tls"), "TLSv1.3, verified", "");
+    reports(checks.one("tls"), "TLSv1.3, verified", "");
     skipped(checks.one("authentication"), "a secret cannot be used");
 }
 
 #[tokio::test]
-async fn a_token_for_msk_is_signed_and_never_shown() {
+async fn a_token_for_msk_is_signed_and_not_shown() {
     let (mut world, _secrets) = world().await;
     world
         .set("KAFKA_SECRET_ARN", "")
         .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")
-        .set("POLL_TIMEOUT", "2");
+        // For the broker's refusal, which comes after a handshake and two requests.
+        .set("POLL_TIMEOUT", "5");
     let (checks, ran) = world.doctor(1);
-    says(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
-    says(checks.one("tls"), "TLSv1.3, verified", "");
-    says(checks.one("token"), "signed with this AWS role, valid until 20", "");
-    // The tests' broker takes no such tokens.
-    assert_eq!(checks.one("authentication")["error"], "AuthenticationFailed");
+    reports(secret(&checks, "ca"), "the CA of the brokers' certificates", "");
+    reports(checks.one("tls"), "TLSv1.3, verified", "");
+    reports(checks.one("token"), "signed with this AWS role, valid until 20", "");
+    // The tests' broker accepts no such tokens.
+    let authentication = checks.one("authentication");
+    assert_eq!(authentication["error"], "AuthenticationFailed", "{authentication}");
     assert!(!ran.stdout.contains("aHR0cHM6Ly9rYWZrY"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn account_and_role_are_told_where_sts_answers_and_missed_by_nobody_where_it_does_not() {
+async fn account_and_role_are_shown_and_are_not_needed_where_sts_does_not_respond() {
     let mut world = World::new("identity", 1).await;
     let sts = Scripted::start("127.0.0.1:1").await;
     let role = "arn:aws:sts::123456789012:assumed-role/orders/i-0";
-    let answer = format!(
+    let response = format!(
         "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{role}</Arn><UserId>x</UserId>\
          <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
     );
@@ -109,8 +111,8 @@ async fn account_and_role_are_told_where_sts_answers_and_missed_by_nobody_where_
         sts.next([act]);
         tokio::task::block_in_place(|| world.doctor(code).0)
     };
-    let checks = doctor(Act::Answer(200, answer), 0);
-    says(checks.one("identity"), &format!("AWS account 123456789012, {role}"), "");
+    let checks = doctor(Act::Answer(200, response), 0);
+    reports(checks.one("identity"), &format!("AWS account 123456789012, {role}"), "");
     let checks = doctor(Act::Silence, 0);
     skipped(checks.one("identity"), "STS did not respond, and nothing else needs it");
     let refusal = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>planted</Message></Error></ErrorResponse>";

@@ -1,18 +1,21 @@
-//! `kafka-consumer doctor`: what is right, what is wrong, and what to do.
+//! `kafka-consumer doctor`: each check, its status, and the next step.
 
 mod aws;
+mod dead_letters;
+mod network;
+mod report;
 mod security;
-mod services;
+mod table;
 
 use serde_json::Value;
 
 use crate::support::world::{Ran, World};
 
-/// Of the doctor's document, the checks of this name.
+/// The checks of the document.
 struct Checks(Vec<Value>);
 
 impl World {
-    /// What the doctor says, as a document, and the exit code that must go with it.
+    /// The JSON document of `doctor`, which must exit with `code`.
     fn doctor(&self, code: i32) -> (Checks, Ran) {
         let ran = self.ran(&["doctor", "--output", "json"]);
         assert_eq!(ran.code, Some(code), "{ran:?}");
@@ -32,7 +35,7 @@ impl Checks {
         all[0]
     }
 
-    /// The one of this name on this.
+    /// The one of this name and target.
     fn on(&self, name: &str, target: &str) -> &Value {
         let found = self
             .0
@@ -54,17 +57,18 @@ impl Checks {
     }
 }
 
-/// The check says this, and what to do next; with its exact error type.
+/// The check failed with exactly this error type, and reports this.
 fn fails(check: &Value, error_type: &str, what: &str, next: &str) {
     assert_eq!(
         (&check["status"], &check["error"]),
         (&"failed".into(), &error_type.into()),
         "{check:#}"
     );
-    says(check, what, next);
+    reports(check, what, next);
 }
 
-fn says(check: &Value, what: &str, next: &str) {
+/// The check reports this, and this next step.
+fn reports(check: &Value, what: &str, next: &str) {
     let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
     assert!(text("what").contains(what), "{check:#}");
     assert!(text("next").contains(next), "{check:#}");
@@ -72,5 +76,5 @@ fn says(check: &Value, what: &str, next: &str) {
 
 fn skipped(check: &Value, why: &str) {
     assert_eq!(check["status"], "skipped", "{check:#}");
-    says(check, &format!("not checked: {why}"), "");
+    reports(check, &format!("not checked: {why}"), "");
 }

@@ -1,19 +1,19 @@
-//! What the doctor finds on listeners with TLS, users and rights.
+//! Listeners with TLS and SASL, and the permissions of users.
 
-use super::{Checks, fails, says, skipped};
+use super::{Checks, fails, reports, skipped};
 use crate::support::certificates::Authority;
 use crate::support::doors;
 use crate::support::listeners::{ALICE, BOB, CAROL, Listener, User, secured};
 use crate::support::world::{Ran, World};
 
-/// A world whose commands connect so.
+/// A world whose commands connect to this listener.
 async fn connected(name: &str, listener: Listener) -> World {
     let mut world = World::secured(name, 2).await;
     world.connect(listener).set("POLL_TIMEOUT", "3");
     world
 }
 
-/// Nothing that was planted is shown.
+/// No password and no key is shown.
 fn keeps_secrets(ran: &Ran) {
     for planted in ["-secret", "PRIVATE KEY", "BEGIN CERTIFICATE"] {
         assert!(
@@ -32,22 +32,22 @@ async fn as_user(mechanism: &str, user: User, code: i32) -> (World, Checks, Ran)
 }
 
 #[tokio::test]
-async fn a_user_with_the_rights_of_a_run_is_well_without_a_right_on_the_group() {
+async fn a_user_with_the_permissions_of_a_run_passes_without_a_permission_on_the_group() {
     let (world, checks, _) = as_user("SCRAM-SHA-512", ALICE, 0).await;
-    // The tests' certificates hold for a day.
+    // The tests' certificates are valid for a day.
     assert_eq!(checks.wrong(), [("tls", "warning")]);
-    says(
+    reports(
         checks.one("tls"),
         "TLSv1.3, verified, the certificate ends on ",
         "Renew it",
     );
-    says(checks.one("authentication"), "SCRAM-SHA-512: the user was accepted", "");
-    says(
+    reports(checks.one("authentication"), "SCRAM-SHA-512: the user was accepted", "");
+    reports(
         checks.on("topic", &world.topic),
         "2 partitions; this user may describe and read it",
         "",
     );
-    says(
+    reports(
         checks.one("group"),
         "runs need no permission on it, and this user has none",
         "",
@@ -64,7 +64,7 @@ async fn a_wrong_password_is_refused() {
 }
 
 #[tokio::test]
-async fn a_user_without_a_right_on_the_topic_is_told_so() {
+async fn a_user_without_a_permission_on_the_topic_is_reported() {
     let (world, checks, _) = as_user("PLAIN", BOB, 1).await;
     assert_eq!(checks.one("authentication")["status"], "ok");
     let topic = checks.on("topic", &world.topic);
@@ -76,7 +76,7 @@ async fn a_user_without_a_right_on_the_topic_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_describe_and_not_read_is_found_out_by_a_fetch() {
+async fn a_user_who_may_describe_and_not_read_is_detected_by_a_fetch() {
     let (world, checks, _) = as_user("SCRAM-SHA-256", CAROL, 1).await;
     let topic = checks.on("topic", &world.topic);
     fails(topic, "NotAuthorized", "this user may not read", "Allow Read");
@@ -84,7 +84,7 @@ async fn a_user_who_may_describe_and_not_read_is_found_out_by_a_fetch() {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_not_trusted_is_named() {
+async fn an_unknown_ca_is_named() {
     let mut world = connected("authority", Listener::Tls).await;
     world.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
     let (checks, ran) = world.doctor(1);
@@ -94,9 +94,9 @@ async fn an_authority_that_is_not_trusted_is_named() {
     keeps_secrets(&ran);
 }
 
-/// A port with a certificate for `host` that ends so many hours from now.
-async fn shown(host: &str, hours: i64) -> (Checks, Ran) {
-    let mut world = World::secured("shown", 1).await;
+/// The checks of a port with a certificate for `host` that expires in `hours`.
+async fn with_certificate(host: &str, hours: i64) -> (Checks, Ran) {
+    let mut world = World::secured("certificate", 1).await;
     let port = doors::tls(&Authority::ours().server(host, hours));
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("localhost:{port}"))
@@ -107,76 +107,79 @@ async fn shown(host: &str, hours: i64) -> (Checks, Ran) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_over_is_told() {
-    let (checks, _) = shown("localhost", -1).await;
+async fn an_expired_certificate_is_reported() {
+    let (checks, _) = with_certificate("localhost", -1).await;
     fails(
         checks.one("tls"),
         "BrokerUnreachable",
-        "the certificate of CN=localhost has expired",
-        "Renew it on the broker",
+        "has expired: that of CN=localhost ended on ",
+        "Renew it at the broker",
     );
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_told_with_the_hosts_it_is_for() {
-    let (checks, _) = shown("b-1.example", 24).await;
+async fn a_certificate_for_another_host_is_reported_with_its_hosts() {
+    let (checks, _) = with_certificate("b-1.example", 24).await;
     let tls = checks.one("tls");
     fails(
         tls,
         "BrokerUnreachable",
-        "the certificate is not for localhost",
+        "is for another host: b-1.example",
         "KAFKA_BOOTSTRAP_SERVERS",
     );
     assert_eq!(tls["details"][1], "for b-1.example", "{tls}");
 }
 
 #[tokio::test]
-async fn a_port_with_tls_that_is_no_kafka_is_told() {
-    let (checks, _) = shown("localhost", 24).await;
+async fn a_port_with_tls_that_is_not_kafka_is_reported() {
+    let (checks, _) = with_certificate("localhost", 24).await;
     let tls = checks.one("tls");
     fails(
         tls,
         "BrokerUnreachable",
-        "TLSv1.3 was negotiated, and then the port accepts the connection",
-        "Kafka's own protocol",
+        "accepts the connection and sends no response",
+        "is a Kafka listener",
     );
+    assert_eq!(tls["details"][0], "TLSv1.3 was negotiated", "{tls}");
 }
 
 #[tokio::test]
-async fn a_port_with_tls_is_told_to_a_client_without() {
+async fn a_listener_with_tls_is_reported_where_the_settings_have_none() {
     let mut world = connected("without", Listener::Tls).await;
     world
         .set("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
         .set("KAFKA_SSL_CA_PEM", "");
     let (checks, _) = world.doctor(1);
-    let what = "the listener uses TLS (TLSv1.3), but KAFKA_SECURITY_PROTOCOL sets none";
-    fails(checks.one("tls"), "BrokerUnreachable", what, "SSL or SASL_SSL");
+    let what = "requires TLS, and the client connected without TLS";
+    let tls = checks.one("tls");
+    fails(tls, "BrokerUnreachable", what, "KAFKA_SECURITY_PROTOCOL=SSL,");
+    assert_eq!(tls["details"][0], "TLSv1.3 was negotiated", "{tls}");
 }
 
 #[tokio::test]
-async fn a_port_without_tls_is_told_to_a_client_with() {
+async fn a_listener_without_tls_is_reported_where_the_settings_have_it() {
     let mut world = connected("with", Listener::Plaintext).await;
     world
         .set("KAFKA_SECURITY_PROTOCOL", "SSL")
         .set("KAFKA_SSL_CA_PEM", Authority::ours().pem());
     let (checks, _) = world.doctor(1);
-    let what = "the listener uses no TLS, but KAFKA_SECURITY_PROTOCOL sets it";
+    let what = "it is a listener without TLS";
     fails(
         checks.one("tls"),
         "BrokerUnreachable",
         what,
-        "PLAINTEXT or SASL_PLAINTEXT",
+        "KAFKA_SECURITY_PROTOCOL=PLAINTEXT,",
     );
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_looked_at_and_accepted() {
+async fn a_client_certificate_is_checked_and_accepted() {
     let mut world = connected("mtls", Listener::Mtls).await;
     let own = Authority::ours().client("alice");
     world.show(&own);
     let (checks, ran) = world.doctor(0);
     assert_eq!(checks.wrong(), [("client_certificate", "warning"), ("tls", "warning")]);
-    says(checks.one("client_certificate"), "it ends on ", "Renew it in time");
+    reports(checks.one("client_certificate"), "it ends on ", "Renew it in time");
     assert_eq!(
         checks.one("client_certificate")["details"][0],
         "subject CN=alice, issuer CN=Test Authority"
@@ -189,25 +192,25 @@ async fn a_client_certificate_is_looked_at_and_accepted() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_is_missing_or_refused_is_told() {
+async fn a_client_certificate_that_is_missing_or_refused_is_reported() {
     let mut world = connected("mtls", Listener::Mtls).await;
     let (checks, _) = world.doctor(1);
-    let what = "the broker requires a client certificate, and none is set";
+    let what = "requires a client certificate, and none is set";
     fails(checks.one("tls"), "AuthenticationFailed", what, "KAFKA_SECRET_ARN");
     world.show(&Authority::foreign().client("alice"));
     let (checks, ran) = world.doctor(1);
-    let what = "the broker refuses the client certificate";
+    let what = "refused the client certificate";
     fails(
         checks.one("tls"),
         "AuthenticationFailed",
         what,
-        "signed by a CA in the broker",
+        "It must be signed by a CA that the broker accepts",
     );
     keeps_secrets(&ran);
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_cannot_be_used_is_told_before_anybody_asks_for_it() {
+async fn a_client_certificate_that_cannot_be_used_is_reported_before_a_broker_requires_it() {
     let mut world = connected("mtls", Listener::Mtls).await;
     let (own, other) = (Authority::ours().client("alice"), Authority::ours().client("alice"));
     world.show(&own).set("KAFKA_SSL_KEY_PEM", other.key_pem());
@@ -216,15 +219,15 @@ async fn a_client_certificate_that_cannot_be_used_is_told_before_anybody_asks_fo
     fails(
         checks.one(name),
         "InvalidConfiguration",
-        "the private key is not that of the client certificate",
-        "Set",
+        "the private key does not belong to the certificate",
+        "Use a pair",
     );
     world.set("KAFKA_SSL_KEY_PEM", own.encrypted_key_pem("key-secret"));
     let (checks, _) = world.doctor(1);
     fails(
         checks.one(name),
         "InvalidConfiguration",
-        "is encrypted, and there is no password",
+        "the private key is encrypted, and its password is missing",
         "KAFKA_SSL_KEY_PASSWORD",
     );
     world.set("KAFKA_SSL_KEY_PASSWORD", "wrong-secret");
@@ -232,32 +235,33 @@ async fn a_client_certificate_that_cannot_be_used_is_told_before_anybody_asks_fo
     fails(
         checks.one(name),
         "InvalidConfiguration",
-        "the password does not open the private key",
-        "Correct",
+        "the private key is encrypted, and its password is wrong",
+        "KAFKA_SSL_KEY_PASSWORD",
     );
     keeps_secrets(&ran);
 }
 
 #[tokio::test]
-async fn certificates_that_nobody_verifies_are_a_warning() {
+async fn certificates_that_are_not_verified_are_a_warning() {
     let mut world = connected("unverified", Listener::Tls).await;
     world
         .set("KAFKA_SSL_CA_PEM", Authority::foreign().pem())
         .set("KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION", "false");
     let (checks, _) = world.doctor(0);
     assert_eq!(checks.wrong(), [("tls", "warning")]);
-    says(checks.one("tls"), "and it is not verified", "");
+    reports(checks.one("tls"), "and it is not verified", "");
 }
 
 #[tokio::test]
-async fn the_authority_may_be_a_file() {
+async fn the_ca_may_be_a_file() {
     let mut world = connected("file", Listener::Tls).await;
     world
         .set("KAFKA_SSL_CA_PEM", "")
         .set("KAFKA_SSL_CA_LOCATION", secured().ca_file().display());
-    says(world.doctor(0).0.one("tls"), "verified", "");
+    reports(world.doctor(0).0.one("tls"), "verified", "");
     world.set("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem");
     let (checks, _) = world.doctor(1);
-    let what = "no CA can be read from KAFKA_SSL_CA_LOCATION, /nowhere/ca.pem";
-    fails(checks.one("tls"), "InvalidConfiguration", what, "PEM");
+    let tls = checks.one("tls");
+    let what = "KAFKA_SSL_CA_LOCATION names no file that can be read and holds a certificate in PEM: /nowhere/ca.pem";
+    fails(tls, "InvalidConfiguration", what, "Correct the path");
 }

@@ -83,7 +83,7 @@ async fn a_client_certificate_that_is_missing_or_of_a_foreign_authority_is_a_ref
             },
         )
         .add(
-            &["accepts client certificates of certain CAs only, and ours is of none"],
+            &["accepts client certificates of certain CAs only, and the client certificate is of none"],
             |it| {
                 it.connect(Listener::Mtls).show(&foreign);
             },

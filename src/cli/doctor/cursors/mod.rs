@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::check::Check;
+use super::{Shared, plural};
 use crate::cli::inspect::Inspection;
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
@@ -25,84 +25,78 @@ pub(super) async fn checks(snapshot: Shared<'_, Result<BestEffortSnapshot, Error
     topics.iter().map(of_topic).collect()
 }
 
-/// What the next run meets at a cursor, the least serious first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum CursorStatus {
-    /// Nothing wrong, also paused or claimed.
-    Fine,
-    /// The run skips deleted offsets, and reports them.
-    Jump,
-    Blocked,
-    Lost,
-    Truncated,
-    Invalid,
-}
-
-/// What the next run meets.
+/// Why the next run fails because of a cursor, and the next step.
 ///
-/// | it would | status |
+/// | it would | |
 /// |---|---|
-/// | read, idle, or skip what is paused or claimed | fine |
-/// | skip an unavailable partition | fine: the check of the topic fails |
-/// | jump, by `ON_RETENTION_LOSS` or `ON_TRUNCATION` | a warning |
+/// | read, idle, or skip what is paused or claimed | none |
+/// | skip an unavailable partition | none: the check of the topic fails |
+/// | jump, by `ON_RETENTION_LOSS` or `ON_TRUNCATION` | none: a [warning](jumps) |
 /// | retry a failed record, now or later | `PartitionBlocked` |
 /// | halt, because records were deleted | `RetentionLoss` |
 /// | halt, because the cursor lies past the end | `Truncated` |
 /// | halt, because the item is invalid | `InvalidCursor` |
-fn status(plan: &PartitionPlan) -> CursorStatus {
-    match &plan.decision {
-        Decision::Invalid(_) => CursorStatus::Invalid,
-        Decision::Truncated(_) => CursorStatus::Truncated,
-        Decision::RetentionLoss(_) => CursorStatus::Lost,
-        Decision::BackingOff => CursorStatus::Blocked,
-        Decision::Read(Reading {
-            why: Why::Lost(_) | Why::Truncated { .. },
-            ..
-        }) => CursorStatus::Jump,
-        Decision::Read(_) | Decision::Idle if plan::blocked(&plan.state).is_some() => CursorStatus::Blocked,
-        Decision::Read(_) | Decision::Idle | Decision::Paused | Decision::Held(_) | Decision::Unavailable(_) => {
-            CursorStatus::Fine
-        }
-    }
-}
-
-/// The check of one topic's cursors, by the most serious status.
-fn judge(snapshot: &BestEffortSnapshot) -> Check {
-    let partitions = &snapshot.partitions;
-    let worst = partitions.iter().map(status).max();
-    let stored = partitions.iter().filter(|plan| plan.state.cursor.is_some()).count();
-    let inspection = Inspection::from(snapshot.clone());
-    let lag = inspection
-        .lag
-        .map_or_else(|| "lag unknown".into(), |lag| format!("lag {lag}"));
-    let cursors = if stored == 1 { "cursor" } else { "cursors" };
-    let what = format!("{stored} {cursors}; {}; {lag}", inspection.states());
-    let failed = |error_type, next| Check::failed("cursors", error_type, what.clone(), next);
-    let check = match worst.unwrap_or(CursorStatus::Fine) {
-        CursorStatus::Fine => Check::ok("cursors", what),
-        CursorStatus::Jump => Check::warning(
-            "cursors",
-            what,
-            "The next run skips the deleted offsets and reports them; check the topic's retention and the lag",
-        ),
-        CursorStatus::Blocked => failed(
-            ErrorType::PartitionBlocked,
-            "Correct what the error names, and the next run tries again; `kafka-consumer offsets reset` moves past it",
-        ),
-        CursorStatus::Lost => failed(
-            ErrorType::RetentionLoss,
-            "Continue from the earliest offset with ON_RETENTION_LOSS=continue, or `kafka-consumer offsets reset --to-earliest`",
-        ),
-        CursorStatus::Truncated => failed(
-            ErrorType::Truncated,
-            "Set ON_TRUNCATION, or move the cursor with `kafka-consumer offsets reset`; for a partition that no longer \
-             exists, use `kafka-consumer offsets delete`",
-        ),
-        CursorStatus::Invalid => failed(
+fn failure(plan: &PartitionPlan) -> Option<(ErrorType, &'static str)> {
+    let blocked = (
+        ErrorType::PartitionBlocked,
+        "Correct what the error names, and the next run tries again; `kafka-consumer offsets reset` moves past it",
+    );
+    let PartitionPlan { state, decision } = plan;
+    Some(match decision {
+        Decision::Invalid(_) => (
             ErrorType::InvalidCursor,
             "Correct the item in the table, or delete it with `kafka-consumer offsets delete`, which shows where the \
              next run starts",
         ),
+        Decision::Truncated(_) => (
+            ErrorType::Truncated,
+            "Set ON_TRUNCATION, or move the cursor with `kafka-consumer offsets reset`; for a partition that no longer \
+             exists, use `kafka-consumer offsets delete`",
+        ),
+        Decision::RetentionLoss(_) => (
+            ErrorType::RetentionLoss,
+            "Continue from the earliest offset with ON_RETENTION_LOSS=continue, or `kafka-consumer offsets reset \
+             --to-earliest`",
+        ),
+        Decision::BackingOff => blocked,
+        Decision::Read(_) | Decision::Idle if plan::blocked(state).is_some() && !jumps(decision) => blocked,
+        Decision::Read(_) | Decision::Idle | Decision::Paused | Decision::Held(_) | Decision::Unavailable(_) => {
+            return None;
+        }
+    })
+}
+
+/// Whether the next run skips deleted offsets, and reports them.
+fn jumps(decision: &Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Read(Reading {
+            why: Why::Lost(_) | Why::Truncated { .. },
+            ..
+        })
+    )
+}
+
+/// The check of one topic's cursors, by the most severe failure.
+fn judge(snapshot: &BestEffortSnapshot) -> Check {
+    let name = "cursors";
+    let partitions = &snapshot.partitions;
+    let worst = partitions
+        .iter()
+        .filter_map(failure)
+        .max_by_key(|(error_type, _)| error_type.severity());
+    let stored = partitions.iter().filter(|plan| plan.state.cursor.is_some()).count();
+    let inspection = Inspection::from(snapshot.clone());
+    let lag = inspection.lag.map_or("unknown".into(), |lag| lag.to_string());
+    let what = format!("{}; {}; lag {lag}", plural(stored, "cursor"), inspection.states());
+    let check = match worst {
+        Some((error_type, next)) => Check::failed(name, error_type, what, next),
+        None if partitions.iter().any(|plan| jumps(&plan.decision)) => Check::warning(
+            name,
+            what,
+            "The next run skips the deleted offsets and reports them; check the topic's retention and the lag",
+        ),
+        None => Check::ok(name, what),
     };
     check.with(inspection.remarks())
 }

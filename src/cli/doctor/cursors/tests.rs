@@ -2,14 +2,13 @@ use super::*;
 use crate::claim::{Cursor, Failures, InvalidCursor, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
 use crate::plan::PartitionState;
-use crate::record::OffsetRange;
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::{NextOffset, OffsetRange, TopicPartition};
 
 fn next(offset: i64) -> NextOffset {
     NextOffset::new(offset).expect("an offset")
 }
 
-fn facts() -> PartitionState {
+fn state() -> PartitionState {
     PartitionState {
         partition: TopicPartition::new("t", 0),
         end: Some(Ok(next(10))),
@@ -34,7 +33,7 @@ fn blocked() -> PartitionState {
     };
     PartitionState {
         cursor: Some(Ok(cursor)),
-        ..facts()
+        ..state()
     }
 }
 
@@ -60,68 +59,42 @@ fn judged(all: Vec<(PartitionState, Decision)>) -> Check {
 
 #[test]
 fn each_decision_of_the_next_run_has_its_status_and_its_type_of_error() {
+    use ErrorType::{InvalidCursor, PartitionBlocked, RetentionLoss, Truncated};
     let range = OffsetRange { first: 4, last: 5 };
-    let words = || "words".to_owned();
+    let text = || "text".to_owned();
     let jump = Why::Truncated {
         stored: next(99),
         passed_over: None,
     };
-    let rows: [(PartitionState, Decision, Status, Option<ErrorType>); 13] = [
-        (facts(), reading(Why::Resumed), Fine, None),
-        (facts(), Decision::Idle, Fine, None),
-        (facts(), Decision::Paused, Fine, None),
-        (facts(), Decision::Held(1), Fine, None),
-        (facts(), Decision::Unavailable(words()), Fine, None),
-        (facts(), reading(Why::Lost(range)), Warning, None),
-        (facts(), reading(jump), Warning, None),
-        (
-            blocked(),
-            reading(Why::Resumed),
-            Failed,
-            Some(ErrorType::PartitionBlocked),
-        ),
-        (
-            blocked(),
-            Decision::BackingOff,
-            Failed,
-            Some(ErrorType::PartitionBlocked),
-        ),
-        (blocked(), Decision::Paused, Fine, None),
-        (
-            facts(),
-            Decision::RetentionLoss(range),
-            Failed,
-            Some(ErrorType::RetentionLoss),
-        ),
-        (
-            facts(),
-            Decision::Truncated(words()),
-            Failed,
-            Some(ErrorType::Truncated),
-        ),
-        (
-            facts(),
-            Decision::Invalid(InvalidCursor::new(words())),
-            Failed,
-            Some(ErrorType::InvalidCursor),
-        ),
+    let fails = |error_type| (Failed, Some(error_type));
+    let rows: [(PartitionState, Decision, (Status, Option<ErrorType>)); 13] = [
+        (state(), reading(Why::Resumed), (Fine, None)),
+        (state(), Decision::Idle, (Fine, None)),
+        (state(), Decision::Paused, (Fine, None)),
+        (state(), Decision::Held(1), (Fine, None)),
+        (state(), Decision::Unavailable(text()), (Fine, None)),
+        (state(), reading(Why::Lost(range)), (Warning, None)),
+        (state(), reading(jump), (Warning, None)),
+        (blocked(), reading(Why::Resumed), fails(PartitionBlocked)),
+        (blocked(), Decision::BackingOff, fails(PartitionBlocked)),
+        (blocked(), Decision::Paused, (Fine, None)),
+        (state(), Decision::RetentionLoss(range), fails(RetentionLoss)),
+        (state(), Decision::Truncated(text()), fails(Truncated)),
+        (state(), Decision::Invalid(InvalidCursor::new(text())), fails(InvalidCursor)),
     ];
-    for (facts, decision, status, error_type) in rows {
-        let check = judged(vec![(facts, decision.clone())]);
-        assert_eq!(
-            (check.status, check.error_type),
-            (status, error_type),
-            "{decision:?}: {check:?}"
-        );
+    for (state, decision, expected) in rows {
+        let check = judged(vec![(state, decision.clone())]);
+        let found = (check.status, check.error_type);
+        assert_eq!(found, expected, "{decision:?}: {check:?}");
     }
 }
 
 #[test]
-fn the_most_serious_status_of_a_topic_decides_and_all_cursors_are_counted() {
+fn the_most_severe_failure_of_a_topic_decides_and_all_cursors_are_counted() {
     let check = judged(vec![
-        (facts(), reading(Why::Resumed)),
+        (state(), reading(Why::Resumed)),
         (blocked(), Decision::BackingOff),
-        (facts(), Decision::Paused),
+        (state(), Decision::Paused),
     ]);
     assert_eq!(check.error_type, Some(ErrorType::PartitionBlocked));
     assert!(
@@ -137,7 +110,7 @@ fn the_most_serious_status_of_a_topic_decides_and_all_cursors_are_counted() {
 fn a_topic_without_cursors_is_no_failure() {
     let new = PartitionState {
         cursor: None,
-        ..facts()
+        ..state()
     };
     let check = judged(vec![(new, reading(Why::StartPosition))]);
     assert_eq!(

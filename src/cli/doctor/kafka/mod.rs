@@ -1,76 +1,66 @@
-//! What the brokers say to this user: by librdkafka, with the source that runs
-//! read from.
+//! Authentication, topics, brokers and the group, with the client of the runs.
 
 use std::sync::Arc;
 
 use super::check::{Check, Status};
-use super::network::{self, Reach, Server, Whose};
+use super::network::{self, Reach, Server};
 use super::secrets::CheckedSecrets;
-use super::settings;
-use super::{DoctorContext, Shared};
+use super::{DoctorContext, Shared, plural};
+use crate::cli::output;
 use crate::config::{Authentication, Config};
 use crate::error::{Error, ErrorType};
 use crate::invoke::BestEffortSnapshot;
+use crate::kafka::errors::cause::ClientAuth;
 use crate::kafka::group_offsets::KafkaGroup;
 use crate::kafka::metadata::Broker;
 use crate::record::{NextOffset, TopicPartition};
 use crate::source::{Limit, Polled, Source as _};
 
 pub(super) async fn checks(
-    practice: &DoctorContext,
+    context: &DoctorContext,
     snapshot: Shared<'_, Result<BestEffortSnapshot, Error>>,
     reached: Shared<'_, Vec<Reach>>,
     tls: Shared<'_, Vec<Check>>,
-    proofs: Shared<'_, CheckedSecrets>,
+    secrets: Shared<'_, CheckedSecrets>,
 ) -> Vec<Check> {
-    let config = practice.config();
-    let (snapshot, brokers, reached, tls, proofs) =
-        futures::join!(snapshot, known_brokers(practice), reached, tls, proofs);
+    let config = context.config();
+    let (snapshot, brokers, reached, tls, secrets) = futures::join!(snapshot, metadata(context), reached, tls, secrets);
     let snapshot = match &*snapshot {
         Ok(snapshot) => snapshot,
         Err(error) => return vec![Check::error("authentication", error)],
     };
     let topics: Vec<Topic<'_>> = config.topics.iter().map(|topic| Topic::of(topic, snapshot)).collect();
-    let mut answers: Vec<Result<(), ErrorType>> = topics.iter().map(Topic::answer).collect();
-    // Once more where the credentials were read anew meanwhile.
+    let mut responses: Vec<Result<(), &Error>> = topics.iter().map(|topic| topic.error.map_or(Ok(()), Err)).collect();
     let brokers = match brokers {
-        Err(_) if answers.iter().copied().any(is_let_in) => known_brokers(practice).await,
+        // The snapshot may have refreshed the credentials.
+        Err(_) if responses.iter().copied().any(is_authenticated) => metadata(context).await,
         brokers => brokers,
     };
-    answers.extend(brokers.as_ref().map(|_| Ok(())));
-    let let_in = answers.iter().copied().any(is_let_in);
-    let login = authentication(&answers, proofs.obstacle().or(obstacle(&reached, &tls)), how(config));
-    let login = match topics.iter().find_map(|topic| topic.error) {
-        // The words of the failure itself, which hold the cause.
-        Some(error) if login.status == Status::Failed => Check::error("authentication", error),
-        _ => login,
-    };
-    let fetched = topics.iter().map(|topic| fetch(practice, topic.end.as_ref()));
+    responses.extend(brokers.as_ref().map(|_| Ok(())));
+    let obstacle = secrets.obstacle().or(obstacle(&reached, &tls));
+    let is_authenticated = responses.iter().copied().any(is_authenticated);
+    let fetched = topics.iter().map(|topic| fetch(context, topic.end.as_ref()));
     let (fetched, advertised, group) = futures::join!(
         futures::future::join_all(fetched),
-        advertised(practice, brokers),
-        group(practice, &topics)
+        advertised(context, brokers),
+        group(context, &topics)
     );
-    let mut checks = vec![login];
-    checks.extend(
-        topics
-            .iter()
-            .zip(&fetched)
-            .map(|(topic, fetched)| authorisation(topic, fetched, let_in)),
-    );
+    let mut checks = vec![authentication(&responses, obstacle, how(config))];
+    let both = topics.iter().zip(&fetched);
+    checks.extend(both.map(|(topic, fetched)| authorization(topic, fetched, is_authenticated)));
     checks.extend(advertised);
     checks.push(group);
     checks
 }
 
-/// What the brokers told of a topic.
+/// A topic in the snapshot.
 struct Topic<'a> {
     name: &'a Arc<str>,
     error: Option<&'a Error>,
     partitions: usize,
-    /// Those that nobody answers for, and why.
-    silent: Vec<(String, String)>,
-    /// One that is there, and its end.
+    /// The partitions whose offsets no broker returned, and why.
+    unavailable: Vec<(String, String)>,
+    /// A partition whose end offset is known.
     end: Option<(TopicPartition, NextOffset)>,
 }
 
@@ -80,259 +70,227 @@ impl<'a> Topic<'a> {
             name,
             error: snapshot.brokers.get(name),
             partitions: 0,
-            silent: vec![],
+            unavailable: vec![],
             end: None,
         };
         let of_topic = snapshot
             .partitions
             .iter()
             .map(|plan| &plan.state)
-            .filter(|fact| fact.partition.topic == *name);
-        for fact in of_topic.filter(|_| topic.error.is_none()) {
-            match &fact.end {
-                // A cursor of a partition that is gone.
+            .filter(|state| state.partition.topic == *name);
+        for state in of_topic.filter(|_| topic.error.is_none()) {
+            match &state.end {
+                // The cursor of a partition that no longer exists.
                 None => continue,
-                Some(Ok(end)) => _ = topic.end.get_or_insert_with(|| (fact.partition.clone(), *end)),
-                Some(Err(why)) => topic.silent.push((fact.partition.to_string(), why.to_string())),
+                Some(Ok(end)) => _ = topic.end.get_or_insert_with(|| (state.partition.clone(), *end)),
+                Some(Err(why)) => topic.unavailable.push((state.partition.to_string(), why.to_string())),
             }
             topic.partitions += 1;
         }
         topic
     }
-
-    fn answer(&self) -> Result<(), ErrorType> {
-        self.error.map_or(Ok(()), |error| Err(error.kind))
-    }
 }
 
-/// Whether a broker that was asked for this let the user in.
-fn is_let_in(answer: Result<(), ErrorType>) -> bool {
-    matches!(answer, Ok(()) | Err(ErrorType::UnknownTopic | ErrorType::NotAuthorized))
+/// Whether a broker returned this response to an authenticated client.
+fn is_authenticated(response: Result<(), &Error>) -> bool {
+    response.err().is_none_or(is_about_topic)
 }
 
-/// Why librdkafka cannot get through, as far as it is told already.
+/// Whether the error is about one topic, which brokers return to authenticated
+/// clients only.
+pub(super) fn is_about_topic(error: &Error) -> bool {
+    matches!(error.kind, ErrorType::UnknownTopic | ErrorType::NotAuthorized)
+}
+
+/// Why no client can authenticate, by the checks of the network and of TLS.
 fn obstacle(reached: &[Reach], tls: &[Check]) -> Option<&'static str> {
-    let of_ports = || tls.iter().filter(|check| check.name == "tls");
-    let shut = |check: &Check| matches!(check.status, Status::Failed | Status::Skipped);
-    match () {
-        () if !reached.iter().any(Reach::is_open) => Some("no bootstrap server is reached"),
-        () if of_ports().all(shut) => Some("no bootstrap server can be used"),
-        () => None,
+    let mut of_ports = tls.iter().filter(|check| check.name == "tls");
+    if !reached.iter().any(Reach::is_open) {
+        Some("no bootstrap server is reached")
+    } else if of_ports.all(|check| matches!(check.status, Status::Failed | Status::Skipped)) {
+        Some("no bootstrap server can be used")
+    } else {
+        None
     }
 }
 
 fn how(config: &Config) -> String {
     let properties = &config.kafka_properties;
-    let mechanism = settings::mechanism(properties);
     match (&config.authentication, properties.protocol().as_str()) {
         (Authentication::MskIam, _) => "the token (AWS_MSK_IAM) was accepted".into(),
         (_, "plaintext") => "no authentication".into(),
         (_, "ssl") => "the connection was accepted, with the client certificate if the broker requires one".into(),
-        _ => format!("{mechanism}: the user was accepted"),
+        _ => format!("{}: the user was accepted", ClientAuth::of(properties).mechanism),
     }
 }
 
-/// Whether the user is let in, by what the brokers said of each topic and of
-/// themselves.
+/// The check of the authentication, by the responses about each topic and about
+/// the brokers.
 ///
-/// | the brokers | what is known already | |
+/// | responses | network, TLS and secrets | |
 /// |---|---|---|
-/// | told who they are, or answered for a topic, if only with a refusal of it | | ok |
-/// | refused the user | | failed |
-/// | did not answer, or no client could be made | that they are out of reach | not checked |
-/// | did not answer, or no client could be made | nothing | failed |
-fn authentication(answers: &[Result<(), ErrorType>], obstacle: Option<&str>, how: String) -> Check {
+/// | metadata, or an error about a topic | | ok |
+/// | the authentication failed | | failed |
+/// | none | failed | not checked |
+/// | none | ok | failed |
+fn authentication(responses: &[Result<(), &Error>], obstacle: Option<&str>, how: String) -> Check {
     let name = "authentication";
-    if answers.iter().copied().any(is_let_in) {
+    if responses.iter().copied().any(is_authenticated) {
         return Check::ok(name, how);
     }
-    let refused = answers.contains(&Err(ErrorType::AuthenticationFailed));
-    match (refused, obstacle) {
-        (false, Some(obstacle)) => Check::skipped(name, obstacle),
-        _ => Check::failed(
-            name,
-            ErrorType::BrokerUnreachable,
-            "no broker responds",
-            "Look at the checks above",
-        ),
+    let errors = || responses.iter().filter_map(|response| response.err());
+    let refused = errors().find(|error| error.kind == ErrorType::AuthenticationFailed);
+    match (refused.or(errors().next()), obstacle) {
+        (_, Some(obstacle)) if refused.is_none() => Check::skipped(name, obstacle),
+        (Some(error), _) => Check::error(name, error),
+        (None, _) => Check::skipped(name, "no request was sent"),
     }
 }
 
-/// What came of a fetch at the end of a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Fetched {
-    /// The broker let it.
-    Proved,
-    Refused(Error),
-    Silent(String),
-    /// No partition could be asked.
-    Nowhere,
-}
-
-/// Fetches where nothing is: at the end of a partition. Offsets are told to
-/// those who may describe a topic; only a fetch needs the right to read it.
-/// What has come meanwhile is looked at by nobody.
-async fn fetch(practice: &DoctorContext, end: Option<&(TopicPartition, NextOffset)>) -> Fetched {
+/// Fetches at the end of a partition, where no record is: offsets are listed to
+/// users with Describe on the topic, and only a fetch verifies Read. Records that
+/// were produced meanwhile are discarded.
+async fn fetch(context: &DoctorContext, end: Option<&(TopicPartition, NextOffset)>) -> Result<(), Error> {
     let Some((partition, end)) = end else {
-        return Fetched::Nowhere;
+        return Ok(());
     };
-    let source = &practice.parts.source;
-    if let Err(error) = source.assign(&[(partition.clone(), *end)]) {
-        return Fetched::Silent(error.message());
-    }
+    let source = &context.parts.source;
+    source
+        .assign(&[(partition.clone(), *end)])
+        .map_err(|error| not_fetched(error.message()))?;
     let limit = Limit { records: 1, bytes: 1 };
-    let polled = tokio::time::timeout(practice.limit(), source.poll(partition, limit)).await;
+    let polled = tokio::time::timeout(context.limit(), source.poll(partition, limit)).await;
     source.unassign(std::slice::from_ref(partition));
     match polled {
         Ok(Polled::Records(_) | Polled::End | Polled::OutOfRange | Polled::OutOfOrder | Polled::Unreadable(_)) => {
-            Fetched::Proved
+            Ok(())
         }
-        Ok(Polled::Failed(error)) => Fetched::Refused(error),
-        Ok(Polled::Unavailable(why)) => Fetched::Silent(why.to_string()),
-        Err(_) => Fetched::Silent("the request timed out".into()),
+        Ok(Polled::Failed(error)) => Err(error),
+        Ok(Polled::Unavailable(why)) => Err(not_fetched(why)),
+        Err(_) => Err(not_fetched("the request timed out")),
     }
 }
 
-/// What the user may do with a topic.
+fn not_fetched(why: impl std::fmt::Display) -> Error {
+    let what = format!("its offsets are listed, but a fetch gets no response: {why}");
+    Error::new(ErrorType::BrokerUnreachable, what).next("Check the brokers that lead its partitions")
+}
+
+/// The check of a topic, and of the user's permissions on it.
 ///
-/// | offsets | a fetch | |
+/// | offsets | fetch | |
 /// |---|---|---|
-/// | not told, and nobody is let in | | not checked |
-/// | not told, to a user who is let in | | failed: the brokers that lead it are out of reach |
-/// | no such topic; or no right to describe it | | failed |
-/// | of some partitions nobody answers | | failed |
-/// | of all partitions | refused | failed |
-/// | of all partitions | not answered | failed |
-/// | of all partitions | answered | ok |
-fn authorisation(topic: &Topic<'_>, fetched: &Fetched, let_in: bool) -> Check {
-    let check = match topic.error {
-        Some(error) => refusal(error, let_in),
-        None if !topic.silent.is_empty() => {
-            let (silent, all) = (topic.silent.len(), topic.partitions);
-            let words = crate::cli::output::grouped(topic.silent.iter().cloned());
-            let next = "Look after the brokers that lead them, and at the addresses that they advertise, below";
-            let what = format!("of {all} partitions, {silent} cannot be reached");
-            Check::failed("topic", ErrorType::BrokerUnreachable, what, next).with(words)
-        }
-        None => match fetched {
-            Fetched::Refused(error) => {
-                Check::error("topic", error).with(["this user may describe the topic, and not read it".to_owned()])
-            }
-            Fetched::Silent(why) => Check::failed(
+/// | no response, without authentication | | not checked |
+/// | no response, authenticated | | failed: its leaders are unreachable |
+/// | the topic does not exist, or no permission to describe it | | failed |
+/// | of some partitions not returned | | failed |
+/// | of all partitions | denied, or no response | failed |
+/// | of all partitions | a response | ok |
+fn authorization(topic: &Topic<'_>, fetched: &Result<(), Error>, is_authenticated: bool) -> Check {
+    let check = match (topic.error, fetched) {
+        (Some(error), _) => topic_error(error, is_authenticated),
+        (None, _) if !topic.unavailable.is_empty() => {
+            let (unavailable, all) = (topic.unavailable.len(), topic.partitions);
+            Check::failed(
                 "topic",
                 ErrorType::BrokerUnreachable,
-                format!("its offsets are listed, but a fetch gets no response: {why}"),
-                "Look after the brokers that lead its partitions",
-            ),
-            Fetched::Proved | Fetched::Nowhere => {
-                let s = if topic.partitions == 1 { "" } else { "s" };
-                let what = format!("{} partition{s}; this user may describe and read it", topic.partitions);
-                Check::ok("topic", what)
-            }
-        },
+                format!("of {all} partitions, {unavailable} cannot be reached"),
+                "Check the brokers that lead them, and the addresses that they advertise, below",
+            )
+            .with(output::grouped(topic.unavailable.iter().cloned()))
+        }
+        (None, Err(error)) => {
+            let may_describe = "this user may describe the topic, and not read it".to_owned();
+            let is_denied = error.kind == ErrorType::NotAuthorized;
+            Check::error("topic", error).with(is_denied.then_some(may_describe))
+        }
+        (None, Ok(())) => {
+            let partitions = plural(topic.partitions, "partition");
+            Check::ok("topic", format!("{partitions}; this user may describe and read it"))
+        }
     };
     check.on(topic.name)
 }
 
-fn refusal(error: &Error, let_in: bool) -> Check {
-    let told = match error.kind {
+fn topic_error(error: &Error, is_authenticated: bool) -> Check {
+    let details = match error.kind {
         ErrorType::UnknownTopic => {
-            "the brokers say that there is none; if this user might not see it, they would say that instead"
+            "the brokers return that it does not exist; to a user without Describe on it they would return an \
+             authorization error"
         }
         ErrorType::NotAuthorized => "whether the topic exists is shown only to users with Describe on it",
         ErrorType::AuthenticationFailed => return Check::skipped("topic", "no user is authenticated"),
-        _ if let_in => return Check::error("topic", error),
+        _ if is_authenticated => return Check::error("topic", error),
         _ => return Check::skipped("topic", "no broker responds"),
     };
-    Check::error("topic", error).with([told.to_owned()])
+    Check::error("topic", error).with([details.to_owned()])
 }
 
-/// The brokers, as they name themselves to clients.
-async fn known_brokers(practice: &DoctorContext) -> Result<Vec<Broker>, Error> {
-    practice
-        .parts
-        .source
-        .client()
-        .brokers(&practice.config().topics[0], practice.until())
-        .await
+/// The brokers, with the addresses that they advertise.
+async fn metadata(context: &DoctorContext) -> Result<Vec<Broker>, Error> {
+    let client = context.parts.source.client();
+    client.brokers(&context.config().topics[0], context.until()).await
 }
 
 /// Whether each broker is reached at the address that it advertises: clients
-/// go there, whatever they were told to begin with.
-async fn advertised(practice: &DoctorContext, known: Result<Vec<Broker>, Error>) -> Vec<Check> {
-    let Ok(known) = known else {
+/// connect there, whatever the bootstrap servers are.
+async fn advertised(context: &DoctorContext, brokers: Result<Vec<Broker>, Error>) -> Vec<Check> {
+    let Ok(brokers) = brokers else {
         return vec![Check::skipped("brokers", "no metadata of the brokers")];
     };
-    let servers = known.into_iter().map(|Broker { host, port, .. }| Server { host, port });
-    brokers_check(&practice.reach_all(servers.collect()).await)
+    let servers = brokers.into_iter().map(|Broker { host, port, .. }| Server {
+        host,
+        port,
+        advertised: true,
+    });
+    of_brokers(&context.reach(servers.collect()).await)
 }
 
-/// One finding if all are well, else one for each that is not.
-fn brokers_check(reached: &[Reach]) -> Vec<Check> {
-    let all = network::names(reached, Whose::Advertised);
-    let all = all.into_iter().chain(network::ports(reached, Whose::Advertised));
-    let wrong = all.filter(|check| matches!(check.status, Status::Warning | Status::Failed));
-    let wrong: Vec<Check> = wrong
-        .map(|check| Check {
-            name: "brokers",
-            ..check
-        })
-        .collect();
-    if wrong.is_empty() {
-        let s = if reached.len() == 1 { "" } else { "s" };
-        let what = format!(
-            "{} broker{s}, reached as advertised: {}",
-            reached.len(),
-            network::join(reached.iter().map(|reach| &reach.server))
-        );
-        return vec![Check::ok("brokers", what)];
+/// One check if all are reached, else one for each that is not.
+fn of_brokers(reached: &[Reach]) -> Vec<Check> {
+    let all = network::checks(reached).into_iter();
+    let failed = all.filter(|check| matches!(check.status, Status::Warning | Status::Failed));
+    let name = "brokers";
+    let failed: Vec<Check> = failed.map(|check| Check { name, ..check }).collect();
+    if !failed.is_empty() {
+        return failed;
     }
-    wrong
+    let brokers = plural(reached.len(), "broker");
+    let servers = network::join(reached.iter().map(|reach| &reach.server));
+    vec![Check::ok(name, format!("{brokers}, reached as advertised: {servers}"))]
 }
 
-async fn group(practice: &DoctorContext, topics: &[Topic<'_>]) -> Check {
-    let partitions: Vec<TopicPartition> = topics
-        .iter()
-        .filter_map(|topic| Some(topic.end.as_ref()?.0.clone()))
-        .collect();
+async fn group(context: &DoctorContext, topics: &[Topic<'_>]) -> Check {
+    let known = topics.iter().filter_map(|topic| topic.end.as_ref());
+    let partitions: Vec<TopicPartition> = known.map(|(partition, _)| partition.clone()).collect();
     if partitions.is_empty() {
         return Check::skipped("group", "no partition is known. Runs need no permission on a group");
     }
-    let config = practice.config();
-    let group = KafkaGroup::new(config, Arc::clone(&practice.security), &config.group_id);
-    let asked = tokio::time::timeout(practice.limit(), group.committed(&partitions)).await;
-    // Closing it would take longer than all the rest.
+    let config = context.config();
+    let group = KafkaGroup::new(config, Arc::clone(&context.security), &config.group_id);
+    let committed = tokio::time::timeout(context.limit(), group.committed(&partitions)).await;
+    // Closing it would take longer than all other checks.
     std::mem::forget(group);
-    let asked = asked.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorType::BrokerUnreachable,
-            "the group's coordinator does not respond",
-        ))
+    let committed = committed.unwrap_or_else(|_| {
+        let what = "the group's coordinator does not respond";
+        Err(Error::new(ErrorType::BrokerUnreachable, what))
     });
-    let committed = asked.map(|offsets| offsets.iter().any(Option::is_some));
-    group_check(committed.as_ref().copied()).on(&config.group_id)
+    let committed = committed.map(|offsets| offsets.iter().any(Option::is_some));
+    of_group(committed.as_ref().copied()).on(&config.group_id)
 }
 
-/// For those who move cursors from or to a consumer group of Kafka's. Runs
-/// need no right on any.
-fn group_check(committed: Result<bool, &Error>) -> Check {
-    let name = "group";
-    match committed {
-        Ok(true) => Check::ok(
-            name,
-            "runs need no permission on it; this user may read its committed offsets",
-        ),
-        Ok(false) => Check::ok(
-            name,
-            "runs need no permission on it; this user may describe it, and it has no committed offsets",
-        ),
-        Err(error) if error.kind == ErrorType::NotAuthorized => Check::ok(
-            name,
-            "runs need no permission on it, and this user has none: for `offsets import` it would need Describe, for \
-             `offsets export` Read",
-        ),
-        Err(error) => Check::skipped(name, format!("runs do not use it. {}", error.message())),
-    }
+/// For operators who move cursors from or to a consumer group. Runs need no
+/// permission on any.
+fn of_group(has_offsets: Result<bool, &Error>) -> Check {
+    let permissions = match has_offsets {
+        Ok(true) => "; this user may read its committed offsets",
+        Ok(false) => "; this user may describe it, and it has no committed offsets",
+        Err(error) if error.kind == ErrorType::NotAuthorized => {
+            ", and this user has none: for `offsets import` it would need Describe, for `offsets export` Read"
+        }
+        Err(error) => return Check::skipped("group", format!("runs do not use it. {}", error.message())),
+    };
+    Check::ok("group", format!("runs need no permission on it{permissions}"))
 }
 
 #[cfg(test)]

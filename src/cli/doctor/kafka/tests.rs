@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::doctor::check::Status::{Failed, Ok as Fine, Skipped};
-use crate::cli::doctor::network::Shut;
+use crate::kafka::errors::cause::{Cause, ConnectionError, Endpoint};
 
 const ALL: [ErrorType; 5] = [
     ErrorType::UnknownTopic,
@@ -11,210 +11,154 @@ const ALL: [ErrorType; 5] = [
 ];
 
 fn error(error_type: ErrorType) -> Error {
-    Error::new(error_type, "it is down. Mend it")
+    Error::new(error_type, "it is down")
 }
 
-fn status(answers: &[Result<(), ErrorType>], obstacle: Option<&str>) -> Status {
-    authentication(answers, obstacle, "well".into()).status
+fn status(types: &[Result<(), ErrorType>], obstacle: Option<&str>) -> Status {
+    let errors: Vec<Result<(), Error>> = types.iter().map(|it| it.map_err(error)).collect();
+    let responses: Vec<Result<(), &Error>> = errors.iter().map(|it| it.as_ref().copied()).collect();
+    authentication(&responses, obstacle, "accepted".into()).status
 }
 
 #[test]
-fn who_gets_an_answer_about_any_topic_is_let_in() {
+fn a_client_with_a_response_about_any_topic_is_authenticated() {
     for other in ALL {
-        for let_in in [Ok(()), Err(ErrorType::UnknownTopic), Err(ErrorType::NotAuthorized)] {
-            assert_eq!(status(&[Err(other), let_in], Some("shut")), Fine, "{other} {let_in:?}");
+        for response in [Ok(()), Err(ErrorType::UnknownTopic), Err(ErrorType::NotAuthorized)] {
+            let status = status(&[Err(other), response], Some("closed"));
+            assert_eq!(status, Fine, "{other} {response:?}");
         }
     }
 }
 
 #[test]
-fn who_is_refused_failed_and_who_is_not_heard_may_be_out_of_reach() {
+fn a_refused_authentication_fails_and_without_a_response_the_network_may_be_the_cause() {
     use ErrorType::{AuthenticationFailed, BrokerUnreachable, InvalidConfiguration};
     let rows = [
         (AuthenticationFailed, None, Failed),
-        (AuthenticationFailed, Some("shut"), Failed),
+        (AuthenticationFailed, Some("closed"), Failed),
         (BrokerUnreachable, None, Failed),
-        (BrokerUnreachable, Some("shut"), Skipped),
+        (BrokerUnreachable, Some("closed"), Skipped),
         (InvalidConfiguration, None, Failed),
         (InvalidConfiguration, Some("a secret cannot be used"), Skipped),
     ];
     for (error_type, obstacle, expected) in rows {
-        assert_eq!(
-            status(&[Err(error_type)], obstacle),
-            expected,
-            "{error_type} {obstacle:?}"
-        );
+        let status = status(&[Err(error_type)], obstacle);
+        assert_eq!(status, expected, "{error_type} {obstacle:?}");
     }
 }
 
-fn topic<'a>(name: &'a Arc<str>, error: Option<&'a Error>, silent: usize) -> Topic<'a> {
+fn topic<'a>(name: &'a Arc<str>, error: Option<&'a Error>, unavailable: usize) -> Topic<'a> {
+    let unavailable = (0..unavailable).map(|it| (format!("t-{it}"), "no leader".to_owned()));
     Topic {
         name,
         error,
         partitions: 3,
-        silent: (0..silent)
-            .map(|it| (format!("t-{it}"), "no leader".to_owned()))
-            .collect(),
+        unavailable: unavailable.collect(),
         end: None,
     }
 }
 
 #[test]
-fn the_table_of_rights_on_a_topic_is_true() {
-    let name: Arc<str> = "t".into();
-    let refused = || Fetched::Refused(error(ErrorType::NotAuthorized));
-    let late = || Fetched::Silent("late".into());
+fn a_topic_whose_offsets_are_listed_is_judged_by_them_and_by_a_fetch() {
+    use ErrorType::{BrokerUnreachable, NotAuthorized};
+    let down = Some(BrokerUnreachable);
     let rows = [
-        (
-            None,
-            0,
-            Fetched::Proved,
-            Fine,
-            None,
-            "3 partitions; this user may describe and read it",
-        ),
-        (None, 0, refused(), Failed, Some(ErrorType::NotAuthorized), "it is down"),
-        (
-            None,
-            0,
-            late(),
-            Failed,
-            Some(ErrorType::BrokerUnreachable),
-            "a fetch gets no response: late",
-        ),
-        (
-            None,
-            2,
-            Fetched::Proved,
-            Failed,
-            Some(ErrorType::BrokerUnreachable),
-            "of 3 partitions, 2 cannot be reached",
-        ),
-        (
-            None,
-            3,
-            Fetched::Nowhere,
-            Failed,
-            Some(ErrorType::BrokerUnreachable),
-            "of 3 partitions, 3 cannot",
-        ),
-        (
-            Some(ErrorType::UnknownTopic),
-            0,
-            Fetched::Nowhere,
-            Failed,
-            Some(ErrorType::UnknownTopic),
-            "it is down",
-        ),
-        (
-            Some(ErrorType::NotAuthorized),
-            0,
-            Fetched::Nowhere,
-            Failed,
-            Some(ErrorType::NotAuthorized),
-            "it is down",
-        ),
-        (
-            Some(ErrorType::AuthenticationFailed),
-            0,
-            Fetched::Nowhere,
-            Skipped,
-            None,
-            "no user is authenticated",
-        ),
-        (
-            Some(ErrorType::BrokerUnreachable),
-            0,
-            Fetched::Nowhere,
-            Skipped,
-            None,
-            "no broker responds",
-        ),
-        (
-            Some(ErrorType::InvalidConfiguration),
-            0,
-            Fetched::Nowhere,
-            Skipped,
-            None,
-            "no broker responds",
-        ),
+        (0, Ok(()), None, "3 partitions; this user may describe and read it"),
+        (0, Err(error(NotAuthorized)), Some(NotAuthorized), "it is down"),
+        (0, Err(not_fetched("late")), down, "a fetch gets no response: late"),
+        (2, Ok(()), down, "of 3 partitions, 2 cannot be reached"),
+        (3, Ok(()), down, "of 3 partitions, 3 cannot"),
     ];
-    for (error_type, silent, fetched, expected, error_of_run, what) in rows {
-        let error = error_type.map(error);
-        let check = authorisation(&topic(&name, error.as_ref(), silent), &fetched, false);
-        assert_eq!((check.status, check.error_type), (expected, error_of_run), "{check:?}");
+    for (unavailable, fetched, error_type, what) in rows {
+        let check = authorization(&topic(&"t".into(), None, unavailable), &fetched, false);
+        let status = if error_type.is_some() { Failed } else { Fine };
+        assert_eq!((check.status, check.error_type), (status, error_type), "{check:?}");
         assert!(check.what.contains(what), "{check:?}");
     }
 }
 
 #[test]
-fn a_topic_whose_brokers_are_out_of_reach_fails_for_who_is_let_in() {
-    let (name, error): (Arc<str>, Error) = ("t".into(), error(ErrorType::BrokerUnreachable));
-    let check = authorisation(&topic(&name, Some(&error), 0), &Fetched::Nowhere, true);
-    assert_eq!(
-        (check.status, check.error_type),
-        (Failed, Some(ErrorType::BrokerUnreachable))
-    );
+fn an_error_about_a_topic_fails_and_without_authentication_it_is_not_checked() {
+    use ErrorType::{AuthenticationFailed, BrokerUnreachable, InvalidConfiguration, NotAuthorized, UnknownTopic};
+    let rows = [
+        (UnknownTopic, false, Failed, "it is down"),
+        (NotAuthorized, false, Failed, "it is down"),
+        (AuthenticationFailed, false, Skipped, "no user is authenticated"),
+        (BrokerUnreachable, false, Skipped, "no broker responds"),
+        (InvalidConfiguration, false, Skipped, "no broker responds"),
+        (BrokerUnreachable, true, Failed, "it is down"),
+    ];
+    for (error_type, is_authenticated, status, what) in rows {
+        let check = authorization(
+            &topic(&"t".into(), Some(&error(error_type)), 0),
+            &Ok(()),
+            is_authenticated,
+        );
+        let expected = (status == Failed).then_some(error_type);
+        assert_eq!((check.status, check.error_type), (status, expected), "{check:?}");
+        assert!(check.what.contains(what), "{check:?}");
+    }
 }
 
-fn reach(host: &str, shut: Option<Shut>) -> Reach {
-    let address = "10.0.0.1".parse().expect("an address");
+fn reach(host: &str, failure: Option<Cause>) -> Reach {
+    let endpoint = Endpoint {
+        address: "10.0.0.1:9092".into(),
+        advertised: true,
+        ..Endpoint::default()
+    };
+    let detail = String::new();
+    let connected = failure.map_or(Ok(std::time::Duration::ZERO), |cause| {
+        Err(ConnectionError {
+            cause,
+            endpoint,
+            detail,
+        })
+    });
     Reach {
         server: Server {
             host: host.into(),
             port: 9092,
+            advertised: true,
         },
-        found: Ok(vec![address]),
-        doors: vec![(address, shut.map_or(Ok(std::time::Duration::ZERO), Err))],
+        addresses: Ok(vec![("10.0.0.1".parse().expect("an address"), connected)]),
     }
 }
 
 #[test]
-fn a_broker_that_advertises_an_address_out_of_reach_is_named() {
-    let fine = brokers_check(&[reach("a", None), reach("b", None)]);
+fn a_broker_that_advertises_an_unreachable_address_is_named() {
+    let fine = of_brokers(&[reach("a", None), reach("b", None)]);
     assert_eq!(fine.len(), 1);
     assert_eq!(fine[0].what, "2 brokers, reached as advertised: a:9092, b:9092");
-    let one = brokers_check(&[reach("a", None), reach("b", Some(Shut::Refused))]);
+    let one = of_brokers(&[reach("a", None), reach("b", Some(Cause::Refused))]);
     assert_eq!(one.len(), 1);
-    assert_eq!(
-        (one[0].name, one[0].status, one[0].target.as_deref()),
-        ("brokers", Failed, Some("b:9092"))
-    );
-    assert!(
-        one[0]
-            .next
-            .as_ref()
-            .is_some_and(|next| next.contains("advertised.listeners")),
-        "{one:?}"
-    );
+    let (name, target) = (one[0].name, one[0].target.as_deref());
+    assert_eq!((name, one[0].status, target), ("brokers", Failed, Some("b:9092")));
+    let next = one[0].next.as_ref().expect("a next step");
+    assert!(next.contains("advertised.listeners"), "{next}");
 }
 
 #[test]
-fn what_was_told_already_is_an_obstacle() {
-    let (open, shut) = (reach("a", None), reach("a", Some(Shut::Silent)));
-    let (well, ill) = (Check::ok("tls", "well"), Check::skipped("tls", "ill"));
-    let ours = Check::failed("client_certificate", ErrorType::InvalidConfiguration, "x", "y");
-    assert_eq!(
-        obstacle(&[shut], std::slice::from_ref(&ill)),
-        Some("no bootstrap server is reached")
-    );
-    assert_eq!(
-        obstacle(std::slice::from_ref(&open), &[ours.clone(), ill.clone()]),
-        Some("no bootstrap server can be used")
-    );
-    assert_eq!(obstacle(&[open], &[ours, ill, well]), None);
+fn a_failed_check_of_the_network_or_of_tls_is_an_obstacle() {
+    let (open, closed) = (reach("a", None), reach("a", Some(Cause::ConnectTimeout)));
+    let (passed, skipped) = (Check::ok("tls", "x"), Check::skipped("tls", "x"));
+    let own = Check::failed("client_certificate", ErrorType::InvalidConfiguration, "x", "y");
+    let tls = [own, skipped, passed];
+    assert_eq!(obstacle(&[closed], &tls[1..2]), Some("no bootstrap server is reached"));
+    let unusable = obstacle(std::slice::from_ref(&open), &tls[..2]);
+    assert_eq!(unusable, Some("no bootstrap server can be used"));
+    assert_eq!(obstacle(&[open], &tls), None);
 }
 
 #[test]
-fn a_right_on_the_group_is_never_missed() {
-    let (refused, silent) = (error(ErrorType::NotAuthorized), error(ErrorType::BrokerUnreachable));
+fn a_missing_permission_on_the_group_is_no_failure() {
+    let (denied, unreachable) = (error(ErrorType::NotAuthorized), error(ErrorType::BrokerUnreachable));
     let rows = [
         (Ok(true), Fine),
         (Ok(false), Fine),
-        (Err(&refused), Fine),
-        (Err(&silent), Skipped),
+        (Err(&denied), Fine),
+        (Err(&unreachable), Skipped),
     ];
-    for (committed, expected) in rows {
-        assert_eq!(group_check(committed).status, expected, "{committed:?}");
+    for (has_offsets, expected) in rows {
+        assert_eq!(of_group(has_offsets).status, expected, "{has_offsets:?}");
     }
 }

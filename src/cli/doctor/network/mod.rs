@@ -1,29 +1,35 @@
-//! Names and ports: can a broker be found, and reached?
+//! The network: host names and ports.
 
 use std::fmt;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tokio::task::spawn_blocking;
+use tokio::net::lookup_host;
 use tokio::time::timeout_at;
 
 use super::check::Check;
 use super::now;
 use crate::error::ErrorType::BrokerUnreachable;
+use crate::kafka::errors::Explanation;
+use crate::kafka::errors::cause::{Cause, ClientAuth, ConnectionError, DNS_TIMEOUT, Endpoint, Evidence};
+use crate::kafka::tls::stream::connect;
 
-/// librdkafka's own for an address without a port.
+/// librdkafka's port of an address without one.
 const DEFAULT_PORT: u16 = 9092;
 
-/// A broker, as somebody named it.
+/// A broker's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
+    /// By a broker. Each of them leads partitions; of `KAFKA_BOOTSTRAP_SERVERS`
+    /// one is enough.
+    pub(super) advertised: bool,
 }
 
 impl Server {
-    /// One of `KAFKA_BOOTSTRAP_SERVERS`, which were checked when they were read.
+    /// One of `KAFKA_BOOTSTRAP_SERVERS`, which were validated with the settings.
     fn parse(text: &str) -> Self {
         let address = text.rsplit_once("://").map_or(text, |(_, address)| address);
         let split = match address.strip_prefix('[') {
@@ -34,11 +40,26 @@ impl Server {
         Self {
             host: host.to_owned(),
             port: port.and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT),
+            advertised: false,
         }
     }
 
     pub(super) fn all(bootstrap_servers: &str) -> Vec<Self> {
         bootstrap_servers.split(',').map(Self::parse).collect()
+    }
+
+    /// A connection to `address`, this server or one of its addresses, failed.
+    fn error(&self, cause: Cause, address: String, detail: String) -> ConnectionError {
+        let endpoint = Endpoint {
+            address,
+            advertised: self.advertised,
+            ..Endpoint::default()
+        };
+        ConnectionError {
+            cause,
+            endpoint,
+            detail,
+        }
     }
 }
 
@@ -52,86 +73,38 @@ impl fmt::Display for Server {
     }
 }
 
-/// What came of looking for a server.
+/// A server's addresses, or why its name does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reach {
     pub(super) server: Server,
-    pub(super) found: Result<Vec<IpAddr>, NoName>,
-    /// Each address that was found, and what its port did.
-    pub(super) doors: Vec<(IpAddr, Result<Duration, Shut>)>,
+    pub(super) addresses: Result<Vec<Connected>, ConnectionError>,
 }
 
-/// Why a name has no address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoName {
-    /// So says the DNS, in these words.
-    Unknown(String),
-    /// The DNS does not answer.
-    Silent,
-}
-
-/// Why nobody could be connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shut {
-    Refused,
-    Silent,
-    NoRoute,
-    Other(String),
-}
-
-/// Whose addresses they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// Of `KAFKA_BOOTSTRAP_SERVERS`: one that is reached is enough.
-    Bootstrap,
-    /// What the brokers advertise: each of them leads partitions.
-    Advertised,
-}
-
-/// Which addresses librdkafka takes: `broker.address.family`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    Any,
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) fn of(property: Option<&str>) -> Self {
-        match property {
-            Some("v4") => Self::V4,
-            Some("v6") => Self::V6,
-            _ => Self::Any,
-        }
-    }
-
-    fn has(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-}
+/// An address, and the time of its TCP connection, or why it failed.
+pub(super) type Connected = (IpAddr, Result<Duration, ConnectionError>);
 
 impl Reach {
-    /// Finds a server and knocks at each of its addresses, until `until`.
-    pub(super) async fn out(server: Server, family: Family, until: Instant) -> Self {
-        let (host, port) = (server.host.clone(), server.port);
-        let resolving = spawn_blocking(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
-        let found = match timeout_at(until.into(), resolving).await {
-            Ok(Ok(answer)) => addresses(answer, family),
-            Ok(Err(_)) | Err(_) => Err(NoName::Silent),
+    /// Resolves the name, and connects to each of its addresses of the `family`
+    /// (`broker.address.family`), until `until`.
+    pub(super) async fn of(server: Server, family: Option<&str>, until: Instant) -> Self {
+        let resolved = timeout_at(until.into(), lookup_host((server.host.as_str(), server.port))).await;
+        let resolved = resolved.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        let addresses = match addresses(&server, resolved.map(Iterator::collect), family) {
+            Ok(found) => {
+                let connected = found
+                    .into_iter()
+                    .map(async |ip| (ip, time_to_connect(&server, ip, until).await));
+                Ok(futures::future::join_all(connected).await)
+            }
+            Err(error) => Err(error),
         };
-        let knock = async |address: IpAddr| (address, knock(SocketAddr::new(address, port), until).await);
-        let doors = found.iter().flatten().copied().map(knock);
-        let doors = futures::future::join_all(doors).await;
-        Self { server, found, doors }
+        Self { server, addresses }
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = SocketAddr> {
-        let open = self.doors.iter().filter(|(_, door)| door.is_ok());
-        open.map(|(address, _)| SocketAddr::new(*address, self.server.port))
+        let addresses = self.addresses.iter().flatten();
+        let open = addresses.filter(|(_, connected)| connected.is_ok());
+        open.map(|(ip, _)| SocketAddr::new(*ip, self.server.port))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -139,79 +112,76 @@ impl Reach {
     }
 }
 
-fn addresses(answer: std::io::Result<Vec<SocketAddr>>, family: Family) -> Result<Vec<IpAddr>, NoName> {
-    let mut found: Vec<IpAddr> = match answer {
-        Ok(all) => all.iter().map(SocketAddr::ip).filter(|it| family.has(*it)).collect(),
-        // The only words that tell a DNS that is down from one that says no.
-        Err(error) if error.to_string().contains("Temporary failure") => return Err(NoName::Silent),
-        Err(error) => return Err(NoName::Unknown(error.to_string())),
+fn addresses(
+    server: &Server,
+    resolved: io::Result<Vec<SocketAddr>>,
+    family: Option<&str>,
+) -> Result<Vec<IpAddr>, ConnectionError> {
+    let failed = |cause, detail| Err(server.error(cause, server.to_string(), detail));
+    let of_family = |ip: &IpAddr| match family {
+        Some("v4") => ip.is_ipv4(),
+        Some("v6") => ip.is_ipv6(),
+        _ => true,
+    };
+    let mut found: Vec<IpAddr> = match resolved {
+        Ok(all) => all.iter().map(SocketAddr::ip).filter(of_family).collect(),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            return failed(Cause::DnsTimeout, "no response from a DNS server".into());
+        }
+        Err(error) => {
+            let text = error.to_string();
+            // Of the standard library, before the system's.
+            let detail = text.trim_start_matches("failed to lookup address information: ");
+            let is_timeout = detail.contains(DNS_TIMEOUT);
+            let cause = if is_timeout {
+                Cause::DnsTimeout
+            } else {
+                Cause::UnknownHost
+            };
+            return failed(cause, detail.to_owned());
+        }
     };
     found.dedup();
     if found.is_empty() {
-        Err(NoName::Unknown(
+        return failed(
+            Cause::UnknownHost,
             "none of its addresses is of broker.address.family".into(),
-        ))
-    } else {
-        Ok(found)
+        );
     }
+    Ok(found)
 }
 
-async fn knock(address: SocketAddr, until: Instant) -> Result<Duration, Shut> {
-    let since = now();
-    let left = until.saturating_duration_since(since).max(Duration::from_millis(1));
-    let connecting = spawn_blocking(move || TcpStream::connect_timeout(&address, left).map(|_| now() - since));
-    match connecting.await {
-        Ok(Ok(took)) => Ok(took),
-        Ok(Err(error)) => Err(Shut::from(&error)),
-        Err(error) => Err(Shut::Other(error.to_string())),
-    }
+async fn time_to_connect(server: &Server, ip: IpAddr, until: Instant) -> Result<Duration, ConnectionError> {
+    let (address, since) = (SocketAddr::new(ip, server.port), now());
+    let connected = connect(address, until).await;
+    let failed = |error: io::Error| {
+        let cause = match error.kind() {
+            ErrorKind::ConnectionRefused => Cause::Refused,
+            ErrorKind::TimedOut => Cause::ConnectTimeout,
+            _ => Cause::NoRoute,
+        };
+        server.error(cause, address.to_string(), error.to_string())
+    };
+    connected.map(|_| now() - since).map_err(failed)
 }
 
-impl From<&std::io::Error> for Shut {
-    fn from(error: &std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::ConnectionRefused => Self::Refused,
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::Silent,
-            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Self::NoRoute,
-            _ => Self::Other(error.to_string()),
-        }
-    }
+pub(super) fn checks(all: &[Reach]) -> Vec<Check> {
+    [names(all), ports(all)].concat()
 }
 
-impl fmt::Display for Shut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused => f.write_str("refuses the connection"),
-            Self::Silent => f.write_str("does not respond"),
-            Self::NoRoute => f.write_str("has no route from here"),
-            Self::Other(error) => f.write_str(error),
-        }
-    }
-}
-
-/// Whether each name has addresses; an address is no name.
+/// Whether each host name resolves; an address is none.
 ///
-/// | | whose | another one is reached | |
+/// | it resolves | advertised | another server is reached | |
 /// |---|---|---|---|
-/// | it has | | | ok |
-/// | it has none, or the DNS is silent | bootstrap | yes | warning |
-/// | | bootstrap | no | failed |
-/// | | advertised | | failed |
-pub(super) fn names(all: &[Reach], whose: Whose) -> Vec<Check> {
+/// | yes | | | ok |
+/// | no | no | yes | warning |
+/// | no | no | no | failed |
+/// | no | yes | | failed |
+fn names(all: &[Reach]) -> Vec<Check> {
     let check = |reach: &Reach| {
-        let check = match &reach.found {
-            Ok(found) => Check::ok("dns", join(found.iter())),
-            Err(NoName::Unknown(said)) => trouble(
-                "dns",
-                all,
-                whose,
-                format!("the name has no address: {said}"),
-                unknown_name(whose),
-            ),
-            Err(NoName::Silent) => {
-                let next = "Look after the DNS of this network: in a VPC, its DNS support and resolver";
-                trouble("dns", all, whose, "no response from the DNS".into(), next)
-            }
+        let check = match &reach.addresses {
+            Ok(addresses) => Check::ok("dns", join(addresses.iter().map(|(ip, _)| ip))),
+            Err(error) => unreachable("dns", reach, all, explain(error)),
         };
         check.on(&reach.server.host)
     };
@@ -219,89 +189,62 @@ pub(super) fn names(all: &[Reach], whose: Whose) -> Vec<Check> {
     named.map(check).collect()
 }
 
-fn unknown_name(whose: Whose) -> &'static str {
-    match whose {
-        Whose::Bootstrap => {
-            "Correct KAFKA_BOOTSTRAP_SERVERS. A private name, as of Amazon MSK, is known only in its own network: ask \
-             from there"
-        }
-        Whose::Advertised => {
-            "Clients are sent to this name: make it known in this network, or correct the brokers' \
-             advertised.listeners"
-        }
-    }
-}
-
-/// Whether each port is open.
+/// Whether each port accepts connections.
 ///
-/// | addresses | whose | another server is reached | |
+/// | addresses that accept | advertised | another server is reached | |
 /// |---|---|---|---|
-/// | none | | | not checked |
-/// | all open | | | ok |
-/// | those of IPv4 open and those of IPv6 shut, or the other way | | | ok, and told: clients take the next one |
-/// | some open, some shut | | | warning |
-/// | all shut | bootstrap | yes | warning |
-/// | | bootstrap | no | failed |
-/// | | advertised | | failed |
-pub(super) fn ports(all: &[Reach], whose: Whose) -> Vec<Check> {
-    let check = |reach: &Reach| port(reach, all, whose).on(&reach.server);
-    all.iter().map(check).collect()
+/// | none is known | | | not checked |
+/// | all | | | ok |
+/// | all of IPv4 and none of IPv6, or the reverse | | | ok, with details: clients try the next one |
+/// | some | | | warning |
+/// | none | no | yes | warning |
+/// | none | no | no | failed |
+/// | none | yes | | failed |
+fn ports(all: &[Reach]) -> Vec<Check> {
+    all.iter().map(|reach| port(reach, all).on(&reach.server)).collect()
 }
 
-fn port(reach: &Reach, all: &[Reach], whose: Whose) -> Check {
-    if reach.found.is_err() {
+fn port(reach: &Reach, all: &[Reach]) -> Check {
+    let Ok(addresses) = &reach.addresses else {
         return Check::skipped("tcp", "its name has no address");
-    }
-    let shut: Vec<_> = reach
-        .doors
+    };
+    let failed = addresses
         .iter()
-        .filter_map(|(address, door)| Some((address, door.as_ref().err()?)))
-        .collect();
-    let told = shut.iter().map(|(address, why)| format!("{address} {why}"));
-    let told: Vec<String> = told.collect();
-    if !reach.is_open() {
-        let next = shut.first().map_or("", |(_, why)| way_in(why, whose));
-        return trouble("tcp", all, whose, told.join(", "), next);
-    }
-    let open = reach.doors.iter().filter_map(|(address, door)| {
-        let took = door.as_ref().ok()?;
-        Some((address, format!("{address} in {:.1} ms", took.as_secs_f64() * 1000.0)))
+        .filter_map(|(ip, connected)| Some((ip, explain(connected.as_ref().err()?))));
+    let failed: Vec<(&IpAddr, Explanation)> = failed.collect();
+    let details: Vec<String> = failed.iter().map(|(_, failure)| failure.what.clone()).collect();
+    let open = addresses.iter().filter_map(|(ip, connected)| {
+        let took = connected.as_ref().ok()?;
+        Some((ip, format!("{ip} in {:.1} ms", took.as_secs_f64() * 1000.0)))
     });
-    let (open, words): (Vec<&IpAddr>, Vec<String>) = open.unzip();
-    let other_family = |(address, _): &(&IpAddr, &Shut)| open.iter().all(|it| it.is_ipv4() != address.is_ipv4());
-    let what = format!("connected to {}", words.join(", "));
-    match shut.iter().find(|shut| !other_family(shut)) {
-        None => Check::ok("tcp", what).with(told),
-        Some((_, why)) => Check::warning("tcp", what, way_in(why, whose)).with(told),
+    let (open, timed): (Vec<&IpAddr>, Vec<String>) = open.unzip();
+    if open.is_empty() {
+        let next = failed.into_iter().next().map_or(String::new(), |(_, first)| first.next);
+        return unreachable("tcp", reach, all, Explanation::new(details.join("; "), next));
+    }
+    let what = format!("connected to {}", timed.join(", "));
+    let has_family_of = |ip: &IpAddr| open.iter().any(|open| open.is_ipv4() == ip.is_ipv4());
+    match failed.into_iter().find(|(ip, _)| has_family_of(ip)) {
+        None => Check::ok("tcp", what).with(details),
+        Some((_, failure)) => Check::warning("tcp", what, failure.next).with(details),
     }
 }
 
-fn way_in(why: &Shut, whose: Whose) -> &'static str {
-    match (why, whose) {
-        (Shut::Refused, Whose::Bootstrap) => {
-            "Nothing listens there: correct the port in KAFKA_BOOTSTRAP_SERVERS, or start the broker"
-        }
-        (Shut::Refused, Whose::Advertised) => {
-            "Clients are sent to this address, and nothing listens there: correct the brokers' advertised.listeners, \
-             or start the broker"
-        }
-        (Shut::Silent | Shut::Other(_), _) => {
-            "Check the security groups and firewalls on both sides, and the routes between: packets are dropped"
-        }
-        (Shut::NoRoute, _) => "Check this network's routes: peering, transit gateway, VPN or NAT",
-    }
+fn explain(error: &ConnectionError) -> Explanation {
+    error.explain(&ClientAuth::default(), Evidence::default())
 }
 
-fn trouble(name: &'static str, all: &[Reach], whose: Whose, what: String, next: &str) -> Check {
-    if whose == Whose::Bootstrap && all.iter().any(Reach::is_open) {
-        Check::warning(name, what, next)
+fn unreachable(name: &'static str, reach: &Reach, all: &[Reach], explanation: Explanation) -> Check {
+    if !reach.server.advertised && all.iter().any(Reach::is_open) {
+        Check::warning(name, explanation.what, explanation.next)
     } else {
-        Check::failed(name, BrokerUnreachable, what, next)
+        Check::explained(name, BrokerUnreachable, explanation)
     }
 }
 
-pub(super) fn join(all: impl Iterator<Item = impl ToString>) -> String {
-    all.map(|it| it.to_string()).collect::<Vec<_>>().join(", ")
+pub(super) fn join(all: impl IntoIterator<Item = impl ToString>) -> String {
+    let all: Vec<String> = all.into_iter().map(|it| it.to_string()).collect();
+    all.join(", ")
 }
 
 #[cfg(test)]

@@ -9,24 +9,26 @@ fn server() -> Server {
     Server::parse("b-1.example:9096")
 }
 
-fn nameless(why: NoName) -> Reach {
+fn unresolved(cause: Cause) -> Reach {
+    let server = server();
+    let error = server.error(cause, server.to_string(), "no such name".into());
     Reach {
-        server: server(),
-        found: Err(why),
-        doors: vec![],
+        server,
+        addresses: Err(error),
     }
 }
 
-fn reach(doors: &[(&str, Option<Shut>)]) -> Reach {
-    let doors = doors.iter().map(|(address, shut)| {
-        let door = shut.clone().map_or(Ok(Duration::from_micros(1_500)), Err);
-        (address.parse().expect("an address"), door)
+/// A server with these addresses, some of which fail.
+fn reach(addresses: &[(&str, Option<Cause>)]) -> Reach {
+    let server = server();
+    let addresses = addresses.iter().map(|(ip, failure)| {
+        let error = |cause| server.error(cause, format!("{ip}:9096"), "oops".into());
+        let connected = failure.map_or(Ok(Duration::from_micros(1_500)), |cause| Err(error(cause)));
+        (ip.parse().expect("an address"), connected)
     });
-    let doors: Vec<(IpAddr, Result<Duration, Shut>)> = doors.collect();
     Reach {
-        server: server(),
-        found: Ok(doors.iter().map(|(address, _)| *address).collect()),
-        doors,
+        addresses: Ok(addresses.collect()),
+        server: server.clone(),
     }
 }
 
@@ -34,12 +36,23 @@ fn open() -> Reach {
     reach(&[(V4, None)])
 }
 
+fn advertised(mut reach: Reach) -> Reach {
+    reach.server.advertised = true;
+    if let Ok(addresses) = &mut reach.addresses {
+        let errors = addresses
+            .iter_mut()
+            .filter_map(|(_, connected)| connected.as_mut().err());
+        errors.for_each(|error| error.endpoint.advertised = true);
+    }
+    reach
+}
+
 fn status(checks: &[Check]) -> Vec<Status> {
     checks.iter().map(|check| check.status).collect()
 }
 
 #[test]
-fn an_address_is_read_as_librdkafka_reads_it() {
+fn an_address_is_parsed_as_librdkafka_does() {
     let rows = [
         ("b:9096", "b", 9096, "b:9096"),
         ("b", "b", 9092, "b:9092"),
@@ -57,113 +70,105 @@ fn an_address_is_read_as_librdkafka_reads_it() {
 }
 
 #[test]
-fn a_bootstrap_name_that_is_unknown_matters_as_much_as_the_others_are_out_of_reach() {
-    for why in [NoName::Unknown("no such name".into()), NoName::Silent] {
-        let lost = nameless(why);
+fn a_bootstrap_name_that_does_not_resolve_is_a_failure_where_no_other_server_is_reached() {
+    for cause in [Cause::UnknownHost, Cause::DnsTimeout] {
+        let lost = unresolved(cause);
         let rows = [
-            (vec![lost.clone()], Whose::Bootstrap, vec![Failed]),
-            (vec![lost.clone(), open()], Whose::Bootstrap, vec![Warning, Fine]),
+            (vec![lost.clone()], vec![Failed]),
+            (vec![lost.clone(), open()], vec![Warning, Fine]),
             (
-                vec![lost.clone(), reach(&[(V4, Some(Shut::Refused))])],
-                Whose::Bootstrap,
+                vec![lost.clone(), reach(&[(V4, Some(Cause::Refused))])],
                 vec![Failed, Fine],
             ),
-            (vec![lost.clone(), open()], Whose::Advertised, vec![Failed, Fine]),
+            (vec![advertised(lost), advertised(open())], vec![Failed, Fine]),
         ];
-        for (all, whose, expected) in rows {
-            assert_eq!(status(&names(&all, whose)), expected, "{all:?} {whose:?}");
+        for (all, expected) in rows {
+            assert_eq!(status(&names(&all)), expected, "{all:?}");
         }
     }
 }
 
 #[test]
 fn a_port_is_judged_by_its_addresses_and_by_the_other_servers() {
-    let refused = || Some(Shut::Refused);
+    let refused = Some(Cause::Refused);
     let rows = [
-        (vec![nameless(NoName::Silent)], Whose::Bootstrap, vec![Skipped]),
-        (vec![open()], Whose::Bootstrap, vec![Fine]),
+        (vec![unresolved(Cause::DnsTimeout)], vec![Skipped]),
+        (vec![open()], vec![Fine]),
+        (vec![reach(&[(V4, None), (V6, refused)])], vec![Fine]),
+        (vec![advertised(reach(&[(V6, None), (V4, refused)]))], vec![Fine]),
+        (vec![reach(&[(V4, None), (OTHER_V4, refused)])], vec![Warning]),
         (
-            vec![reach(&[(V4, None), (V6, refused())])],
-            Whose::Bootstrap,
-            vec![Fine],
-        ),
-        (
-            vec![reach(&[(V6, None), (V4, refused())])],
-            Whose::Advertised,
-            vec![Fine],
-        ),
-        (
-            vec![reach(&[(V4, None), (OTHER_V4, refused())])],
-            Whose::Bootstrap,
+            vec![advertised(reach(&[(V4, None), (V6, refused), (OTHER_V4, refused)]))],
             vec![Warning],
         ),
+        (vec![reach(&[(V4, refused)])], vec![Failed]),
+        (vec![reach(&[(V4, refused)]), open()], vec![Warning, Fine]),
         (
-            vec![reach(&[(V4, None), (V6, refused()), (OTHER_V4, refused())])],
-            Whose::Advertised,
-            vec![Warning],
-        ),
-        (vec![reach(&[(V4, refused())])], Whose::Bootstrap, vec![Failed]),
-        (
-            vec![reach(&[(V4, refused())]), open()],
-            Whose::Bootstrap,
-            vec![Warning, Fine],
-        ),
-        (
-            vec![reach(&[(V4, refused())]), open()],
-            Whose::Advertised,
+            vec![advertised(reach(&[(V4, refused)])), advertised(open())],
             vec![Failed, Fine],
         ),
     ];
-    for (all, whose, expected) in rows {
-        assert_eq!(status(&ports(&all, whose)), expected, "{all:?} {whose:?}");
+    for (all, expected) in rows {
+        assert_eq!(status(&ports(&all)), expected, "{all:?}");
     }
 }
 
 #[test]
-fn each_way_to_be_shut_says_what_to_do() {
+fn each_failed_connection_has_a_next_step() {
     let rows = [
         (
-            Shut::Refused,
-            "10.0.0.1 refuses the connection",
-            "Nothing listens there",
+            Cause::Refused,
+            "nothing listens at 10.0.0.1:9096: connection refused",
+            "Check that the broker runs",
         ),
-        (Shut::Silent, "10.0.0.1 does not respond", "security groups"),
-        (Shut::NoRoute, "10.0.0.1 has no route from here", "routes"),
-        (Shut::Other("oops".into()), "10.0.0.1 oops", "security groups"),
+        (
+            Cause::ConnectTimeout,
+            "the TCP connection to 10.0.0.1:9096 timed out",
+            "security groups",
+        ),
+        (Cause::NoRoute, "10.0.0.1:9096 cannot be reached: oops", "routes"),
     ];
-    for (shut, what, next) in rows {
-        let check = &ports(&[reach(&[(V4, Some(shut))])], Whose::Bootstrap)[0];
+    for (cause, what, next) in rows {
+        let check = &ports(&[reach(&[(V4, Some(cause))])])[0];
         assert_eq!(check.what, what);
         assert!(check.next.as_ref().is_some_and(|it| it.contains(next)), "{check:?}");
         assert_eq!(check.error_type, Some(BrokerUnreachable));
     }
-    let advertised = &ports(&[reach(&[(V4, Some(Shut::Refused))])], Whose::Advertised)[0];
-    let next = advertised.next.as_ref().expect("a next step");
+    let check = &ports(&[advertised(reach(&[(V4, Some(Cause::Refused))]))])[0];
+    let next = check.next.as_ref().expect("a next step");
     assert!(next.contains("advertised.listeners"), "{next}");
 }
 
 #[test]
-fn what_is_open_is_told_with_its_time_and_what_is_shut_with_why() {
-    let check = &ports(&[reach(&[(V4, None), (V6, Some(Shut::NoRoute))])], Whose::Bootstrap)[0];
+fn an_open_port_is_shown_with_its_time_and_a_closed_one_with_its_cause() {
+    let check = &ports(&[reach(&[(V4, None), (V6, Some(Cause::NoRoute))])])[0];
     assert_eq!(check.what, "connected to 10.0.0.1 in 1.5 ms");
-    assert_eq!(check.details, ["fd00::1 has no route from here"]);
+    assert_eq!(check.details, ["fd00::1:9096 cannot be reached: oops"]);
     assert_eq!(check.target.as_deref(), Some("b-1.example:9096"));
 }
 
 #[test]
-fn addresses_of_another_family_are_none() {
-    let both = || {
-        Ok(vec![
-            SocketAddr::new(V4.parse().unwrap(), 1),
-            SocketAddr::new(V6.parse().unwrap(), 1),
-        ])
+fn addresses_of_another_family_are_left_out() {
+    let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 1);
+    let count = |all: &[&str], family| {
+        let resolved = Ok(all.iter().map(|ip| address(ip)).collect());
+        addresses(&server(), resolved, family).map(|found| found.len())
     };
-    let count = |family| addresses(both(), family).map(|found| found.len());
-    assert_eq!(count(Family::Any), Ok(2));
-    assert_eq!(count(Family::of(Some("v4"))), Ok(1));
-    let only_v4 = addresses(
-        Ok(vec![SocketAddr::new(V4.parse().unwrap(), 1)]),
-        Family::of(Some("v6")),
-    );
-    assert!(matches!(only_v4, Err(NoName::Unknown(_))));
+    assert_eq!(count(&[V4, V6], None), Ok(2));
+    assert_eq!(count(&[V4, V6], Some("v4")), Ok(1));
+    let error = count(&[V4], Some("v6")).expect_err("there is none");
+    assert_eq!(error.cause, Cause::UnknownHost);
+}
+
+#[test]
+fn a_dns_server_without_a_response_is_not_an_unknown_name() {
+    let rows = [
+        (io::Error::from(ErrorKind::TimedOut), Cause::DnsTimeout),
+        (io::Error::other(format!("failed: {DNS_TIMEOUT}")), Cause::DnsTimeout),
+        (io::Error::other("Name or service not known"), Cause::UnknownHost),
+    ];
+    for (error, cause) in rows {
+        let found = addresses(&server(), Err(error), None);
+        assert_eq!(found.map_err(|error| error.cause), Err(cause));
+    }
 }

@@ -1,308 +1,293 @@
-//! What a broker's port speaks: TLS as it should be, and Kafka's protocol.
+//! The security protocol of each open port: a TLS handshake, and one request of
+//! the Kafka protocol.
 //!
-//! By the same OpenSSL as librdkafka's, with the same authorities and the same
-//! client certificate, but to the end: librdkafka stops at the first thing
-//! that is wrong.
-//!
-//! | file | |
-//! |---|---|
-//! | `certificate.rs` | what a certificate says, and how long it holds; pure |
-//! | `material.rs` | properties -> authorities, client certificate and key |
-//! | `probe.rs` | the conversation with a port |
+//! With the OpenSSL that librdkafka is linked with, the same CAs and the same
+//! client certificate, but to the end: librdkafka stops at the first error.
 
 mod certificate;
-mod material;
-mod probe;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use openssl::ssl::SslContext;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout_at;
 
 use super::check::Check;
-use super::network::{self, Reach, Server};
+use super::network::{self, Reach};
 use super::now;
-use super::settings;
 use crate::config::Properties;
-use crate::error::ErrorType::{AuthenticationFailed, BrokerUnreachable};
-use crate::kafka::errors::cause::is_client_certificate_alert as is_about_certificate;
-use certificate::{Certificate, Life, life, names};
-use probe::{End, Handshake, Problem, Said};
+use crate::error::ErrorType::{BrokerUnreachable, InvalidConfiguration};
+use crate::kafka::errors::Explanation;
+use crate::kafka::errors::cause::{
+    Cause, ClientAuth, ConnectionError, Endpoint, Evidence, is_client_certificate_alert,
+};
+use crate::kafka::tls::context::{ClientCertificate, context};
+use crate::kafka::tls::probe::{Handshake, handshake};
+use crate::kafka::tls::stream::{Connection, Failure, NonBlocking, connect, exchange};
+use certificate::{Validity, names, validity};
 
-/// What a port did.
+/// `ApiVersions` 0, which brokers return before authentication: its length, API
+/// key, version, correlation id, and no client id.
+const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, b'd', b'o', b'c', b't', 0xff, 0xff];
+
+/// What a port returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct ObservedItem {
-    /// What it said to a question without TLS, where it was asked.
-    clear: Option<Said>,
-    /// How TLS went, where it was tried.
-    tls: Option<Handshake>,
+enum Observed {
+    /// To a request without TLS, as the settings have none; where it failed,
+    /// also to a TLS handshake.
+    Plain(Result<(), (Failure, Handshake)>),
+    /// To a handshake and a request, as the settings have TLS; and whether it is
+    /// a Kafka listener without TLS.
+    Tls(Handshake, bool),
 }
 
-/// What was asked of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Terms<'a> {
-    host: &'a str,
-    /// `KAFKA_SECURITY_PROTOCOL` says TLS.
-    tls: bool,
-    /// `enable.ssl.certificate.verification` is on.
+/// The settings that a port is checked with.
+struct Client {
+    endpoint: Endpoint,
+    auth: ClientAuth,
+    /// `enable.ssl.certificate.verification`.
     verifies: bool,
-    /// There is a client certificate.
-    shows: bool,
     /// In seconds since the epoch.
-    now: i64,
+    now_s: i64,
 }
 
-/// Checks our own certificate, and what each open port speaks.
-pub(super) async fn checks(properties: &Properties, reached: &[Reach], now: i64, until: Instant) -> Vec<Check> {
-    let tls = properties.has_tls();
-    let own = tls.then(|| material::identity(properties)).flatten();
-    let mut checks: Vec<Check> = own.iter().map(|own| material::judge(own, now)).collect();
-    let context = match material::context(properties, tls) {
+/// Checks the client's own certificate, and each open port.
+pub(super) async fn checks(properties: &Properties, reached: &[Reach], now_s: i64, until: Instant) -> Vec<Check> {
+    let own = properties
+        .has_tls()
+        .then(|| ClientCertificate::read(properties))
+        .flatten();
+    let mut checks: Vec<Check> = own.iter().map(|own| certificate::check(own, now_s)).collect();
+    let context = match context(properties) {
         Ok(context) => context,
-        Err(unusable) => {
-            checks.push(unusable.check("tls"));
+        Err(explanation) => {
+            checks.push(Check::explained("tls", InvalidConfiguration, explanation));
             return checks;
         }
     };
-    let terms = Terms {
-        host: "",
-        tls,
-        verifies: !is_off(properties.get("enable.ssl.certificate.verification")),
-        shows: own.is_some(),
-        now,
-    };
-    let named = settings::verifies_host(properties);
-    let of_server = reached.iter().map(|reach| server(reach, &context, terms, named, until));
+    let of_server = reached.iter().map(async |reach| {
+        let client = Client {
+            endpoint: Endpoint {
+                address: reach.server.to_string(),
+                tls: properties.has_tls(),
+                sasl: properties.has_sasl(),
+                advertised: reach.server.advertised,
+            },
+            auth: ClientAuth::of(properties),
+            verifies: !is_off(properties.get("enable.ssl.certificate.verification")),
+            now_s,
+        };
+        server(reach, &context, &client, until).await
+    });
     checks.extend(futures::future::join_all(of_server).await.into_iter().flatten());
     checks
 }
 
-/// As librdkafka reads a switch.
+/// As librdkafka parses a boolean.
 fn is_off(switch: Option<&str>) -> bool {
     switch.is_some_and(|it| ["false", "f", "0"].contains(&it.trim().to_ascii_lowercase().as_str()))
 }
 
-/// The findings of one server: addresses that say the same share one.
-async fn server(reach: &Reach, context: &SslContext, terms: Terms<'_>, named: bool, until: Instant) -> Vec<Check> {
-    let Server { host, .. } = &reach.server;
+/// The checks of one server: addresses with the same result share one.
+async fn server(reach: &Reach, context: &SslContext, client: &Client, until: Instant) -> Vec<Check> {
     if !reach.is_open() {
         return vec![Check::skipped("tls", "no port of it is open").on(&reach.server)];
     }
-    let terms = Terms { host, ..terms };
-    let seen = reach.open().map(async |address| {
-        let (name, context) = (named.then(|| host.clone()), context.clone());
-        let seen = see_until(address, host.clone(), name, context, terms.tls, until).await;
-        (address.ip(), judge(&seen, terms))
+    let of_address = reach.open().map(async |address| {
+        let observed = observe(address, &reach.server.host, context, client, until).await;
+        (address.ip(), judge(&observed, client))
     });
-    let mut findings: Vec<(Check, Vec<IpAddr>)> = vec![];
-    for (address, check) in futures::future::join_all(seen).await {
-        match findings.iter_mut().find(|(known, _)| *known == check) {
+    let mut checks: Vec<(Check, Vec<IpAddr>)> = vec![];
+    for (address, check) in futures::future::join_all(of_address).await {
+        match checks.iter_mut().find(|(known, _)| *known == check) {
             Some((_, addresses)) => addresses.push(address),
-            None => findings.push((check, vec![address])),
+            None => checks.push((check, vec![address])),
         }
     }
-    let alone = findings.len() == 1;
+    let is_same = checks.len() == 1;
     let named = |(check, addresses): (Check, Vec<IpAddr>)| {
-        if alone {
+        if is_same {
             check.on(&reach.server)
         } else {
-            check.on(format!("{} ({})", reach.server, network::join(addresses.iter())))
+            check.on(format!("{} ({})", reach.server, network::join(addresses)))
         }
     };
-    findings.into_iter().map(named).collect()
+    checks.into_iter().map(named).collect()
 }
 
-/// Asks one port in a thread, which gives up a little sooner: it knows more.
-async fn see_until(
-    address: SocketAddr,
-    host: String,
-    name: Option<String>,
-    context: SslContext,
-    tls: bool,
-    until: Instant,
-) -> ObservedItem {
+/// Connects with the security protocol of the settings; where that fails, with
+/// the other one too.
+async fn observe(address: SocketAddr, host: &str, context: &SslContext, client: &Client, until: Instant) -> Observed {
+    if client.endpoint.tls {
+        let handshake = over_tls(address, host, context, client, until).await;
+        let failed = handshake.version.is_none() && handshake.failure != Some(Failure::TimedOut);
+        let is_plain = failed && without_tls(address, until).await.is_ok();
+        return Observed::Tls(handshake, is_plain);
+    }
+    // A listener with TLS may send no response: time is left for the handshake.
     let now = now();
     let sooner = now + until.saturating_duration_since(now) * 9 / 10;
-    let asking = spawn_blocking(move || see(address, &host, name.as_deref(), &context, tls, sooner));
-    let seen = timeout_at(until.into(), asking).await;
-    seen.ok().and_then(Result::ok).unwrap_or(ObservedItem {
-        clear: Some(Said::Silent),
-        tls: None,
+    Observed::Plain(match without_tls(address, sooner).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err((failure, over_tls(address, host, context, client, until).await)),
     })
 }
 
-/// Asks one port. What is not as it should be is asked the other way too.
-fn see(
-    address: SocketAddr,
-    host: &str,
-    name: Option<&str>,
-    context: &SslContext,
-    tls: bool,
-    until: Instant,
-) -> ObservedItem {
-    if tls {
-        let shaken = probe::tls(address, host, name, context, until);
-        let unsaid = shaken.protocol.is_none() && shaken.end != End::Silent;
-        return ObservedItem {
-            clear: unsaid.then(|| probe::clear(address, until)),
-            tls: Some(shaken),
-        };
+async fn without_tls(address: SocketAddr, until: Instant) -> Result<(), Failure> {
+    let stream = connect(address, until).await.map_err(|error| Failure::from(&error))?;
+    request(&mut NonBlocking(stream), until).await
+}
+
+async fn over_tls(address: SocketAddr, host: &str, context: &SslContext, client: &Client, until: Instant) -> Handshake {
+    let stream = match connect(address, until).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return Handshake {
+                failure: Some(Failure::from(&error)),
+                ..Handshake::default()
+            };
+        }
+    };
+    let (mut handshake, stream) = handshake(stream, host, client.auth.verifies_host, context, until).await;
+    if let Some(mut stream) = stream {
+        handshake.failure = request(&mut stream, until).await.err();
     }
-    let clear = probe::clear(address, until);
-    ObservedItem {
-        tls: (clear != Said::Kafka).then(|| probe::tls(address, host, None, context, until)),
-        clear: Some(clear),
+    handshake
+}
+
+/// Sends `ApiVersions`; the response has the same correlation id.
+async fn request(connection: &mut impl Connection, until: Instant) -> Result<(), Failure> {
+    let response: [u8; 8] = exchange(connection, &API_VERSIONS, until).await?;
+    if response[4..] == API_VERSIONS[8..12] {
+        Ok(())
+    } else {
+        Err(Failure::OtherProtocol)
     }
 }
 
-/// What a port's answers mean.
+/// The check of a port: the first row that fits.
 ///
-/// | wanted | TLS | without TLS | |
+/// | | |
+/// |---|---|
+/// | errors of the certificate | failed; a warning if certificates are not verified |
+/// | a [`cause`] | failed, as a run |
+/// | the certificate expires in less than 30 days, or is not verified | warning |
+/// | else | ok |
+fn judge(observed: &Observed, client: &Client) -> Check {
+    let explain = |cause, detail, evidence| {
+        let endpoint = client.endpoint.clone();
+        ConnectionError {
+            cause,
+            endpoint,
+            detail,
+        }
+        .explain(&client.auth, evidence)
+    };
+    let handshake = match observed {
+        Observed::Plain(Ok(())) => return Check::ok("tls", "not used, as KAFKA_SECURITY_PROTOCOL sets"),
+        Observed::Plain(Err((_, handshake))) | Observed::Tls(handshake, _) => handshake,
+    };
+    let names = handshake.certificate.iter().flat_map(names);
+    if let Observed::Tls(_, false) = observed {
+        let mut errors = handshake.errors.iter().map(|error| {
+            let certificate_error = Some(error);
+            let evidence = Evidence {
+                certificate_error,
+                ..Evidence::default()
+            };
+            explain(Cause::Certificate, String::new(), evidence)
+        });
+        if let Some(Explanation { what, next }) = errors.next() {
+            let check = if client.verifies {
+                Check::failed("tls", BrokerUnreachable, what, next)
+            } else {
+                Check::warning("tls", format!("{what}, and it is not verified"), next)
+            };
+            return check.with(errors.map(|other| other.what)).with(names);
+        }
+    }
+    let Some((cause, detail)) = cause(observed, client.auth.has_certificate) else {
+        return connected(handshake, client).with(names);
+    };
+    let version = handshake
+        .version
+        .iter()
+        .map(|version| format!("{version} was negotiated"));
+    let explanation = explain(cause, detail, Evidence::default());
+    Check::explained("tls", cause.error_type(), explanation)
+        .with(version)
+        .with(names)
+}
+
+/// Why clients cannot use the port.
+///
+/// | settings | TLS handshake | Kafka response | |
 /// |---|---|---|---|
-/// | none | | answers as Kafka | ok |
-/// | none | is spoken | anything else | failed: set SSL or SASL_SSL |
-/// | none | is not | anything else | failed: no Kafka |
-/// | TLS | is not | answers as Kafka | failed: set PLAINTEXT or SASL_PLAINTEXT, or another port |
-/// | TLS | ends with an alert for our certificate | | `AuthenticationFailed` |
-/// | TLS | ends otherwise | | failed, by how it ended |
-/// | TLS | is spoken, with problems of the certificate | | failed; a warning if nobody verifies |
-/// | TLS | is spoken, and nobody answers as Kafka | | failed |
-/// | TLS | is spoken, and the certificate ends in less than 30 days | | warning |
-/// | TLS | is spoken | | ok |
-fn judge(seen: &ObservedItem, terms: Terms<'_>) -> Check {
-    let spoken = seen.tls.as_ref().and_then(|it| it.protocol.as_deref());
-    match (terms.tls, spoken, seen.clear, &seen.tls) {
-        (false, _, Some(Said::Kafka), _) => Check::ok("tls", "not used, as KAFKA_SECURITY_PROTOCOL sets"),
-        (false, Some(protocol), ..) => unreachable(
-            &format!("the listener uses TLS ({protocol}), but KAFKA_SECURITY_PROTOCOL sets none"),
-            "Set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, or name the port without TLS",
-        ),
-        (true, None, Some(Said::Kafka), _) => unreachable(
-            "the listener uses no TLS, but KAFKA_SECURITY_PROTOCOL sets it",
-            "Set KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT, or name the port with TLS",
-        ),
-        (true, _, _, Some(shaken)) => shaken_hands(shaken, terms),
-        (_, _, said, _) => unreachable(
-            &format!("the port {}", said.unwrap_or(Said::Silent)),
-            "Correct KAFKA_BOOTSTRAP_SERVERS: it must name a port of Kafka's own protocol, no proxy and no console",
-        ),
-    }
+/// | no TLS | | without TLS | none |
+/// | no TLS | succeeds | | `TlsRequired` |
+/// | no TLS | fails | closed, timed out, other bytes | `Closed`, `ApiVersionsTimeout`, `NotKafka` |
+/// | TLS | fails | without TLS | `NotTls` |
+/// | TLS | an alert about the client's certificate, at any time | | `ClientCertificate` |
+/// | TLS | closed, timed out, other bytes | | `ClosedInTls`, `TlsTimeout`, `NotKafka` |
+/// | TLS | succeeds | closed, timed out, other bytes | `ClosedAfterTls`, `ApiVersionsTimeout`, `NotKafka` |
+/// | TLS | succeeds | over TLS | none |
+/// | any | fails otherwise | fails otherwise | `Tls`; without TLS `Unknown` |
+fn cause(observed: &Observed, has_certificate: bool) -> Option<(Cause, String)> {
+    let (failure, [closed, timed_out, other]) = match observed {
+        Observed::Plain(Ok(())) => return None,
+        Observed::Plain(Err((_, Handshake { version: Some(_), .. }))) => {
+            return Some((Cause::TlsRequired, String::new()));
+        }
+        Observed::Plain(Err((failure, _))) => (failure, [Cause::Closed, Cause::ApiVersionsTimeout, Cause::Unknown]),
+        Observed::Tls(_, true) => return Some((Cause::NotTls, String::new())),
+        Observed::Tls(handshake, false) => {
+            let failure = handshake.failure.as_ref()?;
+            if is_about_client_certificate(failure, handshake, has_certificate) {
+                return Some((Cause::ClientCertificate, failure.to_string()));
+            }
+            let after_tls = [Cause::ClosedAfterTls, Cause::ApiVersionsTimeout, Cause::Tls];
+            let in_tls = [Cause::ClosedInTls, Cause::TlsTimeout, Cause::Tls];
+            (failure, if handshake.version.is_some() { after_tls } else { in_tls })
+        }
+    };
+    let cause = match failure {
+        Failure::Closed => closed,
+        Failure::TimedOut => timed_out,
+        Failure::OtherProtocol => Cause::NotKafka,
+        Failure::Alert { .. } | Failure::Other(_) => other,
+    };
+    Some((cause, failure.to_string()))
 }
 
-fn unreachable(what: &str, next: &str) -> Check {
-    Check::failed("tls", BrokerUnreachable, what, next)
-}
-
-fn shaken_hands(shaken: &Handshake, terms: Terms<'_>) -> Check {
-    let protocol = shaken.protocol.as_deref().unwrap_or("no TLS");
-    let told = shaken.certificate.iter().flat_map(names);
-    let mut problems = shaken.problems.iter().map(|problem| words(problem, shaken, terms));
-    if let Some((what, next)) = problems.next() {
-        let others: Vec<String> = problems.map(|(what, _)| what).collect();
-        let check = if terms.verifies {
-            unreachable(&what, &next)
-        } else {
-            Check::warning("tls", format!("{what}, and it is not verified"), next)
-        };
-        return check.with(others).with(told);
-    }
-    let refused = match shaken.end {
-        // Without words of its own, a broker that got no certificate ends the handshake so.
-        End::Alert(40) if !terms.shows => shaken.certificate.is_some(),
-        End::Alert(alert) => is_about_certificate(alert.into()),
+fn is_about_client_certificate(failure: &Failure, handshake: &Handshake, has_certificate: bool) -> bool {
+    /// `handshake_failure`: before TLS 1.3 also of a server that got no certificate.
+    const HANDSHAKE_FAILURE: u8 = 40;
+    match failure {
+        Failure::Alert {
+            number: HANDSHAKE_FAILURE,
+            ..
+        } => !has_certificate && handshake.certificate.is_some(),
+        Failure::Alert { number, .. } => is_client_certificate_alert((*number).into()),
         _ => false,
-    };
-    let check = match (&shaken.end, refused) {
-        (End::Kafka, _) => return well(protocol, shaken, terms).with(told),
-        (end, true) if terms.shows => Check::failed(
-            "tls",
-            AuthenticationFailed,
-            format!("the broker refuses the client certificate: it {end}"),
-            "Use one that is signed by a CA in the broker's ssl.truststore, and that is valid",
-        ),
-        (end, true) => Check::failed(
-            "tls",
-            AuthenticationFailed,
-            format!("the broker requires a client certificate, and none is set: it {end}"),
-            "Set KAFKA_SECRET_ARN with certificate and privateKey, or KAFKA_SSL_CERTIFICATE_PEM and KAFKA_SSL_KEY_PEM; \
-             or name a port that requires none",
-        ),
-        (end, false) if shaken.protocol.is_some() => unreachable(
-            &format!("{protocol} was negotiated, and then the port {end}"),
-            "Correct KAFKA_BOOTSTRAP_SERVERS: it must name a port of Kafka's own protocol",
-        ),
-        (end @ End::Alert(70 | 71 | 40), false) => unreachable(
-            &format!("TLS fails: the port {end}"),
-            "Broker and client have no version of TLS or no cipher in common: look at KAFKA_SSL_CIPHER_SUITES and at \
-             the broker's ssl.enabled.protocols",
-        ),
-        (end, false) => unreachable(
-            &format!("TLS fails: the port {end}"),
-            "Check the port, KAFKA_SECURITY_PROTOCOL, and what lies between: a proxy or a load balancer",
-        ),
-    };
-    check.with(told)
+    }
 }
 
-fn well(protocol: &str, shaken: &Handshake, terms: Terms<'_>) -> Check {
-    let verified = if terms.verifies { "verified" } else { "not verified" };
-    let Some(certificate) = &shaken.certificate else {
-        return Check::ok("tls", format!("{protocol}, {verified}"));
+fn connected(handshake: &Handshake, client: &Client) -> Check {
+    let version = handshake.version.as_deref().unwrap_or("TLS");
+    let verified = if client.verifies { "verified" } else { "not verified" };
+    let Some(certificate) = &handshake.certificate else {
+        return Check::ok("tls", format!("{version}, {verified}"));
     };
-    let life = life(certificate, terms.now);
-    let what = format!("{protocol}, {verified}, the certificate {life}");
-    match life {
-        Life::Short { .. } => Check::warning("tls", what, "Renew it on the broker in time"),
-        _ if !terms.verifies => Check::warning(
+    let (validity, dated) = validity(certificate, client.now_s);
+    let what = format!("{version}, {verified}, the certificate {dated}");
+    match validity {
+        Validity::ExpiresSoon => Check::warning("tls", what, "Renew it on the broker in time"),
+        _ if !client.verifies => Check::warning(
             "tls",
             what,
-            "Remove KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION: anybody could pass for the broker",
+            "Remove KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION: without verification any server can impersonate the broker",
         ),
         _ => Check::ok("tls", what),
     }
-}
-
-/// A problem with the broker's certificate, and what to do about it.
-fn words(problem: &Problem, shaken: &Handshake, terms: Terms<'_>) -> (String, String) {
-    let leaf = shaken.certificate.as_ref();
-    match problem {
-        Problem::Authority => {
-            let issuer = leaf.map_or("not named", |leaf| &leaf.issuer);
-            (
-                format!("the certificate is signed by an unknown CA: {issuer}"),
-                "Trust it by its certificate: KAFKA_CA_SECRET_ARN, KAFKA_SSL_CA_PEM or KAFKA_SSL_CA_LOCATION".into(),
-            )
-        }
-        Problem::Expired(subject) => (
-            format!(
-                "the certificate of {subject} has expired{}",
-                when(subject, leaf, terms.now)
-            ),
-            "Renew it on the broker; if it should still hold, check this machine's clock".into(),
-        ),
-        Problem::NotYetValid(subject) => (
-            format!(
-                "the certificate of {subject} does not hold yet{}",
-                when(subject, leaf, terms.now)
-            ),
-            "Check this machine's clock, and when the certificate begins".into(),
-        ),
-        Problem::OtherHost => (
-            format!("the certificate is not for {}", terms.host),
-            "Name the broker in KAFKA_BOOTSTRAP_SERVERS as its certificate does, or give it one for this name".into(),
-        ),
-        Problem::Other(said) => (
-            format!("the certificate is not accepted: {said}"),
-            "Look at the certificate that the broker shows".into(),
-        ),
-    }
-}
-
-fn when(subject: &str, leaf: Option<&Certificate>, now: i64) -> String {
-    let leaf = leaf.filter(|leaf| leaf.subject == subject);
-    leaf.map_or(String::new(), |leaf| format!(": it {}", life(leaf, now)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn auth(mechanism: &str, has_certificate: bool) -> ClientAuth {
 }
 
 #[test]
-fn a_user_or_password_with_a_trailing_line_break_it_is_named_where_it_is_refused() {
+fn a_trailing_line_break_of_a_user_or_password_is_named_where_it_is_refused() {
     let refused =
         "sasl_ssl://b:1/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)";
     let refused = ConnectionError::parse(refused).expect("a connection error");
@@ -45,6 +45,12 @@ fn each_error_is_explained_in_terms_of_the_settings_with_the_next_step() {
             "b:9092/bootstrap: Failed to resolve 'b:9092': Name or service not known (after 2ms in state CONNECT)",
             &none,
             "the host name of b:9092 does not resolve: Name or service not known. Correct it in KAFKA_BOOTSTRAP_SERVERS",
+        ),
+        (
+            "b:9092/bootstrap: Failed to resolve 'b:9092': Temporary failure in name resolution (after 2ms in state \
+             CONNECT)",
+            &none,
+            "the host name of b:9092 does not resolve: Temporary failure in name resolution. Check the DNS of this network",
         ),
         (
             "kafka:9092/1: Failed to resolve 'kafka:9092': Name or service not known (after 2ms in state CONNECT)",
@@ -135,8 +141,8 @@ fn each_error_is_explained_in_terms_of_the_settings_with_the_next_step() {
     }
 }
 
-/// A load balancer accepts for a broker that is down: who reads this during an outage must not be
-/// made to change a setting that was right.
+/// A load balancer accepts connections for a broker that is down: during an outage a correct setting
+/// must not be changed.
 #[test]
 fn a_connection_that_was_only_closed_may_be_an_outage_first_and_another_protocol_second() {
     let closed = "Disconnected: connection closed by peer";
@@ -217,11 +223,11 @@ fn a_certificate_is_reported_with_why_it_cannot_be_verified() {
         ),
     ];
     for (certificate_error, expected) in rows {
-        let hints = Evidence {
+        let evidence = Evidence {
             certificate_error: certificate_error.as_ref(),
             certificate_withheld: false,
         };
-        let text = error.explain(&auth, hints).to_string();
+        let text = error.explain(&auth, evidence).to_string();
         assert!(text.contains(expected), "{text}");
     }
 }
@@ -229,12 +235,12 @@ fn a_certificate_is_reported_with_why_it_cannot_be_verified() {
 #[test]
 fn a_client_certificate_that_was_withheld_is_reported_as_such() {
     let error = parsed("ssl://b:1/1: error:1:SSL routines::ssl/tls alert bad certificate: SSL alert number 42");
-    let hints = Evidence {
+    let evidence = Evidence {
         certificate_error: None,
         certificate_withheld: true,
     };
-    let text = error.explain(&auth("", true), hints).to_string();
-    assert!(text.contains("ours is of none of them"), "{text}");
+    let text = error.explain(&auth("", true), evidence).to_string();
+    assert!(text.contains("the client certificate is of none of them"), "{text}");
 }
 
 #[test]

@@ -7,10 +7,10 @@ use super::cause::Cause::{self, *};
 use super::cause::ConnectionError;
 
 fn parsed(line: &str) -> ConnectionError {
-    ConnectionError::parse(line).unwrap_or_else(|| panic!("{line} is about no connection"))
+    ConnectionError::parse(line).unwrap_or_else(|| panic!("{line} is not about a connection"))
 }
 
-const LINES: [(&str, Cause); 32] = [
+const LINES: [(&str, Cause); 33] = [
     (
         "sasl_plaintext://127.0.0.1:37429/bootstrap: SASL authentication error: Authentication failed: Invalid \
          username or password (after 339ms in state AUTH_REQ)",
@@ -46,6 +46,11 @@ const LINES: [(&str, Cause); 32] = [
         "no-such-host.invalid:9092/bootstrap: Failed to resolve 'no-such-host.invalid:9092': Name or service not \
          known (after 2ms in state CONNECT)",
         UnknownHost,
+    ),
+    (
+        "b-1.example:9092/bootstrap: Failed to resolve 'b-1.example:9092': Temporary failure in name resolution (after \
+         9ms in state CONNECT)",
+        DnsTimeout,
     ),
     (
         "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
@@ -183,7 +188,7 @@ fn a_line_that_is_not_about_a_connection_is_no_error() {
 }
 
 #[test]
-fn a_silent_connection_has_the_cause_of_its_state() {
+fn a_connection_that_receives_nothing_has_the_cause_of_its_state() {
     let rows = [
         ("CONNECT", Some(ConnectTimeout)),
         ("SSL_HANDSHAKE", Some(TlsTimeout)),
@@ -202,7 +207,7 @@ fn a_silent_connection_has_the_cause_of_its_state() {
     assert_eq!(ConnectionError::timed_out("GroupCoordinator", "UP"), None);
 }
 
-/// A closed port on `::1` beside a refused login on `127.0.0.1`, a broker that is down beside one
+/// A closed port on `::1` beside a refused password on `127.0.0.1`; a broker that is down beside one
 /// whose certificate cannot be verified.
 #[test]
 fn of_several_errors_that_of_the_connection_that_got_furthest_is_the_cause() {
@@ -210,6 +215,7 @@ fn of_several_errors_that_of_the_connection_that_got_furthest_is_the_cause() {
         Unknown,
         Lost,
         UnknownHost,
+        DnsTimeout,
         Refused,
         NoRoute,
         ConnectTimeout,
