@@ -27,10 +27,10 @@ command = arguments[0]
 if command == "locate-project":
     print((here / "root").read_text())
 elif command == "metadata":
-    answer = here / "metadata"
-    if not answer.exists():
+    metadata = here / "metadata"
+    if not metadata.exists():
         sys.exit("error: cannot update the lock file because --locked was passed")
-    print(answer.read_text())
+    print(metadata.read_text())
 elif command == "build":
     target = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
     (target / "lambda" / arguments[arguments.index("--bin") + 1]).write_text(arguments[-1])

@@ -80,7 +80,7 @@ def test_the_secrets_key_decrypts_nothing_but_these_secrets():
     assert decrypt["Condition"] == {"StringEquals": {"kms:EncryptionContext:SecretARN": [SECRET, CA_SECRET]}}
 
 
-def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
+def test_a_secret_without_its_own_key_needs_no_permission_on_keys():
     assert permissions(stack("mutual TLS")) - ALWAYS == {("secretsmanager:GetSecretValue", SECRET)}
 
 
@@ -105,7 +105,7 @@ def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():
     assert permission in permissions(made, "ScheduleRole")
 
 
-def test_without_a_vpc_there_is_no_right_on_the_network():
+def test_without_a_vpc_there_is_no_permission_on_the_network():
     assert not NETWORK & permissions(stack())
 
 
@@ -147,7 +147,7 @@ def test_msk_iam_writes_only_dead_letters():
     }
 
 
-def test_other_clusters_get_no_rights_of_msk(every_stack):
+def test_other_clusters_get_no_permissions_of_msk(every_stack):
     if every_stack.parameters["KafkaSaslMechanism"] != "AWS_MSK_IAM":
         assert not [action for action, _ in permissions(every_stack) if action.startswith("kafka-cluster:")]
 
@@ -186,7 +186,7 @@ def test_traces_are_sent_where_they_are_chosen():
     assert permissions(stack(Tracing="Active")) - ALWAYS == TRACES
 
 
-def test_no_right_is_on_everything_but_those_on_the_network_and_on_traces(every_stack):
+def test_only_permissions_on_the_network_and_on_traces_are_on_every_resource(every_stack):
     for role in ("FunctionRole", "ScheduleRole"):
         for action, resource in permissions(every_stack, role):
             assert "*" not in action

@@ -1,4 +1,4 @@
-"""The clock."""
+"""The schedules."""
 
 import json
 import re
@@ -72,5 +72,5 @@ def test_a_stopped_schedule_stops_all_shards():
 def test_undeliverable_events_are_kept_where_it_is_set(every_stack):
     for schedule in schedules(every_stack):
         kept = schedule["Target"].get("DeadLetterConfig")
-        wanted = every_stack.parameters["FailedInvocations"] == "queue"
-        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if wanted else None)
+        expected = every_stack.parameters["FailedInvocations"] == "queue"
+        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if expected else None)
