@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{fails, says, skipped};
-use crate::support::doors;
+use crate::support::endpoints;
 use crate::support::kafka::{self, unique};
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::sqs::{self, Queue};
@@ -119,7 +119,7 @@ async fn wrong_settings_end_it_as_any_command() {
 #[tokio::test]
 async fn a_closed_port_is_told_and_the_table_is_checked_all_the_same() {
     let mut world = World::new("closed", 1).await;
-    let closed = format!("127.0.0.1:{}", doors::closed());
+    let closed = format!("127.0.0.1:{}", endpoints::closed());
     world.put_offset(0, 4).await;
     world.set("KAFKA_BOOTSTRAP_SERVERS", &closed).set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
@@ -170,7 +170,7 @@ async fn an_unknown_host_is_told_and_one_that_is_reached_makes_it_a_warning() {
 #[tokio::test]
 async fn a_port_that_says_nothing_ends_within_two_timeouts() {
     let mut world = World::new("silent", 1).await;
-    let silent = doors::silent();
+    let silent = endpoints::silent();
     let address = format!("127.0.0.1:{}", silent.port());
     world.set("KAFKA_BOOTSTRAP_SERVERS", &address).set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
@@ -188,7 +188,7 @@ async fn a_port_that_says_nothing_ends_within_two_timeouts() {
 #[tokio::test]
 async fn a_network_that_drops_everything_is_told_within_two_timeouts() {
     let mut world = World::new("dropped", 1).await;
-    let (kafka, dynamodb) = (doors::silent(), doors::silent());
+    let (kafka, dynamodb) = (endpoints::silent(), endpoints::silent());
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", kafka.port()))
         .set(
@@ -249,14 +249,14 @@ async fn misled(port: u16, instead: u16) -> u16 {
 async fn a_broker_that_is_not_where_it_says_it_is_is_named() {
     let mut world = World::new("advertised", 2).await;
     let port = world.bootstrap.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let door = misled(port.expect("a port"), doors::closed()).await;
+    let door = misled(port.expect("a port"), endpoints::closed()).await;
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{door}"))
         .set("POLL_TIMEOUT", "3");
     let (checks, ran) = tokio::task::block_in_place(|| world.doctor(1));
     assert!(ran.took < Duration::from_secs(8), "{:?}", ran.took);
     says(checks.one("authentication"), "no authentication", "");
-    let nowhere = format!("127.0.0.1:{}", doors::closed());
+    let nowhere = format!("127.0.0.1:{}", endpoints::closed());
     let brokers = checks.on("brokers", &nowhere);
     fails(
         brokers,
@@ -353,7 +353,7 @@ async fn a_right_that_is_missing_is_named_and_each_is_proved_without_a_write() {
         "this role may not dynamodb:UpdateItem",
         next,
     );
-    let mut seen = proxy.take_seen();
+    let mut seen = proxy.take_operations();
     seen.sort();
     assert_eq!(seen, ["GetItem", "Query", "Query", "UpdateItem"]);
     proxy.always("Query", denied());
@@ -475,7 +475,7 @@ async fn a_queue_for_dead_letters_must_be_there() {
 async fn a_clock_that_is_off_is_told() {
     let mut world = World::new("clock", 1).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
-    proxy.always("GetItem", Act::Answer(200, "{}".into()));
+    proxy.always("GetItem", Act::Respond(200, "{}".into()));
     proxy.always(
         "UpdateItem",
         Act::error(400, "ConditionalCheckFailedException", "The conditional request failed"),
