@@ -77,7 +77,7 @@ def template_for_moto():
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
 @pytest.mark.parametrize("name", STACKS)
-def test_the_stack_is_made(account, name):
+def test_the_stack_is_created(account, name):
     parameters = {**REQUIRED, **STACKS[name]}
     # moto requires them to exist, and they are no part of the stack.
     for absent in ("CodeSigningConfigArn", "LayerArn", "CodeVersion"):

@@ -124,12 +124,12 @@ def test_the_layer_is_made_or_shared():
 
 
 @pytest.mark.parametrize("choice, own", [({}, []), ({"LayerKey": "layer.zip"}, ["arn:made-up:Layer"]), ({"LayerArn": SHARED_LAYER}, [SHARED_LAYER])])
-def test_layers_with_extensions_are_beside_the_functions_own(choice, own):
+def test_layers_with_extensions_are_added_to_the_functions_layer(choice, own):
     made = stack(**choice, ExtensionLayerArns=",".join(EXTENSIONS))
     assert made.properties("Function")["Layers"] == [*own, *EXTENSIONS]
 
 
-def test_a_handler_of_ones_own_gets_its_settings_and_its_policies():
+def test_a_custom_handler_gets_its_settings_and_its_policies():
     made = stack("a handler of one's own")
     assert variables(made)["HANDLER_SETTINGS"] == '{"table": "customers"}'
     assert made.properties("FunctionRole")["ManagedPolicyArns"] == HANDLER_POLICIES
@@ -143,7 +143,7 @@ def test_fips_endpoints_and_traces_are_used_where_they_are_chosen():
     assert stack().properties("Function")["TracingConfig"] == {"Mode": "PassThrough"}
 
 
-def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
+def test_a_customer_managed_key_encrypts_everything_that_is_stored():
     made = stack("a key of one's own")
     key = made.parameters["EncryptionKeyArn"]
     assert made.properties("Table")["SSESpecification"]["KMSMasterKeyId"] == key

@@ -243,7 +243,7 @@ def test_this_crate_is_packaged_without_handler(repository):
     refused(repository, repository.crate, "leave HANDLER out")
 
 
-def test_a_missing_lock_file_is_an_error_with_the_command_that_makes_it(repository):
+def test_a_missing_lock_file_is_an_error_with_the_command_that_creates_it(repository):
     (repository.crate / "Cargo.lock").unlink()
     refused(repository, repository.crate, "Cargo.lock is missing; run `cargo generate-lockfile`")
 

@@ -37,7 +37,7 @@ UNUSED = {"sts"}
 
 
 @pytest.mark.parametrize("package, name", PACKAGES.items())
-def test_a_package_holds_one_file_that_may_be_executed_and_no_time(package, name):
+def test_a_package_contains_one_executable_file_and_no_timestamp(package, name):
     with zipfile.ZipFile(DIST / package) as packed:
         entry, = packed.infolist()
     assert (entry.filename, entry.date_time) == (name, (1980, 1, 1, 0, 0, 0))
@@ -76,7 +76,7 @@ def test_they_need_nothing_that_the_runtime_does_not_have(files):
     assert fits(*(UNPACKED / each for each in files)).returncode == 0
 
 
-def test_the_function_of_a_crate_of_ones_own_fits_and_holds_no_path_of_the_build():
+def test_the_function_of_another_crate_fits_and_contains_no_path_of_the_build():
     assert fits(HANDLER).returncode == 0
     content = HANDLER.read_bytes()
     for folder in (str(ROOT), os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")), str(pathlib.Path.home()) + "/"):

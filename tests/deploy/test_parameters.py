@@ -131,7 +131,7 @@ DO_NOT_GO_TOGETHER = [
 
 
 @pytest.mark.parametrize("wrong, rule", DO_NOT_GO_TOGETHER)
-def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wrong, rule):
+def test_values_that_contradict_each_other_are_refused_before_anything_is_created(wrong, rule):
     with pytest.raises(RefusedByRule, match=rule):
         stack(**wrong)
 

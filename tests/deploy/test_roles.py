@@ -94,7 +94,7 @@ def test_a_secret_without_its_own_key_needs_no_permission_on_keys():
         (QUEUE, {("sqs:SendMessage", QUEUE)}),
     ],
 )
-def test_dead_letters_are_sent_to_their_queue_alone(choice, expected):
+def test_dead_letters_are_sent_to_their_queue_only(choice, expected):
     assert permissions(stack(OnFailure=choice)) - ALWAYS == expected
 
 
@@ -152,14 +152,14 @@ def test_other_clusters_get_no_permissions_of_msk(every_stack):
         assert not [action for action, _ in permissions(every_stack) if action.startswith("kafka-cluster:")]
 
 
-def test_a_key_of_ones_own_is_used_as_far_as_it_is_needed():
+def test_a_customer_managed_key_is_used_as_far_as_it_is_needed():
     assert permissions(stack("a key and no queues")) - ALWAYS == {("kms:Decrypt", KEY)}
     made = stack("a key of one's own")
     both = {("kms:Decrypt", KEY), ("kms:GenerateDataKey", KEY)}
     assert both <= permissions(made) and both <= permissions(made, "ScheduleRole")
 
 
-def test_the_code_has_a_key_of_ones_own_only_through_services():
+def test_the_code_has_a_customer_managed_key_only_through_services():
     made = stack("a key of one's own")
     deny, = made.properties("KeyIsTheServices")["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "kms:*", KEY)
@@ -176,7 +176,7 @@ def test_an_existing_queue_of_dead_letters_is_written_with_its_key(chosen, key):
     assert permissions(stack(OnFailure=QUEUE, **chosen)) - ALWAYS == {("sqs:SendMessage", QUEUE), *both}
 
 
-def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
+def test_the_key_of_an_existing_queue_is_used_through_sqs_only():
     made = stack(OnFailure=QUEUE, DeadLetterKeyArn=DEAD_LETTER_KEY)
     statement, = (each for each in statements(made, "FunctionRole") if "kms:Decrypt" in each["Action"])
     assert statement["Condition"] == {"StringLike": {"kms:ViaService": "sqs.xx-test-1.*"}}

@@ -65,7 +65,7 @@ def test_a_refusal_of_aws_is_reported_and_nothing_is_changed(script, state, expe
     assert script.changes() == []
 
 
-def test_a_refusal_is_not_taken_for_an_absent_stack(script):
+def test_a_refusal_is_an_error_and_not_an_absent_stack(script):
     script.account.arrange(refuses={"describe-stacks": ["AccessDenied", "not authorized to perform: cloudformation:DescribeStacks"]})
     for command in ("deploy", "destroy"):
         result = script(command, CONFIRM="orders")

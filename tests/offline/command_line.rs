@@ -154,7 +154,7 @@ fn a_flag_takes_precedence_over_the_environment() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_named_together_with_exit_code_2_and_never_shown() {
+fn values_that_are_not_utf_8_are_named_together_with_exit_code_2_and_never_shown() {
     let not_text = |start: &str| OsString::from_vec([start.as_bytes(), b"planted\xe9"].concat());
     let assert = kafka_consumer()
         .args(["run", "--max-messages", "0", "--group-id"])

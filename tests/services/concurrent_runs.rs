@@ -70,7 +70,7 @@ async fn both(world: &World, runs: [Child; 2]) -> [Ran; 2] {
 
 /// P3: a run works on a partition only with a claim on its cursor.
 #[tokio::test]
-async fn two_runs_at_once_take_disjoint_partitions_and_no_record_is_handled_twice() {
+async fn two_concurrent_runs_claim_disjoint_partitions_and_no_record_is_handled_twice() {
     let mut world = World::new("race", 12).await;
     // So little memory that each reads one partition at a time: they compete for every one.
     world

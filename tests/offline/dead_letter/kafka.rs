@@ -66,7 +66,7 @@ async fn keys_values_and_headers_arrive_unchanged_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_timestamp_of_a_dead_letter_is_its_own() {
+async fn a_dead_letter_has_its_own_timestamp() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let now_ms = || {
@@ -132,7 +132,7 @@ async fn a_record_that_the_broker_finds_too_large_becomes_a_pointer_and_no_other
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_no_broker_takes_becomes_a_pointer_without_being_sent() {
+async fn a_record_above_the_limit_of_every_broker_becomes_a_pointer_without_being_sent() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let huge = Record {

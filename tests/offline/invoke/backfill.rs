@@ -102,7 +102,7 @@ async fn a_backfill_whose_bounds_cannot_be_resolved_reads_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_down_later_costs_its_partition_and_the_backfill_is_not_done() {
+async fn a_broker_that_goes_down_later_makes_its_partition_unavailable_and_the_backfill_is_not_done() {
     let world = two_brokers().await;
     let first = BackfillRequest {
         max_messages: Some("1".parse().expect("a limit")),

@@ -102,7 +102,7 @@ impl Scene {
     }
 
     /// Runs until one does not crash; how many did, and its report.
-    async fn runs_until_one_survives(&self) -> (usize, Value) {
+    async fn runs_until_one_does_not_crash(&self) -> (usize, Value) {
         for crashes in 0..20 {
             if let Some(report) = self.run().await {
                 return (crashes, report);
@@ -127,7 +127,7 @@ fn without_repeats(handled: &HandledOffsets) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes_alone_and_no_other_is() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
-    let (crashes, report) = scene.runs_until_one_survives().await;
+    let (crashes, report) = scene.runs_until_one_does_not_crash().await;
     assert_eq!(crashes, 2 + 3, "two to isolate it, MAX_ATTEMPTS with it alone");
     assert_eq!(report["status"], "success", "{report}");
     assert_eq!(
@@ -177,7 +177,7 @@ async fn while_a_record_crashes_one_run_after_the_other_the_other_partitions_go_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_crashes_the_process_halts_its_partition_and_is_retried_after_the_back_off() {
     let scene = Scene::new(&[]).await;
-    let (crashes, report) = scene.runs_until_one_survives().await;
+    let (crashes, report) = scene.runs_until_one_does_not_crash().await;
     assert_eq!(crashes, 2 + 3);
     assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
     assert_eq!(
@@ -198,7 +198,7 @@ async fn a_record_that_crashes_the_process_halts_its_partition_and_is_retried_af
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_handler_frees_a_partition_that_a_crashing_record_had_blocked() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_survives().await;
+    scene.runs_until_one_does_not_crash().await;
     scene.handler.corrected.store(true, Ordering::SeqCst);
     scene.clock.pass(60);
     let report = scene.run().await.expect("it does not crash");
@@ -238,7 +238,7 @@ async fn a_partition_where_a_run_crashed_is_not_claimed_when_the_limit_is_used_u
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_move_past_a_crashing_record_the_partition_continues_from_there() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_survives().await;
+    scene.runs_until_one_does_not_crash().await;
     let mut item = scene.world.cursor(1);
     item.next = NextOffset::after(CRASHING.1).expect("an offset");
     scene.world.table.inner.put(&super::consumer(), 1, item);

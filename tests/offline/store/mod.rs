@@ -43,7 +43,7 @@ mod embedded {
     dynamo_conformance_tests!(endpoint());
 
     /// Claims a partition while the server does `act` with this number of attempts of the write.
-    async fn claim_survives(act: Act, attempts: usize) {
+    async fn claim_succeeds_despite(act: Act, attempts: usize) {
         let server = Scripted::start(&start().await).await;
         let store = store_at(&server.endpoint);
         store.create_table().await.unwrap();
@@ -65,13 +65,13 @@ mod embedded {
     #[tokio::test]
     async fn a_claim_whose_responses_were_lost_is_recognised() {
         // The client's second attempt shows it, or one read if all attempts are lost.
-        claim_survives(Act::ForwardAndHangUp, 1).await;
-        claim_survives(Act::ForwardAndHangUp, 3).await;
+        claim_succeeds_despite(Act::ForwardAndHangUp, 1).await;
+        claim_succeeds_despite(Act::ForwardAndHangUp, 3).await;
     }
 
     #[tokio::test]
     async fn a_claim_that_never_arrived_is_written_again() {
-        claim_survives(Act::HangUp, 3).await;
+        claim_succeeds_despite(Act::HangUp, 3).await;
     }
 }
 

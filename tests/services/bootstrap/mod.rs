@@ -24,7 +24,7 @@ fn start_with(world: &World, timeout: Duration) -> Function {
 }
 
 /// A new function handles three records with this event.
-async fn makes_a_run(event: &Value) {
+async fn assert_starts_a_run(event: &Value) {
     let world = World::new("event", 1).await;
     world.produce(0, 3);
     let invocation = start(&world).invoke(event);
@@ -33,22 +33,22 @@ async fn makes_a_run(event: &Value) {
 }
 
 #[tokio::test]
-async fn the_envelope_of_an_event_bridge_rule_makes_a_run() {
-    makes_a_run(&envelope("aws.events", &json!({}))).await;
+async fn the_envelope_of_an_event_bridge_rule_starts_a_run() {
+    assert_starts_a_run(&envelope("aws.events", &json!({}))).await;
 }
 
 #[tokio::test]
-async fn the_envelope_of_event_bridge_scheduler_makes_a_run() {
-    makes_a_run(&envelope("aws.scheduler", &json!("{}"))).await;
+async fn the_envelope_of_event_bridge_scheduler_starts_a_run() {
+    assert_starts_a_run(&envelope("aws.scheduler", &json!("{}"))).await;
 }
 
 #[tokio::test]
-async fn an_empty_event_makes_a_run() {
-    makes_a_run(&json!({})).await;
+async fn an_empty_event_starts_a_run() {
+    assert_starts_a_run(&json!({})).await;
 }
 
 #[tokio::test]
-async fn a_custom_input_of_the_scheduler_makes_the_run_that_it_requests() {
+async fn a_custom_input_of_the_scheduler_starts_the_run_that_it_requests() {
     let world = World::new("event", 2).await;
     world.produce(0, 3);
     world.produce(1, 3);

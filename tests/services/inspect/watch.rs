@@ -8,7 +8,7 @@ use crate::support::process;
 use crate::support::world::{Ran, World};
 
 #[tokio::test]
-async fn a_watch_writes_a_document_per_interval_until_ctrl_c_and_survives_a_table_that_is_deleted() {
+async fn a_watch_writes_a_document_per_interval_until_ctrl_c_also_after_the_table_is_deleted() {
     let world = World::new("watch", 1).await;
     world.produce(0, 3);
     let mut child = world.start(&["lag", "--watch", "1", "--output", "json"]);

@@ -181,7 +181,7 @@ async fn export_makes_the_lag_visible_to_kafkas_tools() {
 }
 
 #[tokio::test]
-async fn export_to_a_kafka_group_with_the_name_of_the_own_group_is_allowed() {
+async fn export_to_the_kafka_group_of_the_same_name_is_allowed() {
     let world = World::new("own", 1).await;
     world.put_offset(0, -1).await;
     let ran = world.offsets(&["export", "--to-group", &world.group, "--execute"]);
