@@ -1,16 +1,15 @@
-//! What a run costs for each partition, from 1,000 to 10,000 partitions, without Kafka and
-//! `DynamoDB`: time and memory of the run itself. Prints a table; flat is what does not grow with the
-//! number of partitions.
+//! Time and memory of a run per partition, from 1,000 to 10,000 partitions, without Kafka and
+//! `DynamoDB`. Prints a table; a figure is flat if it does not grow with the number of partitions.
 //!
-//! Each row is measured in a process of its own, so that its peak of memory is its own.
+//! Each row is measured in a separate process, so that its peak of memory is that of the row.
 
 #![allow(clippy::disallowed_methods, reason = "a bench runs in real time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 
-#[path = "../tests/support/paper_kafka.rs"]
+#[path = "../tests/support/simulated_kafka.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
-mod paper_kafka;
+mod simulated_kafka;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -27,36 +26,36 @@ use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::Consumer;
 use kafka_consumer_lambda::store::memory::MemoryStore;
 use kafka_consumer_lambda::{Record, each};
-use paper_kafka::PaperKafka;
+use simulated_kafka::SimulatedKafka;
 use tokio::sync::watch;
 
-/// Which row a process measures.
+/// The variable that selects the row of a process.
 const VARIABLE: &str = "BENCH_GROWTH";
 
 const PARTITIONS: [i32; 4] = [1_000, 2_000, 5_000, 10_000];
 
-/// Records behind each cursor.
+/// Records after each cursor.
 const RECORDS: i64 = 10;
 
 const ROUNDS: usize = 5;
 
-/// Up to so many times as much for each of more partitions as for each of the fewest is flat: the
-/// caches of the processor are what they are.
+/// A figure per partition is flat up to this multiple of that for the fewest partitions: more
+/// partitions fit less well into the processor's caches.
 const FLAT: f64 = 2.0;
 
-/// What is measured: its name, whether there is something to read, `MAX_MESSAGES`.
+/// The cases: name, whether there is something to read, `MAX_MESSAGES`.
 const CASES: [(&str, bool, &str); 3] = [
     ("idle", false, "1000"),
     ("10 records in each", true, "unlimited"),
     ("10 records in each, MAX_MESSAGES=1000", true, "1000"),
 ];
 
-/// What one row came to.
+/// The figures of one row.
 struct Row {
     partitions: i32,
     /// Median over the rounds.
     millis: f64,
-    /// What a run needs above what was there before.
+    /// The memory of a run above that of the process before it.
     kibibytes: f64,
 }
 
@@ -166,7 +165,7 @@ async fn run(store: MemoryStore, partitions: i32, max_messages: &str) -> Duratio
     let parts: Parts<(_, _, _, _, _)> = Parts {
         config: Arc::new(Config::from_lookup(settings).expect("settings")),
         store,
-        source: PaperKafka::new("t", partitions, RECORDS, "{\"n\":1}"),
+        source: SimulatedKafka::new("t", partitions, RECORDS, "{\"n\":1}"),
         processor: each(|_: Record| async { Ok(()) }),
         dead_letters: DeadLetters::None,
         clock: SystemClock,
@@ -175,10 +174,10 @@ async fn run(store: MemoryStore, partitions: i32, max_messages: &str) -> Duratio
     let started = Instant::now();
     let deadline = Deadline::after(Duration::from_mins(5), &SystemClock);
     let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
-    let answer = invoked.expect("a run always has a report").response;
-    let json = serde_json::to_string(&answer).expect("JSON");
+    let response = invoked.expect("a run always has a report").response;
+    let json = serde_json::to_string(&response).expect("JSON");
     let took = started.elapsed();
-    let Response::Run(report) = answer else {
+    let Response::Run(report) = response else {
         panic!("no run: {json}")
     };
     assert_eq!(report.error, None);

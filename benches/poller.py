@@ -1,4 +1,4 @@
-"""A poller as it is usually written: confluent-kafka and boto3, offsets in a table.
+"""A conventional poller: confluent-kafka and boto3, offsets in a table.
 
 Reads a command a line from stdin, makes a run for each, and prints its milliseconds.
 With `once` as its argument it makes one run and ends.

@@ -1,4 +1,4 @@
-//! The stages of a run that talk to nobody: plan, ledger, decode, report.
+//! The stages of a run without I/O: plan, ledger, decode, report.
 
 #[path = "order.rs"]
 mod order;
@@ -23,7 +23,7 @@ fn next(offset: u32) -> NextOffset {
     NextOffset::new(offset.into()).expect("not negative")
 }
 
-/// Each partition with a cursor, and so many records behind it.
+/// Each partition with a cursor, and this number of records after it.
 fn states(behind: u32) -> Vec<PartitionState> {
     let topic: Arc<str> = "orders".into();
     (0..PARTITIONS)

@@ -16,7 +16,7 @@ tools=$target/deploy-tools
 export PYTHONDONTWRITEBYTECODE=1
 requirements=.ci/deploy-requirements.txt
 
-# A venv that was left half made, or made for other versions, is made anew.
+# An incomplete venv, or one for other versions, is created again.
 if ! cmp -s "$requirements" "$tools/installed.txt"; then
     rm -rf "$tools"
     python3 -m venv "$tools"

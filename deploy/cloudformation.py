@@ -1,4 +1,4 @@
-"""Requests to AWS through its command line: who deploys to where, what a stack is, and change sets of it."""
+"""Requests to AWS through its command line: the account and region, the state of a stack, and its change sets."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def refuse(problems):
 
 
 class Account:
-    """Who deploys to where."""
+    """The account, the region and the stack."""
 
     def __init__(self):
         problems = []
@@ -85,22 +85,22 @@ class Account:
 
 def has_command_line():
     try:
-        said = subprocess.run(["aws", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        output = subprocess.run(["aws", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     except OSError:
         return False
-    return said.stdout.startswith("aws-cli/2.")
+    return output.stdout.startswith("aws-cli/2.")
 
 
 def configured_region():
-    said = subprocess.run(["aws", "configure", "get", "region"], stdout=subprocess.PIPE, universal_newlines=True)
-    return said.stdout.strip()
+    output = subprocess.run(["aws", "configure", "get", "region"], stdout=subprocess.PIPE, universal_newlines=True)
+    return output.stdout.strip()
 
 
 # --- The stack
 
 
 def describe(stack):
-    """The stack, or None where there is none. Other refusals are not taken for an absent stack."""
+    """The stack, or None where there is none. Other refusals are errors."""
     try:
         return aws("cloudformation", "describe-stacks", "--stack-name", stack)["Stacks"][0]
     except AwsError as error:
@@ -119,7 +119,7 @@ def resources_of(stack_id):
 
 
 def refuse_state(account, stack):
-    """Says why nothing can be done to the stack now, what has failed, and what is left."""
+    """Prints why the stack cannot be changed now, what has failed, and which resources remain."""
     lines = [stacks.sentence(account.stack, stack["StackStatus"])]
     lines += [f"failed: {each}" for each in stacks.failures(stacks.last_operation(events_of(stack["StackId"])))]
     if stack["StackStatus"].startswith("ROLLBACK_"):
@@ -128,7 +128,7 @@ def refuse_state(account, stack):
 
 
 def pauses():
-    """Seconds between two looks: short at first, and not so often that AWS would throttle them."""
+    """Seconds between two requests: short at first, and long enough to avoid throttling."""
     yield from (1, 1, 2, 3)
     while True:
         yield 5

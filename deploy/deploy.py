@@ -1,6 +1,6 @@
 """Deploys the stack of cloudformation.yaml, and removes it. deploy.sh starts this.
 
-Environment variables say what to do:
+Environment variables:
 
     STACK           the stack's name
     BUCKET          a bucket in the stack's region, for the packages and the template
@@ -14,7 +14,7 @@ Environment variables say what to do:
     SSE, SSE_KMS_KEY_ID  as `aws s3 cp` takes them, for buckets that demand an encryption
     CONFIRM         the stack's name again, where a removal or a change that loses cursors has to be confirmed
 
-AWS's own variables (AWS_PROFILE, AWS_REGION) say which account and region. Exit 0: done; 1: AWS refused or failed;
+AWS's own variables (AWS_PROFILE, AWS_REGION) select the account and the region. Exit 0: done; 1: AWS refused or failed;
 2: something is missing or wrong, and nothing was changed.
 
 It needs Python 3.8 and AWS's command line, and no package. It makes change sets itself, because
@@ -108,12 +108,12 @@ class Deployment:
 
 
 def check_bucket(account):
-    """A bucket of another account, by a slip of the pen, would hold the code that this account runs."""
+    """With a misspelt name, a bucket of another account would contain the code that this account runs."""
     owner = setting("BUCKET_OWNER") or account.number
     bucket = ("--bucket", setting("BUCKET"), "--expected-bucket-owner", owner)
     try:
         found = aws("s3api", "head-bucket", *bucket)
-        # Command lines before 2.15 do not say the region. Here no region is us-east-1.
+        # Command lines before 2.15 do not report the region. No region means us-east-1.
         region = found.get("BucketRegion") or aws("s3api", "get-bucket-location", *bucket)["LocationConstraint"] or "us-east-1"
     except AwsError as error:
         raise Stop(
@@ -149,10 +149,10 @@ def upload(file, key):
 
 
 def confirm(account, question):
-    answer = setting("CONFIRM")
-    if not answer and sys.stdin.isatty():
-        answer = input(question)
-    if answer != account.stack:
+    confirmation = setting("CONFIRM")
+    if not confirmation and sys.stdin.isatty():
+        confirmation = input(question)
+    if confirmation != account.stack:
         raise Stop(2, f"nothing was changed (CONFIRM={account.stack} confirms it without a prompt)")
 
 
@@ -207,7 +207,7 @@ def parameters_of(stack):
 
 
 def show(before, values, changes, warnings):
-    """What is going to change, before it does."""
+    """Prints the changes before they are made."""
     changed = stacks.changed_parameters(before, values) if before else []
     if changed:
         print(stacks.table(changed, ["parameter", "the stack's", "the file's"]) + "\n")

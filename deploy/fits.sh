@@ -2,7 +2,7 @@
 # Whether programs and libraries run on provided.al2023: deploy/fits.sh FILE...
 #
 # They may need the libraries that are there, or one that the files before them are, and no symbol of a
-# later glibc than 2.34. Says what is wrong, and what to do.
+# later glibc than 2.34. Prints the problem and the next step.
 set -euo pipefail
 # Bash has it since 4.4; the one of Macs is 3.2.
 shopt -s inherit_errexit 2>/dev/null || true

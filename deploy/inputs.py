@@ -1,5 +1,5 @@
 """What a deployment is given: the template's parameters, the file of parameters, the tags and the packages. Nothing
-here talks to AWS, so all that is wrong with them is known before anything is uploaded.
+here sends a request to AWS, so all errors are reported before anything is uploaded.
 
 Problems are returned as sentences, all at once. No sentence repeats a value: it may be a secret in the wrong place.
 """
@@ -93,7 +93,7 @@ def read_tags(text):
 
 
 class NotAPackage(Exception):
-    """Why Lambda could not start what is in an archive."""
+    """Lambda could not start the content of an archive."""
 
 
 class Program:

@@ -10,7 +10,7 @@
 #   HANDLER    the folder of the crate whose function is packaged, in place of the one in src/bin/bootstrap.rs
 #   DIST       where the packages go, in place of dist
 #
-# The same sources and compilers give the same bytes, in whatever folder. rust-toolchain.toml names Rust's
+# The same sources and compilers give the same bytes in every folder. rust-toolchain.toml names Rust's
 # compiler, layer/Dockerfile C's too.
 set -euo pipefail
 # Bash has it since 4.4; the one of Macs is 3.2.
@@ -63,10 +63,10 @@ in_crate() {
     (cd "$crate" && "$@")
 }
 
-# The folder of the crates is known once they are there.
+# The folder of the crates is determined after they are fetched.
 in_crate cargo fetch --locked --quiet
 
-# Nothing in the result tells where it was built, or when.
+# The result does not depend on the folder and the time of the build.
 home=${CARGO_HOME:-$HOME/.cargo}
 flags=("$PWD=/build" "$target=/target" "$(in_crate rustc --print sysroot)=/rust" "$home/git/checkouts=/git")
 for registry in "$home"/registry/src/*; do
@@ -78,7 +78,7 @@ done
 printf -v CARGO_ENCODED_RUSTFLAGS -- '--remap-path-prefix=%s\x1f' "${flags[@]}"
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 export SOURCE_DATE_EPOCH=315532800
-# Else OpenSSL would name the folder it was built in, as the one to look for modules in. There are none.
+# By default OpenSSL would load modules from the folder it was built in. There are none.
 export GNUMAKEFLAGS="MODULESDIR=/usr/local/ssl/modules ENGINESDIR=/usr/local/ssl/engines"
 
 # Where the layer's library is; for both builds, because crates are compiled again where it changes.
@@ -98,7 +98,7 @@ filled_by() {
     local folder
     folder=$(sed -n 's|.*"reason":"build-script-executed".*#'"$1"'@.*"out_dir":"\([^"]*\)".*|\1|p' "$work/static.json")
     if [[ ! -d $folder ]]; then
-        printf 'cargo did not say where it has built %s; it said: %s\n' "$1" "${folder:-nothing}" >&2
+        printf 'cargo reported no folder for the build of %s: %s\n' "$1" "${folder:-nothing}" >&2
         exit 1
     fi
     printf '%s' "$folder"

@@ -132,7 +132,7 @@ def warnings(before, after, changes):
 
 
 def remarks(values):
-    """What is allowed and seldom meant. Unlike a warning it holds nothing up."""
+    """Allowed values that are rarely intended. Unlike a warning, a remark needs no confirmation."""
     if values["KafkaSecurityProtocol"] == "SASL_PLAINTEXT" and values["KafkaSaslMechanism"] == "PLAIN":
         return ["NOTE: SASL_PLAINTEXT with PLAIN sends the password over the network in the clear; SASL_SSL does not"]
     return []

@@ -17,7 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
 async fn handle(order: Option<Order>, record: Record) -> Result<(), Failure> {
     match order {
-        // This can never succeed: ON_FAILURE says whether the partition halts or the record is skipped.
+        // This can never succeed: ON_FAILURE decides whether the partition halts or the record is skipped.
         Some(order) if order.quantity == 0 => Err(Failure::Poison("the order is for nothing".into())),
         // This may pass: it is tried again. The id is the same each time, so a repetition does no harm.
         Some(order) => store(&record.id(), &order)

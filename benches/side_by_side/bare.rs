@@ -1,5 +1,5 @@
-//! The limit: the speed of librdkafka and the SDK when nothing is checked, claimed, reported or
-//! kept for a retry. For comparison only.
+//! The limit: the speed of librdkafka and the SDK if nothing is checked, claimed, reported or kept for
+//! a retry. For comparison only.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,14 +20,14 @@ pub(crate) const FUNCTION: &str = "function";
 pub(crate) const ONCE: &str = "once";
 pub(crate) const RECORDS: &str = "BENCH_RECORDS";
 
-/// What a claim needs at the least, and what the cursor that ends it does: update and condition.
+/// The minimal update and condition of a claim, and of the cursor that ends it.
 const CLAIM: (&str, &str) = (
     "SET claim_until = :new, run = :run",
-    "#offset = :seen AND attribute_not_exists(claim_until)",
+    "#offset = :observed AND attribute_not_exists(claim_until)",
 );
 const CURSOR: (&str, &str) = (
     "SET #offset = :new REMOVE claim_until",
-    "run = :run AND #offset = :seen AND attribute_exists(claim_until)",
+    "run = :run AND #offset = :observed AND attribute_exists(claim_until)",
 );
 /// Any time in the future: there is no other run.
 const CLAIM_UNTIL: i64 = 4_102_444_800_000;
@@ -42,16 +42,16 @@ pub(crate) enum Event {
     Query,
     /// The end offsets of all partitions, in one request to each leader.
     Ends,
-    /// Both, side by side.
+    /// Both, in parallel.
     Idle,
-    /// Reads so many records from where the last one stopped, checks their JSON, writes the cursors.
+    /// Reads this number of records from where the last read stopped, checks their JSON, writes the cursors.
     Read {
         records: u64,
-        /// From the beginning instead.
+        /// Reads from the beginning instead.
         again: bool,
     },
-    /// The same with what the product's promises cost at the least: the requests of an idle run first, a claim
-    /// of each partition beside the fetch, cursors that are conditional on it.
+    /// The same with the minimum for the product's promises: the requests of an idle run first, a claim of each
+    /// partition in parallel with the fetch, cursors that are conditional on it.
     Claim { records: u64 },
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn main(what: &str) -> Result<(), Failure> {
         }
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| {
             let bare = Arc::clone(&bare);
-            async move { bare.answer(event.payload).await }
+            async move { bare.handle(event.payload).await }
         }))
         .await
     })
@@ -82,7 +82,7 @@ struct Bare {
     consumer_id: String,
     topic: String,
     group: String,
-    /// Where the next read begins, by partition.
+    /// The start of the next read, by partition.
     next: std::sync::Mutex<Vec<i64>>,
 }
 
@@ -94,22 +94,22 @@ impl Bare {
             .set("group.id", &group)
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "1")
-            // Else it waits 50 ms between its bootstrap broker and the next.
+            // By default it waits 50 ms between its bootstrap broker and the next.
             .set("reconnect.backoff.ms", "20")
             .set("fetch.queue.backoff.ms", "0")
             .create()?;
         let consumer = Arc::new(consumer);
-        // As the product does: else librdkafka waits before its second broker.
+        // As the product does: otherwise librdkafka waits before its second broker.
         let (connecting, name) = (Arc::clone(&consumer), topic.clone());
         drop(tokio::task::spawn_blocking(move || {
             let mut first = TopicPartitionList::new();
             first.add_partition_offset(&name, 0, Offset::End)?;
             connecting.offsets_for_times(first, LIMIT)
         }));
-        let (asking, name) = (Arc::clone(&consumer), topic.clone());
-        // Connects beside the SDK's start.
-        let asked = tokio::task::spawn_blocking(move || {
-            asking
+        let (metadata_client, name) = (Arc::clone(&consumer), topic.clone());
+        // Connects while the SDK is initialised.
+        let partitions = tokio::task::spawn_blocking(move || {
+            metadata_client
                 .fetch_metadata(Some(&name), LIMIT)
                 .map(|found| found.topics().first().map_or(0, |topic| topic.partitions().len()))
         });
@@ -118,7 +118,7 @@ impl Bare {
             client: Client::new(&config),
             table: variable("DYNAMODB_TABLE")?,
             consumer_id: format!("{group}_{topic}"),
-            next: std::sync::Mutex::new(vec![0; asked.await??]),
+            next: std::sync::Mutex::new(vec![0; partitions.await??]),
             consumer,
             topic,
             group,
@@ -126,7 +126,7 @@ impl Bare {
     }
 
     /// Does the work, and returns its duration in microseconds.
-    async fn answer(&self, event: Event) -> Result<u64, Failure> {
+    async fn handle(&self, event: Event) -> Result<u64, Failure> {
         let started = now();
         match event {
             Event::Query => self.query().await?,
@@ -226,7 +226,7 @@ impl Bare {
         &self,
         partition: usize,
         (update, condition): (&str, &str),
-        seen: i64,
+        observed: i64,
         new: i64,
     ) -> Result<(), Failure> {
         self.client
@@ -238,7 +238,7 @@ impl Bare {
             .condition_expression(condition)
             .expression_attribute_names("#offset", "offset")
             .expression_attribute_values(":run", AttributeValue::S(self.group.clone()))
-            .expression_attribute_values(":seen", AttributeValue::N(seen.to_string()))
+            .expression_attribute_values(":observed", AttributeValue::N(observed.to_string()))
             .expression_attribute_values(":new", AttributeValue::N(new.to_string()))
             .send()
             .await?;
@@ -260,7 +260,7 @@ impl Bare {
     }
 }
 
-/// Reads so many records, and returns the last offset of each partition.
+/// Reads this number of records, and returns the last offset of each partition.
 fn poll(consumer: &BaseConsumer, partitions: usize, records: u64) -> Result<Vec<Option<i64>>, Failure> {
     let mut last = vec![None; partitions];
     let mut left = records;

@@ -45,17 +45,17 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: &'static str,
     pub(crate) product: Sample,
-    /// What it is compared with, the one of the bar first.
+    /// The programs that it is compared with, that of the bar first.
     pub(crate) others: Vec<(String, Sample)>,
     pub(crate) bar: Option<Bar>,
 }
 
-/// What is to be reached.
+/// A limit that is to be reached.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Bar {
     /// The limit, with its unit.
-    pub(crate) words: String,
-    /// What was reached.
+    pub(crate) limit: String,
+    /// The measured value.
     pub(crate) value: f64,
     pub(crate) reached: bool,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Bar {
 impl Bar {
     pub(crate) fn at_most(value: f64, most: f64, of_what: &str) -> Self {
         Self {
-            words: format!("<= {most} {of_what}"),
+            limit: format!("<= {most} {of_what}"),
             value,
             reached: value <= most,
         }
@@ -71,7 +71,7 @@ impl Bar {
 
     pub(crate) fn at_least(value: f64, least: f64, of_what: &str) -> Self {
         Self {
-            words: format!(">= {least} {of_what}"),
+            limit: format!(">= {least} {of_what}"),
             value,
             reached: value >= least,
         }
@@ -101,7 +101,7 @@ impl Row {
         self
     }
 
-    /// The bar of so many times what it is first compared with.
+    /// A bar relative to the program that it is first compared with.
     pub(crate) fn at_most_times(self, most: f64) -> Self {
         let bar = Bar::at_most(self.times(), most, "x");
         self.bar(bar)
@@ -127,12 +127,12 @@ impl Row {
 pub(crate) fn print(section: Section, rows: &[Row]) {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["what", "who", "min", "median", "max", "product is", "bar"]);
+    table.set_header(["measurement", "program", "min", "median", "max", "product is", "bar"]);
     for row in rows {
         let (what, unit) = (&row.what, row.unit);
         let bar = row.bar.as_ref().map_or_else(String::new, |bar| {
             let mark = if bar.reached { "reached" } else { "NOT REACHED" };
-            format!("{}: {:.2}, {mark}", bar.words, bar.value)
+            format!("{}: {:.2}, {mark}", bar.limit, bar.value)
         });
         table.add_row([
             &format!("{what} [{unit}]"),
@@ -183,7 +183,7 @@ pub(crate) fn machine() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown");
     let noise = if load.parse().is_ok_and(|load: f64| load > 0.7) {
-        ": others are at work, and these figures are noise"
+        ": other programs are running, and these figures are not reliable"
     } else {
         ""
     };

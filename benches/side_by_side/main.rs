@@ -1,6 +1,6 @@
-//! The product beside a bare program, and beside a poller as it is usually written, in turns, on
-//! a real Kafka and a real DynamoDB Local. Prints a table, marks the bars that are not reached,
-//! and writes `target/bench/figures.json` and `growth.svg`.
+//! Compares the product with a bare program and with a conventional poller, in turns, on a real Kafka
+//! and a real DynamoDB Local. Prints a table, marks the bars that are not reached, and writes
+//! `target/bench/figures.json` and `growth.svg`.
 
 #![allow(clippy::disallowed_methods, reason = "a bench runs in real time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -10,8 +10,8 @@ mod figures;
 mod measure;
 #[path = "../order.rs"]
 mod order;
-mod players;
 mod plot;
+mod programs;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -21,18 +21,18 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use figures::Row;
 
-/// Measures the product beside a bare program on real services.
+/// Compares the product with a bare program on real services.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to measure; everything if nothing is named
     #[arg(long, value_enum)]
     only: Vec<Section>,
 
-    /// How many rounds, as a multiple of the default
+    /// The number of rounds, as a multiple of the default
     #[arg(long, default_value_t = 1.0)]
     effort: f64,
 
-    /// A setting for the product, `NAME=VALUE`: what does it change?
+    /// A setting for the product, `NAME=VALUE`, to measure its effect
     #[arg(long = "set", value_parser = pair)]
     settings: Vec<(String, String)>,
 
@@ -41,7 +41,7 @@ struct Arguments {
     bench: bool,
 }
 
-/// What is measured together.
+/// Measurements that are made together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Section {
     Warm,
@@ -68,7 +68,7 @@ fn main() {
         runtime: runtime.handle().clone(),
         effort: arguments.effort,
         settings: arguments.settings,
-        python: players::python(&folder()),
+        python: programs::python(&folder()),
     };
     println!("{}", figures::machine());
     let mut rows: Vec<Row> = vec![];
@@ -97,9 +97,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Where the figures go.
+/// The folder of the figures.
 fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../bench");
     fs::create_dir_all(&folder).expect("a folder below target/");
-    folder.canonicalize().expect("it is there")
+    folder.canonicalize().expect("the folder exists")
 }

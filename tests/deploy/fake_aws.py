@@ -2,7 +2,7 @@
 
 `Account` is for tests; as a program this is `aws`. Of CloudFormation it does what deploy/ relies on: it reads the
 template from the bucket, refuses parameters that this does not have, makes and executes change sets, writes events, rolls
-back, retains what is to be retained, and forgets a stack's name, not its id, once it is deleted.
+back, retains what is to be retained, and releases a stack's name, not its id, once it is deleted.
 """
 
 import json
@@ -22,22 +22,22 @@ START = {
     "buckets": {"packages": {"region": REGION, "owner": NUMBER}},
     "stacks": {},
     "change_sets": {},
-    # What fails when it is made, changed or removed, by logical name.
+    # Resources whose creation, update or removal fails, by logical name.
     "fails": {},
-    # What is refused, by operation: code and text.
+    # Operations that are refused: code and text.
     "refuses": {},
-    # In place of a change of the function, what an update changes.
+    # The changes of an update, in place of a change of the function.
     "changes": None,
-    # The folder or file of the buckets that nothing can be written to.
+    # A folder or file of the buckets to which writes are denied.
     "unwritable": None,
-    # How many looks at the events do not see the end of an operation.
+    # The number of requests for events that do not show the end of an operation.
     "slow": 0,
     "calls": [],
 }
 
 
 class Account:
-    """The account as a test arranges it and finds it afterwards."""
+    """The account, for a test to arrange and to check."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -52,11 +52,11 @@ class Account:
     def arrange(self, **changes):
         self.write({**self.read(), **changes})
 
-    def calls(self, *words):
-        return [call for call in self.read()["calls"] if call[: len(words)] == list(words)]
+    def calls(self, *arguments):
+        return [call for call in self.read()["calls"] if call[: len(arguments)] == list(arguments)]
 
     def stack(self, name="orders"):
-        return next((each for each in self.read()["stacks"].values() if each["name"] == name and not each["gone"]), None)
+        return next((each for each in self.read()["stacks"].values() if each["name"] == name and not each["deleted"]), None)
 
     def uploaded(self):
         return sorted(str(each.relative_to(self.folder / "s3")) for each in self.folder.glob("s3/**/*") if each.is_file())
@@ -75,7 +75,7 @@ def invalid(operation, text):
 
 
 def load(text):
-    """The template. CloudFormation's short forms are read as nothing: what is looked at has none."""
+    """The template. CloudFormation's short forms are read as null: the parts that are used have none."""
     import yaml  # Slow, and most calls need no template.
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -90,9 +90,9 @@ class Aws:
         self.state, self.folder = state, folder
 
     def call(self, service, operation, options):
-        words = "".join(word.capitalize() for word in operation.split("-"))
+        arguments = "".join(argument.capitalize() for argument in operation.split("-"))
         if operation in self.state["refuses"]:
-            refuse(words, *self.state["refuses"][operation])
+            refuse(arguments, *self.state["refuses"][operation])
         return getattr(self, operation.replace("-", "_"))(options)
 
     def get_caller_identity(self, options):
@@ -124,9 +124,9 @@ class Aws:
     # --- Stacks
 
     def find(self, name):
-        """By name while the stack is there, by id for ever."""
+        """By name while the stack exists, by id also afterwards."""
         for arn, stack in self.state["stacks"].items():
-            if arn == name or (stack["name"] == name and not stack["gone"]):
+            if arn == name or (stack["name"] == name and not stack["deleted"]):
                 return arn, stack
         return None, None
 
@@ -171,7 +171,7 @@ class Aws:
                 invalid("CreateChangeSet", f"Stack [{name}] already exists and cannot be created again with the changeSet [x].")
             if not stack:
                 arn = f"arn:aws:cloudformation:{REGION}:{NUMBER}:stack/{name}/{len(self.state['stacks'])}"
-                stack = {"name": name, "status": "", "parameters": {}, "resources": {}, "events": [], "gone": False, "tags": []}
+                stack = {"name": name, "status": "", "parameters": {}, "resources": {}, "events": [], "deleted": False, "tags": []}
                 self.state["stacks"][arn] = stack
                 self.event(arn, "REVIEW_IN_PROGRESS", "User Initiated")
             made = {logical: each for logical, each in template["Resources"].items() if each.get("Condition") in HOLD}
@@ -272,7 +272,7 @@ class Aws:
             failed = ", ".join(self.state["fails"])
             return self.event(arn, "DELETE_FAILED", f"The following resource(s) failed to delete: [{failed}].")
         self.event(arn, "DELETE_COMPLETE")
-        stack["gone"] = True
+        stack["deleted"] = True
 
     def remove(self, arn, logical, template):
         if self.state["stacks"][arn]["resources"][logical]["ResourceStatus"] != "DELETE_COMPLETE":
@@ -309,30 +309,30 @@ def resource(stack, logical, kind):
     return {"LogicalResourceId": logical, "PhysicalResourceId": physical, "ResourceType": kind, "ResourceStatus": ""}
 
 
-def options_of(words):
-    """(positional words, options by name). An option without a value has True."""
-    positional, options, words = [], {}, list(words)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            positional.append(word)
+def options_of(arguments):
+    """(positional arguments, options by name). An option without a value has True."""
+    positional, options, arguments = [], {}, list(arguments)
+    while arguments:
+        argument = arguments.pop(0)
+        if not argument.startswith("--"):
+            positional.append(argument)
         else:
-            options[word] = words.pop(0) if words and not words[0].startswith("--") and word != "--only-show-errors" else True
+            options[argument] = arguments.pop(0) if arguments and not arguments[0].startswith("--") and argument != "--only-show-errors" else True
     return positional, options
 
 
-def main(words):
+def main(arguments):
     account = Account.__new__(Account)
     account.folder = pathlib.Path(os.environ["FAKE_AWS"])
     state = account.read()
-    state["calls"].append(words)
+    state["calls"].append(arguments)
     try:
-        if words == ["--version"]:
+        if arguments == ["--version"]:
             print(state["version"])
-        elif words[:2] == ["configure", "get"]:
+        elif arguments[:2] == ["configure", "get"]:
             print(state["region"])
         else:
-            (service, operation, *others), options = options_of(words)
+            (service, operation, *others), options = options_of(arguments)
             aws = Aws(state, account.folder)
             made = aws.cp(*others, options) if operation == "cp" else aws.call(service, operation, options)
             print(json.dumps(made) if made else "", end="")

@@ -1,4 +1,4 @@
-"""Packages as `make package` builds them, as far as deploying looks into them."""
+"""Packages as `make package` builds them, with the parts that a deployment reads."""
 
 import struct
 import zipfile

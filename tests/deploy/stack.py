@@ -1,7 +1,7 @@
 """The template as CloudFormation would resolve it, for a given set of parameters.
 
-What AWS makes up is a placeholder that tells its kind: `arn:made-up:Table` for an ARN, `made-up:Table` for
-everything else. So a test can see where a name stands in place of an ARN.
+Values that AWS assigns are placeholders that show their kind: `arn:made-up:Table` for an ARN, `made-up:Table` for
+everything else. So a test can detect a name in place of an ARN.
 """
 
 import functools
@@ -27,7 +27,7 @@ NO_VALUE = object()
 
 @functools.cache
 def template():
-    """To be read only: all tests share it."""
+    """Read-only: all tests share it."""
     return cfn_yaml.load(str(TEMPLATE))
 
 
@@ -219,7 +219,7 @@ SCRAM = {
 }
 IAM = {"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "MskClusterArn": CLUSTER}
 
-# What people will have, so that each condition is true in one and false in another.
+# Typical stacks: each condition is true in one and false in another.
 STACKS = {
     "the least": {},
     "SCRAM in a VPC": {**SCRAM, **VPC, "OnFailure": "queue", "AlarmEmail": "ops@example.com"},
@@ -268,7 +268,7 @@ def stack(name="the least", **changes):
 
 
 def write_resolved(folder):
-    """Each stack as a template without functions, for tools that do not look into conditions."""
+    """Each stack as a template without functions, for tools that do not evaluate conditions."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(STACKS):
         made = stack(name)

@@ -1,5 +1,5 @@
-"""The template is taken by something that makes stacks. moto leaves out the schedules and the alarms and
-checks no rules, so this shows that the rest resolves and is made, and no more."""
+"""moto creates a stack of the template. It leaves out the schedules and the alarms and checks no rules, so this
+shows only that the rest resolves and is created."""
 
 import copy
 import io
@@ -69,7 +69,7 @@ def network():
 
 
 def template_for_moto():
-    """As JSON: in YAML moto does not understand `!Condition`. It also refuses the ARNs of what it leaves out."""
+    """As JSON: in YAML moto does not support `!Condition`. It also refuses the ARNs of what it leaves out."""
     made = copy.deepcopy(template())
     made["Resources"]["ScheduleRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0].pop("Condition")
     return re.sub(r"\$\{\w+Alarm\.Arn\}", "left-out", json.dumps(made))
@@ -77,9 +77,9 @@ def template_for_moto():
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
 @pytest.mark.parametrize("name", STACKS)
-def test_the_stack_is_made(account, name):
+def test_the_stack_is_created(account, name):
     parameters = {**REQUIRED, **STACKS[name]}
-    # moto would have to find them, and they are no part of the stack.
+    # moto requires them to exist, and they are no part of the stack.
     for absent in ("CodeSigningConfigArn", "LayerArn", "CodeVersion"):
         parameters.pop(absent, None)
     if "SubnetIds" in parameters:

@@ -33,12 +33,12 @@ def test_every_setting_of_the_program_is_set_by_the_template():
     assert set(every) - OTHERS - NOT_THE_PROGRAMS == SETTINGS.keys() - NOT_IN_LAMBDA - OTHERS
 
 
-def test_the_parameters_are_called_like_the_variables():
+def test_the_parameters_have_the_names_of_the_variables():
     for variable in SETTINGS.keys() - NOT_IN_LAMBDA - {"DYNAMODB_TABLE"}:
         assert variable.title().replace("_", "") in template()["Parameters"]
 
 
-def test_what_is_not_chosen_is_what_the_program_does_without_settings():
+def test_parameters_left_at_their_default_have_the_programs_default():
     for variable, value in variables(stack()).items():
         parameter = template()["Parameters"].get(variable.title().replace("_", ""), {})
         if variable in SETTINGS and "Default" in parameter:
@@ -50,7 +50,7 @@ def test_an_empty_parameter_sets_no_variable():
     assert not {"MAX_MEMORY_BYTES", *NOT_THE_PROGRAMS} & variables(stack()).keys()
 
 
-def test_secrets_are_named_and_never_held():
+def test_secrets_are_referenced_by_arn_only():
     made = variables(stack("SCRAM in a VPC"))
     assert (made["KAFKA_SECRET_ARN"], made["KAFKA_CA_SECRET_ARN"]) == (SECRET, CA_SECRET)
     assert not [name for name in template()["Parameters"] if re.search("Password|Username|Pem|Token", name)]
@@ -69,7 +69,7 @@ def test_the_function_writes_to_its_table():
     assert variables(stack("a table from before"))["DYNAMODB_TABLE"] == "offsets"
 
 
-def test_the_table_has_the_keys_of_the_code_and_cannot_get_lost():
+def test_the_table_has_the_keys_of_the_code_and_is_protected_from_deletion():
     table = stack().properties("Table")
     names = dict(re.findall(r'const (\w+): &str = "(\w+)"', (ROOT / "src/store/dynamodb/item/mod.rs").read_text()))
     keys = re.findall(
@@ -124,12 +124,12 @@ def test_the_layer_is_made_or_shared():
 
 
 @pytest.mark.parametrize("choice, own", [({}, []), ({"LayerKey": "layer.zip"}, ["arn:made-up:Layer"]), ({"LayerArn": SHARED_LAYER}, [SHARED_LAYER])])
-def test_layers_with_extensions_are_beside_the_functions_own(choice, own):
+def test_layers_with_extensions_are_added_to_the_functions_layer(choice, own):
     made = stack(**choice, ExtensionLayerArns=",".join(EXTENSIONS))
     assert made.properties("Function")["Layers"] == [*own, *EXTENSIONS]
 
 
-def test_a_handler_of_ones_own_gets_its_settings_and_its_policies():
+def test_a_custom_handler_gets_its_settings_and_its_policies():
     made = stack("a handler of one's own")
     assert variables(made)["HANDLER_SETTINGS"] == '{"table": "customers"}'
     assert made.properties("FunctionRole")["ManagedPolicyArns"] == HANDLER_POLICIES
@@ -143,7 +143,7 @@ def test_fips_endpoints_and_traces_are_used_where_they_are_chosen():
     assert stack().properties("Function")["TracingConfig"] == {"Mode": "PassThrough"}
 
 
-def test_a_key_of_ones_own_encrypts_everything_that_is_stored():
+def test_a_customer_managed_key_encrypts_everything_that_is_stored():
     made = stack("a key of one's own")
     key = made.parameters["EncryptionKeyArn"]
     assert made.properties("Table")["SSESpecification"]["KMSMasterKeyId"] == key

@@ -27,10 +27,10 @@ command = arguments[0]
 if command == "locate-project":
     print((here / "root").read_text())
 elif command == "metadata":
-    answer = here / "metadata"
-    if not answer.exists():
+    metadata = here / "metadata"
+    if not metadata.exists():
         sys.exit("error: cannot update the lock file because --locked was passed")
-    print(answer.read_text())
+    print(metadata.read_text())
 elif command == "build":
     target = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
     (target / "lambda" / arguments[arguments.index("--bin") + 1]).write_text(arguments[-1])
@@ -243,7 +243,7 @@ def test_this_crate_is_packaged_without_handler(repository):
     refused(repository, repository.crate, "leave HANDLER out")
 
 
-def test_a_missing_lock_file_is_an_error_with_the_command_that_makes_it(repository):
+def test_a_missing_lock_file_is_an_error_with_the_command_that_creates_it(repository):
     (repository.crate / "Cargo.lock").unlink()
     refused(repository, repository.crate, "Cargo.lock is missing; run `cargo generate-lockfile`")
 

@@ -1,4 +1,4 @@
-"""What is known to be wrong with a deployment before any request to AWS."""
+"""The errors of a deployment that are detected before any request to AWS."""
 
 import pytest
 
@@ -39,26 +39,26 @@ def test_an_unknown_name_is_refused_with_the_nearest_right_one(written, meant):
     assert problems(f"{written}=x") == [f"line 1: there is no parameter {written!r}: is {meant} meant?"]
 
 
-def test_a_name_that_is_near_to_none_refers_to_the_readme():
+def test_a_name_without_a_similar_one_refers_to_the_readme():
     assert problems("Zzz=x") == ["line 1: there is no parameter 'Zzz'; docs/DEPLOYMENT.md lists the parameters"]
 
 
-def test_a_space_beside_the_sign_is_seen():
+def test_a_space_beside_the_equals_sign_is_reported():
     assert problems("KafkaTopic = orders") == ["line 1: there is no parameter 'KafkaTopic ': is KafkaTopic meant?"]
 
 
-def test_all_that_is_wrong_with_a_file_is_said_at_once_and_no_value_is_repeated():
+def test_all_errors_of_a_file_are_reported_at_once_without_values():
     wrong = problems("KafkaTopic=a\nhunter2\nKafkaTopic=b\nKafkaTopics=c\nCodeKey=d")
     assert [each.split(":")[0].split(" is")[0] for each in wrong] == ["line 2", "line 3", "line 4", "line 5"]
     assert "already set in line 1" in wrong[1] and "hunter2" not in str(wrong)
 
 
 @pytest.mark.parametrize("name", ["CodeBucket", "CodeKey", "CodeVersion"])
-def test_what_the_upload_decides_is_not_taken_from_the_file(name):
+def test_parameters_of_the_upload_are_refused_in_the_file(name):
     assert problems(f"{name}=x") == [f"line 1: {name} follows from BUCKET and PACKAGE, so it has no place in the file"]
 
 
-def test_what_has_no_default_is_missing():
+def test_parameters_without_a_default_are_required():
     assert inputs.missing_parameters({"KafkaTopic": "a"}, KNOWN) == [
         "KafkaBootstrapServers",
         "KafkaGroupId",
@@ -66,7 +66,7 @@ def test_what_has_no_default_is_missing():
     ]
 
 
-def test_tags_are_words_and_quotes_hold_spaces_together():
+def test_tags_are_separated_by_spaces_and_quotes_keep_spaces():
     assert inputs.read_tags("team=x 'cost centre=12 a' empty=") == (
         [{"Key": "team", "Value": "x"}, {"Key": "cost centre", "Value": "12 a"}, {"Key": "empty", "Value": ""}],
         [],
@@ -74,7 +74,7 @@ def test_tags_are_words_and_quotes_hold_spaces_together():
 
 
 @pytest.mark.parametrize(
-    "tags, said",
+    "tags, expected",
     [
         ("team", "must be key=value"),
         ("=x", "must be key=value"),
@@ -85,8 +85,8 @@ def test_tags_are_words_and_quotes_hold_spaces_together():
         (" ".join(f"t{number}=1" for number in range(51)), "51 tags"),
     ],
 )
-def test_tags_that_aws_would_refuse_are_refused(tags, said):
-    assert said in inputs.read_tags(tags)[1][0]
+def test_tags_that_aws_would_refuse_are_refused(tags, expected):
+    assert expected in inputs.read_tags(tags)[1][0]
 
 
 @pytest.mark.parametrize("processor", ["x86_64", "arm64"])
@@ -101,7 +101,7 @@ def test_a_function_that_loads_librdkafka_needs_the_layer(needs, result, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, expected",
     [
         (lambda path: path.write_text("text"), "no zip archive"),
         (lambda path: packages.pack(path, "main", b""), "no file bootstrap"),
@@ -113,7 +113,7 @@ def test_a_function_that_loads_librdkafka_needs_the_layer(needs, result, tmp_pat
         (lambda path: packages.pack(path, "bootstrap", packages.program(needs=["a"])[:-2]), "damaged"),
     ],
 )
-def test_what_lambda_could_not_start_is_refused(make, said, tmp_path):
+def test_a_file_that_lambda_could_not_start_is_refused(make, expected, tmp_path):
     make(tmp_path / "f.zip")
-    with pytest.raises(inputs.NotAPackage, match=said):
+    with pytest.raises(inputs.NotAPackage, match=expected):
         inputs.Program(tmp_path / "f.zip", "bootstrap")

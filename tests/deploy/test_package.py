@@ -1,5 +1,5 @@
-"""What is in the packages, and what of AWS it can ask for. deploy/check.sh has built and unpacked them, and has
-run the function against services that noted its requests."""
+"""The content of the packages, and the AWS operations of the program. deploy/check.sh has built and unpacked them,
+and has run the function against services that recorded its requests."""
 
 import json
 import os
@@ -24,20 +24,20 @@ PACKAGES = {
     "function-dynamic.zip": "bootstrap",
     "layer.zip": "lib/librdkafka.so.1",
 }
-# Of examples/handler, a crate of its own.
+# Of examples/handler, a separate crate.
 HANDLER = UNPACKED / "handler/function/bootstrap"
-# What AWS's services do in the role's name, and what is no request of its own.
+# Operations of AWS's services with the role, and those that are no separate request.
 NOT_THE_CODES = {
     "logs:CreateLogStream": "Lambda writes the log",
     "logs:PutLogEvents": "Lambda writes the log",
     "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt with the permissions of the caller",
 }
-# What is linked and not called: aws-config can get credentials in more ways than the one in Lambda.
+# Linked and not called: aws-config can get credentials in more ways than the one in Lambda.
 UNUSED = {"sts"}
 
 
 @pytest.mark.parametrize("package, name", PACKAGES.items())
-def test_a_package_holds_one_file_that_may_be_executed_and_no_time(package, name):
+def test_a_package_contains_one_executable_file_and_no_timestamp(package, name):
     with zipfile.ZipFile(DIST / package) as packed:
         entry, = packed.infolist()
     assert (entry.filename, entry.date_time) == (name, (1980, 1, 1, 0, 0, 0))
@@ -53,7 +53,7 @@ def test_a_package_is_made_again_byte_for_byte(package, name, tmp_path):
 
 
 @pytest.mark.parametrize("package, name", PACKAGES.items())
-def test_no_package_tells_where_it_was_built(package, name):
+def test_no_package_contains_the_path_of_its_build(package, name):
     content = (UNPACKED / pathlib.Path(package).stem / name).read_bytes()
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     home = str(pathlib.Path.home())
@@ -76,7 +76,7 @@ def test_they_need_nothing_that_the_runtime_does_not_have(files):
     assert fits(*(UNPACKED / each for each in files)).returncode == 0
 
 
-def test_the_function_of_a_crate_of_ones_own_fits_and_holds_no_path_of_the_build():
+def test_the_function_of_another_crate_fits_and_contains_no_path_of_the_build():
     assert fits(HANDLER).returncode == 0
     content = HANDLER.read_bytes()
     for folder in (str(ROOT), os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")), str(pathlib.Path.home()) + "/"):
@@ -105,8 +105,8 @@ def test_the_layer_shows_librdkafka_and_nothing_of_what_it_links():
 
 
 def linked():
-    """The operations of AWS that the program holds the code of, by its words for a panic in them. What it does
-    not hold, it cannot ask for."""
+    """The operations of AWS that the program contains, according to the messages of their panics. It cannot request
+    others."""
     content = (UNPACKED / "function/bootstrap").read_bytes()
     found = set(re.findall(rb"/aws-sdk-([a-z0-9]+)-[0-9.]+/src/operation/([a-z_]+)\.rs", content))
     assert found, "the names of operations are not where they were"

@@ -1,4 +1,4 @@
-"""What people fill in."""
+"""The parameters of the template."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def test_a_wrong_value_is_refused(name, wrong):
 
 
 @pytest.mark.parametrize(
-    "name, right",
+    "name, value",
     [
         ("KafkaBootstrapServers", "b-1.shop.kafka.eu-central-1.amazonaws.com:9098,b-2:9098"),
         ("KafkaBootstrapServers", "[2001:db8::1]:9092"),
@@ -93,8 +93,8 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("StartPosition", "2026-01-31T08:00:00.5+01:00"),
     ],
 )
-def test_a_valid_value_is_accepted(name, right):
-    assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], right)
+def test_a_valid_value_is_accepted(name, value):
+    assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
 
 
 def without(settings, *names):
@@ -131,7 +131,7 @@ DO_NOT_GO_TOGETHER = [
 
 
 @pytest.mark.parametrize("wrong, rule", DO_NOT_GO_TOGETHER)
-def test_values_that_do_not_go_together_are_refused_before_anything_is_made(wrong, rule):
+def test_values_that_contradict_each_other_are_refused_before_anything_is_created(wrong, rule):
     with pytest.raises(RefusedByRule, match=rule):
         stack(**wrong)
 
@@ -142,11 +142,11 @@ def test_none_all_or_enough_concurrency_may_be_reserved(shards):
         assert stack(Shards=shards, ReservedConcurrency=reserved)
 
 
-def test_each_rule_is_tried():
+def test_each_rule_is_tested():
     assert {rule for _, rule in DO_NOT_GO_TOGETHER} == set(template()["Rules"])
 
 
-def test_each_condition_is_true_in_one_tried_stack_and_false_in_another():
+def test_each_condition_is_true_in_one_tested_stack_and_false_in_another():
     stacks = [stack(name) for name in STACKS]
     for name in template()["Conditions"]:
         assert {each._holds(name) for each in stacks} == {True, False}, name
@@ -167,7 +167,7 @@ def longest(name):
     }[name]
 
 
-# As AWS's own models and CloudFormation's reference have them.
+# The limits of AWS's models and of CloudFormation's reference.
 LIMITS = {
     ("AWS::Lambda::Function", "Description"): 256,
     ("AWS::Lambda::LayerVersion", "Description"): 256,
@@ -183,14 +183,14 @@ LIMITS = {
 def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
     monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
     made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
-    seen = set()
+    limited = set()
     for name, resource in made.resources.items():
         for key, value in leaves(resource["Properties"]):
             limit = LIMITS.get((resource["Type"], key))
             if limit:
-                seen.add(key)
+                limited.add(key)
                 assert len(value) <= limit, f"{name}: {key}"
-    assert {"Description", "AlarmName", "Expression"} <= seen
+    assert {"Description", "AlarmName", "Expression"} <= limited
     # IAM counts all inline policies of a role together, without white space.
     policies = made.properties("FunctionRole")["Policies"] + [made.properties(name) for name in ("NetworkInterfacesAreLambdas", "KeyIsTheServices")]
     assert sum(len(json.dumps(each["PolicyDocument"], separators=(",", ":"))) for each in policies) <= 10_240

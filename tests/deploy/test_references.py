@@ -1,4 +1,4 @@
-"""What cfn-lint does not see: names in place of ARNs, and the other way."""
+"""References that cfn-lint does not check: names in place of ARNs, and the other way."""
 
 import re
 
@@ -29,7 +29,7 @@ def leaves(node, key=None):
         yield key, node
 
 
-def test_an_arn_stands_where_an_arn_is_meant_and_a_name_where_a_name_is(every_stack):
+def test_properties_for_arns_have_arns_and_properties_for_names_have_names(every_stack):
     for name, resource in every_stack.resources.items():
         for key, value in leaves(resource["Properties"]):
             place = f"{name}: {key}: {value}"
@@ -46,7 +46,7 @@ def test_policies_name_arns_or_everything(every_stack):
                 assert value == "*" or value.startswith("arn:"), f"{name}: {value}"
 
 
-def test_ids_are_of_the_kind_that_is_meant(every_stack):
+def test_ids_are_of_the_expected_kind(every_stack):
     for name, resource in every_stack.resources.items():
         for key, value in leaves(resource["Properties"]):
             if key in IDS:
@@ -67,14 +67,14 @@ def test_names_that_people_see_begin_with_the_stacks():
 
 
 def test_everything_else_is_named_by_cloudformation():
-    """A name of one's own would be in the way of the next stack, and of every replacement."""
+    """A fixed name would conflict with the next stack, and with every replacement."""
     for name, resource in template()["Resources"].items():
         taken = {"FunctionName", "TableName", "QueueName", "TopicName", "LogGroupName", "LayerName", "Name"}
         allowed = {"FunctionName"} if resource["Type"] == "AWS::Lambda::EventInvokeConfig" else set()
         assert not (taken - allowed) & resource.get("Properties", {}).keys(), name
 
 
-def test_what_holds_positions_or_records_outlives_the_stack(every_stack):
+def test_resources_with_positions_or_records_are_retained(every_stack):
     for name, resource in every_stack.resources.items():
         kept = name in ("Table", "DeadLetterQueue", "DeadLetterQueuePolicy")
         assert (resource["DeletionPolicy"] == "Retain") == kept, name

@@ -80,7 +80,7 @@ def test_the_secrets_key_decrypts_nothing_but_these_secrets():
     assert decrypt["Condition"] == {"StringEquals": {"kms:EncryptionContext:SecretARN": [SECRET, CA_SECRET]}}
 
 
-def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
+def test_a_secret_without_its_own_key_needs_no_permission_on_keys():
     assert permissions(stack("mutual TLS")) - ALWAYS == {("secretsmanager:GetSecretValue", SECRET)}
 
 
@@ -94,7 +94,7 @@ def test_a_secret_without_a_key_of_its_own_needs_no_right_on_keys():
         (QUEUE, {("sqs:SendMessage", QUEUE)}),
     ],
 )
-def test_dead_letters_are_sent_to_their_queue_alone(choice, expected):
+def test_dead_letters_are_sent_to_their_queue_only(choice, expected):
     assert permissions(stack(OnFailure=choice)) - ALWAYS == expected
 
 
@@ -105,7 +105,7 @@ def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():
     assert permission in permissions(made, "ScheduleRole")
 
 
-def test_without_a_vpc_there_is_no_right_on_the_network():
+def test_without_a_vpc_there_is_no_permission_on_the_network():
     assert not NETWORK & permissions(stack())
 
 
@@ -147,19 +147,19 @@ def test_msk_iam_writes_only_dead_letters():
     }
 
 
-def test_other_clusters_get_no_rights_of_msk(every_stack):
+def test_other_clusters_get_no_permissions_of_msk(every_stack):
     if every_stack.parameters["KafkaSaslMechanism"] != "AWS_MSK_IAM":
         assert not [action for action, _ in permissions(every_stack) if action.startswith("kafka-cluster:")]
 
 
-def test_a_key_of_ones_own_is_used_as_far_as_it_is_needed():
+def test_a_customer_managed_key_is_used_as_far_as_it_is_needed():
     assert permissions(stack("a key and no queues")) - ALWAYS == {("kms:Decrypt", KEY)}
     made = stack("a key of one's own")
     both = {("kms:Decrypt", KEY), ("kms:GenerateDataKey", KEY)}
     assert both <= permissions(made) and both <= permissions(made, "ScheduleRole")
 
 
-def test_the_code_has_a_key_of_ones_own_only_through_services():
+def test_the_code_has_a_customer_managed_key_only_through_services():
     made = stack("a key of one's own")
     deny, = made.properties("KeyIsTheServices")["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "kms:*", KEY)
@@ -176,7 +176,7 @@ def test_an_existing_queue_of_dead_letters_is_written_with_its_key(chosen, key):
     assert permissions(stack(OnFailure=QUEUE, **chosen)) - ALWAYS == {("sqs:SendMessage", QUEUE), *both}
 
 
-def test_the_key_of_an_existing_queue_is_used_through_sqs_alone():
+def test_the_key_of_an_existing_queue_is_used_through_sqs_only():
     made = stack(OnFailure=QUEUE, DeadLetterKeyArn=DEAD_LETTER_KEY)
     statement, = (each for each in statements(made, "FunctionRole") if "kms:Decrypt" in each["Action"])
     assert statement["Condition"] == {"StringLike": {"kms:ViaService": "sqs.xx-test-1.*"}}
@@ -186,7 +186,7 @@ def test_traces_are_sent_where_they_are_chosen():
     assert permissions(stack(Tracing="Active")) - ALWAYS == TRACES
 
 
-def test_no_right_is_on_everything_but_those_on_the_network_and_on_traces(every_stack):
+def test_only_permissions_on_the_network_and_on_traces_are_on_every_resource(every_stack):
     for role in ("FunctionRole", "ScheduleRole"):
         for action, resource in permissions(every_stack, role):
             assert "*" not in action

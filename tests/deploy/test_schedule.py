@@ -1,4 +1,4 @@
-"""The clock."""
+"""The schedules."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_a_run_is_no_longer_than_lambda_lets_a_function_run(minutes):
     assert stack(RateMinutes=minutes).properties("Function")["Timeout"] <= 1800
 
 
-def test_every_tick_is_on_time_delivered_once_and_given_up_after_a_minute(every_stack):
+def test_every_tick_is_on_time_delivered_once_and_discarded_after_a_minute(every_stack):
     for schedule in schedules(every_stack):
         assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}, "FLEXIBLE would need a window"
         assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
@@ -72,5 +72,5 @@ def test_a_stopped_schedule_stops_all_shards():
 def test_undeliverable_events_are_kept_where_it_is_set(every_stack):
     for schedule in schedules(every_stack):
         kept = schedule["Target"].get("DeadLetterConfig")
-        wanted = every_stack.parameters["FailedInvocations"] == "queue"
-        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if wanted else None)
+        expected = every_stack.parameters["FailedInvocations"] == "queue"
+        assert kept == ({"Arn": "arn:made-up:FailedInvocationsQueue"} if expected else None)

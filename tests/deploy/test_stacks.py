@@ -1,4 +1,4 @@
-"""What is said of a stack."""
+"""Messages about a stack."""
 
 import botocore.session
 import pytest
@@ -16,10 +16,10 @@ def test_each_state_of_a_stack_has_a_message():
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_state_without_deployments_has_an_explanation_and_a_next_step(status):
-    said = stacks.sentence("orders", status)
-    assert said.startswith("the stack orders ") and said.endswith(f" ({status})") and "{" not in said
+    message = stacks.sentence("orders", status)
+    assert message.startswith("the stack orders ") and message.endswith(f" ({status})") and "{" not in message
     if not stacks.can_be_deployed(status):
-        assert "aws cloudformation " in said or "make destroy STACK=orders" in said
+        assert "aws cloudformation " in message or "make destroy STACK=orders" in message
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -28,11 +28,11 @@ def test_nothing_is_done_to_a_stack_that_is_changing(status):
         assert not stacks.can_be_deployed(status) and not stacks.can_be_removed(status)
 
 
-def test_a_state_of_the_future_is_said_and_nothing_is_done():
+def test_an_unknown_state_is_reported_and_nothing_is_done():
     assert "does not know" in stacks.sentence("orders", "PAUSED") and not stacks.can_be_deployed("PAUSED")
 
 
-def test_what_outlives_the_stack_is_what_the_template_retains():
+def test_the_retained_resources_are_those_of_the_template():
     retained = {name for name, each in template()["Resources"].items() if each.get("DeletionPolicy") == "Retain"}
     assert retained == {*stacks.RETAINED, "DeadLetterQueuePolicy"}, "and a policy goes with its queue"
 
@@ -65,7 +65,7 @@ def test_a_change_names_the_action_the_resource_and_the_cause():
 
 
 @pytest.mark.parametrize(
-    "before, after, made, said",
+    "before, after, made, expected",
     [
         ({}, {}, change("Modify", "Table", stacks.TABLE, "True", PhysicalResourceId="old"), "ExistingTable=old keeps the cursors"),
         ({}, {}, change("Modify", "Table", stacks.TABLE, "Conditional", PhysicalResourceId="old"), "read again from StartPosition"),
@@ -78,9 +78,9 @@ def test_a_change_names_the_action_the_resource_and_the_cause():
         ({}, {}, change("Remove", "FailedInvocationsQueue", stacks.QUEUE, PhysicalResourceId="url"), "url is deleted"),
     ],
 )
-def test_what_loses_cursors_or_messages_is_warned_of(before, after, made, said):
+def test_changes_that_lose_cursors_or_messages_cause_a_warning(before, after, made, expected):
     warning, = stacks.warnings({**BEFORE, **before}, {**BEFORE, **after}, [made] if made else [])
-    assert said in warning
+    assert expected in warning
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_loses_cursors_or_messages_is_warned_of(before, after, made, said):
         ({}, change("Modify", "Function", "AWS::Lambda::Function", "True")),
     ],
 )
-def test_what_loses_nothing_is_not_warned_of(after, made):
+def test_changes_that_lose_nothing_cause_no_warning(after, made):
     assert stacks.warnings(BEFORE, {**BEFORE, **after}, [made]) == []
 
 
@@ -110,7 +110,7 @@ def event(status, name="orders", reason=None, **others):
     }
 
 
-def test_what_failed_is_named_with_its_reason_without_what_was_only_cancelled():
+def test_failed_resources_are_named_with_the_reason_and_cancelled_ones_are_not():
     assert stacks.failures(
         [
             event("CREATE_IN_PROGRESS", reason="User Initiated"),
@@ -121,12 +121,12 @@ def test_what_failed_is_named_with_its_reason_without_what_was_only_cancelled():
     ) == ["Function (A::B::C): no such bucket"]
 
 
-def test_a_hook_of_the_account_is_named_with_what_it_wants():
+def test_a_hook_of_the_account_is_named_with_its_message():
     made = event("CREATE_IN_PROGRESS", "ErrorsAlarm", HookStatus="HOOK_COMPLETE_FAILED", HookStatusReason="[CT.CLOUDWATCH.PR.1]: no action", HookType="AWS::ControlTower::Hook")
     assert stacks.failures([made]) == ["ErrorsAlarm (A::B::C): [CT.CLOUDWATCH.PR.1]: no action [hook AWS::ControlTower::Hook]"]
 
 
-def test_an_operation_is_over_when_the_stack_itself_has_come_to_an_end():
+def test_an_operation_has_ended_when_the_stack_itself_has_a_final_state():
     going = [event("UPDATE_IN_PROGRESS"), event("UPDATE_COMPLETE", "Function"), event("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")]
     assert stacks.outcome(going) is None and stacks.outcome([]) is None
     assert stacks.outcome([*going, event("UPDATE_COMPLETE")]) == "UPDATE_COMPLETE"
@@ -148,7 +148,7 @@ def test_the_last_operation_begins_where_a_user_started_it():
     assert len(stacks.last_operation(newest_first)) == 3
 
 
-def test_what_is_left_is_named_with_how_it_goes_on_and_how_it_goes():
+def test_retained_resources_are_named_with_how_to_reuse_and_how_to_remove_them():
     resources = [
         {"LogicalResourceId": "Table", "PhysicalResourceId": "orders-Table-1", "ResourceStatus": "DELETE_SKIPPED"},
         {
@@ -158,7 +158,7 @@ def test_what_is_left_is_named_with_how_it_goes_on_and_how_it_goes():
         },
         {"LogicalResourceId": "Function", "PhysicalResourceId": "f", "ResourceStatus": "DELETE_COMPLETE"},
     ]
-    said = "\n".join(stacks.what_is_left(stacks.leftovers(resources), "aws-cn"))
+    text = "\n".join(stacks.what_is_left(stacks.leftovers(resources), "aws-cn"))
     for each in (
         "ExistingTable=orders-Table-1 ",
         "aws dynamodb update-table --table-name orders-Table-1 --no-deletion-protection-enabled",
@@ -166,10 +166,10 @@ def test_what_is_left_is_named_with_how_it_goes_on_and_how_it_goes():
         "OnFailure=arn:aws-cn:sqs:cn-north-1:123456789012:dead-1 ",
         "aws sqs delete-queue --queue-url https://sqs.cn-north-1.amazonaws.com.cn/123456789012/dead-1",
     ):
-        assert each in said
+        assert each in text
 
 
-def test_what_was_removed_or_never_made_is_not_left():
+def test_removed_or_never_created_resources_are_not_named_as_retained():
     resources = [
         {"LogicalResourceId": "Table", "PhysicalResourceId": "t", "ResourceStatus": "DELETE_COMPLETE"},
         {"LogicalResourceId": "DeadLetterQueue", "PhysicalResourceId": "", "ResourceStatus": "CREATE_FAILED"},
@@ -177,7 +177,7 @@ def test_what_was_removed_or_never_made_is_not_left():
     assert stacks.what_is_left(stacks.leftovers(resources), "aws") == []
 
 
-def test_a_password_in_the_clear_is_remarked_on():
+def test_a_password_in_plain_text_causes_a_remark():
     def remarks(protocol, mechanism):
         return stacks.remarks({"KafkaSecurityProtocol": protocol, "KafkaSaslMechanism": mechanism})
 
@@ -186,7 +186,7 @@ def test_a_password_in_the_clear_is_remarked_on():
 
 
 @pytest.mark.parametrize(
-    "chosen, said",
+    "chosen, expected",
     [
         ({}, "No one is notified when an alarm goes off: set AlarmEmail or AlarmTopicArn."),
         ({"AlarmEmail": "ops@example.com"}, "Alarms notify ops@example.com, after the address has confirmed"),
@@ -194,6 +194,6 @@ def test_a_password_in_the_clear_is_remarked_on():
         ({"Monitoring": "none", "AlarmEmail": "ops@example.com"}, "No one is notified: Monitoring=none"),
     ],
 )
-def test_who_is_notified_is_said(chosen, said):
+def test_the_receivers_of_notifications_are_printed(chosen, expected):
     values = {"Monitoring": "dashboard", "AlarmEmail": "", "AlarmTopicArn": "", **chosen}
-    assert stacks.who_is_notified("orders", values).startswith(said)
+    assert stacks.who_is_notified("orders", values).startswith(expected)

@@ -1,4 +1,4 @@
-"""Alarms and dashboard look at figures that the program and Lambda write."""
+"""Alarms and dashboard use metrics that the program and Lambda write."""
 
 import json
 import re
@@ -27,7 +27,7 @@ SEARCH = re.compile(
     r"""'(Sum|Maximum)', (\d+)\)\)?"""
 )
 DAY = 24 * 60 * 60
-# Queries look back no further.
+# The maximum period of queries.
 THREE_HOURS = 3 * 60 * 60
 
 
@@ -48,7 +48,7 @@ def test_the_names_in_the_report_are_read():
     assert '"Namespace": "KafkaConsumer"' in REPORT and '[["ConsumerGroup", "Topic"]]' in REPORT
 
 
-def test_each_trouble_of_an_operator_has_its_alarm():
+def test_each_problem_has_an_alarm():
     assert alarms(stack()).keys() == {
         "ErrorsAlarm",
         "ThrottlesAlarm",
@@ -70,14 +70,14 @@ def test_each_trouble_of_an_operator_has_its_alarm():
         ({"FailedInvocations": "queue"}, "WaitingFailedInvocationsAlarm", "FailedInvocationsQueue"),
     ],
 )
-def test_messages_that_wait_in_a_queue_of_the_stack_are_an_alarm_until_they_are_gone(chosen, alarm, queue):
+def test_messages_in_a_queue_of_the_stack_raise_an_alarm_until_they_are_removed(chosen, alarm, queue):
     made = alarms(stack(**chosen))[alarm]
     assert made["Dimensions"] == [{"Name": "QueueName", "Value": f"made-up:{queue}"}]
     assert (made["Statistic"], made["ComparisonOperator"], made["Threshold"]) == ("Maximum", "GreaterThanOrEqualToThreshold", 1)
     assert "OKActions" in made and alarm not in alarms(stack())
 
 
-def test_alarms_look_at_figures_that_exist(every_stack):
+def test_alarms_use_metrics_that_exist(every_stack):
     for name, alarm in alarms(every_stack).items():
         if "Namespace" in alarm:
             assert alarm["MetricName"] in AWS[alarm["Namespace"]], name
@@ -111,7 +111,7 @@ def test_alarms_count_in_ticks_and_within_a_day(every_stack):
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-def test_a_schedule_that_does_not_run_is_noticed(shards):
+def test_a_schedule_that_does_not_run_raises_an_alarm(shards):
     alarm = alarms(stack(Shards=shards))["NoInvocationAlarm"]
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", str(shards))
     assert alarm["TreatMissingData"] == "breaching", "no run writes no figure"
@@ -165,7 +165,7 @@ def test_the_dashboard_is_json_and_its_widgets_do_not_overlap():
 
 
 @pytest.mark.parametrize("name", [name for name in STACKS if stack(name)._holds("HasDashboard")])
-def test_the_dashboard_shows_figures_that_exist_at_the_schedules_pace(name):
+def test_the_dashboard_shows_metrics_that_exist_with_the_period_of_the_schedule(name):
     made = stack(name)
     shown = set()
     for widget in dashboard(made)["widgets"]:

@@ -1,4 +1,4 @@
-"""Unpacks the packages as Lambda does, and says what the template gives to the function: unpack.py DIST FOLDER"""
+"""Unpacks the packages as Lambda does, and writes the template's settings of the function: unpack.py DIST FOLDER"""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-//! Backfills, purely: what is started, what is refused, and what each partition comes to.
+//! Backfills without I/O: which are started, which are refused, and the decision for each partition.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::support::states::{log, next};
 const NOW_MS: i64 = 1_800_000_000_000;
 
 const POLICY: Policy = Policy {
-    // Neither of the two means anything to a backfill.
+    // A backfill ignores both settings.
     start_position: StartPosition::Latest,
     on_truncation: OnTruncation::Latest,
     on_retention_loss: OnRetentionLoss::Continue,
@@ -70,10 +70,10 @@ fn within_its_bounds_a_backfill_is_a_run_on_a_log_that_ends_there() {
     for (at, log, expected) in [
         (10, (0, 90), read(10, Why::Resumed, 10)),
         (19, (0, 20), read(19, Why::Resumed, 19)),
-        // Retention was faster: up to the first record that is left, but not past the end.
+        // Deleted by retention: up to the first remaining record, but not past the end.
         (10, (15, 90), read(15, lost(10, 14), 10)),
         (10, (50, 90), read(20, lost(10, 19), 10)),
-        // Done, whatever has become of the log.
+        // Done, in every state of the log.
         (20, (0, 90), Decision::Idle),
         (20, (50, 90), Decision::Idle),
         (20, (0, 5), Decision::Idle),
@@ -84,7 +84,7 @@ fn within_its_bounds_a_backfill_is_a_run_on_a_log_that_ends_there() {
 }
 
 #[test]
-fn a_log_that_ends_before_the_backfill_is_truncated_whatever_on_truncation_says() {
+fn a_log_that_ends_before_the_backfill_is_truncated_with_every_on_truncation() {
     for (at, log) in [(10, (0, 19)), (19, (0, 19)), (19, (0, 0)), (10, (15, 19))] {
         let decision = decided(at, log);
         assert!(
@@ -95,7 +95,7 @@ fn a_log_that_ends_before_the_backfill_is_truncated_whatever_on_truncation_says(
 }
 
 #[test]
-fn a_loss_to_retention_halts_where_the_policy_says_so() {
+fn a_loss_to_retention_halts_with_on_retention_loss_halt() {
     let policy = Policy {
         on_retention_loss: OnRetentionLoss::Halt,
         ..POLICY
@@ -105,14 +105,14 @@ fn a_loss_to_retention_halts_where_the_policy_says_so() {
 }
 
 #[test]
-fn trouble_of_one_partition_is_that_of_any_run() {
+fn a_partition_that_cannot_be_read_is_treated_as_in_any_run() {
     let with = |change: fn(&mut PartitionState)| {
         let mut states = state(0, (0, 90), Some(cursor(12)));
         change(&mut states);
         decide(&states, &POLICY)
     };
-    let gone = with(|states| states.end = None);
-    assert!(matches!(gone, Decision::Truncated(_)), "{gone:?}");
+    let missing = with(|states| states.end = None);
+    assert!(matches!(missing, Decision::Truncated(_)), "{missing:?}");
     let silent = with(|states| states.end = Some(ListedOffset::Err(Unavailable("no leader".into()))));
     assert_eq!(silent, Decision::Unavailable("no leader".into()));
     let unreadable = with(|states| states.cursor = Some(Err(InvalidCursor::new("offset is text"))));
@@ -168,7 +168,7 @@ fn bounds_are_cut_at_the_end_and_never_reversed() {
 }
 
 #[test]
-fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
+fn every_partition_is_started_once_and_those_that_are_added_later_are_left_out() {
     type Row = (&'static [i32], Option<Vec<i32>>, &'static [usize]);
     let rows: [Row; 7] = [
         (&[], None, &[0, 1, 2, 3]),
@@ -177,9 +177,9 @@ fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
         (&[3], None, &[0, 1, 2]),
         (&[3], Some(vec![1, 3]), &[1]),
         (&[0, 1, 2, 3], None, &[]),
-        // 2 and 3 came later.
+        // 2 and 3 were added later.
         (&[0, 1], None, &[]),
-        // One that was named did not: its item was deleted.
+        // A named one was not added later: its item was deleted.
         (&[0, 1], Some(vec![0, 1, 3]), &[3]),
     ];
     for (items, partitions, expected) in rows {
@@ -195,12 +195,14 @@ fn every_partition_is_started_once_and_those_that_appear_later_are_left_out() {
 fn a_partition_that_the_topic_does_not_have_is_named() {
     let states = [state(0, (0, 9), None)];
     let map = Bound::Offsets([(0, next(1)), (7, next(1))].into());
-    for (asked, field) in [
+    for (requested, field) in [
         (request(Bound::Earliest, Bound::Latest, Some(vec![0, 7])), "partitions"),
         (request(map.clone(), Bound::Latest, None), "from"),
         (request(Bound::Earliest, map, None), "to"),
     ] {
-        let error = to_start(&asked, &states).expect_err("it is not there").to_string();
+        let error = to_start(&requested, &states)
+            .expect_err("the partition does not exist")
+            .to_string();
         assert!(
             error.starts_with("InvalidEvent: partition 7 ") && error.ends_with(&format!("Correct `{field}`")),
             "{error}"
@@ -227,7 +229,7 @@ fn other_bounds_under_the_same_name_are_refused_with_what_differs() {
 }
 
 #[test]
-fn the_order_of_what_was_asked_for_does_not_matter() {
+fn the_order_of_requested_partitions_does_not_matter() {
     let (one, other) = (
         r#"{"to":{"10":1,"2":5},"from":"latest"}"#,
         r#"{"from":"latest","to":{"2":5,"10":1}}"#,
@@ -237,20 +239,22 @@ fn the_order_of_what_was_asked_for_does_not_matter() {
 }
 
 #[test]
-fn the_topic_is_said_where_there_are_several() {
+fn the_topic_is_required_where_there_are_several() {
     let config = |topics: &str| {
         let pairs = [("KAFKA_TOPIC", topics), ("KAFKA_GROUP_ID", "g")];
         Config::from_lookup(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).expect("settings")
     };
-    let asked = |topic: Option<&str>| BackfillRequest {
+    let requested = |topic: Option<&str>| BackfillRequest {
         topic: topic.map(Into::into),
         ..all()
     };
-    assert_eq!(topic(&config("a"), &asked(None)), Ok(0));
-    assert_eq!(topic(&config("a,b"), &asked(Some("b"))), Ok(1));
-    let unsaid = topic(&config("a,b"), &asked(None)).expect_err("which?").to_string();
-    assert!(unsaid.contains("there are 2: a, b"), "{unsaid}");
-    let other = topic(&config("a,b"), &asked(Some("c")))
+    assert_eq!(topic(&config("a"), &requested(None)), Ok(0));
+    assert_eq!(topic(&config("a,b"), &requested(Some("b"))), Ok(1));
+    let without_topic = topic(&config("a,b"), &requested(None))
+        .expect_err("the topic is ambiguous")
+        .to_string();
+    assert!(without_topic.contains("there are 2: a, b"), "{without_topic}");
+    let other = topic(&config("a,b"), &requested(Some("c")))
         .expect_err("none of them")
         .to_string();
     assert!(other.contains("`topic` is \"c\"") && other.ends_with("a, b"), "{other}");

@@ -49,7 +49,7 @@ fn wrong_settings_are_an_initialisation_error_that_names_each_of_them() {
 }
 
 #[test]
-fn a_program_that_cannot_start_ends_with_a_code_of_failure() {
+fn a_program_that_cannot_start_exits_with_code_1() {
     assert_eq!(refused(&[("MAX_MESSAGES", "none")]).exit_code, Some(1));
 }
 
@@ -64,12 +64,12 @@ fn settings_are_checked_before_any_connection() {
         ("MESSAGE_FORMAT", "avro"),
     ]);
     assert_eq!(error.error.error_type, "InvalidConfiguration", "{error:?}");
-    let nobody = service.accept().expect_err("nothing may connect");
-    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    let connection = service.accept().expect_err("nothing may connect");
+    assert_eq!(connection.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
-fn why_a_program_cannot_start_is_in_its_log_as_json() {
+fn the_error_of_a_start_that_fails_is_in_the_log_as_json() {
     let error = refused(&[("ON_TRUNCATION", "guess")]);
     let [line] = error.stdout.as_slice() else {
         panic!("one line: {error:?}")
@@ -89,7 +89,7 @@ fn a_log_level_that_does_not_exist_hides_no_error() {
 }
 
 #[test]
-fn a_password_in_a_wrong_setting_is_shown_nowhere() {
+fn a_password_in_a_wrong_setting_is_never_shown() {
     let error = refused(&[
         ("KAFKA_SASL_PASSWORD", "planted"),
         ("KAFKA_SSL_KEY_PASSWORT", "planted"),
@@ -99,7 +99,7 @@ fn a_password_in_a_wrong_setting_is_shown_nowhere() {
 }
 
 #[test]
-fn a_program_starts_without_a_service_that_answers() {
+fn a_program_starts_although_no_service_responds() {
     let closed = [
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
@@ -111,7 +111,7 @@ fn a_program_starts_without_a_service_that_answers() {
 }
 
 #[test]
-fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_goes_on() {
+fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_continues() {
     let closed = [
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
@@ -140,7 +140,7 @@ fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_goes
         let log: Value = serde_json::from_str(&invocation.stdout[0]).expect("JSON");
         assert_eq!(log["error_type"], "InvalidEvent");
     }
-    // A good one is read as ever.
+    // A valid one is still read.
     function.invoke_text("{}").failure("TableUnreachable");
 }
 
@@ -157,7 +157,7 @@ fn settings_that_are_not_utf_8_are_named_together_and_never_shown() {
 }
 
 #[test]
-fn what_is_not_wrong_and_will_surprise_is_warned_of_once_at_the_start() {
+fn valid_settings_with_surprising_effects_are_warned_of_once_at_the_start() {
     let settings = [
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
@@ -168,28 +168,28 @@ fn what_is_not_wrong_and_will_surprise_is_warned_of_once_at_the_start() {
     ];
     let function = Function::start(BOOTSTRAP, settings, Duration::from_secs(3)).expect("it starts");
     let log = function.stdout();
-    for said in [
+    for warning in [
         "ConsumerGroup=\\\"caf%C3%A9\\\"",
         "KAFKA_PORT: ignored, it is a service variable of Kubernetes",
         "KAFKA_HEAP_OPTS: ignored, it is a setting of Kafka's own scripts",
     ] {
         let lines = log
             .iter()
-            .filter(|line| line.contains(said) && line.contains("WARN"))
+            .filter(|line| line.contains(warning) && line.contains("WARN"))
             .count();
-        assert_eq!(lines, 1, "{said} in {log:#?}");
+        assert_eq!(lines, 1, "{warning} in {log:#?}");
     }
 }
 
 #[test]
-fn a_program_that_does_not_answer_is_killed_when_its_time_is_over() {
+fn a_program_that_does_not_respond_is_killed_at_its_timeout() {
     let region = [("AWS_REGION", "us-east-1")];
     let mut function = Function::start(BOOTSTRAP, region, Duration::from_millis(300)).expect("it starts");
     let frozen = Command::new("kill")
         .args(["-s", "STOP", &function.pid().to_string()])
         .status();
     assert!(frozen.expect("`kill` runs").success());
-    let error = function.invoke(&json!({})).result.expect_err("nobody answers");
+    let error = function.invoke(&json!({})).result.expect_err("the program is frozen");
     assert_eq!(error.error_type, "Sandbox.Timedout");
     assert_eq!(error.message, "Task timed out after 0.30 seconds");
 }

@@ -15,7 +15,7 @@ fn kafka_consumer() -> Command {
 #[test]
 fn every_wrong_setting_is_named_together_with_exit_code_2_before_any_connection() {
     let broker = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    broker.set_nonblocking(true).expect("it can be asked");
+    broker.set_nonblocking(true).expect("a socket of this system");
     let address = broker.local_addr().expect("it is bound");
     let assert = kafka_consumer()
         .args([
@@ -47,8 +47,8 @@ fn every_wrong_setting_is_named_together_with_exit_code_2_before_any_connection(
 }
 
 #[test]
-fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
-    for (arguments, said) in [
+fn wrong_usage_exits_with_code_2_and_shows_what_is_allowed() {
+    for (arguments, expected) in [
         (&["fly"][..], "unrecognized subcommand"),
         (&["run", "--shard", "0/4"], "--shard"),
         (&["run", "--every", "soon"], "60s"),
@@ -85,13 +85,13 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_right() {
     ] {
         let assert = kafka_consumer().args(arguments).assert().code(2);
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn wrong_usage_of_offsets_ends_with_exit_code_2_and_says_what_is_right() {
-    for (arguments, said) in [
+fn wrong_usage_of_offsets_exits_with_code_2_and_shows_what_is_allowed() {
+    for (arguments, expected) in [
         (&[][..], "reset"),
         (&["reset"], "--to-earliest"),
         (&["reset", "--execute"], "--to-earliest"),
@@ -121,13 +121,13 @@ fn wrong_usage_of_offsets_ends_with_exit_code_2_and_says_what_is_right() {
     ] {
         let assert = kafka_consumer().arg("offsets").args(arguments).assert().code(2);
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
         assert!(assert.get_output().stdout.is_empty(), "{arguments:?}");
     }
 }
 
 #[test]
-fn help_and_version_go_to_stdout_and_end_well() {
+fn help_and_version_are_written_to_stdout_and_exit_with_code_0() {
     for arguments in [&["--help"][..], &["run", "--help"], &["plan", "-h"], &["--version"]] {
         let assert = kafka_consumer().args(arguments).assert().success();
         assert!(!assert.get_output().stdout.is_empty(), "{arguments:?}");
@@ -135,7 +135,7 @@ fn help_and_version_go_to_stdout_and_end_well() {
 }
 
 #[test]
-fn the_help_of_a_reset_tells_minutes_from_months() {
+fn the_help_of_a_reset_distinguishes_minutes_from_months() {
     let assert = kafka_consumer().args(["offsets", "reset", "--help"]).assert().success();
     let help = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -143,7 +143,7 @@ fn the_help_of_a_reset_tells_minutes_from_months() {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment() {
+fn a_flag_takes_precedence_over_the_environment() {
     let assert = kafka_consumer()
         .args(["run", "--max-messages", "none"])
         .env("MAX_MESSAGES", "5")
@@ -154,7 +154,7 @@ fn a_flag_wins_over_the_environment() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_named_together_with_exit_code_2_and_never_shown() {
+fn values_that_are_not_utf_8_are_named_together_with_exit_code_2_and_never_shown() {
     let not_text = |start: &str| OsString::from_vec([start.as_bytes(), b"planted\xe9"].concat());
     let assert = kafka_consumer()
         .args(["run", "--max-messages", "0", "--group-id"])
@@ -182,7 +182,7 @@ fn what_is_not_utf_8_is_named_together_with_exit_code_2_and_never_shown() {
 }
 
 #[test]
-fn an_endpoint_without_its_scheme_is_said_in_one_sentence() {
+fn an_endpoint_without_its_scheme_is_an_error_of_one_sentence() {
     let assert = kafka_consumer()
         .arg("run")
         .env("AWS_ENDPOINT_URL_DYNAMODB", "127.0.0.1:8000")
@@ -197,11 +197,11 @@ fn an_endpoint_without_its_scheme_is_said_in_one_sentence() {
 }
 
 #[test]
-fn a_profile_with_an_endpoint_or_a_region_that_is_none_is_said_in_one_sentence() {
+fn a_profile_with_an_invalid_endpoint_or_region_is_an_error_of_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config");
     let credentials = "aws_access_key_id = x\naws_secret_access_key = planted";
-    for (lines, exit, said) in [
+    for (lines, exit, expected) in [
         (
             "region = x\nendpoint_url = 127.0.0.1:8000",
             1,
@@ -221,12 +221,12 @@ fn a_profile_with_an_endpoint_or_a_region_that_is_none_is_said_in_one_sentence()
             .env("RUST_LOG", "error");
         let assert = command.assert().code(exit);
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-        assert!(stderr.contains(said) && stderr.len() < 400, "{stderr}");
+        assert!(stderr.contains(expected) && stderr.len() < 400, "{stderr}");
     }
 }
 
 #[test]
-fn a_profile_that_does_not_exist_is_named_with_the_files_that_were_looked_at() {
+fn a_profile_that_does_not_exist_is_named_with_the_files_that_were_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config");
     std::fs::write(&config, "[profile other]\nregion = eu-central-1\n").expect("a file");
@@ -243,19 +243,19 @@ fn a_profile_that_does_not_exist_is_named_with_the_files_that_were_looked_at() {
         let assert = command.assert().failure();
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         let credentials = folder.path().join(".aws/credentials");
-        let said = format!(
+        let expected = format!(
             "AWS_PROFILE names the profile \"nope\", and neither {} nor {} (no such file) has it. Correct AWS_PROFILE, \
              or add the profile\n",
             config.display(),
             credentials.display()
         );
-        assert!(stderr.ends_with(&said), "{region:?}: {stderr}");
+        assert!(stderr.ends_with(&expected), "{region:?}: {stderr}");
         assert!(stderr.len() < 600, "{stderr}");
     }
 }
 
 #[test]
-fn a_missing_region_is_told_at_once() {
+fn a_missing_region_is_an_error_before_any_request() {
     let assert = kafka_consumer()
         .arg("run")
         .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -266,7 +266,7 @@ fn a_missing_region_is_told_at_once() {
 }
 
 #[test]
-fn wrong_usage_of_the_commands_that_look_and_complete_says_what_is_allowed() {
+fn wrong_usage_of_the_inspecting_and_completing_commands_shows_what_is_allowed() {
     let cases: [(&[&str], &str); 12] = [
         (&["lag", "--watch", "0"], "1..=86400"),
         (&["lag", "--watch", "soon"], "--watch"),
@@ -281,19 +281,19 @@ fn wrong_usage_of_the_commands_that_look_and_complete_says_what_is_allowed() {
         (&["completions"], "<SHELL>"),
         (&["completions", "tcsh"], "bash, elvish, fish, powershell, zsh, man"),
     ];
-    for (arguments, said) in cases {
+    for (arguments, expected) in cases {
         let assert = kafka_consumer().args(arguments).assert().code(2);
         let output = assert.get_output();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            stderr.contains(said) && output.stdout.is_empty(),
+            stderr.contains(expected) && output.stdout.is_empty(),
             "{arguments:?}: {stderr}"
         );
     }
 }
 
 #[test]
-fn looking_with_a_wrong_setting_ends_with_exit_code_2() {
+fn inspecting_with_a_wrong_setting_exits_with_code_2() {
     for arguments in [
         &["lag"][..],
         &["offsets", "list"],
@@ -308,12 +308,12 @@ fn looking_with_a_wrong_setting_ends_with_exit_code_2() {
 }
 
 #[test]
-fn each_shell_gets_completions_that_know_the_commands_and_the_settings() {
+fn the_completions_of_each_shell_contain_the_commands_and_the_settings() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let assert = kafka_consumer().args(["completions", shell]).assert().success();
         let script = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
         for word in ["kafka-consumer", "lag", "offsets", "watch", "start-position"] {
-            assert!(script.contains(word), "{shell} does not know {word}");
+            assert!(script.contains(word), "{word} is missing for {shell}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Values of any bytes, in each format: decoded as they are, or an error that
-//! names the record and shows nothing of it.
+//! Values of any bytes, in each format: decoded unchanged, or an error that names the record and
+//! shows nothing of it.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 const FORMATS: [MessageFormat; 3] = [MessageFormat::Json, MessageFormat::Text, MessageFormat::Bytes];
 
-/// What stands in values, and must not stand in a message.
+/// Part of every value, which no message may contain.
 const PLANTED: &str = "planted";
 
 fn record(value: impl Into<Bytes>) -> Record {
@@ -61,7 +61,7 @@ fn check_error(error: &DecodeError) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// JSON around what must not be shown, with names and shapes of an order.
+/// JSON that contains the planted text, with names and shapes of an order.
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let name = proptest::sample::select(vec!["id", "note", "lines", "kind", PLANTED]);
     let leaf = prop_oneof![
@@ -105,7 +105,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn any_bytes_are_handed_on_as_they_are_or_refused_by_name(bytes in any_bytes()) {
+    fn any_bytes_are_passed_on_unchanged_or_refused_by_name(bytes in any_bytes()) {
         let record = record(bytes.clone());
         for format in FORMATS {
             match decode(format, &record) {
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_is_not_of_that_format(bytes in any_bytes()) {
+    fn only_values_of_another_format_are_refused(bytes in any_bytes()) {
         let record = record(bytes.clone());
         let without_mark = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(without_mark).is_ok();
@@ -132,21 +132,21 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_an_order_or_refused_by_name(bytes in any_bytes()) {
+    fn any_bytes_are_parsed_as_an_order_or_refused_by_name(bytes in any_bytes()) {
         if let Err(error) = json::<Order>(&record(bytes)) {
             check_error(&error)?;
         }
     }
 
     #[test]
-    fn a_record_is_never_shown_by_accident(bytes in any_bytes()) {
+    fn the_debug_format_of_a_record_shows_no_value(bytes in any_bytes()) {
         let shown = format!("{:?}", record(bytes));
         prop_assert!(!shown.contains(PLANTED), "{}", shown);
     }
 }
 
-/// Nesting and numbers beyond all measure.
-fn monsters() -> Vec<String> {
+/// Extreme nesting and numbers.
+fn extreme_values() -> Vec<String> {
     let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
     vec![
         "[".repeat(100_000),
@@ -168,13 +168,13 @@ fn monsters() -> Vec<String> {
 }
 
 #[test]
-fn no_nesting_or_number_is_too_much() {
+fn no_nesting_or_number_crashes_the_decoder() {
     // The stack of the threads on which handlers run.
     let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
     let worker = thread.spawn(|| {
-        for monster in monsters() {
-            let start: String = monster.chars().take(20).collect();
-            let record = record(monster);
+        for value in extreme_values() {
+            let start: String = value.chars().take(20).collect();
+            let record = record(value);
             let began = Instant::now();
             for format in FORMATS {
                 let _ = decode(format, &record).map(|value| format!("{value:?}"));

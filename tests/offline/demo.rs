@@ -1,5 +1,5 @@
-//! `kafka-consumer demo`, the real program: what a newcomer sees, and what a
-//! script gets, whatever is set in their environment.
+//! `kafka-consumer demo`, the real program: its text for people and its JSON for scripts, independent
+//! of the environment.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 
-/// Longer than it takes by far, also while other tests run beside it.
+/// Far longer than it takes, also in parallel with other tests.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Settings for real services, some of which no run would accept.
@@ -57,10 +57,10 @@ fn demo(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_newcomer_sees_every_tick_and_what_became_of_every_order() {
+fn the_demo_shows_every_tick_and_the_result_of_every_order() {
     let output = demo(&[], &[]);
-    let told = String::from_utf8(output.stdout).unwrap();
-    let mut rest = told.as_str();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut rest = text.as_str();
     for part in [
         "3500 orders wait in the topic \"orders\"",
         "== The first run",
@@ -90,14 +90,14 @@ fn a_newcomer_sees_every_tick_and_what_became_of_every_order() {
     ] {
         let at = rest
             .find(part)
-            .unwrap_or_else(|| panic!("{part:?} is missing, or not in this order, in\n{told}"));
+            .unwrap_or_else(|| panic!("{part:?} is missing, or not in this order, in\n{text}"));
         rest = &rest[at + part.len()..];
     }
-    assert!(!told.contains('\u{1b}'), "colours without a terminal:\n{told}");
+    assert!(!text.contains('\u{1b}'), "colours without a terminal:\n{text}");
 }
 
 #[test]
-fn a_script_gets_one_document_with_every_tick_and_the_figures_of_the_check() {
+fn as_json_the_demo_is_one_document_with_every_tick_and_the_figures_of_the_check() {
     let output = demo(&["--output", "json"], &[]);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     check_document(&document);
@@ -108,9 +108,9 @@ fn settings_for_real_services_do_not_reach_the_demo() {
     let output = demo(&["--output", "json"], &HOSTILE);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     check_document(&document);
-    let told = String::from_utf8(demo(&[], &HOSTILE).stdout).unwrap();
-    assert!(told.contains("all 3750 of them"), "{told}");
-    assert!(!told.contains("production") && !told.contains("planted-key"), "{told}");
+    let text = String::from_utf8(demo(&[], &HOSTILE).stdout).unwrap();
+    assert!(text.contains("all 3750 of them"), "{text}");
+    assert!(!text.contains("production") && !text.contains("planted-key"), "{text}");
 }
 
 fn check_document(document: &Value) {
@@ -128,7 +128,7 @@ fn check_document(document: &Value) {
     assert_eq!(dead.len(), 4);
     let mut stored: u64 = processed.into_iter().flatten().sum();
     for (item, before) in dead.iter().zip(ticks[0]["items"].as_array().unwrap()) {
-        // A part of its work was stored, and its claim is left behind.
+        // A part of its work was stored, and its claim remains.
         let (from, to) = (before["offset"].as_i64().unwrap(), item["offset"].as_i64().unwrap());
         assert!(to > from, "{item}");
         stored += to.abs_diff(from);

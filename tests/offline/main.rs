@@ -31,10 +31,10 @@ mod store;
 mod support {
     pub(crate) mod dead_letters;
     pub(crate) mod dynamo_conformance;
-    #[cfg(feature = "embedded")]
-    pub(crate) mod paper_kafka;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
+    #[cfg(feature = "embedded")]
+    pub(crate) mod simulated_kafka;
     pub(crate) mod states;
     pub(crate) mod store_conformance;
     pub(crate) mod store_histories;

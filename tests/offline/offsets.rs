@@ -6,7 +6,7 @@ use kafka_consumer_lambda::embedded::{EmbeddedDynamoDb, EmbeddedKafka};
 use kafka_consumer_lambda::store::dynamodb::DynamoStore;
 use serde_json::{Value, json};
 
-/// The one that goes down: it leads partition 1.
+/// The broker that goes down: the leader of partition 1.
 const BROKER: i32 = 2;
 
 /// A topic of three partitions with three records each, led by a broker each, and a table.
@@ -43,14 +43,14 @@ fn offsets((kafka, dynamodb): &(EmbeddedKafka, EmbeddedDynamoDb), arguments: &[&
         .env("KAFKA_TOPIC", "t")
         .env("DYNAMODB_TABLE", "cursors")
         .env("POLL_TIMEOUT", "2");
-    // The embedded services go on beside it.
+    // The embedded services run in this process meanwhile.
     let output = tokio::task::block_in_place(|| command.output()).expect("the command starts");
-    let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    (output, answer)
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output, document)
 }
 
-fn column(answer: &Value, name: &str) -> Vec<Value> {
-    let rows = answer["partitions"].as_array().expect("partitions");
+fn column(document: &Value, name: &str) -> Vec<Value> {
+    let rows = document["partitions"].as_array().expect("partitions");
     rows.iter().map(|row| row[name].clone()).collect()
 }
 
@@ -63,13 +63,13 @@ async fn a_partition_whose_broker_is_down_is_not_moved_and_the_others_are() {
         .expect("it runs")
         .broker_down(BROKER)
         .expect("it goes down");
-    let (output, answer) = offsets(&services, &["reset", "--to-latest", "--execute"]);
+    let (output, document) = offsets(&services, &["reset", "--to-latest", "--execute"]);
     assert_eq!(
-        column(&answer, "outcome"),
+        column(&document, "outcome"),
         ["moved", "unavailable", "moved"],
         "{output:?}"
     );
-    assert_eq!(column(&answer, "new_offset"), [json!(3), json!(null), json!(3)]);
+    assert_eq!(column(&document, "new_offset"), [json!(3), json!(null), json!(3)]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let last = stderr.lines().last().unwrap_or_default();
     assert!(
@@ -78,10 +78,10 @@ async fn a_partition_whose_broker_is_down_is_not_moved_and_the_others_are() {
     );
     assert_eq!(output.status.code(), Some(1));
 
-    // A pause needs the start of a partition without a cursor, and nothing of one with a cursor.
-    let (output, answer) = offsets(&services, &["pause"]);
+    // A pause requests the start of a partition without a cursor, and nothing for one with a cursor.
+    let (output, document) = offsets(&services, &["pause"]);
     assert_eq!(
-        column(&answer, "outcome"),
+        column(&document, "outcome"),
         ["paused", "unavailable", "paused"],
         "{output:?}"
     );
@@ -92,9 +92,9 @@ async fn a_partition_whose_broker_is_down_is_not_moved_and_the_others_are() {
         .expect("it runs")
         .broker_up(BROKER)
         .expect("it comes back");
-    let (output, answer) = offsets(&services, &["reset", "--to-latest", "--execute"]);
+    let (output, document) = offsets(&services, &["reset", "--to-latest", "--execute"]);
     assert_eq!(
-        column(&answer, "outcome"),
+        column(&document, "outcome"),
         ["unchanged", "moved", "unchanged"],
         "{output:?}"
     );

@@ -1,4 +1,4 @@
-//! What brokers answer that no real one can be brought to say at will.
+//! Responses of brokers that a real broker does not send on demand.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,15 +38,15 @@ fn refuse(kafka: &EmbeddedKafka, request: RDKafkaApiKey, error: RDKafkaRespErr) 
 }
 
 #[track_caller]
-fn assert_refused(error: &Error, error_type: ErrorType, said: &[&str]) {
+fn assert_refused(error: &Error, error_type: ErrorType, expected: &[&str]) {
     assert_eq!(error.kind, error_type, "{error}");
-    for said in said {
-        assert!(error.message().contains(said), "{said} is not said: {error}");
+    for part in expected {
+        assert!(error.message().contains(part), "{part:?} is not in: {error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_committed_is_read_back_and_a_group_without_commits_has_none() {
+async fn committed_offsets_are_read_back_and_a_group_without_commits_has_none() {
     let (_kafka, group) = group().await;
     assert_eq!(group.committed(&[partition()]).await, Ok(vec![None]));
     let two = NextOffset::new(2).expect("an offset");
@@ -55,7 +55,7 @@ async fn what_is_committed_is_read_back_and_a_group_without_commits_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_this_user_may_not_see_is_named_at_once_with_the_right_that_is_missing() {
+async fn a_group_that_this_user_may_not_describe_is_named_at_once_with_the_missing_permission() {
     let (kafka, group) = group().await;
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
     refuse(&kafka, RDKafkaApiKey::FindCoordinator, refused);
@@ -66,13 +66,13 @@ async fn a_group_that_this_user_may_not_see_is_named_at_once_with_the_right_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_is_refused_says_why() {
+async fn a_refused_commit_is_an_error_with_the_cause() {
     use RDKafkaRespErr::{
         RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as NOT_ALLOWED,
         RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION as GENERATION, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS as REBALANCE,
         RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID as MEMBER,
     };
-    for (refused, error_type, said) in [
+    for (refused, error_type, expected) in [
         (NOT_ALLOWED, ErrorType::NotAuthorized, "Read on it"),
         (MEMBER, ErrorType::Held, "active members"),
         (GENERATION, ErrorType::Held, "active members"),
@@ -85,12 +85,12 @@ async fn a_commit_that_is_refused_says_why() {
             .commit(vec![(partition(), NextOffset::ZERO)])
             .await
             .expect_err("it is refused");
-        assert_refused(&error, error_type, &["theirs", said]);
+        assert_refused(&error, error_type, &["theirs", expected]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_that_is_just_moving_is_asked_again() {
+async fn a_request_to_a_coordinator_that_is_moving_is_repeated() {
     let (kafka, group) = group().await;
     let moving = [
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
@@ -109,11 +109,11 @@ async fn a_coordinator_that_is_just_moving_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn brokers_that_are_gone_are_an_answer_within_seconds() {
+async fn brokers_that_are_down_are_an_error_within_seconds() {
     let (kafka, group) = group().await;
     drop(kafka);
     let started = Instant::now();
-    let error = group.committed(&[partition()]).await.expect_err("nobody answers");
+    let error = group.committed(&[partition()]).await.expect_err("no broker responds");
     assert_refused(&error, ErrorType::BrokerUnreachable, &["KAFKA_BOOTSTRAP_SERVERS"]);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
@@ -129,9 +129,9 @@ fn source(kafka: &EmbeddedKafka, topics: &str) -> (Config, KafkaSource) {
     (config, source)
 }
 
-/// As [`Source::ends`] says, whatever the order in `KAFKA_TOPIC`: what a run knows is found by it.
+/// The order of [`Source::end_offsets`], independent of the order in `KAFKA_TOPIC`: a run looks up partitions by it.
 #[tokio::test(flavor = "multi_thread")]
-async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_every_time() {
+async fn end_offsets_are_returned_in_the_order_of_topics_and_partitions() {
     let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
     for topic in ["b", "a"] {
         kafka.create_topic(topic, 2).await.expect("a topic");
@@ -142,7 +142,7 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
         let ends = source
             .end_offsets(&config.topics, until)
             .await
-            .expect("the brokers answer");
+            .expect("the brokers respond");
         let names: Vec<String> = ends
             .partitions
             .iter()
@@ -152,9 +152,9 @@ async fn ends_come_in_the_order_of_topics_and_partitions_the_first_time_and_ever
     }
 }
 
-/// A process may have been started long before it is needed.
+/// A process may be started long before its first invocation.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_run() {
+async fn a_topic_that_was_missing_in_the_prefetched_metadata_is_found_by_the_run() {
     let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
     let (config, source) = source(&kafka, "t");
     let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20];
@@ -172,7 +172,7 @@ async fn a_topic_that_was_missing_when_it_was_asked_for_ahead_is_found_by_the_ru
     let ends = source
         .end_offsets(&config.topics, until)
         .await
-        .expect("the brokers answer");
+        .expect("the brokers respond");
     assert_eq!(ends.partitions.len(), 1);
 }
 
@@ -181,10 +181,10 @@ const ALL: Limit = Limit {
     bytes: 1_000_000,
 };
 
-/// Polls until so many records have come, which may lie in several batches: how many there are.
-async fn read(source: &KafkaSource, partition: &TopicPartition, wanted: usize) -> usize {
+/// Polls until this number of records, which may be in several batches. Returns how many there were.
+async fn read(source: &KafkaSource, partition: &TopicPartition, at_least: usize) -> usize {
     let mut records = 0;
-    while records < wanted {
+    while records < at_least {
         match source.poll(partition, ALL).await {
             Polled::Records(more) => records += more.len(),
             other => panic!("no records: {other:?}"),
@@ -193,9 +193,9 @@ async fn read(source: &KafkaSource, partition: &TopicPartition, wanted: usize) -
     records
 }
 
-/// P9: a run that was broken off, as by a panic, costs no later one.
+/// P9: a run that was aborted, as by a panic, does not affect a later one.
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of_the_process() {
+async fn partitions_of_an_aborted_run_can_be_read_by_the_next_run_of_the_process() {
     let kafka = EmbeddedKafka::start(1).expect("the embedded Kafka starts");
     kafka.create_topic("t", 2).await.expect("a topic");
     for partition in [0, 1] {
@@ -208,7 +208,7 @@ async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of
         source
             .end_offsets(&config.topics, until)
             .await
-            .expect("the brokers answer");
+            .expect("the brokers respond");
         source.assign(&positions).expect("nothing is being read");
         for (partition, _) in &positions {
             assert_eq!(read(&source, partition, 2).await, 2, "{partition}");
@@ -217,14 +217,14 @@ async fn partitions_that_a_broken_run_was_reading_can_be_read_by_the_next_run_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_is_refused_leaves_nothing_behind() {
+async fn an_assignment_that_fails_leaves_no_partition_assigned() {
     let (kafka, _) = group().await;
     let (config, source) = source(&kafka, "t");
     let until = Instant::now() + Duration::from_secs(10);
     source
         .end_offsets(&config.topics, until)
         .await
-        .expect("the brokers answer");
+        .expect("the brokers respond");
     let twice = [(partition(), NextOffset::ZERO), (partition(), NextOffset::ZERO)];
     source.assign(&twice).expect_err("one partition cannot be read twice");
     let polled = source.poll(&partition(), ALL).await;

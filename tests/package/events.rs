@@ -7,7 +7,7 @@ use crate::support::runtime_api::envelope;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn each_event_of_a_schedule_or_a_rule_is_a_run_that_goes_on_where_the_last_one_stopped() {
+async fn each_event_of_a_schedule_or_a_rule_is_a_run_that_continues_where_the_last_one_stopped() {
     let [schedules] = &template().events[0][..] else {
         panic!("one schedule where nothing is shared")
     };
@@ -34,7 +34,7 @@ async fn each_event_of_a_schedule_or_a_rule_is_a_run_that_goes_on_where_the_last
 }
 
 #[tokio::test]
-async fn schedules_that_share_a_topic_handle_each_record_once_between_them() {
+async fn schedules_that_share_a_topic_handle_each_record_once() {
     for events in &template().events {
         let world = World::new("shards", 8).await;
         for partition in 0..8 {

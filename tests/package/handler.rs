@@ -7,7 +7,7 @@ use crate::support::kafka::values;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn the_packaged_function_of_a_crate_of_ones_own_calls_its_handler() {
+async fn the_packaged_function_of_another_crate_calls_its_handler() {
     let world = World::new("handler", 1).await;
     world.produce_these(0, &values([r#"{"quantity":2}"#, r#"{"quantity":3}"#]));
     let mut function = Package::Handler.start(&world);

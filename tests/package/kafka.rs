@@ -1,15 +1,15 @@
-//! What librdkafka can do is in both packages: the one that holds it, and the one whose layer does.
+//! All features of librdkafka work in both packages: the one that contains it, and the one with the layer.
 
 use serde_json::json;
 
 use crate::packages::BOTH;
-use crate::support::certificates::Authority;
+use crate::support::certificates::CertificateAuthority;
 use crate::support::kafka::{produce, values};
 use crate::support::listeners::{ALICE, Listener};
 use crate::support::secrets::{Secrets, arn};
 use crate::support::world::World;
 
-/// A world of SCRAM over TLS, with user and authority in secrets, and three records waiting.
+/// A world of SCRAM over TLS, with user and CA in secrets, and three records to read.
 pub(crate) async fn with_secrets(name: &str) -> (World, Secrets) {
     let mut world = World::secured(name, 1).await;
     world.produce(0, 3);
@@ -19,11 +19,14 @@ pub(crate) async fn with_secrets(name: &str) -> (World, Secrets) {
         &arn("AmazonMSK_user"),
         json!({"username": username, "password": password}),
     );
-    secrets.put(&arn("ca"), json!({"certificate": Authority::ours().pem()}));
+    secrets.put(
+        &arn("ca"),
+        json!({"certificate": CertificateAuthority::trusted().pem()}),
+    );
     world
         .connect(Listener::ScramSsl)
         .log_in_with_secret("AmazonMSK_user")
-        .trust_secret("ca")
+        .set_ca_secret("ca")
         .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint);
     (world, secrets)
 }
@@ -44,14 +47,14 @@ async fn reads(listener: Listener, more: impl FnOnce(&mut World) + Copy) {
 }
 
 #[tokio::test]
-async fn each_way_to_connect_works() {
+async fn each_protocol_and_mechanism_connects() {
     reads(Listener::Tls, |_| ()).await;
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         reads(Listener::ScramSsl, |world| _ = world.log_in(mechanism, ALICE)).await;
     }
-    let certificate = Authority::ours().client("alice");
-    reads(Listener::Mtls, |world| _ = world.show(&certificate)).await;
-    reads(Listener::Oauth, |world| _ = world.show_token("principal=alice")).await;
+    let certificate = CertificateAuthority::trusted().client("alice");
+    reads(Listener::Mtls, |world| _ = world.set_certificate(&certificate)).await;
+    reads(Listener::Oauth, |world| _ = world.set_token("principal=alice")).await;
     for package in BOTH {
         let (world, _secrets) = with_secrets("package").await;
         let invocation = package.start(&world).invoke(&json!({}));

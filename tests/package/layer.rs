@@ -9,22 +9,22 @@ use crate::packages::Package;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn without_its_layer_it_says_what_is_missing() {
+async fn without_its_layer_the_function_fails_and_names_what_is_missing() {
     let world = World::new("layer", 1).await;
     let nothing = tempfile::tempdir().expect("a folder");
     let error = Package::Dynamic
         .start_with(&world, Some(nothing.path().to_owned()))
         .expect_err("it cannot start");
     // Either the error of the loader, or, where this machine has a librdkafka of its own, that of the program.
-    let said = format!("{error:?}");
+    let message = format!("{error:?}");
     assert!(
-        said.contains("librdkafka.so.1: cannot open shared object file") || said.contains("layer.zip"),
-        "{said}"
+        message.contains("librdkafka.so.1: cannot open shared object file") || message.contains("layer.zip"),
+        "{message}"
     );
 }
 
 #[tokio::test]
-async fn it_refuses_a_librdkafka_that_it_was_not_made_for() {
+async fn the_function_refuses_a_librdkafka_that_it_was_not_built_for() {
     let world = World::new("layer", 1).await;
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("lib")).expect("a folder in it");
@@ -36,10 +36,10 @@ async fn it_refuses_a_librdkafka_that_it_was_not_made_for() {
         .start_with(&world, Some(folder.path().to_owned()))
         .expect_err("it is refused");
     assert_eq!(error.error.error_type, "InvalidConfiguration", "{error:?}");
-    let said = &error.error.message;
+    let message = &error.error.message;
     assert!(
-        said.contains("is built for librdkafka 2.") && said.contains("and 2.0.2 was loaded"),
-        "{said}"
+        message.contains("is built for librdkafka 2.") && message.contains("and 2.0.2 was loaded"),
+        "{message}"
     );
 }
 

@@ -20,7 +20,7 @@ pub(crate) enum Package {
 
 pub(crate) const BOTH: [Package; 2] = [Package::Static, Package::Dynamic];
 
-/// What the template gives to a function.
+/// The settings of a function in the template.
 pub(crate) struct Template {
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) memory_mb: u32,
@@ -86,7 +86,7 @@ pub(crate) fn template() -> Template {
     }
 }
 
-/// What Lambda sets beside the function's own settings.
+/// The variables that Lambda sets in addition to the function's own settings.
 fn lambdas(opt: Option<PathBuf>, memory_mb: u32) -> impl Iterator<Item = (OsString, OsString)> {
     let mut libraries = OsString::from("/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib");
     if let Some(opt) = opt {

@@ -12,11 +12,11 @@ use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::sqs::{self, Queue};
 use crate::support::world::World;
 
-/// How often the program's client tries a request.
-const TRIES: usize = 3;
+/// The attempts of the program's client per request.
+const ATTEMPTS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_requests_of_all_kinds_of_runs_are_noted() {
+async fn the_requests_of_all_kinds_of_runs_are_recorded() {
     let notes = [
         ("dynamodb", table().await),
         ("sqs", queue().await),
@@ -24,7 +24,7 @@ async fn the_requests_of_all_kinds_of_runs_are_noted() {
     ];
     let notes = notes
         .iter()
-        .flat_map(|(service, seen)| seen.iter().map(move |seen| format!("{service}:{seen}")));
+        .flat_map(|(service, operations)| operations.iter().map(move |operation| format!("{service}:{operation}")));
     let notes: BTreeSet<_> = notes.collect();
     fs::write(folder().join("requests.json"), json!(notes).to_string()).expect("a file");
 }
@@ -48,7 +48,7 @@ async fn table() -> BTreeSet<String> {
             function.invoke(&event).success();
         }
         world.produce(0, 3);
-        proxy.next([vec![Act::Forward], vec![Act::ForwardAndHangUp; TRIES]].concat());
+        proxy.next([vec![Act::Forward], vec![Act::ForwardAndHangUp; ATTEMPTS]].concat());
         function.invoke(&json!({})).success();
     });
     for body in proxy.take_bodies() {
@@ -58,11 +58,11 @@ async fn table() -> BTreeSet<String> {
             &body["ExpressionAttributeValues"][":key"]["S"],
         ];
         let key = key.iter().find_map(|key| key.as_str()).expect("the key of the items");
-        // The role may touch no others.
+        // The role has no permission on others.
         assert!(key.starts_with(&format!("{}_", world.group)), "{body}");
         assert_eq!(body["TableName"], *world.table.name);
     }
-    proxy.take_seen().into_iter().collect()
+    proxy.take_operations().into_iter().collect()
 }
 
 /// The requests to a queue of dead letters.
@@ -76,7 +76,7 @@ async fn queue() -> BTreeSet<String> {
     world.produce_these(0, &values(["no JSON"]));
     let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
     assert_eq!(invocation.success()["dead_lettered"], 1);
-    proxy.take_seen().into_iter().collect()
+    proxy.take_operations().into_iter().collect()
 }
 
 /// The requests to Secrets Manager.
@@ -86,5 +86,5 @@ async fn secrets() -> BTreeSet<String> {
     world.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &proxy.endpoint);
     let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
     assert_eq!(invocation.success()["messages_processed"], 3);
-    proxy.take_seen().into_iter().collect()
+    proxy.take_operations().into_iter().collect()
 }

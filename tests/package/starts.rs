@@ -14,7 +14,7 @@ const PARTITIONS: i32 = 4;
 const RECORDS_A_PARTITION: usize = 250;
 const ALL: usize = 1_000;
 
-/// What one process of a function took.
+/// The figures of one process of a function.
 struct Start {
     init: Took,
     first: Took,
@@ -23,18 +23,18 @@ struct Start {
     memory_kb: u32,
 }
 
-/// What a part of that took.
+/// The figures of one part of it.
 struct Took {
     time: Duration,
-    /// Of processors: Lambda gives a function a share of one by its memory.
+    /// CPU time: Lambda gives a function a share of a processor by its memory.
     processor: Duration,
 }
 
 #[tokio::test]
-async fn starts_and_runs_are_printed_and_keep_to_their_memory() {
+async fn starts_and_runs_are_measured_and_stay_within_their_memory() {
     print(&format!(
         "The median of {ROUNDS} starts. In ms, and in brackets what that is of a processor: until the first event is \
-         asked for; the first run, with {ALL} records; a warm run with {ALL}; a warm run with none. The peak of the memory."
+         requested; the first run, with {ALL} records; a warm run with {ALL}; a warm run with none. The peak of the memory."
     ));
     for package in BOTH {
         let mut starts = vec![];
@@ -94,24 +94,24 @@ async fn start(package: Package) -> Start {
     }
 }
 
-/// What the threads of a process have used of processors.
+/// The CPU time of the threads of a process.
 pub(crate) fn processor_time(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
     let nanoseconds = threads.filter_map(|thread| {
-        // A thread that has ended meanwhile has nothing to say.
-        let said = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        said.split(' ').next()?.parse::<u64>().ok()
+        // A thread may have ended meanwhile.
+        let statistics = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        statistics.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// The most memory that a process has had at once.
+/// The peak memory of a process.
 pub(crate) fn peak_kb(pid: u32) -> u32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-    peak.expect("Linux says it")
+    peak.expect("a line of Linux")
 }
 
 fn median(starts: &[Start], of: impl Fn(&Start) -> f64) -> f64 {

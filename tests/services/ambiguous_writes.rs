@@ -1,7 +1,7 @@
 //! Writes whose response is lost, and a table that throttles every request.
 //!
-//! A proxy stands between the program and the table. With one partition the order of the requests
-//! is certain: one query, and then a write for the claim and one at the end.
+//! The requests to the table go through a proxy. With one partition their order is fixed: one query,
+//! a write for the claim, and one at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::world::{Ran, World};
 
-/// How often the SDK client tries a request.
-const TRIES: usize = 3;
+/// The attempts of the SDK client per request.
+const ATTEMPTS: usize = 3;
 
-/// So many records wait in each partition.
+/// The number of records in each partition.
 const WAITING: i64 = 40;
 
 /// A world of one partition behind a proxy.
@@ -29,7 +29,7 @@ async fn behind_a_proxy(partitions: i32) -> (World, Scripted) {
     (world, proxy)
 }
 
-/// Runs while the proxy serves it.
+/// Runs a command on a separate thread, while the proxy serves it.
 fn run(world: &World) -> Ran {
     tokio::task::block_in_place(|| world.run())
 }
@@ -43,7 +43,7 @@ enum Request {
     Final = 3,
 }
 
-/// A run whose proxy lets all pass until `request`, and then does `acts` with its tries.
+/// A run whose proxy forwards all requests before `request`, and then does `acts` with its attempts.
 async fn disturbed(request: Request, acts: &[Act]) -> (World, Ran) {
     let (world, proxy) = behind_a_proxy(1).await;
     world.leave_a_crash_behind(0, WAITING).await;
@@ -55,30 +55,30 @@ async fn disturbed(request: Request, acts: &[Act]) -> (World, Ran) {
 }
 
 /// The run succeeds although `acts` happened to `request`.
-async fn is_survived(request: Request, acts: &[Act]) {
+async fn succeeds_despite(request: Request, acts: &[Act]) {
     let (world, ran) = disturbed(request, acts).await;
     let report = ran.success();
     assert_eq!(report["last_offsets"], json!({"0": WAITING - 1}), "{acts:?}");
     assert_eq!(ran.logged_ranges(), [(0, WAITING - 1)], "{acts:?}");
     let item = world.item(0).await;
-    for gone in ["claim_until", "crashes", "fail_offset"] {
-        assert!(!item.contains_key(gone), "{item:?}");
+    for removed in ["claim_until", "crashes", "fail_offset"] {
+        assert!(!item.contains_key(removed), "{item:?}");
     }
     let next = run(&world);
     assert_eq!(next.success()["messages_processed"], 0, "{acts:?}");
     assert_eq!(world.item(0).await, item, "{acts:?}");
 }
 
-/// The write is applied: the client's second try shows that; if every response is lost, one read does.
+/// The write is applied: the client's second attempt shows that; if every response is lost, one read does.
 async fn may_lose_its_response(request: Request) {
-    is_survived(request, &[Act::ForwardAndHangUp]).await;
-    is_survived(request, &vec![Act::ForwardAndHangUp; TRIES]).await;
+    succeeds_despite(request, &[Act::ForwardAndHangUp]).await;
+    succeeds_despite(request, &vec![Act::ForwardAndHangUp; ATTEMPTS]).await;
 }
 
-/// The write is not applied: the client tries again, and after its last try the run does.
+/// The write is not applied: the client repeats it, and after the client's last attempt the run does.
 async fn may_get_lost(request: Request) {
-    is_survived(request, &[Act::HangUp]).await;
-    is_survived(request, &vec![Act::HangUp; TRIES]).await;
+    succeeds_despite(request, &[Act::HangUp]).await;
+    succeeds_despite(request, &vec![Act::HangUp; ATTEMPTS]).await;
 }
 
 /// P3: a run works on a partition only with a claim on its cursor.
@@ -115,7 +115,7 @@ async fn a_last_write_that_was_lost_is_written_again() {
 }
 
 /// A run that is interrupted before the response to its claim: it only has to release the claim.
-/// The proxy does `acts` with the tries of the release.
+/// The proxy does `acts` with the attempts of the release.
 async fn releases_its_claim(acts: &[Act]) -> (World, Ran) {
     let (world, proxy) = behind_a_proxy(1).await;
     let release = Arc::new(Notify::new());
@@ -139,7 +139,7 @@ async fn releases_its_claim(acts: &[Act]) -> (World, Ran) {
 /// P7: a run ends before its deadline, with what is settled stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_without_progress_is_released_even_if_the_first_response_is_lost() {
-    let all_lost = vec![Act::ForwardAndHangUp; TRIES];
+    let all_lost = vec![Act::ForwardAndHangUp; ATTEMPTS];
     for acts in [&[][..], &[Act::ForwardAndHangUp], &[Act::HangUp], &all_lost] {
         let (world, _) = releases_its_claim(acts).await;
         assert!(!world.item(0).await.contains_key("claim_until"), "{acts:?}");
@@ -150,7 +150,7 @@ async fn a_claim_without_progress_is_released_even_if_the_first_response_is_lost
 /// P1: a cursor moves only past records that were settled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_cannot_be_released_expires_and_the_run_logs_it() {
-    let (world, ran) = releases_its_claim(&vec![Act::HangUp; 2 * TRIES]).await;
+    let (world, ran) = releases_its_claim(&vec![Act::HangUp; 2 * ATTEMPTS]).await;
     assert!(ran.stderr.contains("could not be released"), "{}", ran.stderr);
     assert_eq!(run(&world).success()["held"][0]["partition"], 0);
     world.end_the_claim(0).await;
@@ -168,13 +168,13 @@ fn throttled() -> Act {
 
 /// P7: a run ends before its deadline, with what is settled stored.
 #[tokio::test(flavor = "multi_thread")]
-async fn throttling_and_server_errors_that_pass_are_survived() {
+async fn temporary_throttling_and_server_errors_fail_no_run() {
     let (world, proxy) = behind_a_proxy(1).await;
     let busy = [
         throttled(),
         Act::error(400, "ThrottlingException", "slow down"),
         Act::error(500, "InternalServerError", "oops"),
-        Act::Answer(503, "<html>Service Unavailable</html>".to_owned()),
+        Act::Respond(503, "<html>Service Unavailable</html>".to_owned()),
         Act::error(400, "RequestLimitExceeded", "slow down"),
         throttled(),
     ];
@@ -240,7 +240,7 @@ async fn cannot_be_stored(world: &mut World, proxy: &Scripted, act: Act) -> Ran 
 
 /// P1: a run that dies repeats what it had not stored.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_write_that_is_throttled_for_ever_fails_the_run_and_loses_nothing() {
+async fn a_last_write_that_is_always_throttled_fails_the_run_and_loses_nothing() {
     let (mut world, proxy) = behind_a_proxy(1).await;
     let ran = cannot_be_stored(&mut world, &proxy, throttled()).await;
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
@@ -260,6 +260,6 @@ async fn a_table_that_stops_responding_does_not_keep_a_run_past_its_deadline() {
     let (mut world, proxy) = behind_a_proxy(1).await;
     world.set("TIME_LIMIT", 3);
     let ran = cannot_be_stored(&mut world, &proxy, Act::Silence).await;
-    // Its time, and what starting a process takes.
+    // The time limit, and the start of a process.
     assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
 }

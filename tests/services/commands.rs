@@ -1,4 +1,4 @@
-//! The command line: what it asks of the services, what it prints, how it ends.
+//! The command line: its requests, its output and its exit codes.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ async fn an_idle_run_makes_one_query_and_no_write_and_leaves_the_table_as_it_is(
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
     tokio::task::block_in_place(|| world.run()).success();
-    let mut asked = proxy.take_seen();
-    asked.sort();
+    let mut operations = proxy.take_operations();
+    operations.sort();
     assert_eq!(
-        asked,
+        operations,
         ["Query", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem"],
         "two writes a partition"
     );
@@ -32,12 +32,12 @@ async fn an_idle_run_makes_one_query_and_no_write_and_leaves_the_table_as_it_is(
         (&report["messages_processed"], &report["partitions"]),
         (&json!(0), &json!([]))
     );
-    assert_eq!(proxy.take_seen(), ["Query"]);
+    assert_eq!(proxy.take_operations(), ["Query"]);
     assert_eq!(world.table.items().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plan_says_what_a_run_would_read_and_writes_nothing() {
+async fn plan_shows_what_a_run_would_read_and_writes_nothing() {
     let mut world = World::new("plan", 3).await;
     world.produce(0, 30);
     world.produce(1, 5);
@@ -69,7 +69,7 @@ async fn plan_says_what_a_run_would_read_and_writes_nothing() {
             (json!(0), json!(0), json!(0), json!("up to date")),
         ]
     );
-    assert_eq!(proxy.take_seen(), ["Query"]);
+    assert_eq!(proxy.take_operations(), ["Query"]);
     let table = tokio::task::block_in_place(|| world.ran(&["plan"]));
     assert!(table.stdout.contains("start position"), "{}", table.stdout);
 }
@@ -84,7 +84,7 @@ async fn plan_pins_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_of_some_partitions_or_a_shard_leaves_the_others_alone() {
+async fn a_run_of_some_partitions_or_a_shard_reads_no_others() {
     let world = World::new("some", 4).await;
     for partition in 0..4 {
         world.produce(partition, 2);
@@ -114,12 +114,12 @@ fn signal(pid: u32, name: &str) {
     let done = Command::new("kill")
         .args([format!("-{name}"), pid.to_string()])
         .status()
-        .expect("kill is there");
+        .expect("the program `kill`");
     assert!(done.success());
 }
 
 #[tokio::test]
-async fn run_every_goes_on_until_ctrl_c_and_then_ends_well() {
+async fn run_every_repeats_until_ctrl_c_and_exits_with_code_0() {
     let world = World::new("every", 1).await;
     world.produce(0, 2);
     let child = world.start(&["run", "--every", "1s", "--output", "json"]);
@@ -149,7 +149,7 @@ async fn sigterm_in_the_middle_of_a_run_stores_what_is_settled_and_releases_the_
     let records = crate::support::kafka::values((0..200_000).map(|n| format!("{n}")));
     world.produce_these(0, &records);
     let mut child = world.start(&["run", "--output", "json"]);
-    // Its log of records is read aside, or the pipe would hold it up.
+    // The log is read on another thread: a full pipe would block the program.
     let mut stderr = child.stderr.take().expect("piped");
     let reader = std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     while world.offset(0).await.is_none() {
@@ -189,7 +189,7 @@ async fn a_run_ends_before_its_time_limit_with_its_progress_saved() {
 }
 
 #[tokio::test]
-async fn table_create_makes_the_table_and_is_content_if_it_is_there() {
+async fn table_create_creates_the_table_and_succeeds_if_it_exists() {
     let mut world = World::new("create", 1).await;
     let name = unique("created");
     world.set("DYNAMODB_TABLE", &name);

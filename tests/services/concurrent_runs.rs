@@ -12,7 +12,7 @@ use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::number;
 use crate::support::world::{Ran, World, ranges};
 
-/// A world with more records in each partition than a run that is not read can handle.
+/// A world with more records in each partition than a run whose log is not read can handle.
 async fn world(name: &str, partitions: i32) -> World {
     let mut world = World::new(name, partitions).await;
     world.set("MAX_MESSAGES", "unlimited");
@@ -43,20 +43,20 @@ async fn claim_until(world: &World, partition: i32) -> i64 {
 async fn wait_until_the_claim_expires(until_ms: i64) {
     let left = until_ms - now_ms();
     assert!(left < 15_000, "the claim lasts {left} ms more");
-    // One more millisecond: at its end, a claim still holds.
+    // One more millisecond: a claim is still valid at its end.
     let left = u64::try_from(left + 1).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(left)).await;
 }
 
-/// Waits for two runs, and looks at the table meanwhile: no cursor may move back.
+/// Waits for two runs, and checks meanwhile that no cursor moves back.
 async fn both(world: &World, runs: [Child; 2]) -> [Ran; 2] {
     let started = Instant::now();
     let runs = runs.map(|run| tokio::task::spawn_blocking(move || run.wait_with_output().expect("it ends")));
-    let mut seen = BTreeMap::new();
+    let mut stored = BTreeMap::new();
     while !runs.iter().all(tokio::task::JoinHandle::is_finished) {
         for item in world.table.items().await {
             let offset = number(&item, "offset");
-            let before = seen.insert(number(&item, "partition"), offset);
+            let before = stored.insert(number(&item, "partition"), offset);
             assert!(before.is_none_or(|before| before <= offset), "{before:?} {item:?}");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -70,9 +70,9 @@ async fn both(world: &World, runs: [Child; 2]) -> [Ran; 2] {
 
 /// P3: a run works on a partition only with a claim on its cursor.
 #[tokio::test]
-async fn two_runs_at_once_take_disjoint_partitions_and_no_record_is_handled_twice() {
+async fn two_concurrent_runs_claim_disjoint_partitions_and_no_record_is_handled_twice() {
     let mut world = World::new("race", 12).await;
-    // So little memory that each works on one partition at a time: they meet at every one.
+    // So little memory that each reads one partition at a time: they compete for every one.
     world
         .set("MAX_MESSAGES", "unlimited")
         .set("MAX_MEMORY_BYTES", 1024 * 1024);
@@ -105,7 +105,7 @@ async fn two_runs_at_once_take_disjoint_partitions_and_no_record_is_handled_twic
 
 /// P3: a run works on a partition only with a claim on its cursor.
 #[tokio::test]
-async fn a_run_beside_another_names_what_that_one_holds_and_does_the_rest() {
+async fn a_concurrent_run_names_the_partitions_that_the_other_one_holds_and_reads_the_rest() {
     let world = world("beside", 3).await;
     let (first, second) = (world.midway_on(0).await, world.midway_on(2).await);
     let until = [claim_until(&world, 0).await, claim_until(&world, 2).await];
@@ -156,7 +156,7 @@ async fn a_run_that_was_frozen_past_its_claim_fails_also_where_no_other_run_repl
     let mut frozen = frozen_past_its_claim(&mut world).await;
     frozen.signal("CONT");
     let ran = frozen.finish().await;
-    // Whether its last write was made or not, what was handled and what comes now leave no hole.
+    // Whether its last write was applied or not, its records and those of the next run leave no hole.
     let mut handled = ran.logged_offsets();
     for _ in 0..2 {
         let next = world.run();
@@ -172,7 +172,7 @@ async fn a_run_that_was_frozen_past_its_claim_fails_also_where_no_other_run_repl
 
 /// P1: a run that dies repeats what it had not stored.
 #[tokio::test]
-async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_on_without_a_hole() {
+async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_continues_without_a_hole() {
     let world = world("killed", 2).await;
     world.midway_on(0).await.kill();
     let until = claim_until(&world, 0).await;
@@ -186,7 +186,7 @@ async fn after_a_kill_the_partition_is_held_until_the_claim_ends_and_then_goes_o
         json!({"1": WAITING - 1}),
         "the other one is done"
     );
-    assert_eq!(world.offset(0).await, Some(-1), "left to the claim");
+    assert_eq!(world.offset(0).await, Some(-1), "held until the claim expires");
     world.end_the_claim(0).await;
     let ran = world.run();
     assert_eq!(ran.success()["last_offsets"], json!({"0": WAITING - 1}));
@@ -200,7 +200,7 @@ async fn after_a_kill_the_partition_is_quarantined_until_a_run_gets_past_what_th
     world.midway_on(0).await.kill();
     assert!(
         !world.item(0).await.contains_key("claim_chunk"),
-        "nobody knows of it yet"
+        "no run has detected it yet"
     );
     world.end_the_claim(0).await;
     let next = world.midway_on(0).await;
@@ -217,7 +217,7 @@ async fn after_a_kill_the_partition_is_quarantined_until_a_run_gets_past_what_th
     );
 }
 
-/// P14: the claim is made, and the run is killed before it can fetch anything.
+/// P14: the run is killed after its claim, before it can fetch anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_before_the_first_record_is_handed_over_count_against_no_record() {
     let mut world = World::new("crashes", 1).await;
@@ -228,7 +228,7 @@ async fn kills_before_the_first_record_is_handed_over_count_against_no_record() 
         .set("ON_FAILURE", "skip")
         .set("MAX_ATTEMPTS", "1");
     for chunk in [0, 128, 128, 128, 128] {
-        // The claim is made and its answer never comes: the run cannot begin.
+        // The claim is applied without a response: the run cannot start.
         proxy.next([Act::Forward, Act::ForwardAndHold(Arc::default())]);
         kill_once(&world, "claim_until").await;
         assert_eq!(noted(&world).await, [chunk, 0]);
@@ -243,7 +243,7 @@ async fn kills_before_the_first_record_is_handed_over_count_against_no_record() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_at_the_hand_over_make_the_next_runs_chunks_smaller_and_those_with_one_record_add_up() {
+async fn kills_after_the_hand_over_make_the_next_chunks_smaller_and_count_if_the_chunk_is_one_record() {
     let mut world = World::new("crashes", 1).await;
     world.produce(0, 10);
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
@@ -252,7 +252,7 @@ async fn kills_at_the_hand_over_make_the_next_runs_chunks_smaller_and_those_with
     kill_once(&world, "claim_until").await;
     world.end_the_claim(0).await;
     for (chunk, crashes) in [(128, 0), (1, 0), (1, 1), (1, 2)] {
-        // The mark of the hand-over is made, after the claim.
+        // The mark of the hand-over is written, after the claim.
         proxy.next([Act::Forward, Act::Forward, Act::ForwardAndHold(Arc::default())]);
         kill_once(&world, "handed_over").await;
         assert_eq!(noted(&world).await, [chunk, crashes]);
@@ -273,7 +273,7 @@ async fn kill_once(world: &World, attribute: &str) {
         if is_live && item.contains_key(attribute) {
             break;
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "{attribute} never came");
+        assert!(since.elapsed() < Duration::from_secs(30), "{attribute} was not written");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     run.kill().expect("it has not ended");

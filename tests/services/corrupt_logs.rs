@@ -12,8 +12,8 @@ use crate::support::midway::MORE_THAN_A_PIPE_HOLDS;
 use crate::support::services::{services, start_private_broker};
 use crate::support::world::{Ran, World, ranges};
 
-/// A topic whose old records are compacted at once: each tenth record has a key of its own, and
-/// all others share one. The last record is in a new segment, which is not compacted.
+/// A topic whose old records are compacted at once: each tenth record has a unique key, and all
+/// others share one. The last record is in a new segment, which is not compacted.
 pub(crate) async fn compacted() -> World {
     let settings = [
         ("cleanup.policy", "compact"),
@@ -31,9 +31,9 @@ pub(crate) async fn compacted() -> World {
         Message::value(n.to_string()).key(key).timestamp(yesterday)
     };
     world.produce_these(0, &(0..95).map(old).collect::<Vec<_>>());
-    // Its time is so much later that it begins a new segment.
+    // Its timestamp is so much later that it starts a new segment.
     world.produce_these(0, &[Message::value("95").key("new")]);
-    // A broker with its own settings looks for something to compact every 15 seconds.
+    // With default settings a broker checks for logs to compact every 15 seconds.
     for _ in 0..400 {
         if left(&world) == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 94, 95] {
             return world;
@@ -49,7 +49,7 @@ pub(crate) fn left(world: &World) -> Vec<i64> {
 
 /// P1: a cursor moves only past records that were settled, in order, without a hole.
 #[tokio::test]
-async fn a_compacted_log_is_read_over_its_gaps_and_none_of_them_counts_as_lost() {
+async fn a_compacted_log_is_read_across_its_gaps_and_no_gap_counts_as_lost() {
     let world = compacted().await;
     let ran = world.run();
     let report = ran.success();
@@ -57,7 +57,7 @@ async fn a_compacted_log_is_read_over_its_gaps_and_none_of_them_counts_as_lost()
     assert_eq!(report["last_offsets"], json!({"0": 95}));
     assert_eq!((&report["lag"], &report["lost"]), (&json!(0), &json!([])));
     assert_eq!(world.run().success()["last_offsets"], json!({}));
-    // A cursor in the middle of a gap, before records that are no more.
+    // A cursor in the middle of a gap, before records that were removed.
     world.put_offset(0, 53).await;
     let ran = world.run();
     assert_eq!(ran.success()["lost"], json!([]));
@@ -66,7 +66,7 @@ async fn a_compacted_log_is_read_over_its_gaps_and_none_of_them_counts_as_lost()
 
 /// P8: a run that finds nothing new writes nothing.
 #[tokio::test]
-async fn over_300_partitions_aborted_and_control_records_are_caught_up_with_once() {
+async fn aborted_and_control_records_of_300_partitions_are_passed_once() {
     let world = World::new("control", 300).await;
     let records = values(["1"]);
     let transaction = |partitions| kafka::begin_transaction_on(&world.bootstrap, &world.topic, partitions, &records);
@@ -80,7 +80,7 @@ async fn over_300_partitions_aborted_and_control_records_are_caught_up_with_once
     );
     let stored = report["last_offsets"].as_object().expect("offsets");
     assert_eq!(stored.len(), 300);
-    // A record and its mark of the end; twice where both transactions were.
+    // A record and a control record; twice for partitions of both transactions.
     for (partition, last) in stored {
         let both = (100..200).contains(&partition.parse::<i32>().expect("a number"));
         assert_eq!(last, if both { 3 } else { 1 }, "partition {partition}");
@@ -93,7 +93,7 @@ async fn over_300_partitions_aborted_and_control_records_are_caught_up_with_once
 
 /// P5: whatever is skipped, expired or lost is named with its offsets in the report.
 #[tokio::test]
-async fn retention_past_one_cursor_is_reported_for_that_one_and_all_are_read() {
+async fn retention_past_one_cursor_is_reported_for_it_and_all_partitions_are_read() {
     let world = World::new("expired", 3).await;
     for partition in 0..3 {
         world.produce(partition, 20);
@@ -121,9 +121,9 @@ fn lost(report: &Value) -> Vec<(i64, i64)> {
 
 /// P5: nothing is passed over silently.
 #[tokio::test]
-async fn retention_that_overtakes_a_run_is_reported_and_all_else_is_handled() {
+async fn retention_that_overtakes_a_run_is_reported_and_all_other_records_are_handled() {
     let mut world = World::new("overtaken", 1).await;
-    // Little is fetched ahead, so that the run has still to ask for what is deleted meanwhile.
+    // Little is prefetched, so that the run has not yet fetched the records that are deleted meanwhile.
     world
         .set("MAX_MESSAGES", "unlimited")
         .set("KAFKA_FETCH_MESSAGE_MAX_BYTES", 1_000)
@@ -162,7 +162,7 @@ pub(crate) fn recreate(world: &World) {
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
-async fn a_recreated_topic_halts_where_its_end_lies_before_the_cursor_and_nowhere_else() {
+async fn a_recreated_topic_halts_only_the_partitions_whose_end_is_before_the_cursor() {
     let world = recreated().await;
     let report = world.run().failure("Truncated", 3);
     let message = report["error"]["message"].as_str().expect("a message");
@@ -184,7 +184,7 @@ async fn a_recreated_topic_is_read_from_its_beginning_with_on_truncation_earlies
 
 /// P5: nothing is passed over silently.
 #[tokio::test]
-async fn a_recreated_topic_goes_on_at_its_end_with_on_truncation_latest_and_names_the_rest() {
+async fn a_recreated_topic_continues_at_its_end_with_on_truncation_latest_and_names_the_skipped_records() {
     let mut world = recreated().await;
     world.set("ON_TRUNCATION", "latest");
     let report = world.run().success();
@@ -230,7 +230,7 @@ fn blocked_at(ran: &Ran, world: &World, offset: i64) {
 
 /// P1: a cursor moves only past records that were settled, in order, without a hole.
 #[tokio::test]
-async fn a_batch_that_is_corrupt_on_the_brokers_disk_blocks_its_partition_there_and_no_other() {
+async fn a_batch_that_is_corrupt_on_the_brokers_disk_blocks_only_its_partition_at_that_offset() {
     let broker = start_private_broker();
     let world = World::on(&broker.bootstrap, "corrupt", 2, &[]).await;
     let Some(segment) = broker.segment(&world.topic, 0) else {

@@ -1,4 +1,4 @@
-//! What a run does when something is wrong: it says so, in time, and loses nothing.
+//! Runs that fail: the error is reported in time, and nothing is lost.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::services::start_private_broker;
 use crate::support::table::{Table, five_attributes, number};
 use crate::support::world::{Ran, World};
 
-/// Ten seconds, and what a debug build on a busy machine needs to start.
+/// Ten seconds, and the start of a debug build on a busy machine.
 const SOON: Duration = Duration::from_secs(12);
 
 async fn a_bad_record_at(position: usize) -> (World, Ran) {
@@ -26,7 +26,7 @@ async fn a_bad_record_at(position: usize) -> (World, Ran) {
 
 /// P9: the other partitions go on, and are stored; then the run fails, and names the partition.
 #[tokio::test]
-async fn undecodable_json_first_in_the_middle_or_last_halts_its_partition_there_and_no_other() {
+async fn undecodable_json_at_any_offset_halts_only_its_partition_at_that_offset() {
     for position in [0_i64, 2, 5] {
         let (world, ran) = a_bad_record_at(usize::try_from(position).expect("small")).await;
         let report = ran.failure("PartitionBlocked", 3);
@@ -44,7 +44,7 @@ async fn undecodable_json_first_in_the_middle_or_last_halts_its_partition_there_
 }
 
 #[tokio::test]
-async fn a_blocked_partition_waits_without_a_write_and_goes_on_once_its_cursor_is_moved() {
+async fn a_blocked_partition_waits_without_a_write_and_continues_once_its_cursor_is_moved() {
     let world = World::new("blocked", 1).await;
     world.produce_these(0, &[Message::value("nothing"), Message::value("1")]);
     world.run().failure("PartitionBlocked", 3);
@@ -55,8 +55,8 @@ async fn a_blocked_partition_waits_without_a_write_and_goes_on_once_its_cursor_i
     world.table.update_offset(&world.consumer_id(), 0, 0).await;
     assert_eq!(world.run().success()["last_offsets"], json!({"0": 1}));
     let after = world.table.get_item(&world.consumer_id(), 0).await.expect("an item");
-    for gone in ["fail_offset", "attempts", "next_try_at", "error", "claim_until"] {
-        assert!(!after.contains_key(gone), "{gone} no longer applies: {after:?}");
+    for removed in ["fail_offset", "attempts", "next_try_at", "error", "claim_until"] {
+        assert!(!after.contains_key(removed), "{removed} no longer applies: {after:?}");
     }
 }
 
@@ -77,7 +77,7 @@ async fn skip_passes_over_an_undecodable_record_and_names_it() {
 }
 
 #[tokio::test]
-async fn text_and_bytes_take_what_json_refuses() {
+async fn text_and_bytes_accept_values_that_are_no_json() {
     let mut world = World::new("formats", 1).await;
     world.produce_these(0, &[Message::value("text"), Message::value([0xff, 0xfe])]);
     world.set("MESSAGE_FORMAT", "text");
@@ -88,7 +88,7 @@ async fn text_and_bytes_take_what_json_refuses() {
 }
 
 #[tokio::test]
-async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_within_ten_seconds() {
+async fn an_unknown_topic_an_unreachable_broker_and_a_missing_table_are_distinct_errors_within_ten_seconds() {
     let mut topic = World::new("unknown", 1).await;
     topic.set("KAFKA_TOPIC", "no-such-topic");
     let ran = topic.run();
@@ -96,7 +96,7 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     assert!(
         report["error"]["message"]
             .as_str()
-            .is_some_and(|words| words.contains("no-such-topic"))
+            .is_some_and(|message| message.contains("no-such-topic"))
     );
     assert!(ran.took < SOON, "{:?}", ran.took);
 
@@ -104,9 +104,12 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     broker.set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1");
     let ran = broker.run();
     let report = ran.failure("BrokerUnreachable", 1);
-    let words = report["error"]["message"].as_str().expect("a message");
-    assert!(words.contains("127.0.0.1:1") && words.contains("refused"), "{words}");
-    assert_eq!(report["lag"], json!(null), "not looked at is not idle");
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(
+        message.contains("127.0.0.1:1") && message.contains("refused"),
+        "{message}"
+    );
+    assert_eq!(report["lag"], json!(null), "unknown, not idle");
     assert!(ran.took < SOON, "{:?}", ran.took);
 
     let mut table = World::new("unknown", 1).await;
@@ -117,7 +120,7 @@ async fn an_unknown_topic_a_dead_broker_and_a_missing_table_are_three_errors_wit
     assert!(
         report["error"]["message"]
             .as_str()
-            .is_some_and(|words| words.contains("no-such-table"))
+            .is_some_and(|message| message.contains("no-such-table"))
     );
     assert!(ran.took < SOON, "{:?}", ran.took);
 }
@@ -134,7 +137,7 @@ async fn when_the_table_cannot_be_read_nothing_is_read_from_kafka() {
     let report = ran.failure("TableUnreachable", 1);
     assert_eq!(report["messages_processed"], 0);
     assert!(ran.logged_offsets().is_empty());
-    assert!(!proxy.take_seen().contains(&"UpdateItem".to_owned()));
+    assert!(!proxy.take_operations().contains(&"UpdateItem".to_owned()));
 }
 
 /// P6: an item that is not a valid cursor stops its partition.
@@ -163,7 +166,7 @@ async fn items_that_are_no_cursors_stop_their_partition_and_are_named() {
             Some(item),
             "left as it was"
         );
-        assert_eq!(ran.logged_offsets(), [0, 1, 2], "partition 1 alone");
+        assert_eq!(ran.logged_offsets(), [0, 1, 2], "partition 1 only");
     }
 }
 
@@ -201,7 +204,7 @@ async fn records_deleted_by_retention_are_reported_once_and_the_jump_is_stored()
 
 #[tokio::test]
 async fn a_jump_is_stored_even_if_no_record_is_left_to_read() {
-    let world = World::new("allgone", 1).await;
+    let world = World::new("alldeleted", 1).await;
     world.produce(0, 10);
     world.put_offset(0, 2).await;
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 10);
@@ -216,7 +219,7 @@ async fn a_jump_is_stored_even_if_no_record_is_left_to_read() {
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
-async fn retention_loss_and_truncation_halt_where_the_policy_says_so() {
+async fn retention_loss_and_truncation_halt_a_partition_with_the_policy_halt() {
     let mut world = World::new("halts", 2).await;
     world.set("ON_RETENTION_LOSS", "halt");
     world.produce(0, 10);
@@ -235,7 +238,7 @@ async fn retention_loss_and_truncation_halt_where_the_policy_says_so() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_a_partition_that_no_longer_exists_is_told() {
+async fn a_cursor_of_a_partition_that_no_longer_exists_is_reported_as_truncated() {
     let world = World::new("vanished", 1).await;
     world.produce(0, 3);
     world.put_offset(7, 5).await;
@@ -245,7 +248,7 @@ async fn a_cursor_of_a_partition_that_no_longer_exists_is_told() {
 }
 
 #[tokio::test]
-async fn a_paused_partition_is_left_alone_and_named() {
+async fn a_paused_partition_is_not_read_and_is_named() {
     let world = World::new("paused", 2).await;
     world.produce(0, 3);
     world.produce(1, 3);
@@ -283,7 +286,7 @@ async fn a_partition_claimed_by_a_live_run_is_held_and_an_expired_claim_is_taken
 
 /// P9: what was processed is stored, and the run fails and names the partition.
 #[tokio::test]
-async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_run_fails_in_time() {
+async fn when_the_broker_dies_during_a_run_progress_is_stored_and_the_run_fails_in_time() {
     for frozen in [true, false] {
         let broker = start_private_broker();
         let mut world = World::on(&broker.bootstrap, "dying", 1, &[]).await;
@@ -301,7 +304,7 @@ async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_
         let mut child = world.start(&["run", "--output", "json"]);
         while world.offset(0).await.is_none() {
             assert!(
-                child.try_wait().expect("it can be asked").is_none(),
+                child.try_wait().expect("the status of the child").is_none(),
                 "it ended too early"
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -316,7 +319,7 @@ async fn when_the_broker_dies_in_the_middle_what_was_processed_is_saved_and_the_
         let report = ran.failure("BrokerUnreachable", 1);
         assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
         let processed = report["messages_processed"].as_i64().expect("a count");
-        assert!(processed < 20_000, "it was in the middle");
+        assert!(processed < 20_000, "it had not finished");
         assert_eq!(
             world.offset(0).await,
             Some(processed - 1),
@@ -335,13 +338,13 @@ async fn items_of_another_program_are_continued_and_that_program_can_read_ours()
     let ran = world.run();
     ran.success();
     assert_eq!(ran.logged_offsets(), [4, 5, 6, 7, 8, 9]);
-    // What such a program reads: these five, by their names and types.
+    // Such a program reads these five, by their names and types.
     let table = Table::named(&world.endpoint, &world.table.name);
     let item = table.get_item(&world.consumer_id(), 0).await.expect("an item");
     for (name, value) in five_attributes(&world.group, &world.topic, 0, 9) {
         assert_eq!(item.get(&name), Some(&value), "{name}");
     }
-    // It writes in its way, and the next run obeys.
+    // It writes these five only, and the next run starts there.
     world.put_offset(0, 7).await;
     let again = world.run();
     again.success();
@@ -349,13 +352,13 @@ async fn items_of_another_program_are_continued_and_that_program_can_read_ours()
 }
 
 #[tokio::test]
-async fn a_group_and_topic_whose_names_can_be_read_two_ways_are_not_mixed_up() {
+async fn two_groups_and_topics_with_the_same_key_are_not_confused() {
     let mut world = World::new("ambiguous", 1).await;
     let topic = unique("b_c");
     kafka::create_topic(&world.bootstrap, &topic, 1, &[]);
     world.produce(0, 1);
     // The group `g_b` on `c...` and the group `g` on `b_c...` have the same key.
-    let (_, rest) = topic.split_once('_').expect("it has one");
+    let (_, rest) = topic.split_once('_').expect("a name with `_`");
     world.set("KAFKA_TOPIC", &topic).set("KAFKA_GROUP_ID", "g");
     kafka::produce(&world.bootstrap, &topic, 0, &values(["1", "2"]), &[]);
     world.table.put_cursor("g_b", rest, 0, 0).await;

@@ -145,7 +145,7 @@ async fn the_proxy_forwards_delays_closes_and_silences_connections() {
     assert!(slow >= Duration::from_millis(100) && slow > quick, "{quick:?} {slow:?}");
     proxy.delay(Duration::ZERO);
 
-    proxy.black_hole();
+    proxy.silence();
     assert_eq!(
         round_trip(&mut one, timeout).map_err(|it| it.kind()),
         Err(ErrorKind::WouldBlock)

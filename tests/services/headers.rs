@@ -50,9 +50,9 @@ async fn a_header_name_that_is_not_text_is_read_and_kept_byte_for_byte_in_the_de
     assert_eq!(letters[0].headers[..2], own);
 }
 
-/// P9: nothing of it stays behind in a warm process.
+/// P9: it does not affect later runs of a warm process.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_process_reads_on_behind_a_header_name_that_is_not_text() {
+async fn a_warm_process_continues_after_a_header_name_that_is_not_text() {
     let mut world = world().await;
     world.set("MESSAGE_FORMAT", "text").set("MAX_MESSAGES", 12);
     let mut function = start(&world);
@@ -78,7 +78,7 @@ async fn redrive_and_backfill_read_a_header_name_that_is_not_text() {
 
 /// P5: the client library would return such a record without its headers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_with_more_headers_than_can_be_read_is_named_and_stops_its_partition_alone() {
+async fn a_record_with_more_headers_than_can_be_read_is_named_and_stops_only_its_partition() {
     let mut world = World::new("headers", 2).await;
     world.set("MESSAGE_FORMAT", "text");
     let many = (0..100_001).fold(Message::value("1"), |record, _| record.header("", ""));

@@ -10,7 +10,7 @@ use crate::support::world::{Ran, World};
 
 const MIB: usize = 1024 * 1024;
 
-/// A world whose topic takes records of 8 MiB, and a function with the least memory.
+/// A world whose topic accepts records of 8 MiB, and a function with the least memory.
 async fn world_of_large_records(partitions: i32) -> World {
     let bootstrap = &services().kafka_bootstrap;
     let mut world = World::on(bootstrap, "large", partitions, &[("max.message.bytes", "8388608")]).await;
@@ -23,7 +23,7 @@ fn produce_large(world: &World, partition: i32, records: &[Message]) {
     kafka::produce(&world.bootstrap, &world.topic, partition, records, &properties);
 }
 
-/// A JSON text of so many bytes.
+/// A JSON text of this number of bytes.
 fn text_of(bytes: usize) -> Message {
     Message::value(format!("\"{}\"", "x".repeat(bytes - 2)))
 }
@@ -39,7 +39,7 @@ async fn records_of_a_megabyte_and_more_than_the_memory_are_read_between_small_o
         text_of(7 * MIB),
         text_of(10),
     ];
-    // Each in a batch of its own, and all in one.
+    // Each in a separate batch, and all in one.
     for record in &records {
         produce_large(&world, 0, std::slice::from_ref(record));
     }
@@ -136,7 +136,7 @@ async fn run_with(offset: &str, settings: &[(&str, &str)]) -> (World, Ran) {
     (world, ran)
 }
 
-/// The stored `offset` of partition 0, as it is written there.
+/// The stored `offset` of partition 0, as text.
 async fn stored_offset(world: &World) -> Option<AttributeValue> {
     world.item(0).await.get("offset").cloned()
 }
@@ -147,20 +147,20 @@ fn message(report: &Value) -> &str {
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
-async fn cursors_far_past_the_end_are_reported_as_truncated_up_to_the_last_possible_one() {
+async fn cursors_far_past_the_end_are_reported_as_truncated_up_to_the_largest_possible_one() {
     for (offset, next) in [("9223372036854775806", "9223372036854775807"), ("1e3", "1001")] {
         let (world, ran) = run_with(offset, &[]).await;
         let report = ran.failure("Truncated", 3);
         assert!(message(&report).contains(next), "{report}");
         assert_eq!(report["lag"], 0);
         let stored = next.parse::<i64>().expect("a number") - 1;
-        assert_eq!(world.offset(0).await, Some(stored), "left as it was");
+        assert_eq!(world.offset(0).await, Some(stored), "it is unchanged");
     }
 }
 
 /// P6: neither ever means "start from the beginning".
 #[tokio::test]
-async fn numbers_that_are_no_valid_offset_are_named_and_left_as_they_are() {
+async fn numbers_that_are_no_valid_offset_are_named_and_not_changed() {
     let digits = "99999999999999999999999999999999999999";
     for offset in [
         "9223372036854775807",
@@ -177,7 +177,7 @@ async fn numbers_that_are_no_valid_offset_are_named_and_left_as_they_are() {
 
 /// P5: nothing is passed over silently.
 #[tokio::test]
-async fn the_last_possible_cursor_follows_on_truncation_like_any_other() {
+async fn the_largest_possible_cursor_follows_on_truncation_like_any_other() {
     let settings = [("ON_TRUNCATION", "latest")];
     let (world, ran) = run_with("9223372036854775806", &settings).await;
     let report = ran.success();

@@ -24,7 +24,7 @@ mod run;
 mod secret_redaction;
 mod secrets;
 mod security;
-mod stale;
+mod stale_connections;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,7 +21,7 @@ async fn a_run_in_progress() -> (World, Midway) {
     (world, run)
 }
 
-/// The run goes on to its end: it lost partition 0, and no other.
+/// The run ends normally, and has lost partition 0 only.
 async fn loses_partition_0_only(world: &World, run: Midway) -> Value {
     let report = run.finish().await.success();
     assert_eq!(
@@ -33,8 +33,8 @@ async fn loses_partition_0_only(world: &World, run: Midway) -> Value {
     report
 }
 
-/// The next run obeys: it begins right after `stored`.
-fn the_next_run_begins_after(world: &World, stored: i64) {
+/// The next run starts right after `stored`.
+fn the_next_run_starts_after(world: &World, stored: i64) {
     let next = world.run();
     assert_eq!(next.success()["last_offsets"], json!({"0": WAITING - 1}));
     assert_eq!(next.logged_ranges(), [(stored + 1, WAITING - 1)]);
@@ -42,35 +42,35 @@ fn the_next_run_begins_after(world: &World, stored: i64) {
 
 /// P4: one that was edited during a run costs the run that partition and no other.
 #[tokio::test]
-async fn a_cursor_that_is_overwritten_during_a_run_stays_as_it_was_written() {
+async fn a_cursor_that_is_overwritten_during_a_run_is_not_changed_by_the_run() {
     let (world, run) = a_run_in_progress().await;
     world.put_offset(0, 1_499).await;
     loses_partition_0_only(&world, run).await;
     let put = five_attributes(&world.group, &world.topic, 0, 1_499);
-    assert_eq!(world.item(0).await, put, "nothing is left behind");
-    the_next_run_begins_after(&world, 1_499);
+    assert_eq!(world.item(0).await, put, "exactly the written item");
+    the_next_run_starts_after(&world, 1_499);
 }
 
-/// `UpdateItem` of `offset` during a run: it is obeyed, and the claim is released.
-async fn an_update_of_the_offset_is_obeyed(offset: i64) {
+/// `UpdateItem` of `offset` during a run takes precedence, and the claim is released.
+async fn an_update_of_the_offset_takes_precedence(offset: i64) {
     let (world, run) = a_run_in_progress().await;
     world.table.update_offset(&world.consumer_id(), 0, offset).await;
     loses_partition_0_only(&world, run).await;
     let item = world.item(0).await;
     assert_eq!(number(&item, "offset"), offset);
     assert!(!item.contains_key("claim_until"), "{item:?}");
-    the_next_run_begins_after(&world, offset);
+    the_next_run_starts_after(&world, offset);
 }
 
 /// P4: one that was edited during a run costs the run that partition and no other.
 #[tokio::test]
-async fn a_cursor_that_is_moved_forward_during_a_run_is_obeyed_by_the_next() {
-    an_update_of_the_offset_is_obeyed(1_899).await;
+async fn after_a_cursor_is_moved_forward_during_a_run_the_next_run_starts_there() {
+    an_update_of_the_offset_takes_precedence(1_899).await;
 }
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test]
-async fn a_cursor_that_is_moved_back_during_a_run_is_obeyed_by_the_next() {
+async fn after_a_cursor_is_moved_back_during_a_run_the_next_run_starts_there() {
     let mut world = World::new("back", 1).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -85,22 +85,22 @@ async fn a_cursor_that_is_moved_back_during_a_run_is_obeyed_by_the_next() {
     let item = world.item(0).await;
     assert_eq!(number(&item, "offset"), 9);
     assert!(!item.contains_key("claim_until"), "{item:?}");
-    the_next_run_begins_after(&world, 9);
+    the_next_run_starts_after(&world, 9);
 }
 
 /// P4: a deleted one is never brought back.
 #[tokio::test]
-async fn a_cursor_that_is_deleted_during_a_run_is_not_brought_back_by_it() {
+async fn a_cursor_that_is_deleted_during_a_run_is_not_recreated_by_it() {
     let (world, run) = a_run_in_progress().await;
     world.table.delete_item(&world.consumer_id(), 0).await;
     loses_partition_0_only(&world, run).await;
     assert_eq!(world.offset(0).await, None);
-    the_next_run_begins_after(&world, -1);
+    the_next_run_starts_after(&world, -1);
 }
 
 /// P4: one that was edited during a run costs the run that partition and no other.
 #[tokio::test]
-async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_there() {
+async fn a_run_stops_a_partition_when_a_write_of_its_progress_detects_an_edit() {
     let mut world = World::new("interim", 1).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -109,13 +109,13 @@ async fn a_run_that_finds_an_edit_when_it_stores_its_progress_stops_its_work_the
     world.put_offset(0, 1_799).await;
     let ran = run.finish().await;
     assert_eq!(ran.success()["held"][0]["partition"], 0);
-    let last = ran.logged_offsets().last().copied().expect("it had begun");
-    assert!(last < WAITING - 1, "it went on to {last}");
-    the_next_run_begins_after(&world, 1_799);
+    let last = ran.logged_offsets().last().copied().expect("it had started");
+    assert!(last < WAITING - 1, "it continued to {last}");
+    the_next_run_starts_after(&world, 1_799);
 }
 
 #[tokio::test]
-async fn a_pause_that_is_set_during_a_run_holds_from_the_next_run_on_until_it_is_removed() {
+async fn a_pause_that_is_set_during_a_run_applies_from_the_next_run_until_it_is_removed() {
     let (world, run) = a_run_in_progress().await;
     let id = world.consumer_id();
     let paused = AttributeValue::Bool(true);

@@ -7,10 +7,10 @@ use crate::support::kafka::{self, Message, unique, values};
 use crate::support::midway::{MORE_THAN_A_PIPE_HOLDS, WAITING};
 use crate::support::world::{Ran, World};
 
-/// What became of the records: offsets and outcome.
-fn told(ran: &Ran) -> Vec<(i64, i64, String)> {
-    let answer = ran.json();
-    let rows = answer["records"].as_array().expect("rows");
+/// The rows of the result: first and last offset, and outcome.
+fn outcomes(ran: &Ran) -> Vec<(i64, i64, String)> {
+    let document = ran.json();
+    let rows = document["records"].as_array().expect("rows");
     let number = |row: &Value, name: &str| row[name].as_i64().expect("an offset");
     rows.iter()
         .map(|row| {
@@ -44,31 +44,31 @@ async fn the_listed_offsets_are_processed_again_and_no_cursor_moves() {
     let before = world.table.items().await;
     let ran = redrive(&world, &["--partition", "1", "--offsets", "17,20-25"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(told(&ran), [row(17, 17, "processed"), row(20, 25, "processed")]);
+    assert_eq!(outcomes(&ran), [row(17, 17, "processed"), row(20, 25, "processed")]);
     let logged = ran.logged();
     assert_eq!(logged, [17, 20, 21, 22, 23, 24, 25].map(|offset| (1, offset)));
     assert_eq!(world.table.items().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_of_the_cursors_is_not_even_needed() {
+async fn a_redrive_does_not_need_the_table() {
     let mut world = World::new("no-table", 1).await;
     world.produce(0, 3);
     world.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9");
     let ran = redrive(&world, &["--partition", "0", "--offsets", "1"]);
-    assert_eq!((ran.code, told(&ran)), (Some(0), vec![row(1, 1, "processed")]));
+    assert_eq!((ran.code, outcomes(&ran)), (Some(0), vec![row(1, 1, "processed")]));
 }
 
 /// P5: no record is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_that_retention_deleted_are_named_and_the_others_are_processed() {
-    let world = World::new("gone", 1).await;
+    let world = World::new("deleted", 1).await;
     world.produce(0, 30);
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 10);
     let ran = redrive(&world, &["--partition", "0", "--offsets", "3-5,9-11,40"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert_eq!(
-        told(&ran),
+        outcomes(&ran),
         [
             row(3, 5, "gone"),
             row(9, 9, "gone"),
@@ -93,7 +93,7 @@ async fn a_record_that_fails_again_is_named_and_those_after_it_are_processed() {
     let ran = redrive(&world, &["--partition", "0", "--offsets", "0-2"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(
-        told(&ran),
+        outcomes(&ran),
         [row(0, 0, "processed"), row(1, 1, "failed"), row(2, 2, "processed")]
     );
     let last = ran.stderr.lines().last().unwrap_or_default();
@@ -113,24 +113,24 @@ async fn aborted_records_and_control_records_have_nothing_to_process() {
     let ran = redrive(&world, &["--partition", "0", "--offsets", "0-6"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(
-        told(&ran),
+        outcomes(&ran),
         [row(0, 1, "processed"), row(2, 5, "no_record"), row(6, 6, "processed")]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_records_that_dead_letters_stand_for_are_processed_again() {
+async fn the_records_that_dead_letters_refer_to_are_processed_again() {
     let mut world = World::new("letters", 2).await;
     world.produce_these(0, &["0", "bad", "2", "bad"].map(Message::value));
     world.produce_these(1, &["bad"].map(Message::value));
     let dead = unique("dead");
     kafka::create_topic(&world.bootstrap, &dead, 3, &[]);
-    // Somebody else's record in the same topic.
+    // A record of another producer in the same topic.
     kafka::produce(&world.bootstrap, &dead, 0, &["hello"].map(Message::value), &[]);
     world.set("ON_FAILURE", format!("kafka://{dead}"));
     assert_eq!(world.run().success()["dead_lettered"], 3);
     let before = world.table.items().await;
-    // The cause is corrected: these records are texts.
+    // The cause is corrected: these records are read as text.
     world.set("MESSAGE_FORMAT", "text");
     let ran = redrive(&world, &["--dead-letters"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -152,7 +152,7 @@ async fn the_records_that_dead_letters_stand_for_are_processed_again() {
 
 /// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_of_a_partition_that_is_gone_is_told_and_the_others_are_processed() {
+async fn a_dead_letter_of_a_removed_partition_is_named_and_the_others_are_processed() {
     let world = World::new("shrunk", 2).await;
     world.produce(1, 2);
     let dead = unique("dead");
@@ -165,25 +165,25 @@ async fn a_dead_letter_of_a_partition_that_is_gone_is_told_and_the_others_are_pr
             .header(header::GROUP, &world.group)
     };
     kafka::produce(&world.bootstrap, &dead, 0, &[letter("0", "5"), letter("1", "0")], &[]);
-    // Partition 0 has nothing at 5; a topic that was made anew may not even have the partition.
+    // Partition 0 has no record at 5; a recreated topic may not even have the partition.
     kafka::produce(&world.bootstrap, &dead, 0, &[letter("7", "3")], &[]);
     let ran = redrive(&world, &["--dead-letters", &dead]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert_eq!(
-        told(&ran),
+        outcomes(&ran),
         [row(5, 5, "no_record"), row(0, 0, "processed"), row(3, 3, "not_tried")]
     );
     assert_eq!(ran.logged(), [(1, 0)]);
     assert!(
         ran.json()["error"]["message"]
             .as_str()
-            .is_some_and(|said| said.contains("no partition 7")),
+            .is_some_and(|error| error.contains("no partition 7")),
         "{ran:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_told_is_a_table_for_people() {
+async fn the_default_output_is_a_table() {
     let world = World::new("table", 1).await;
     world.produce(0, 3);
     let ran = world.ran(&["redrive", "--partition", "0", "--offsets", "0-1,7"]);
@@ -198,31 +198,31 @@ async fn what_was_told_is_a_table_for_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_redriven_says_why() {
+async fn a_redrive_that_is_not_possible_is_an_error_with_the_cause() {
     let mut world = World::new("wrong", 1).await;
     world.produce(0, 1);
-    let said = |ran: &Ran, code: i32, words: &str| {
+    let assert_fails = |ran: &Ran, code: i32, part: &str| {
         assert_eq!(ran.code, Some(code), "{ran:?}");
-        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
     };
-    said(
+    assert_fails(
         &redrive(&world, &["--partition", "7", "--offsets", "0"]),
         2,
         "has no partition 7",
     );
-    said(&redrive(&world, &["--partition", "0"]), 2, "--offsets");
-    said(&redrive(&world, &["--offsets", "0"]), 2, "--partition");
-    said(&redrive(&world, &[]), 2, "--dead-letters");
-    said(
+    assert_fails(&redrive(&world, &["--partition", "0"]), 2, "--offsets");
+    assert_fails(&redrive(&world, &["--offsets", "0"]), 2, "--partition");
+    assert_fails(&redrive(&world, &[]), 2, "--dead-letters");
+    assert_fails(
         &redrive(&world, &["--partition", "0", "--offsets", "5-2"]),
         2,
         "17,20-25",
     );
-    said(&redrive(&world, &["--dead-letters"]), 2, "ON_FAILURE is halt");
-    said(&redrive(&world, &["--dead-letters", "not-there"]), 1, "UnknownTopic");
+    assert_fails(&redrive(&world, &["--dead-letters"]), 2, "ON_FAILURE is halt");
+    assert_fails(&redrive(&world, &["--dead-letters", "not-there"]), 1, "UnknownTopic");
     let two = format!("{},other", world.topic);
     world.set("KAFKA_TOPIC", two);
-    said(&redrive(&world, &["--partition", "0", "--offsets", "0"]), 2, "--topic");
+    assert_fails(&redrive(&world, &["--partition", "0", "--offsets", "0"]), 2, "--topic");
 }
 
 /// It stores no position, so success would leave records unprocessed without notice.

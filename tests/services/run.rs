@@ -7,7 +7,7 @@ use crate::support::table::{number, text};
 use crate::support::world::World;
 
 #[tokio::test]
-async fn an_empty_table_and_ten_records_become_an_item_at_offset_9() {
+async fn ten_records_are_read_from_an_empty_table_and_stored_as_an_item_at_offset_9() {
     let world = World::new("ten", 1).await;
     world.produce(0, 10);
     let report = world.run().success();
@@ -64,7 +64,7 @@ async fn the_response_has_exactly_the_fields_of_the_contract() {
 }
 
 #[tokio::test]
-async fn a_stored_12345_means_that_the_first_record_handled_is_12346() {
+async fn with_a_stored_offset_of_12345_the_first_record_handled_is_12346() {
     let world = World::new("stored", 1).await;
     world.produce(0, 12_350);
     world.put_offset(0, 12_345).await;
@@ -76,7 +76,7 @@ async fn a_stored_12345_means_that_the_first_record_handled_is_12346() {
 
 /// P1: a cursor moves only past records that were settled.
 #[tokio::test]
-async fn three_partitions_resume_each_at_its_own_place() {
+async fn each_of_three_partitions_resumes_at_its_own_offset() {
     let world = World::new("three", 3).await;
     for partition in 0..3 {
         world.produce(partition, 100);
@@ -139,7 +139,7 @@ async fn of_10_000_records_over_4_partitions_no_partition_falls_more_than_one_sh
 }
 
 #[tokio::test]
-async fn what_small_partitions_leave_of_the_limit_goes_to_the_large_one() {
+async fn the_part_of_the_limit_that_small_partitions_leave_is_used_by_the_large_one() {
     let mut world = World::new("leftover", 3).await;
     world.set("DESTINATION", "discard").set("MAX_MESSAGES", 100);
     world.produce(0, 3);
@@ -150,7 +150,7 @@ async fn what_small_partitions_leave_of_the_limit_goes_to_the_large_one() {
 }
 
 #[tokio::test]
-async fn offsets_without_records_leave_their_share_to_the_others_of_the_same_run() {
+async fn the_share_of_offsets_without_records_is_used_by_others_in_the_same_run() {
     let mut world = World::new("gaps", 2).await;
     world.set("DESTINATION", "discard").set("MAX_MESSAGES", 100);
     for _ in 0..20 {
@@ -164,7 +164,7 @@ async fn offsets_without_records_leave_their_share_to_the_others_of_the_same_run
 }
 
 #[tokio::test]
-async fn with_a_limit_below_the_number_of_partitions_each_gets_its_turn() {
+async fn with_a_limit_below_the_number_of_partitions_they_are_read_in_turn() {
     let mut world = World::new("turns", 5).await;
     world.set("DESTINATION", "discard").set("MAX_MESSAGES", 2);
     for partition in 0..5 {
@@ -191,7 +191,7 @@ async fn a_partition_added_later_starts_at_its_earliest_record() {
 
 /// P5: nothing is passed over silently.
 #[tokio::test]
-async fn partitions_added_together_start_at_their_earliest_whichever_is_written_first() {
+async fn partitions_added_together_start_at_their_earliest_in_any_order_of_writes() {
     let mut world = World::new("addedtwo", 1).await;
     world.set("START_POSITION", "latest");
     assert_eq!(world.run().success()["messages_processed"], 0);
@@ -203,7 +203,7 @@ async fn partitions_added_together_start_at_their_earliest_whichever_is_written_
 }
 
 #[tokio::test]
-async fn latest_on_an_empty_topic_then_five_records_are_exactly_these_five() {
+async fn with_latest_on_an_empty_topic_exactly_the_later_records_are_read() {
     let mut world = World::new("latest", 2).await;
     world.set("START_POSITION", "latest");
     assert_eq!(world.run().success()["messages_processed"], 0);
@@ -215,7 +215,7 @@ async fn latest_on_an_empty_topic_then_five_records_are_exactly_these_five() {
 }
 
 #[tokio::test]
-async fn a_time_as_start_position_begins_at_the_first_record_of_that_time() {
+async fn a_time_as_start_position_starts_at_the_first_record_from_that_time_on() {
     let mut world = World::new("time", 2).await;
     let at = |ms: i64| kafka::Message::value("1").timestamp(ms);
     let day = 1_763_000_000_000;
@@ -246,7 +246,7 @@ async fn several_topics_are_read_in_one_run_and_named_in_the_report() {
 }
 
 #[tokio::test]
-async fn tombstones_and_absent_keys_are_records_like_others() {
+async fn tombstones_and_records_without_key_are_handled_like_others() {
     let world = World::new("tombstones", 1).await;
     world.produce_these(
         0,
@@ -278,7 +278,7 @@ async fn compressed_topics_are_read() {
 }
 
 #[tokio::test]
-async fn a_topic_that_ends_in_control_records_is_caught_up_and_stays_so() {
+async fn a_topic_that_ends_in_control_records_is_caught_up_in_every_later_run() {
     let world = World::new("control", 1).await;
     kafka::begin_transaction(&world.bootstrap, &world.topic, 0, &kafka::values(["1", "2"])).commit();
     kafka::begin_transaction(&world.bootstrap, &world.topic, 0, &kafka::values(["3"])).abort();

@@ -5,7 +5,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_N
 use serde_json::json;
 
 use crate::bootstrap;
-use crate::support::certificates::Authority;
+use crate::support::certificates::CertificateAuthority;
 use crate::support::kafka::Message;
 use crate::support::listeners::{Listener, secured};
 use crate::support::secrets::{Secrets, arn};
@@ -94,9 +94,9 @@ fn is_clean(what: &str, world: &World, more: &[String]) {
     let mut function = bootstrap::start(world);
     for _ in 0..2 {
         let invocation = function.invoke(&json!({}));
-        let answer = format!("{:?}", invocation.result);
+        let result = format!("{:?}", invocation.result);
         let lines = [invocation.stdout, invocation.stderr].concat().join("\n");
-        assert_clean(&format!("{what} (function)"), &(lines + &answer), more);
+        assert_clean(&format!("{what} (function)"), &(lines + &result), more);
     }
 }
 
@@ -110,7 +110,7 @@ fn lines_of(pem: &str) -> Vec<String> {
     pem.lines().filter(|line| line.len() > 40).map(str::to_owned).collect()
 }
 
-/// P12: neither password.
+/// P12: no password.
 #[tokio::test]
 async fn a_password_is_printed_neither_when_it_is_accepted_nor_when_it_is_refused() {
     for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
@@ -126,11 +126,11 @@ async fn a_password_is_printed_neither_when_it_is_accepted_nor_when_it_is_refuse
         .log_in("SCRAM-SHA-512", (&user, PASSWORD))
         .set("ON_FAILURE", "skip");
     is_clean("taken", &world, &[]);
-    assert_eq!(world.offset(0).await, Some(2), "it was taken");
+    assert_eq!(world.offset(0).await, Some(2), "the records were read");
 }
 
 #[tokio::test]
-async fn what_a_secret_holds_is_not_printed_whatever_its_shape() {
+async fn the_content_of_a_secret_of_any_shape_is_not_printed() {
     let secrets = Secrets::start();
     let texts = [
         json!({"username": "alice", "password": PASSWORD}).to_string(),
@@ -151,7 +151,10 @@ async fn what_a_secret_holds_is_not_printed_whatever_its_shape() {
 #[tokio::test]
 async fn a_private_key_is_printed_neither_from_a_secret_nor_from_the_settings() {
     let secrets = Secrets::start();
-    for pair in [Authority::ours().client("alice"), Authority::foreign().client("alice")] {
+    for pair in [
+        CertificateAuthority::trusted().client("alice"),
+        CertificateAuthority::untrusted().client("alice"),
+    ] {
         let key = pair.encrypted_key_pem(KEY_PASSWORD);
         let certificate =
             json!({"certificate": pair.certificate_pem(), "privateKey": key, "privateKeyPassword": KEY_PASSWORD});
@@ -163,7 +166,7 @@ async fn a_private_key_is_printed_neither_from_a_secret_nor_from_the_settings() 
         is_clean("a key in a secret", &by_secret, &lines_of(&key));
         let mut by_settings = world(Listener::Mtls).await;
         by_settings
-            .show(&pair)
+            .set_certificate(&pair)
             .set("KAFKA_SSL_KEY_PEM", &key)
             .set("KAFKA_SSL_KEY_PASSWORD", KEY_PASSWORD);
         is_clean("a key in a setting", &by_settings, &lines_of(&key));
@@ -172,7 +175,7 @@ async fn a_private_key_is_printed_neither_from_a_secret_nor_from_the_settings() 
     }
 }
 
-/// P12: nor record.
+/// P12: no record.
 #[tokio::test]
 async fn records_and_dead_letters_are_not_printed() {
     let dead = crate::support::kafka::unique("dead");
@@ -198,11 +201,11 @@ async fn records_and_dead_letters_are_not_printed() {
 #[tokio::test]
 async fn a_token_that_is_accepted_is_not_printed() {
     let mut world = world(Listener::Oauth).await;
-    world.show_token("principal=alice").set("ON_FAILURE", "skip");
-    // Every token that nobody signed begins with this.
+    world.set_token("principal=alice").set("ON_FAILURE", "skip");
+    // Every unsigned token begins with this.
     let start = BASE64_URL_SAFE_NO_PAD.encode("{\"alg\":\"none\"}");
     is_clean("a token", &world, &[start]);
-    assert_eq!(world.offset(0).await, Some(2), "it was taken");
+    assert_eq!(world.offset(0).await, Some(2), "the records were read");
 }
 
 #[tokio::test]
@@ -211,7 +214,7 @@ async fn a_signed_token_is_not_printed() {
     world
         .set("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
         .set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
-    // Every token of any time begins with this.
+    // Every token of every time begins with this.
     let start = BASE64_URL_SAFE_NO_PAD.encode("https://kafka.");
     is_clean("a token", &world, &[start]);
 }

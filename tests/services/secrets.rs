@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bootstrap;
-use crate::support::certificates::Authority;
+use crate::support::certificates::CertificateAuthority;
 use crate::support::kafka::{Message, create_topic, unique, watermarks};
 use crate::support::listeners::{ALICE, Listener, secured};
 use crate::support::secrets::{Secrets, arn};
 use crate::support::world::{Ran, World};
 
-/// A world whose commands use a Secrets Manager of their own, with three records to read.
+/// A world whose commands use a separate Secrets Manager, with three records to read.
 async fn world(listener: Listener) -> (World, Secrets) {
     let mut world = World::secured("secret", 1).await;
     world.produce(0, 3);
@@ -29,8 +29,8 @@ fn password((username, password): (&str, &str)) -> serde_json::Value {
 async fn a_user_and_the_ca_are_read_from_secrets_once() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     secrets.put(&arn("AmazonMSK_user"), password(ALICE));
-    secrets.put(&arn("ca"), Authority::ours().pem());
-    world.log_in_with_secret("AmazonMSK_user").trust_secret("ca");
+    secrets.put(&arn("ca"), CertificateAuthority::trusted().pem());
+    world.log_in_with_secret("AmazonMSK_user").set_ca_secret("ca");
     assert_eq!(world.run().success()["messages_processed"], 3);
     assert_eq!(secrets.requests(), 2);
 }
@@ -38,30 +38,36 @@ async fn a_user_and_the_ca_are_read_from_secrets_once() {
 #[tokio::test]
 async fn a_client_certificate_with_an_encrypted_key_and_the_ca_as_json_are_read_from_secrets() {
     let (mut world, secrets) = world(Listener::Mtls).await;
-    let pair = Authority::ours().client("alice");
+    let pair = CertificateAuthority::trusted().client("alice");
     let certificate = json!({
         "certificate": pair.certificate_pem(),
         "privateKey": pair.encrypted_key_pem("key-secret"),
         "privateKeyPassword": "key-secret",
     });
     secrets.put(&arn("client"), certificate);
-    secrets.put(&arn("ca"), json!({"certificate": Authority::ours().pem()}));
-    world.trust_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
+    secrets.put(
+        &arn("ca"),
+        json!({"certificate": CertificateAuthority::trusted().pem()}),
+    );
+    world.set_ca_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
     assert_eq!(world.run().success()["messages_processed"], 3);
 }
 
 #[tokio::test]
 async fn pem_without_its_line_breaks_and_with_its_chain_in_any_order_connects() {
     let (mut world, secrets) = world(Listener::Mtls).await;
-    let pair = Authority::ours().client("alice");
-    let ca_first = Authority::ours().pem() + &pair.certificate_pem();
+    let pair = CertificateAuthority::trusted().client("alice");
+    let ca_first = CertificateAuthority::trusted().pem() + &pair.certificate_pem();
     let certificate = json!({
         "certificate": ca_first.replace('\n', " "),
         "privateKey": pair.key_pem().replace('\n', "\\n"),
     });
     secrets.put(&arn("client"), certificate);
-    secrets.put(&arn("ca"), Authority::ours().pem().replace('\n', "\r\n    "));
-    world.trust_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
+    secrets.put(
+        &arn("ca"),
+        CertificateAuthority::trusted().pem().replace('\n', "\r\n    "),
+    );
+    world.set_ca_secret("ca").set("KAFKA_SECRET_ARN", arn("client"));
     assert_eq!(world.run().success()["messages_processed"], 3);
 }
 
@@ -87,7 +93,7 @@ async fn a_password_that_begins_with_white_space_is_refused_because_librdkafka_r
     .await;
 }
 
-/// A run with this secret fails with this error; nothing of the secret is shown.
+/// Asserts that a run with this secret fails with this error, and that no output contains the secret.
 async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran {
     let (mut world, secrets) = world(Listener::Scram).await;
     let secret = arn("user");
@@ -112,7 +118,7 @@ async fn refused(prepare: impl FnOnce(&Secrets, &str), expected: &[&str]) -> Ran
 }
 
 #[tokio::test]
-async fn a_misshapen_secret_is_an_error_with_the_missing_field_and_never_its_content() {
+async fn a_secret_without_a_required_field_is_an_error_with_the_field_and_without_the_content() {
     let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, r#"{"username":"planted"}"#);
     refused(planted, &["it has no field `password`. Store {\"username\""]).await;
     let planted = |secrets: &Secrets, arn: &str| secrets.put(arn, "planted");
@@ -135,7 +141,7 @@ async fn a_missing_secret_and_a_denied_one_have_different_errors() {
 }
 
 #[tokio::test]
-async fn a_secrets_manager_that_cannot_be_reached_is_an_error_before_the_time_out() {
+async fn a_secrets_manager_that_cannot_be_reached_is_an_error_before_the_timeout() {
     for (what, endpoint) in [("closed", "http://127.0.0.1:1"), ("silent", "http://10.255.255.1:9")] {
         let (mut world, _) = world(Listener::Scram).await;
         world
@@ -168,7 +174,7 @@ async fn a_corrected_secret_is_used_by_the_next_run_of_the_same_process() {
 
 /// P13: also when a password was rotated.
 #[tokio::test]
-async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start() {
+async fn a_password_that_is_changed_between_two_invocations_needs_no_cold_start() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     let user = unique("rotated");
     let change = |password: &str| {
@@ -203,7 +209,7 @@ async fn a_password_that_is_changed_between_two_invocations_costs_no_cold_start(
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
+async fn a_refused_password_that_has_not_changed_is_an_error_before_the_timeout() {
     let (mut world, secrets) = world(Listener::Scram).await;
     secrets.put(&arn("user"), password(("alice", "wrong-password")));
     world.log_in_with_secret("user");
@@ -214,9 +220,12 @@ async fn a_password_that_is_refused_and_has_not_changed_is_an_error_in_time() {
 }
 
 #[tokio::test]
-async fn a_secret_that_makes_no_client_is_read_again_by_the_next_run() {
+async fn a_secret_from_which_no_client_can_be_created_is_read_again_by_the_next_run() {
     let (mut world, secrets) = world(Listener::Mtls).await;
-    let (ours, other) = (Authority::ours().client("alice"), Authority::ours().client("alice"));
+    let (ours, other) = (
+        CertificateAuthority::trusted().client("alice"),
+        CertificateAuthority::trusted().client("alice"),
+    );
     let certificate = |key: String| json!({"certificate": ours.certificate_pem(), "privateKey": key});
     secrets.put(&arn("client"), certificate(other.key_pem()));
     world.set("KAFKA_SECRET_ARN", arn("client"));
@@ -229,14 +238,14 @@ async fn a_secret_that_makes_no_client_is_read_again_by_the_next_run() {
 
 /// P13: or the CA that signs the brokers' certificates.
 #[tokio::test]
-async fn a_ca_that_is_changed_between_two_invocations_costs_no_cold_start() {
+async fn a_ca_that_is_changed_between_two_invocations_needs_no_cold_start() {
     let (mut world, secrets) = world(Listener::Tls).await;
-    secrets.put(&arn("ca"), Authority::foreign().pem());
-    world.trust_secret("ca");
+    secrets.put(&arn("ca"), CertificateAuthority::untrusted().pem());
+    world.set_ca_secret("ca");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
     assert!(message.contains("signed by an unknown CA"), "{message}");
-    secrets.put(&arn("ca"), Authority::ours().pem());
+    secrets.put(&arn("ca"), CertificateAuthority::trusted().pem());
     let invocation = function.invoke(&json!({}));
     assert_eq!(invocation.success()["messages_processed"], 3);
     assert!(
@@ -247,14 +256,14 @@ async fn a_ca_that_is_changed_between_two_invocations_costs_no_cold_start() {
 }
 
 #[tokio::test]
-async fn a_ca_that_is_changed_is_read_again_also_with_tokens() {
+async fn a_changed_ca_is_read_again_also_with_tokens() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
-    secrets.put(&arn("ca"), Authority::foreign().pem());
-    world.trust_secret("ca").set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
+    secrets.put(&arn("ca"), CertificateAuthority::untrusted().pem());
+    world.set_ca_secret("ca").set("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM");
     let mut function = bootstrap::start(&world);
     let message = function.invoke(&json!({})).failure("BrokerUnreachable").to_owned();
     assert!(message.contains("signed by an unknown CA"), "{message}");
-    secrets.put(&arn("ca"), Authority::ours().pem());
+    secrets.put(&arn("ca"), CertificateAuthority::trusted().pem());
     // Its certificate is verified now. It does not offer OAUTHBEARER, which fails next.
     let message = function.invoke(&json!({})).failure("AuthenticationFailed").to_owned();
     assert!(message.contains("does not support OAUTHBEARER"), "{message}");
@@ -277,7 +286,7 @@ async fn an_authentication_error_also_names_the_secret_that_cannot_be_read_again
 }
 
 #[tokio::test]
-async fn dead_letters_follow_a_changed_password_too() {
+async fn dead_letters_are_sent_with_a_changed_password_too() {
     let (mut world, secrets) = world(Listener::ScramSsl).await;
     let (user, dead) = (unique("rotated"), unique("dead"));
     create_topic(&world.bootstrap, &dead, 1, &[]);

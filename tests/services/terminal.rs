@@ -1,5 +1,4 @@
-//! What the command line writes to: terminals, pipes that nobody reads, disks that are full. And
-//! what ends it.
+//! Output to terminals, to pipes that are not read and to full disks; and signals.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -42,7 +41,7 @@ fn start_on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &s
     (terminal, child)
 }
 
-/// What a command shows on a terminal of 60 columns, and how it ends.
+/// The output of a command on a terminal of 60 columns, and its exit code.
 fn on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> (String, Option<i32>) {
     let (mut terminal, mut child) = start_on_a_terminal(world, arguments, variables);
     let mut shown = vec![];
@@ -70,14 +69,14 @@ async fn a_terminal_of_60_columns_gets_narrow_tables_in_colours() {
 }
 
 #[tokio::test]
-async fn no_colours_where_they_are_not_wanted() {
+async fn colours_are_off_without_a_terminal_and_where_they_are_disabled() {
     let world = a_world("plain").await;
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let (shown, code) = on_a_terminal(&world, &["lag"], &[variable]);
         assert!(shown.contains("truncated") && !shown.contains('\u{1b}'), "{shown:?}");
         assert_eq!(code, Some(0));
     }
-    assert!(!world.ran(&["lag"]).stdout.contains('\u{1b}'), "nor in a pipe");
+    assert!(!world.ran(&["lag"]).stdout.contains('\u{1b}'), "no colours in a pipe");
 }
 
 #[tokio::test]
@@ -88,12 +87,12 @@ async fn a_watch_on_a_terminal_draws_in_place_until_ctrl_c_is_pressed() {
         let (mut terminal, mut child) = start_on_a_terminal(&world, &["lag", "--watch", "1"], &[variable]);
         let mut shown = vec![];
         let mut buffer = [0; 4096];
-        let looks = |shown: &[u8]| String::from_utf8_lossy(shown).matches("lag 3 ").count();
-        while looks(&shown) < 2 {
-            let count = terminal.read(&mut buffer).expect("it goes on");
+        let documents = |shown: &[u8]| String::from_utf8_lossy(shown).matches("lag 3 ").count();
+        while documents(&shown) < 2 {
+            let count = terminal.read(&mut buffer).expect("more output");
             shown.extend_from_slice(&buffer[..count]);
         }
-        // As the key does.
+        // The byte that the key sends.
         terminal.write_all(b"\x03").expect("a terminal takes keys");
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
         let shown = String::from_utf8_lossy(&shown).into_owned();
@@ -101,7 +100,7 @@ async fn a_watch_on_a_terminal_draws_in_place_until_ctrl_c_is_pressed() {
     }
 }
 
-/// Nobody reads its stdout, from the start.
+/// A command whose stdout is closed from the start.
 fn unread(mut command: Command) -> Ran {
     let mut child = command.spawn().expect("it starts");
     drop(child.stdout.take());
@@ -109,7 +108,7 @@ fn unread(mut command: Command) -> Ran {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_failure_and_ends_what_would_go_on_for_ever() {
+async fn a_closed_pipe_is_no_failure_and_ends_commands_that_would_not_end() {
     let world = a_world("unread").await;
     for arguments in [
         &["lag"][..],
@@ -126,11 +125,11 @@ async fn a_reader_that_goes_away_is_no_failure_and_ends_what_would_go_on_for_eve
         assert_eq!(ran.code, Some(0), "{arguments:?} {ran:?}");
         assert!(!ran.stderr.contains("panicked"), "{arguments:?} {ran:?}");
     }
-    assert_eq!(world.offset(0).await, Some(2), "the run was made all the same");
+    assert_eq!(world.offset(0).await, Some(2), "the run took place nevertheless");
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_changes_neither_the_work_nor_the_exit_code() {
+async fn a_log_that_is_not_read_changes_neither_the_work_nor_the_exit_code() {
     let world = a_world("unlogged").await;
     for (arguments, code) in [(&["run"][..], 3), (&["lag"], 0), (&["plan", "--partition", "7"], 2)] {
         let mut child = world.command(arguments).spawn().expect("it starts");
@@ -141,10 +140,13 @@ async fn a_log_that_nobody_reads_changes_neither_the_work_nor_the_exit_code() {
 }
 
 #[tokio::test]
-async fn a_result_that_a_full_disk_refuses_is_a_failure() {
+async fn a_result_that_cannot_be_written_to_a_full_disk_is_a_failure() {
     let world = a_world("full").await;
     for arguments in [&["lag"][..], &["plan", "--output", "json"]] {
-        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let full = File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full of Linux");
         let ran = ended(world.command(arguments).stdout(full).spawn().expect("it starts"));
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("Failed: stdout cannot be written: "), "{ran:?}");
@@ -152,7 +154,7 @@ async fn a_result_that_a_full_disk_refuses_is_a_failure() {
 }
 
 #[tokio::test]
-async fn closed_files_are_no_trouble() {
+async fn closed_standard_streams_are_no_failure() {
     let world = a_world("closed").await;
     let mut shell = Command::new("sh");
     let command = world.command(&[]);
@@ -171,19 +173,16 @@ async fn closed_files_are_no_trouble() {
 }
 
 #[tokio::test]
-async fn run_every_writes_a_line_a_tick_and_goes_on_after_a_failure() {
+async fn run_every_writes_a_line_per_tick_and_continues_after_a_failure() {
     let world = a_world("ticks").await;
     let mut child = world.start(&["run", "--every", "1s"]);
     let mut lines = process::lines(child.stdout.take().expect("piped"));
     let first = lines.next().expect("a tick");
-    let words = " · caught up · lag 0 · Truncated";
-    assert!(first.contains("  3 records in ") && first.ends_with(words), "{first}");
-    assert!(first.starts_with("20"), "it begins with the time: {first}");
+    let end = " · caught up · lag 0 · Truncated";
+    assert!(first.contains("  3 records in ") && first.ends_with(end), "{first}");
+    assert!(first.starts_with("20"), "it starts with the time: {first}");
     let second = lines.next().expect("another tick");
-    assert!(
-        second.contains("  0 records in ") && second.ends_with(words),
-        "{second}"
-    );
+    assert!(second.contains("  0 records in ") && second.ends_with(end), "{second}");
     process::signal(child.id(), "INT");
     let ran = ended(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -193,7 +192,7 @@ async fn run_every_writes_a_line_a_tick_and_goes_on_after_a_failure() {
 
 /// P1: a run that dies repeats what it had not stored.
 #[tokio::test]
-async fn ctrl_c_twice_stops_a_run_at_once_and_nothing_that_was_stored_is_lost() {
+async fn ctrl_c_twice_stops_a_run_at_once_and_stored_progress_is_kept() {
     let mut world = World::new("twice", 1).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, 10);
@@ -203,15 +202,19 @@ async fn ctrl_c_twice_stops_a_run_at_once_and_nothing_that_was_stored_is_lost() 
     }
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
     run.read_until(" offset=10 ").await;
-    // Time to fill the pipe. If it is not full by then, it ends well at the first signal.
+    // Time to fill the pipe. If it is not full by then, the run succeeds at the first signal.
     tokio::time::sleep(Duration::from_millis(500)).await;
     run.signal("INT");
-    // A second signal that arrives with the first is the same signal.
+    // A second signal that arrives together with the first is merged with it.
     tokio::time::sleep(Duration::from_millis(100)).await;
     run.signal("INT");
-    let asked = Instant::now();
+    let signalled = Instant::now();
     let code = run.ends();
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(
+        signalled.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        signalled.elapsed()
+    );
     let stored = world.offset(0).await.expect("an item");
     if code == Some(0) {
         assert!(stored >= 9, "{stored}");
@@ -220,7 +223,7 @@ async fn ctrl_c_twice_stops_a_run_at_once_and_nothing_that_was_stored_is_lost() 
     }
     let handled = run.finish().await.logged_offsets();
     let up_to_stored: Vec<i64> = (0..=stored).collect();
-    assert!(handled.starts_with(&up_to_stored), "what is stored was handled");
+    assert!(handled.starts_with(&up_to_stored), "stored records were handled");
     world.end_the_claim(0).await;
     let next = world.run();
     next.success();

@@ -1,4 +1,4 @@
-//! OAUTHBEARER with tokens of a source of one's own, as with Amazon MSK.
+//! OAUTHBEARER with tokens that are signed here, as with Amazon MSK.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).expect("a date")
 }
 
-/// A token that nobody signed, as the broker's own validator for tests takes it.
+/// An unsigned token, which the broker's validator for tests accepts.
 fn token(user: &str, expires_ms: i64) -> Token {
     let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({"sub": user, "iat": now_ms() / 1000, "exp": expires_ms / 1000});
@@ -42,7 +42,7 @@ fn config(world: &World) -> Config {
     Config::from_lookup(settings.map(|(name, value)| (name.to_owned(), value))).expect("these are settings")
 }
 
-/// A source with tokens that live so long, and how many were made.
+/// A source with tokens of this lifetime, and how many were signed.
 fn source(world: &World, lifetime_ms: &Arc<AtomicI64>) -> (KafkaSource, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let (count, lifetime_ms) = (Arc::clone(&made), Arc::clone(lifetime_ms));
@@ -61,12 +61,12 @@ fn source(world: &World, lifetime_ms: &Arc<AtomicI64>) -> (KafkaSource, Arc<Atom
 async fn end(source: &KafkaSource, world: &World) -> Result<i64, kafka_consumer_lambda::error::Error> {
     let until = Instant::now() + Duration::from_secs(5);
     let ends = source.end_offsets(&[world.topic.as_str().into()], until).await?;
-    let looked = ends.partitions[0].1.as_ref().expect("it has a leader");
-    Ok(looked.get())
+    let listed = ends.partitions[0].1.as_ref().expect("it has a leader");
+    Ok(listed.get())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_at_hand_before_the_brokers_are_asked() {
+async fn a_token_is_set_before_the_first_request_to_the_brokers() {
     let world = World::secured("token", 1).await;
     world.produce(0, 3);
     let (source, made) = source(&world, &Arc::new(AtomicI64::new(900_000)));
@@ -76,11 +76,15 @@ async fn a_token_is_at_hand_before_the_brokers_are_asked() {
     for _ in 0..3 {
         assert_eq!(end(&source, &world).await, Ok(3));
     }
-    assert_eq!(made.load(Ordering::SeqCst), 1, "a token that lives long enough is kept");
+    assert_eq!(
+        made.load(Ordering::SeqCst),
+        1,
+        "a token that is valid long enough is kept"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_will_not_outlive_a_run_is_made_anew_before_it() {
+async fn a_token_that_could_expire_during_a_run_is_signed_again_before_it() {
     let world = World::secured("token", 1).await;
     world.produce(0, 3);
     let lifetime_ms = Arc::new(AtomicI64::new(60_000));
@@ -92,7 +96,7 @@ async fn a_token_that_will_not_outlive_a_run_is_made_anew_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_the_brokers_refuse_is_made_anew_once() {
+async fn a_token_that_the_brokers_refuse_is_signed_again_once() {
     let world = World::secured("token", 1).await;
     world.produce(0, 3);
     // Expired for the broker, whose validator allows for 30 s of skew.
@@ -109,10 +113,10 @@ async fn a_token_that_the_brokers_refuse_is_made_anew_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ends_during_a_run_is_followed_by_another() {
+async fn a_token_that_expires_during_a_run_is_replaced() {
     let world = World::secured("token", 1).await;
     world.produce(0, 3);
-    // librdkafka looks every second whether 80 % of it are over.
+    // librdkafka checks every second whether 80 % of the lifetime have passed.
     let (source, made) = source(&world, &Arc::new(AtomicI64::new(8_000)));
     assert_eq!(end(&source, &world).await, Ok(3));
     let partition = TopicPartition::new(world.topic.as_str(), 0);
@@ -124,14 +128,14 @@ async fn a_token_that_ends_during_a_run_is_followed_by_another() {
         bytes: 1_000_000,
     };
     while made.load(Ordering::SeqCst) < 2 && started.elapsed() < Duration::from_secs(12) {
-        // At the end of the log, the client's events are served all the same.
+        // At the end of the log, the client's events are served too.
         let _ = tokio::time::timeout(Duration::from_millis(200), source.poll(&partition, limit)).await;
     }
     assert_eq!(made.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_cannot_be_made_is_an_error_at_once() {
+async fn a_token_that_cannot_be_signed_is_an_error_at_once() {
     let world = World::secured("token", 1).await;
     let config = config(&world);
     let signer = Box::new(|| Box::pin(async { Err("the seal is lost. Find it".to_owned()) }) as _);
@@ -144,7 +148,7 @@ async fn a_token_that_cannot_be_made_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn oauthbearer_without_a_source_of_tokens_is_said_before_anything_is_connected() {
+async fn oauthbearer_without_a_source_of_tokens_is_an_error_before_any_connection() {
     let mut world = World::secured("token", 1).await;
     world
         .connect(Listener::Oauth)
@@ -157,7 +161,7 @@ async fn oauthbearer_without_a_source_of_tokens_is_said_before_anything_is_conne
 }
 
 #[tokio::test]
-async fn msk_iam_without_credentials_says_what_to_check() {
+async fn msk_iam_without_credentials_is_an_error_with_the_next_step() {
     let mut world = World::secured("token", 1).await;
     world
         .set(

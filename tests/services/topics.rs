@@ -1,4 +1,4 @@
-//! Several topics, of which one cannot be read: it costs the others nothing.
+//! Several topics, one of which cannot be read: the others are not affected.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn world_beside(other: &str) -> World {
     world
 }
 
-/// Before its topic, so that it is asked for first.
+/// In front of its topic, so that it is requested first.
 fn missing() -> String {
     unique("a-missing")
 }
@@ -36,7 +36,7 @@ fn plan(world: &World) -> Ran {
 async fn a_topic_that_does_not_exist_fails_the_run_once_the_others_are_drained_and_stored() {
     let missing = missing();
     let world = world_beside(&missing).await;
-    // It had partitions once. Nobody knows that they are gone.
+    // It had partitions once, and their cursors remain.
     world.table.put_cursor(&world.group, &missing, 4, 8).await;
     let id = format!("{}_{missing}", world.group);
     let before = world.table.get_item(&id, 4).await;
@@ -48,7 +48,7 @@ async fn a_topic_that_does_not_exist_fails_the_run_once_the_others_are_drained_a
         (&json!({format!("{topic}-0"): 2}), &json!(0))
     );
     assert_eq!(world.offset(0).await, Some(2));
-    // Also where there is nothing to read.
+    // Also if there is nothing to read.
     let idle = world.run().failure("UnknownTopic", 1);
     assert_eq!((&idle["messages_processed"], &idle["lag"]), (&json!(0), &json!(0)));
     world.produce(0, 1);
@@ -89,7 +89,7 @@ async fn a_plan_shows_the_other_topics_and_fails_with_the_one_that_cannot_be_rea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_of_one_topic_is_done_whatever_the_other_is() {
+async fn a_backfill_of_one_topic_does_not_need_the_other() {
     let missing = missing();
     let world = world_beside(&missing).await;
     let backfill = |topic: &str| {
@@ -110,7 +110,7 @@ async fn a_backfill_of_one_topic_is_done_whatever_the_other_is() {
     );
 }
 
-/// `START_POSITION=latest` is stored for what can be read; what comes to be later starts there by itself.
+/// `START_POSITION=latest` is stored for topics that can be read; a topic that is created later starts there anyway.
 #[tokio::test(flavor = "multi_thread")]
 async fn start_positions_of_the_other_topics_are_stored_before_anything_is_read() {
     let missing = missing();
@@ -124,7 +124,7 @@ async fn start_positions_of_the_other_topics_are_stored_before_anything_is_read(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_process_reads_on_while_a_topic_is_deleted_and_made_again() {
+async fn a_warm_process_continues_while_a_topic_is_deleted_and_recreated() {
     let other = missing();
     let world = world_beside(&other).await;
     let mut function = start(&world);
@@ -155,7 +155,7 @@ async fn a_warm_process_reads_on_while_a_topic_is_deleted_and_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_this_user_may_not_see_fails_the_run_once_the_others_are_drained_and_stored() {
+async fn a_topic_that_this_user_may_not_describe_fails_the_run_once_the_others_are_drained_and_stored() {
     let mut world = World::secured("beside", 1).await;
     world.produce(0, 3);
     let denied = unique("a-denied");

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::kafka::{self, Transaction, values};
 use crate::support::world::World;
 
-/// Three records, an open transaction of one record at offset 3, and fifty plain records behind it.
+/// Three records, an open transaction of one record at offset 3, and fifty plain records after it.
 async fn held_back() -> (World, Transaction) {
     let world = World::new("open", 1).await;
     world.produce(0, 3);
@@ -18,7 +18,7 @@ async fn held_back() -> (World, Transaction) {
 const WAITING: &str = "51 records wait for a transaction that began at offset 3";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_wait_for_an_open_transaction_are_shown_by_lag_plan_and_doctor() {
+async fn records_behind_an_open_transaction_are_shown_by_lag_plan_and_doctor() {
     let (world, transaction) = held_back().await;
     let report = world.run().success();
     assert_eq!((&report["messages_processed"], &report["lag"]), (&json!(3), &json!(0)));
@@ -52,13 +52,13 @@ async fn records_that_wait_for_an_open_transaction_are_shown_by_lag_plan_and_doc
     );
 }
 
-/// P2: a cursor moves back only by an operator, or where the log was really cut.
+/// P2: a cursor moves back only by an operator, or if the log was truncated.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_among_records_that_wait_is_no_truncation() {
+async fn a_cursor_between_the_last_stable_offset_and_the_end_is_no_truncation() {
     let (mut world, transaction) = held_back().await;
     world.set("KAFKA_ISOLATION_LEVEL", "read_uncommitted");
     assert_eq!(world.run().success()["last_offsets"], json!({"0": 53}));
-    // What would jump back, if it were one.
+    // A truncation would move the cursor back.
     world
         .set("KAFKA_ISOLATION_LEVEL", "read_committed")
         .set("ON_TRUNCATION", "earliest");
@@ -78,7 +78,7 @@ async fn a_cursor_among_records_that_wait_is_no_truncation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_past_all_records_that_wait_is_a_truncation() {
+async fn a_cursor_past_the_end_behind_an_open_transaction_is_a_truncation() {
     let (world, _transaction) = held_back().await;
     world.put_offset(0, 54).await;
     let report = world.run().failure("Truncated", 3);

@@ -1,4 +1,4 @@
-//! Certificates for the tests' brokers and clients, made anew by each process that needs them.
+//! Certificates for the tests' brokers and clients, created by each process that needs them.
 
 use std::sync::OnceLock;
 
@@ -14,8 +14,8 @@ use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
 const HOUR: i64 = 3600;
 
-/// Who signs. Its certificate is what clients are told to trust.
-pub(crate) struct Authority {
+/// A certificate authority (CA).
+pub(crate) struct CertificateAuthority {
     pair: Pair,
 }
 
@@ -25,17 +25,17 @@ pub(crate) struct Pair {
     pub(crate) key: PKey<Private>,
 }
 
-impl Authority {
-    /// The authority of all certificates that are as they should be.
-    pub(crate) fn ours() -> &'static Self {
-        static OURS: OnceLock<Authority> = OnceLock::new();
-        OURS.get_or_init(|| Self::new("Test Authority"))
+impl CertificateAuthority {
+    /// The CA of all valid certificates.
+    pub(crate) fn trusted() -> &'static Self {
+        static TRUSTED: OnceLock<CertificateAuthority> = OnceLock::new();
+        TRUSTED.get_or_init(|| Self::new("Test CA"))
     }
 
-    /// An authority that nobody was told to trust.
-    pub(crate) fn foreign() -> &'static Self {
-        static FOREIGN: OnceLock<Authority> = OnceLock::new();
-        FOREIGN.get_or_init(|| Self::new("Foreign Authority"))
+    /// A CA that no broker or client trusts, except where a test sets it.
+    pub(crate) fn untrusted() -> &'static Self {
+        static UNTRUSTED: OnceLock<CertificateAuthority> = OnceLock::new();
+        UNTRUSTED.get_or_init(|| Self::new("Other CA"))
     }
 
     fn new(name: &str) -> Self {
@@ -45,10 +45,10 @@ impl Authority {
         let usage = KeyUsage::new().key_cert_sign().crl_sign().build();
         for extension in [constraints, usage] {
             let extension = extension.expect("an extension");
-            builder.append_extension(extension).expect("OpenSSL takes it");
+            builder.append_extension(extension).expect("OpenSSL accepts it");
         }
         let issuer = name_of(name);
-        builder.set_issuer_name(&issuer).expect("OpenSSL takes it");
+        builder.set_issuer_name(&issuer).expect("OpenSSL accepts it");
         builder.sign(&key, MessageDigest::sha256()).expect("OpenSSL signs");
         let certificate = builder.build();
         Self {
@@ -65,8 +65,8 @@ impl Authority {
         self.pair.certificate_pem()
     }
 
-    /// A server's certificate for this DNS name, and for 127.0.0.1 if that is `localhost`. It ends
-    /// so many hours from now.
+    /// A server's certificate for this DNS name, and for 127.0.0.1 if that is `localhost`. It expires
+    /// after this number of hours.
     pub(crate) fn server(&self, host: &str, hours: i64) -> Pair {
         self.sign(host, hours, |builder| {
             let mut names = SubjectAlternativeName::new();
@@ -77,11 +77,11 @@ impl Authority {
             let extension = names.build(&builder.x509v3_context(Some(&self.pair.certificate), None));
             builder
                 .append_extension(extension.expect("an extension"))
-                .expect("OpenSSL takes it");
+                .expect("OpenSSL accepts it");
         })
     }
 
-    /// A client's certificate. The broker takes `user` for its name.
+    /// A client's certificate. The broker authenticates it as `user`.
     pub(crate) fn client(&self, user: &str) -> Pair {
         self.sign(user, 24, |_| ())
     }
@@ -92,7 +92,7 @@ impl Authority {
         extend(&mut builder);
         builder
             .set_issuer_name(self.pair.certificate.subject_name())
-            .expect("OpenSSL takes it");
+            .expect("OpenSSL accepts it");
         builder
             .sign(&self.pair.key, MessageDigest::sha256())
             .expect("OpenSSL signs");
@@ -120,7 +120,7 @@ impl Pair {
     }
 }
 
-/// Small and quick to make.
+/// An elliptic curve key, which is created quickly.
 fn key() -> PKey<Private> {
     EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)
         .and_then(|group| EcKey::generate(&group))
@@ -128,8 +128,7 @@ fn key() -> PKey<Private> {
         .expect("OpenSSL makes a key")
 }
 
-/// A certificate that is neither signed nor has an issuer. One of a negative number of hours is
-/// over, and was good before.
+/// A certificate without issuer and signature. With a negative number of hours it has expired.
 #[allow(clippy::disallowed_methods, reason = "certificates hold in real time")]
 fn certificate(name: &str, key: &PKey<Private>, hours: i64) -> X509Builder {
     let now = jiff::Timestamp::now().as_second();
@@ -145,9 +144,9 @@ fn certificate(name: &str, key: &PKey<Private>, hours: i64) -> X509Builder {
         builder.set_pubkey(key)?;
         builder.set_not_before(&time(now - 48 * HOUR)).map(|()| builder)
     };
-    let mut builder: X509Builder = build().expect("OpenSSL takes it");
+    let mut builder: X509Builder = build().expect("OpenSSL accepts it");
     let end = time(now + hours * HOUR);
-    builder.set_not_after(&end).expect("OpenSSL takes it");
+    builder.set_not_after(&end).expect("OpenSSL accepts it");
     builder
 }
 

@@ -1,4 +1,4 @@
-//! The services of docker-compose.yml, in a compose project and on ports of this process alone.
+//! The services of docker-compose.yml, in a compose project and on ports of this process only.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -36,7 +36,7 @@ pub(super) fn all() -> Result<Project, String> {
     })
 }
 
-/// A Kafka alone.
+/// Kafka only.
 pub(super) fn kafka() -> Result<Project, String> {
     start(&["kafka"], |project| kafka_is_ready(project.kafka_port))
 }

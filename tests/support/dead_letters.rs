@@ -103,7 +103,7 @@ pub(crate) fn read(bootstrap: &str, topic: &str, partition: i32, count: usize) -
             "{seen} of {count} records are there"
         );
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            records.push(owned(message.expect("the broker answers")));
+            records.push(owned(message.expect("the broker responds")));
         }
     }
     records

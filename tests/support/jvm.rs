@@ -27,7 +27,7 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 /// A free port is sometimes taken a moment later; rarely more than once.
 const TRIES: usize = 3;
 
-/// Small heaps, and no time spent on optimising a process that lives for seconds.
+/// Small heaps, and no time spent on optimising a process that runs for seconds.
 const JAVA: &str = "java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.io.tmpdir=.";
 /// Kills the child, unless it has ended: then another process may have its id.
 const END: &str = r#"[ -e "$directory/ended" ] || kill -s KILL "$child""#;

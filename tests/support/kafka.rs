@@ -21,7 +21,7 @@ pub(crate) use super::producer::{
     Message, Transaction, begin_transaction, begin_transaction_on, produce, produce_to_each, values,
 };
 
-/// Loopback answers in milliseconds; a machine that compiles meanwhile takes its time.
+/// Responses over loopback take milliseconds; on a machine that compiles meanwhile they take longer.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A name that no other test has, for topics, tables and groups.
@@ -30,14 +30,14 @@ pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{}", &id[..8])
 }
 
-/// Makes a topic and waits until every partition of it answers.
+/// Creates a topic and waits until every partition has a leader.
 pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
     let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     for (name, value) in configs {
         new = new.set(name, value);
     }
     let results = wait(admin(bootstrap).create_topics([&new], &options()));
-    for result in results.expect("the broker answers") {
+    for result in results.expect("the broker responds") {
         result.unwrap_or_else(|(_, code)| panic!("topic {topic} cannot be made: {code}"));
     }
     wait_for_leaders(bootstrap, topic, partitions);
@@ -48,19 +48,19 @@ pub(crate) fn add_partitions(bootstrap: &str, topic: &str, total: i32) {
     let count = usize::try_from(total).expect("a number of partitions is not negative");
     let new = NewPartitions::new(topic, count);
     let results = wait(admin(bootstrap).create_partitions([&new], &options()));
-    for result in results.expect("the broker answers") {
+    for result in results.expect("the broker responds") {
         result.unwrap_or_else(|(_, code)| panic!("{topic} cannot have {total} partitions: {code}"));
     }
     wait_for_leaders(bootstrap, topic, total);
 }
 
-/// Removes a topic, and waits until the broker no longer knows it.
+/// Deletes a topic, and waits until the broker no longer lists it.
 pub(crate) fn delete_topic(bootstrap: &str, topic: &str) {
     let results = wait(admin(bootstrap).delete_topics(&[topic], &options()));
-    for result in results.expect("the broker answers") {
+    for result in results.expect("the broker responds") {
         result.unwrap_or_else(|(_, code)| panic!("topic {topic} cannot be removed: {code}"));
     }
-    let gone = eventually(LIMIT, || {
+    let deleted = eventually(LIMIT, || {
         admin(bootstrap)
             .inner()
             .fetch_metadata(Some(topic), LIMIT)
@@ -71,7 +71,7 @@ pub(crate) fn delete_topic(bootstrap: &str, topic: &str) {
                     .all(|it| it.error().is_some() || it.partitions().is_empty())
             })
     });
-    assert!(gone, "topic {topic} is still there");
+    assert!(deleted, "topic {topic} is still there");
 }
 
 /// Deletes the records below offset `before`, as retention would.
@@ -81,32 +81,32 @@ pub(crate) fn delete_records(bootstrap: &str, topic: &str, partition: i32, befor
         .add_partition_offset(topic, partition, Offset::Offset(before))
         .expect("an offset in range");
     let results = wait(admin(bootstrap).delete_records(&offsets, &options()));
-    for element in results.expect("the broker answers").elements() {
+    for element in results.expect("the broker responds").elements() {
         element
             .error()
             .unwrap_or_else(|error| panic!("{topic}-{partition}: {error}"));
     }
 }
 
-/// The log's first offset and its end, whatever the state of transactions.
+/// The log start offset and the end offset, including open transactions.
 pub(crate) fn watermarks(bootstrap: &str, topic: &str, partition: i32) -> (i64, i64) {
-    let ask = || {
+    let query = || {
         let client = admin(bootstrap);
-        // A client that knew the topic too early goes on believing that a partition is not there.
+        // A client that requested the topic too early caches that a partition does not exist.
         client.inner().fetch_metadata(Some(topic), LIMIT)?;
         client.inner().fetch_watermarks(topic, partition, LIMIT)
     };
-    let mut answer = ask();
+    let mut result = query();
     eventually(LIMIT, || {
-        if answer.is_err() {
-            answer = ask();
+        if result.is_err() {
+            result = query();
         }
-        answer.is_ok()
+        result.is_ok()
     });
-    answer.unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
+    result.unwrap_or_else(|error| panic!("{topic}-{partition} has no watermarks: {error}"))
 }
 
-/// The offsets of the records that a reader of committed ones gets from a partition.
+/// The offsets of the committed records of a partition.
 pub(crate) fn readable_offsets(bootstrap: &str, topic: &str, partition: i32) -> Vec<i64> {
     let properties = [
         ("group.id", "test"),
@@ -133,7 +133,7 @@ pub(crate) fn readable_offsets(bootstrap: &str, topic: &str, partition: i32) -> 
 
 /// Right after a topic is made, some partitions refuse requests for some milliseconds.
 fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
-    let consumer = looker(bootstrap);
+    let consumer = end_offsets_client(bootstrap);
     let mut ends = TopicPartitionList::new();
     for partition in 0..partitions {
         ends.add_partition_offset(topic, partition, Offset::End)
@@ -141,7 +141,7 @@ fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
     }
     let limit = Duration::from_secs(1);
     let ready = eventually(LIMIT, || {
-        // Kept clients believe for minutes that a partition does not exist, unless they ask anew.
+        // A kept client caches for minutes that a partition does not exist, unless metadata is requested again.
         let _ = consumer.fetch_metadata(Some(topic), limit);
         let _ = admin(bootstrap).inner().fetch_metadata(Some(topic), limit);
         consumer.offsets_for_times(ends.clone(), limit).is_ok_and(|found| {
@@ -153,8 +153,8 @@ fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
     assert!(ready, "{topic} has partitions without a leader");
 }
 
-/// The client that asks for the ends of many partitions at once; kept like [`admin`]'s.
-fn looker(bootstrap: &str) -> Arc<BaseConsumer> {
+/// The client that requests the end offsets of many partitions at once; kept like [`admin`]'s.
+fn end_offsets_client(bootstrap: &str) -> Arc<BaseConsumer> {
     type Clients = HashMap<String, Arc<BaseConsumer>>;
     static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
 

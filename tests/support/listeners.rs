@@ -1,4 +1,4 @@
-//! A Kafka with a listener for each way to connect, users, and rights.
+//! A Kafka with a listener for each way to connect, users, and ACLs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::sync::OnceLock;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::certificates::Authority;
+use super::certificates::CertificateAuthority;
 use super::jvm::{self, Broker, kafka_tool};
 use super::proxy::Proxy;
 use super::services::{not_available, services};
 
-/// The names of topics on which [`ALICE`] has rights begin so.
+/// The prefix of the topics that [`ALICE`] has permissions on.
 pub(crate) const ALLOWED: &str = "allowed-";
 
 /// A name and a password, for PLAIN and both kinds of SCRAM.
 pub(crate) type User = (&'static str, &'static str);
 
-/// May read the topics whose names begin with [`ALLOWED`], and has no right on any group.
+/// May read the topics whose names begin with [`ALLOWED`], and has no permission on any group.
 pub(crate) const ALICE: User = ("alice", "alice-secret");
-/// Has no right on anything.
+/// Has no permissions.
 pub(crate) const BOB: User = ("bob", "bob-secret");
 /// May describe the topics that [`ALICE`] may read, and not read them.
 pub(crate) const CAROL: User = ("carol", "carol-secret");
@@ -29,7 +29,7 @@ pub(super) const USERS: [User; 3] = [ALICE, BOB, CAROL];
 /// A listener of the broker's; see kafka.properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// Anybody may do everything, as with [`Proxied`](Self::Proxied) and [`Tls`](Self::Tls).
+    /// Anonymous clients have all permissions, as with [`Proxied`](Self::Proxied) and [`Tls`](Self::Tls).
     Plaintext,
     /// Behind a [`Proxy`], which is its advertised address too.
     Proxied,
@@ -39,9 +39,9 @@ pub(crate) enum Listener {
     ScramSsl,
     /// TLS without a client certificate.
     Tls,
-    /// TLS with a client certificate of [`Authority::ours`], whose common name is the user.
+    /// TLS with a client certificate of [`CertificateAuthority::trusted`], whose common name is the user.
     Mtls,
-    /// OAUTHBEARER with tokens that nobody signed, without TLS.
+    /// OAUTHBEARER with unsigned tokens, without TLS.
     Oauth,
 }
 
@@ -130,7 +130,10 @@ pub(super) fn scram_users() -> String {
 /// Writes the certificates of a broker below its folder.
 pub(super) fn write_certificates(directory: &Path) -> Result<(), String> {
     let folder = tls_folder(directory);
-    let (ours, server) = (Authority::ours(), Authority::ours().server("localhost", 24));
+    let (ours, server) = (
+        CertificateAuthority::trusted(),
+        CertificateAuthority::trusted().server("localhost", 24),
+    );
     let chain = [server.key_pem(), server.certificate_pem(), ours.pem()].concat();
     fs::create_dir(&folder)
         .and_then(|()| fs::write(folder.join("server.pem"), chain))
@@ -142,7 +145,7 @@ fn tls_folder(directory: &Path) -> PathBuf {
     directory.join("tls")
 }
 
-/// The broker whose listeners and users are known.
+/// The broker with these listeners and users.
 #[derive(Debug)]
 pub(crate) struct Secured {
     broker: Broker,
@@ -153,8 +156,8 @@ pub(crate) struct Secured {
 /// started that itself, and else one more.
 ///
 /// # Panics
-/// Where there is no Java to start it with: a container or a broker of somebody's own has none of
-/// these listeners, and a test that needs them must not pass without.
+/// Where there is no Java to start it with: a container or an external broker has none of these
+/// listeners, and a test that needs them must not pass without.
 pub(crate) fn secured() -> &'static Secured {
     static OWN: OnceLock<Result<Secured, String>> = OnceLock::new();
     if let Some(secured) = &services().secured {
@@ -163,8 +166,8 @@ pub(crate) fn secured() -> &'static Secured {
     let start = || match jvm::missing() {
         None => jvm::kafka().map(Secured::new),
         Some(missing) => Err(format!(
-            "this test needs Kafka's listeners with TLS and SASL, its users and rights, which only a broker has that \
-             is started from Maven Central. {}",
+            "this test needs Kafka's listeners with TLS and SASL, its users and ACLs. Only a broker that is \
+             started from Maven Central has them. {}",
             not_available(&missing)
         )),
     };
@@ -192,12 +195,12 @@ impl Secured {
         }
     }
 
-    /// The certificate of [`Authority::ours`], as a file.
+    /// The certificate of [`CertificateAuthority::trusted`], as a file.
     pub(crate) fn ca_file(&self) -> PathBuf {
         tls_folder(self.broker.process.directory()).join("ca.pem")
     }
 
-    /// Makes a user for SCRAM-SHA-512, or gives it another password; two seconds.
+    /// Creates a user for SCRAM-SHA-512, or changes its password; two seconds.
     pub(crate) fn scram_user(&self, name: &str, password: &str) {
         let config = format!("SCRAM-SHA-512=[password={password}]");
         let of_user = ["--entity-type", "users", "--entity-name", name];
@@ -205,7 +208,7 @@ impl Secured {
         self.tool("kafka.admin.ConfigCommand", &[&what[..], &of_user].concat());
     }
 
-    /// Gives a user these rights, such as `Read`, on all topics whose names begin so; two seconds.
+    /// Grants a user these operations, such as `Read`, on all topics with this prefix; two seconds.
     pub(crate) fn allow(&self, user: &str, operations: &[&str], topics: &str) {
         let principal = format!("User:{user}");
         let mut arguments = vec!["--add", "--allow-principal", &principal];
@@ -214,7 +217,7 @@ impl Secured {
         self.tool("org.apache.kafka.tools.AclCommand", &arguments);
     }
 
-    /// Gives [`ALICE`] and [`CAROL`] the rights they are known for, when it is first called.
+    /// Grants [`ALICE`] and [`CAROL`] their permissions on the first call.
     pub(crate) fn allow_all(&self) {
         static DONE: OnceLock<()> = OnceLock::new();
         DONE.get_or_init(|| {
@@ -225,7 +228,7 @@ impl Secured {
         });
     }
 
-    /// The proxy before [`Listener::Proxied`], for one test at a time.
+    /// The proxy in front of [`Listener::Proxied`], for one test at a time.
     pub(crate) async fn proxy(&self) -> Proxied<'_> {
         Proxied {
             _turn: self.proxied.lock().await,
@@ -255,7 +258,7 @@ impl std::ops::Deref for Proxied<'_> {
 }
 
 impl Drop for Proxied<'_> {
-    /// The next test finds it as new.
+    /// Resets the proxy for the next test.
     fn drop(&mut self) {
         self.proxy.delay(std::time::Duration::ZERO);
         self.proxy.cut();

@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// A run that has claimed this partition alone, and settled some of its records.
+    /// A run that has claimed this partition only, and settled some of its records.
     pub(crate) async fn midway_on(&self, partition: i32) -> Midway {
         let number = partition.to_string();
         self.midway(&["--partition", &number], async || self.is_claimed(partition).await)

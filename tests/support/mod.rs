@@ -13,8 +13,8 @@
 
 pub(crate) mod certificates;
 pub(crate) mod dead_letters;
-pub(crate) mod doors;
 pub(crate) mod dynamo_conformance;
+pub(crate) mod endpoints;
 pub(crate) mod kafka;
 pub(crate) mod listeners;
 pub(crate) mod midway;

@@ -1,4 +1,4 @@
-//! Records for the services' Kafka, alone or in transactions.
+//! Records for the services' Kafka, with or without transactions.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -66,7 +66,7 @@ pub(crate) fn values<V: AsRef<[u8]>>(values: impl IntoIterator<Item = V>) -> Vec
 
 /// Produces to one partition, in order, and waits until all are acknowledged.
 ///
-/// `properties` are the producer's, such as `compression.type`. Answers with the offsets.
+/// `properties` are the producer's, such as `compression.type`. Returns the offsets.
 pub(crate) fn produce(
     bootstrap: &str,
     topic: &str,
@@ -85,7 +85,7 @@ pub(crate) fn produce_to_each(bootstrap: &str, topic: &str, partitions: Range<i3
 
 /// Produces within a transaction and leaves it open.
 ///
-/// The records are in the log, and hidden from a reader of committed ones until
+/// The records are in the log, and hidden from `read_committed` consumers until
 /// [`commit`](Transaction::commit).
 pub(crate) fn begin_transaction(bootstrap: &str, topic: &str, partition: i32, messages: &[Message]) -> Transaction {
     begin_transaction_on(bootstrap, topic, partition..partition + 1, messages)
@@ -143,7 +143,7 @@ impl Transaction {
         self.wait_for_the_stable_end();
     }
 
-    /// The end that readers of committed records see lags the answer by some milliseconds.
+    /// The last stable offset is updated some milliseconds after the response.
     fn wait_for_the_stable_end(&self) {
         let end = |isolation, partition| {
             let (_, high) = client(&self.bootstrap, isolation)
@@ -161,7 +161,7 @@ impl Transaction {
     }
 }
 
-/// Collects the brokers' answers.
+/// Collects the acknowledgements.
 #[derive(Default)]
 struct Acks(Mutex<Vec<KafkaResult<i64>>>);
 
@@ -203,19 +203,23 @@ fn send_to_each(producer: &BaseProducer<Acks>, topic: &str, partitions: &[i32], 
             send(producer, topic, partition, message);
         }
     }
-    // Not `flush`, which looks ten times a second.
+    // Not `flush`, which checks ten times a second.
     let done = eventually(LIMIT, || {
-        // A call serves the answer to one batch.
-        let answered = || producer.context().count();
+        // A poll serves the acknowledgement of one batch.
+        let acknowledged = || producer.context().count();
         let mut before = None;
-        while before.replace(answered()) != Some(answered()) {
+        while before.replace(acknowledged()) != Some(acknowledged()) {
             producer.poll(Duration::ZERO);
         }
         producer.in_flight_count() == 0
     });
     assert!(done, "{topic} does not acknowledge");
     let acks = std::mem::take(&mut *producer.context().0.lock().unwrap_or_else(PoisonError::into_inner));
-    assert_eq!(acks.len(), messages.len() * partitions.len(), "one answer a message");
+    assert_eq!(
+        acks.len(),
+        messages.len() * partitions.len(),
+        "one acknowledgement per message"
+    );
     acks.into_iter()
         .map(|ack| ack.unwrap_or_else(|error| panic!("{topic}: {error}")))
         .collect()

@@ -1,4 +1,4 @@
-//! A TCP proxy that does to connections what networks do to them.
+//! A TCP proxy that delays, silences, resets or closes connections, as networks do.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -13,15 +13,15 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// What becomes of a connection.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum State {
     Forward,
-    /// It stays open on both sides, and nothing passes any more.
-    Hole,
+    /// It stays open on both sides, and nothing is forwarded.
+    Silent,
     /// It stays open on both sides, and is reset as soon as the client sends something.
-    Forgotten,
-    Cut,
+    ResetOnSend,
+    Closed,
 }
 
 /// A port in front of another one.
@@ -35,7 +35,7 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct Shared {
     /// One for each connection that exists.
-    connections: Mutex<Vec<watch::Sender<Fate>>>,
+    connections: Mutex<Vec<watch::Sender<State>>>,
     accepted: AtomicUsize,
     delay_micros: AtomicU64,
 }
@@ -58,50 +58,50 @@ impl Proxy {
         Self { port, shared }
     }
 
-    /// From here on nothing passes through the connections that exist now, and neither side is
-    /// told: as a NAT gateway does that has forgotten them. New ones work.
-    pub(crate) fn black_hole(&self) {
-        self.settle(Fate::Hole);
+    /// From now on nothing passes through the present connections, and neither side is notified, as
+    /// when a NAT gateway drops its entry for an idle connection. New ones work.
+    pub(crate) fn silence(&self) {
+        self.settle(State::Silent);
     }
 
-    /// From here on the connections that exist now are reset by the next that is sent through them:
-    /// as a NAT gateway does that has forgotten them, and says so. New ones work.
-    pub(crate) fn forget(&self) {
-        self.settle(Fate::Forgotten);
+    /// From now on the present connections are reset when the client sends something, as by a NAT
+    /// gateway that responds to packets of unknown connections with RST. New ones work.
+    pub(crate) fn reset_on_send(&self) {
+        self.settle(State::ResetOnSend);
     }
 
-    /// Closes the connections that exist now. New ones work.
+    /// Closes the present connections. New ones work.
     pub(crate) fn cut(&self) {
-        self.settle(Fate::Cut);
+        self.settle(State::Closed);
     }
 
-    /// What is sent arrives so much later, in each direction, on all connections.
+    /// Delays all connections by this time in each direction.
     pub(crate) fn delay(&self, delay: Duration) {
         let micros = u64::try_from(delay.as_micros()).expect("a short delay");
         self.shared.delay_micros.store(micros, Ordering::SeqCst);
     }
 
-    /// How many connections were made so far.
+    /// How many connections were accepted so far.
     pub(crate) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many connections exist, those in a black hole too.
+    /// How many connections are open, silent ones included.
     pub(crate) fn open(&self) -> usize {
         let mut connections = self.shared.connections();
         connections.retain(|it| it.receiver_count() > 0);
         connections.len()
     }
 
-    fn settle(&self, fate: Fate) {
+    fn settle(&self, state: State) {
         for connection in self.shared.connections().iter() {
-            // One that has ended needs none.
-            let _ = connection.send(fate);
+            // Fails if the connection has ended.
+            let _ = connection.send(state);
         }
     }
 }
 
-/// One for all proxies and servers of tests, which live as long as the process: the runtime of a test ends with it.
+/// One runtime for all proxies and servers of tests, which run until the process ends: a test's own runtime ends with it.
 pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -112,55 +112,55 @@ pub(super) fn runtime() -> &'static Runtime {
 }
 
 impl Shared {
-    fn connections(&self) -> MutexGuard<'_, Vec<watch::Sender<Fate>>> {
+    fn connections(&self) -> MutexGuard<'_, Vec<watch::Sender<State>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn serve(client: TcpStream, target: u16, shared: Arc<Shared>) {
-    let (sender, fate) = watch::channel(Fate::Forward);
+    let (sender, state) = watch::channel(State::Forward);
     shared.connections().push(sender);
     let Ok(server) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, target))).await else {
         return;
     };
-    // Small requests and answers go back and forth.
+    // Requests and responses are small.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let there = pass(from_client, to_server, fate.clone(), &shared);
-    let back = pass(from_server, to_client, fate, &shared);
-    // Whoever closes, closes for both.
+    let there = pass(from_client, to_server, state.clone(), &shared);
+    let back = pass(from_server, to_client, state, &shared);
+    // When one side closes, both connections are closed.
     tokio::select! { () = there => {}, () = back => {} }
 }
 
-/// Passes on what is sent in one direction, until the connection ends.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Receiver<Fate>, shared: &Shared) {
-    // What is under way does not hold up what comes behind it.
-    let (under_way, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
-    let mut seen = fate.clone();
+/// Forwards one direction until the connection ends.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: watch::Receiver<State>, shared: &Shared) {
+    // A delayed packet does not delay the reading of the next one.
+    let (delayed, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let mut changes = state.clone();
     #[allow(clippy::disallowed_methods, reason = "connections are in real time")]
     let read = async {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             tokio::select! {
                 biased;
-                () = settled(&mut seen) => return ended(&mut seen, &mut from).await,
+                () = settled(&mut changes) => return ended(&mut changes, &mut from).await,
                 read = from.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
                         let delay = Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
-                        let _ = under_way.send((Instant::now() + delay, buffer[..count].to_vec()));
+                        let _ = delayed.send((Instant::now() + delay, buffer[..count].to_vec()));
                     }
                     _ => return,
                 },
             }
         }
     };
-    let mut seen = fate;
+    let mut changes = state;
     let write = async {
         while let Some((at, bytes)) = arriving.recv().await {
             until(at).await;
             tokio::select! {
                 biased;
-                () = settled(&mut seen) => return cut(&mut seen).await,
+                () = settled(&mut changes) => return cut(&mut changes).await,
                 written = to.write_all(&bytes) => if written.is_err() { return },
             }
         }
@@ -168,7 +168,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: watch::Rece
     tokio::select! { () = read => {}, () = write => {} }
 }
 
-/// Returns at that time, to some 0.1 ms: the runtime's own timer is good for milliseconds only.
+/// Waits until that time with a precision of 0.1 ms: the runtime's timer has one of a millisecond.
 #[allow(clippy::disallowed_methods, reason = "connections are in real time")]
 async fn until(at: Instant) {
     let left = at.saturating_duration_since(Instant::now());
@@ -177,24 +177,24 @@ async fn until(at: Instant) {
     }
 }
 
-/// Returns when nothing is to pass any more.
-async fn settled(fate: &mut watch::Receiver<Fate>) {
-    // Its sender is kept for as long as there is somebody to tell.
-    let _ = fate.wait_for(|fate| *fate != Fate::Forward).await;
+/// Returns when nothing is to be forwarded any more.
+async fn settled(state: &mut watch::Receiver<State>) {
+    // The sender is kept until the connection ends.
+    let _ = state.wait_for(|state| *state != State::Forward).await;
 }
 
-/// Returns when the connection is to be closed, by what is sent through it too. What is not read
-/// then makes it a reset.
-async fn ended(fate: &mut watch::Receiver<Fate>, from: &mut OwnedReadHalf) {
-    let mut other = fate.clone();
+/// Returns when the connection is to be closed or reset. Closing a socket with unread data sends an
+/// RST.
+async fn ended(state: &mut watch::Receiver<State>, from: &mut OwnedReadHalf) {
+    let mut other = state.clone();
     let sent = async {
-        let _ = other.wait_for(|fate| *fate == Fate::Forgotten).await;
+        let _ = other.wait_for(|state| *state == State::ResetOnSend).await;
         let _ = from.peek(&mut [0]).await;
     };
-    tokio::select! { () = cut(fate) => {}, () = sent => {} }
+    tokio::select! { () = cut(state) => {}, () = sent => {} }
 }
 
 /// Returns when the connection is to be closed.
-async fn cut(fate: &mut watch::Receiver<Fate>) {
-    let _ = fate.wait_for(|fate| *fate == Fate::Cut).await;
+async fn cut(state: &mut watch::Receiver<State>) {
+    let _ = state.wait_for(|state| *state == State::Closed).await;
 }

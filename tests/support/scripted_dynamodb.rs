@@ -1,5 +1,5 @@
-//! A server that answers as a script says, for failures that no real
-//! `DynamoDB` or SQS can be brought to show at will.
+//! A server that responds as scripted, for failures that a real `DynamoDB` or SQS does not show on
+//! demand.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -11,26 +11,26 @@ use tokio::sync::Notify;
 /// What the server does with one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    /// Answers with this status and body.
-    Answer(u16, String),
-    /// Hands it on and answers with what comes back.
+    /// Responds with this status and body.
+    Respond(u16, String),
+    /// Forwards it, and its response.
     Forward,
-    /// Hands it on, and closes the connection instead of answering.
+    /// Forwards it, and closes the connection instead of responding.
     ForwardAndHangUp,
-    /// Hands it on, and answers with what comes back once it is told to.
+    /// Forwards it, and holds its response until the notification.
     ForwardAndHold(Arc<Notify>),
-    /// Hands it on once it is told to, and answers with what comes back.
+    /// Holds it until the notification, and then forwards it.
     HoldAndForward(Arc<Notify>),
     /// Closes the connection.
     HangUp,
-    /// Leaves the connection open and says nothing.
+    /// Leaves the connection open and sends nothing.
     Silence,
 }
 
 impl Act {
-    /// An error as `DynamoDB` words it.
+    /// An error in `DynamoDB`'s format.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::Answer(
+        Self::Respond(
             status,
             format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#),
         )
@@ -50,8 +50,8 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Starts a server that hands on to `upstream`, an address like
-    /// `127.0.0.1:8000`, whatever the script says nothing of.
+    /// Starts a server that forwards unscripted requests to `upstream`, an address like
+    /// `127.0.0.1:8000`.
     pub(crate) async fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -72,53 +72,64 @@ impl Scripted {
         server
     }
 
-    /// The names of the operations that were asked for since the last look.
-    pub(crate) fn take_seen(&self) -> Vec<String> {
-        std::mem::take(&mut *self.observed.lock().expect("nobody panicked"))
+    /// The operations of the requests since the last call.
+    pub(crate) fn take_operations(&self) -> Vec<String> {
+        std::mem::take(&mut *self.observed.lock().expect("no panic with the lock held"))
     }
 
-    /// What was sent with the requests since the last look.
+    /// The bodies of the requests since the last call.
     pub(crate) fn take_bodies(&self) -> Vec<String> {
-        std::mem::take(&mut *self.bodies.lock().expect("nobody panicked"))
+        std::mem::take(&mut *self.bodies.lock().expect("no panic with the lock held"))
     }
 
-    /// What to do with the next requests, each try of the client counting.
+    /// Scripts the next requests; each retry of the client is one.
     pub(crate) fn next(&self, acts: impl IntoIterator<Item = Act>) {
-        self.script.lock().expect("nobody panicked").extend(acts);
+        self.script.lock().expect("no panic with the lock held").extend(acts);
     }
 
-    /// What to do with every request for an operation that the script says nothing of.
+    /// Sets what to do with every request of an operation that is not scripted.
     pub(crate) fn always(&self, operation: &str, act: Act) {
         self.rules
             .lock()
-            .expect("nobody panicked")
+            .expect("no panic with the lock held")
             .insert(operation.to_owned(), act);
     }
 
-    /// The date that answers of the script bear from here on.
+    /// Sets the date header of scripted responses.
     pub(crate) fn date(&self, date: &str) {
-        *self.date.lock().expect("nobody panicked") = Some(date.to_owned());
+        *self.date.lock().expect("no panic with the lock held") = Some(date.to_owned());
     }
 
-    /// How many acts are left.
+    /// How many scripted acts are left.
     pub(crate) fn left(&self) -> usize {
-        self.script.lock().expect("nobody panicked").len()
+        self.script.lock().expect("no panic with the lock held").len()
     }
 }
 
 async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
     while let Some(request) = read_message(&mut client).await {
-        let asked = operation(&request);
-        server.observed.lock().expect("nobody panicked").extend(asked.clone());
+        let operation = operation(&request);
+        server
+            .observed
+            .lock()
+            .expect("no panic with the lock held")
+            .extend(operation.clone());
         let body = String::from_utf8_lossy(body(&request)).into_owned();
-        server.bodies.lock().expect("nobody panicked").push(body);
-        let next = server.script.lock().expect("nobody panicked").pop_front();
-        let rule = || server.rules.lock().expect("nobody panicked").get(&asked?).cloned();
+        server.bodies.lock().expect("no panic with the lock held").push(body);
+        let next = server.script.lock().expect("no panic with the lock held").pop_front();
+        let rule = || {
+            server
+                .rules
+                .lock()
+                .expect("no panic with the lock held")
+                .get(&operation?)
+                .cloned()
+        };
         let act = next.or_else(rule).unwrap_or(Act::Forward);
-        let date = server.date.lock().expect("nobody panicked").clone();
+        let date = server.date.lock().expect("no panic with the lock held").clone();
         let date = date.map_or(String::new(), |date| format!("date: {date}\r\n"));
-        let answer = match act {
-            Act::Answer(status, body) => format!(
+        let response = match act {
+            Act::Respond(status, body) => format!(
                 "HTTP/1.1 {status} Scripted\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n{date}\r\n\
                  {body}",
                 body.len()
@@ -130,9 +141,9 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
                 return;
             }
             Act::ForwardAndHold(release) => {
-                let answer = forward(&upstream, &request).await;
+                let response = forward(&upstream, &request).await;
                 release.notified().await;
-                answer
+                response
             }
             Act::HoldAndForward(release) => {
                 release.notified().await;
@@ -141,7 +152,7 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
             Act::HangUp => return,
             Act::Silence => std::future::pending().await,
         };
-        if client.write_all(&answer).await.is_err() {
+        if client.write_all(&response).await.is_err() {
             return;
         }
     }
@@ -150,10 +161,10 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
 async fn forward(upstream: &str, request: &[u8]) -> Vec<u8> {
     let mut server = TcpStream::connect(upstream).await.expect("upstream is there");
     server.write_all(request).await.expect("upstream reads");
-    read_message(&mut server).await.expect("upstream answers")
+    read_message(&mut server).await.expect("upstream responds")
 }
 
-/// One HTTP message with a length; `None` when the connection ends before.
+/// Reads one HTTP message with a length; `None` if the connection ends first.
 pub(super) async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = vec![];
     loop {
@@ -171,7 +182,7 @@ pub(super) async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-/// Where the message ends, once its header is complete.
+/// The length of the message, once its header is complete.
 fn end_of(message: &[u8]) -> Option<usize> {
     let header_end = header_end(message)?;
     let header = String::from_utf8_lossy(&message[..header_end]).to_lowercase();
@@ -181,7 +192,7 @@ fn end_of(message: &[u8]) -> Option<usize> {
     Some(header_end + length.unwrap_or(0))
 }
 
-/// What follows a message's header.
+/// The body of a message.
 pub(super) fn body(message: &[u8]) -> &[u8] {
     &message[header_end(message).unwrap_or(0)..]
 }

@@ -20,7 +20,7 @@ pub(crate) fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-AbCdEf")
 }
 
-/// A running server. It lives as long as the process.
+/// A running server. It runs until the process ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Secrets {
     /// A value for `AWS_ENDPOINT_URL_SECRETS_MANAGER`.

@@ -46,7 +46,7 @@ pub(crate) struct Services {
 /// The services, started on the first call.
 ///
 /// # Panics
-/// If none is available. The message says what to install.
+/// If none is available. The message names what to install.
 pub(crate) fn services() -> &'static Services {
     static SERVICES: OnceLock<Result<Services, String>> = OnceLock::new();
     let result = SERVICES.get_or_init(|| {
@@ -140,10 +140,10 @@ enum Control {
     Containers(String),
 }
 
-/// Starts a broker for the caller alone; about three seconds.
+/// Starts a broker for the caller only; about three seconds.
 ///
 /// # Panics
-/// If it cannot be started. The message says why.
+/// If it cannot be started. The message contains the cause.
 pub(crate) fn start_private_broker() -> PrivateBroker {
     let missing = jvm::missing();
     let started = match missing {
@@ -166,17 +166,17 @@ fn private(broker: jvm::Broker) -> (Guarded, u16, Control) {
     (broker.process, broker.ports.of(Listener::Plaintext), Control::Signals)
 }
 
-/// A Kafka with this cluster id for the caller alone, and its port.
+/// A Kafka with this cluster id for the caller only, and its port.
 ///
 /// # Panics
-/// If it cannot be started. The message says why.
+/// If it cannot be started. The message contains the cause.
 pub(crate) fn start_private_kafka_of(cluster_id: &str) -> (Guarded, u16) {
     let broker = jvm::kafka_of(cluster_id).unwrap_or_else(|message| panic!("{message}"));
     let (process, port, _) = private(broker);
     (process, port)
 }
 
-/// A DynamoDB Local for the caller alone, and its port. See [`start_private_kafka_of`].
+/// A DynamoDB Local for the caller only, and its port. See [`start_private_kafka_of`].
 pub(crate) fn start_private_dynamodb() -> (Guarded, u16) {
     let started = jvm::dynamodb().unwrap_or_else(|message| panic!("{message}"));
     (started.process, started.port)
@@ -207,8 +207,8 @@ impl PrivateBroker {
     /// Kills it, frozen or not, and waits until it has ended: connections are refused.
     pub(crate) fn kill(&self) {
         self.act("KILL", "kill");
-        let gone = process::eventually(Duration::from_secs(20), || self.process.has_ended());
-        assert!(gone, "the broker was killed and has not ended");
+        let ended = process::eventually(Duration::from_secs(20), || self.process.has_ended());
+        assert!(ended, "the broker was killed and has not ended");
     }
 
     fn act(&self, signal: &str, verb: &str) {

@@ -19,7 +19,7 @@ const REGION: &str = "elasticmq";
 /// A value for `AWS_ENDPOINT_URL_SQS`. `ElasticMQ` is started by the first call.
 ///
 /// # Panics
-/// If it cannot be started. The message says what to install.
+/// If it cannot be started. The message names what to install.
 pub(crate) fn endpoint() -> String {
     static SQS: OnceLock<Result<Jvm, String>> = OnceLock::new();
     let started = SQS.get_or_init(|| {

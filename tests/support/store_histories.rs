@@ -1,5 +1,5 @@
-//! What may have happened to an item before a write meets it, and the bench on
-//! which every store is tried; see [`store_conformance`](super::store_conformance).
+//! The histories that an item may have before a write, and the trait through which every store is
+//! tested; see [`store_conformance`](super::store_conformance).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -10,9 +10,9 @@ use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::memory::MemoryStore;
 use kafka_consumer_lambda::store::{Consumer, Store, WriteResult};
 
-use super::states::next;
+pub(crate) use super::states::next;
 
-/// A store, and the hand of an operator on the same items.
+/// A store, and an operator's changes of the same items.
 pub(crate) trait Bench {
     type Store: Store;
 
@@ -62,10 +62,10 @@ pub(super) const OUR_UNTIL_MS: i64 = NOW_MS + 70_000;
 pub(super) const OTHERS_UNTIL_MS: i64 = NOW_MS + 50_000;
 pub(super) const EXPIRED_MS: i64 = NOW_MS - 1;
 
-/// What happened to an item before. Wherever it starts, its next offset is 5.
+/// What happened to an item before a write. Its first offset is 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum History {
-    Nothing,
+    NoItem,
     FiveAttributes,
     Ours,
     OursThenFlushed,
@@ -82,7 +82,7 @@ pub(super) enum History {
 
 impl History {
     pub(super) const ALL: [Self; 13] = [
-        Self::Nothing,
+        Self::NoItem,
         Self::FiveAttributes,
         Self::Ours,
         Self::OursThenFlushed,
@@ -99,7 +99,7 @@ impl History {
 
     pub(super) async fn make<B: Bench>(self, bench: &B, consumer: &Consumer, partition: i32) {
         use History::{
-            FiveAttributes, Nothing, Others, OthersExpired, OursThenBlocked, OursThenDeleted, OursThenFinished,
+            FiveAttributes, NoItem, Others, OthersExpired, OursThenBlocked, OursThenDeleted, OursThenFinished,
             OursThenFlushed, OursThenMoved, OursThenPut, OursThenReleased, OursThenTakenOver,
         };
         let apply = async |write: &CursorWrite| {
@@ -107,7 +107,7 @@ impl History {
             assert_eq!(written, Ok(WriteResult::Applied), "{self:?}");
         };
         match self {
-            Nothing => return,
+            NoItem => return,
             FiveAttributes => return bench.put(consumer, partition, next(5)).await,
             Others => return apply(&raw(&claimed("other", OTHERS_UNTIL_MS))).await,
             OthersExpired => return apply(&raw(&claimed("other", EXPIRED_MS))).await,
@@ -127,12 +127,12 @@ impl History {
     }
 }
 
-/// Makes `write` on an item of each history: applied in those of `made_in`,
-/// the item then being `after` of what it was; refused in all others.
+/// Writes to an item of each history. The write must be applied to those of `applied_to`, which turns
+/// the item into `after` of the previous one, and refused for all others.
 pub(super) async fn check<B: Bench>(
     bench: &B,
     write: &CursorWrite,
-    made_in: &[History],
+    applied_to: &[History],
     after: impl Fn(Option<Cursor>) -> Cursor,
 ) {
     let (consumer, store) = (consumer(), bench.store());
@@ -141,7 +141,7 @@ pub(super) async fn check<B: Bench>(
         let before = store.load_one(&consumer, partition).await.unwrap();
         let written = store.write(&consumer, partition, write).await.unwrap();
         let now = store.load_one(&consumer, partition).await.unwrap();
-        if made_in.contains(&history) {
+        if applied_to.contains(&history) {
             assert_eq!(
                 (written, now),
                 (WriteResult::Applied, Some(after(before))),
@@ -157,7 +157,7 @@ pub(super) async fn check<B: Bench>(
     }
 }
 
-/// A consumer of a test's own.
+/// A consumer for a single test.
 pub(crate) fn consumer() -> Consumer {
     Consumer {
         group_id: format!("group-{}", uuid::Uuid::new_v4()).into(),
@@ -220,7 +220,7 @@ pub(super) fn claimed(run: &str, until_ms: i64) -> Cursor {
 /// The time of the write after the claim.
 pub(super) const LATER_MS: i64 = NOW_MS + 1;
 
-/// An item of ours after the claim's end.
+/// Our item after the claim was removed.
 pub(super) fn ended(offset: i64) -> Cursor {
     Cursor {
         run: Some(me()),
@@ -247,7 +247,7 @@ pub(super) fn flushed(ending: Ending) -> Flush {
     }
 }
 
-/// Our last write with a record that failed at 5, where the cursor is.
+/// Our last write, with a failed record at the cursor, 5.
 pub(super) fn blocked_at_5() -> Flush {
     Flush {
         hands_over: false,

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 /// An item as the table holds it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A client for an endpoint that does not check who asks.
+/// A client for an endpoint that does not verify credentials.
 pub(crate) fn client(endpoint: &str) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -38,14 +38,14 @@ impl Table {
         }
     }
 
-    /// Makes an empty table with the right keys.
+    /// Creates an empty table with the right keys.
     pub(crate) async fn create(endpoint: &str, name: &str) -> Self {
         let table = Self::named(endpoint, name);
         table.create_again().await;
         table
     }
 
-    /// Makes the table of this name, which must not exist.
+    /// Creates the table of this name, which must not exist.
     pub(crate) async fn create_again(&self) {
         let mut request = self
             .client
@@ -153,7 +153,7 @@ impl Table {
     }
 }
 
-/// The item of a program that knows just the five attributes.
+/// The item of a program that writes only the five attributes.
 pub(crate) fn five_attributes(group: &str, topic: &str, partition: i32, offset: i64) -> Item {
     let mut item = key(&format!("{group}_{topic}"), partition);
     item.insert("offset".to_owned(), AttributeValue::N(offset.to_string()));

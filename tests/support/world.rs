@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
-use super::certificates::{Authority, Pair};
+use super::certificates::{CertificateAuthority, Pair};
 use super::kafka::{self, Message, unique, values};
 use super::listeners::{ALLOWED, Listener, secured};
 use super::secrets::arn;
@@ -35,7 +35,7 @@ pub(crate) struct Ran {
 }
 
 impl World {
-    /// A new topic of so many partitions, and an empty table.
+    /// A new topic with this number of partitions, and an empty table.
     pub(crate) async fn new(name: &str, partitions: i32) -> Self {
         let bootstrap = services().kafka_bootstrap.clone();
         Self::on(&bootstrap, name, partitions, &[]).await
@@ -82,7 +82,7 @@ impl World {
         self.set("KAFKA_BOOTSTRAP_SERVERS", secured().address(listener))
             .set("KAFKA_SECURITY_PROTOCOL", listener.protocol());
         if listener.protocol().ends_with("SSL") {
-            self.set("KAFKA_SSL_CA_PEM", Authority::ours().pem());
+            self.set("KAFKA_SSL_CA_PEM", CertificateAuthority::trusted().pem());
         }
         self
     }
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// The commands authenticate with this certificate.
-    pub(crate) fn show(&mut self, certificate: &Pair) -> &mut Self {
+    pub(crate) fn set_certificate(&mut self, certificate: &Pair) -> &mut Self {
         self.set("KAFKA_SSL_CERTIFICATE_PEM", certificate.certificate_pem())
             .set("KAFKA_SSL_KEY_PEM", certificate.key_pem())
     }
@@ -106,13 +106,13 @@ impl World {
             .set("KAFKA_SECRET_ARN", arn(name))
     }
 
-    /// The commands verify brokers with the CA in this secret alone.
-    pub(crate) fn trust_secret(&mut self, name: &str) -> &mut Self {
+    /// The commands verify brokers with the CA in this secret only.
+    pub(crate) fn set_ca_secret(&mut self, name: &str) -> &mut Self {
         self.set("KAFKA_SSL_CA_PEM", "").set("KAFKA_CA_SECRET_ARN", arn(name))
     }
 
     /// The commands authenticate with an unsigned token.
-    pub(crate) fn show_token(&mut self, config: &str) -> &mut Self {
+    pub(crate) fn set_token(&mut self, config: &str) -> &mut Self {
         self.set("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
             .set("KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT", "true")
             .set("KAFKA_SASL_OAUTHBEARER_CONFIG", config)
@@ -171,7 +171,7 @@ impl World {
     /// next run has small chunks and writes the cursor after each.
     pub(crate) async fn leave_a_crash_behind(&self, partition: i32, to: i64) {
         let mut item = five_attributes(&self.group, &self.topic, partition, -1);
-        item.insert("run".into(), AttributeValue::S("dead".into()));
+        item.insert("run".into(), AttributeValue::S("crashed".into()));
         item.insert("claim_until".into(), AttributeValue::N("1".into()));
         item.insert("claim_to".into(), AttributeValue::N(to.to_string()));
         self.table.put_item(item).await;
@@ -188,7 +188,7 @@ impl World {
         panic!("partition {partition} is not claimed");
     }
 
-    /// Stores a cursor with the five attributes alone, as another program does.
+    /// Stores a cursor with the five attributes only, as another program does.
     pub(crate) async fn put_offset(&self, partition: i32, offset: i64) {
         self.table.put_cursor(&self.group, &self.topic, partition, offset).await;
     }

@@ -1,4 +1,4 @@
-//! An operator's writes: what they leave on an item, and what a refused one means.
+//! An operator's writes: the items after them, and what a refused one means.
 
 use kafka_consumer_lambda::claim::{
     BatchLimit, CommandId, Cursor, Failures, ObservedItem, RunId, Verdict, judge_move, judge_pause, judge_resume,
@@ -8,20 +8,20 @@ use kafka_consumer_lambda::store::WriteResult;
 
 use super::{EXPIRED, LIVE, next, write};
 
-const SEEN_AT: i64 = 5;
+const READ_AT: i64 = 5;
 const TARGET: i64 = 8;
 
-/// The command whose move is looked at.
+/// The command whose move is judged.
 fn ours() -> CommandId {
     CommandId::new("ours")
 }
 
-/// No item, and every item that differs in what a move looks at, or what a pause does.
+/// No item, and items that cover every condition of a move and of a pause.
 fn items() -> Vec<Option<Cursor>> {
     let mut items = vec![None];
-    for at in [SEEN_AT, TARGET, 2] {
+    for at in [READ_AT, TARGET, 2] {
         for (run, claim_until_ms) in [(None, None), (Some("a"), None), (Some("a"), EXPIRED), (Some("b"), LIVE)] {
-            for previous in [None, Some(SEEN_AT), Some(TARGET)] {
+            for previous in [None, Some(READ_AT), Some(TARGET)] {
                 for (tries, paused, command) in [
                     (None, false, None),
                     (Some(2), false, Some("before")),
@@ -48,16 +48,16 @@ fn items() -> Vec<Option<Cursor>> {
     items
 }
 
-/// What an operator may have seen: nothing, or one of these items at `SEEN_AT`.
-fn all_seen() -> Vec<ObservedItem> {
-    let others = |item: &Cursor| item.next == next(SEEN_AT) && item.command != Some(ours());
+/// What an operator may have read: no item, or one of these items at `READ_AT`.
+fn all_observed() -> Vec<ObservedItem> {
+    let others = |item: &Cursor| item.next == next(READ_AT) && item.command != Some(ours());
     let items = items().into_iter().flatten().filter(others);
     let mut observed: Vec<ObservedItem> = items.map(ObservedItem::Present).collect();
-    observed.push(ObservedItem::Missing { start: next(SEEN_AT) });
+    observed.push(ObservedItem::Missing { start: next(READ_AT) });
     observed
 }
 
-/// What is done is applied, whoever did it; what is not done was written or not.
+/// A state that was reached counts as applied, whichever command reached it.
 #[track_caller]
 fn assert_judged(
     judge: impl Fn(Option<&Cursor>) -> Verdict,
@@ -81,15 +81,15 @@ fn assert_judged(
 
 #[test]
 fn a_move_is_judged_by_what_the_store_did_with_it() {
-    for (observed, target) in all_seen()
+    for (observed, target) in all_observed()
         .into_iter()
-        .flat_map(|observed| [(observed.clone(), TARGET), (observed, SEEN_AT)])
+        .flat_map(|observed| [(observed.clone(), TARGET), (observed, READ_AT)])
     {
         for item in items() {
             let judge = |item: Option<&Cursor>| judge_move(&observed, &ours(), item);
             let (written, after) = write(item.clone(), &move_to(&observed, next(target), &ours()));
             let context = format!("{observed:?} to {target}: {item:?}");
-            // Wherever it stands: a run may have gone on from there.
+            // At any offset: a run may have continued from there.
             let done = item.as_ref().is_some_and(|item| item.command == Some(ours()));
             assert_judged(judge, item.as_ref(), done, &written, after.as_ref(), &context);
         }
@@ -97,8 +97,8 @@ fn a_move_is_judged_by_what_the_store_did_with_it() {
 }
 
 #[test]
-fn a_move_leaves_nothing_of_runs_and_all_that_an_operator_has_set() {
-    for observed in all_seen() {
+fn a_move_removes_the_attributes_of_runs_and_keeps_those_of_operators() {
+    for observed in all_observed() {
         let ObservedItem::Present(item) = &observed else {
             continue;
         };
@@ -115,7 +115,7 @@ fn a_move_leaves_nothing_of_runs_and_all_that_an_operator_has_set() {
 
 #[test]
 fn a_move_back_to_the_previous_offset_swaps_the_two_and_a_second_one_swaps_them_again() {
-    let start = Cursor::at(next(SEEN_AT));
+    let start = Cursor::at(next(READ_AT));
     let swap = |item: Cursor| {
         let previous = item.previous.expect("it was moved");
         write(
@@ -132,13 +132,13 @@ fn a_move_back_to_the_previous_offset_swaps_the_two_and_a_second_one_swaps_them_
     .1
     .expect("an item");
     let undone = swap(moved.clone());
-    assert_eq!((undone.next, undone.previous), (next(SEEN_AT), Some(next(TARGET))));
+    assert_eq!((undone.next, undone.previous), (next(READ_AT), Some(next(TARGET))));
     assert_eq!(swap(undone), moved);
 }
 
 #[test]
 fn a_pause_is_judged_by_what_the_store_did_with_it() {
-    for observed in all_seen() {
+    for observed in all_observed() {
         for item in items() {
             let judge = |item: Option<&Cursor>| judge_pause(&observed, item);
             let (written, after) = write(item.clone(), &pause(&observed));

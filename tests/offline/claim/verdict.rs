@@ -1,4 +1,4 @@
-//! Every small item against every write: the verdict says what the store did.
+//! Every small item against every write: the verdict matches what the store did.
 
 use kafka_consumer_lambda::claim::{
     Claim, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, RunId, Verdict, claim, flush, judge_claim,
@@ -11,7 +11,7 @@ use super::{NOW_MS, next, write};
 const EXPECTED: i64 = 5;
 const NEW: i64 = 8;
 const OTHER: i64 = 2;
-/// The time that our write before this one bears.
+/// The timestamp of our previous write.
 const LEFT_MS: i64 = NOW_MS - 5;
 const OUR_UNTIL: Option<i64> = Some(NOW_MS + 70_000);
 const OTHER_UNTIL: Option<i64> = Some(NOW_MS + 50_000);
@@ -24,7 +24,7 @@ fn other() -> RunId {
     RunId::new("other")
 }
 
-/// No item, and every item that differs in what a condition looks at.
+/// No item, and items that cover every condition.
 fn items() -> Vec<Option<Cursor>> {
     let mut items = vec![None];
     for at in [EXPECTED, NEW, OTHER] {
@@ -52,7 +52,7 @@ fn blocked() -> Ending {
     }))
 }
 
-/// Each ending with a cursor that moves; and those that can leave it where it is.
+/// Each ending with a cursor that moves, and those that can leave it unchanged.
 fn flushes() -> Vec<Flush> {
     let endings = [
         (NEW, Ending::Interim),
@@ -96,7 +96,7 @@ fn a_flush_is_judged_by_what_the_store_did_with_it() {
                     until_ms: item.as_ref().and_then(|item| item.claim_until_ms),
                 },
                 Some(Cursor { run: Some(run), .. }) if *run != us() => Verdict::TakenOver { by: run.clone() },
-                // What the write would have left: a claim only by an interim flush.
+                // The item after the write: only an interim flush keeps a claim.
                 Some(item)
                     if item.next == ours.next
                         && item.updated_at_ms == Some(NOW_MS)
@@ -153,7 +153,7 @@ fn a_claim_is_judged_by_what_the_store_did_with_it() {
 }
 
 #[test]
-fn a_write_that_was_made_is_never_made_again() {
+fn a_write_that_was_applied_is_never_applied_again() {
     for item in items() {
         for ours in flushes() {
             let (_, once) = write(item.clone(), &flush(&ours));

@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_else_is_set_a_secret_is_never_shown(settings in any_settings()) {
+    fn a_secret_is_never_shown_with_any_other_settings(settings in any_settings()) {
         let shown = match Config::from_lookup(settings) {
             Ok(config) => format!("{config:?}"),
             Err(problems) => format!("{problems} {problems:?}"),

@@ -81,8 +81,12 @@ fn assert_only_this_is_refused(variable: &str, value: &str) {
 fn each_setting_accepts_and_refuses_the_values_of_its_rule() {
     let tested: BTreeSet<_> = RULES.iter().map(|rule| rule.0).collect();
     // They are valid only with others: see authentication.rs.
-    let alone = |variable: &&str| !variable.ends_with("_SECRET_ARN");
-    let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.variable).filter(alone).collect();
+    let independent = |variable: &&str| !variable.ends_with("_SECRET_ARN");
+    let all: BTreeSet<_> = SETTINGS
+        .iter()
+        .map(|setting| setting.variable)
+        .filter(independent)
+        .collect();
     assert_eq!(tested, all);
     for (variable, allowed, refused) in RULES {
         for value in allowed.split('|') {

@@ -45,7 +45,7 @@ async fn in_dead(kafka: &EmbeddedKafka, partition: i32, count: usize) -> Vec<Rec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_values_and_headers_arrive_as_they_were_and_in_order() {
+async fn keys_values_and_headers_arrive_unchanged_and_in_order() {
     let kafka = dead(1).await;
     let letters = [
         letter(1, Some("k"), Some(b"v")),
@@ -66,7 +66,7 @@ async fn keys_values_and_headers_arrive_as_they_were_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_as_old_as_itself() {
+async fn a_dead_letter_has_its_own_timestamp() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let now_ms = || {
@@ -87,7 +87,7 @@ async fn a_dead_letter_is_as_old_as_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_goes_where_java_s_producer_would_send_it() {
+async fn a_key_is_partitioned_as_by_javas_producer() {
     let kafka = dead(4).await;
     let target = target_at(kafka.bootstrap_servers());
     // The hashes are those of the tests of Kafka's own Java client.
@@ -132,7 +132,7 @@ async fn a_record_that_the_broker_finds_too_large_becomes_a_pointer_and_no_other
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_no_broker_takes_becomes_a_pointer_without_being_sent() {
+async fn a_record_above_the_limit_of_every_broker_becomes_a_pointer_without_being_sent() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let huge = Record {
@@ -145,7 +145,7 @@ async fn a_record_that_no_broker_takes_becomes_a_pointer_without_being_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_dead_letters_are_no_thousand_waits() {
+async fn a_thousand_dead_letters_are_sent_in_batches() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let letters: Vec<_> = (0..1_000).map(|n| letter(n, Some("k"), Some(b"v"))).collect();
@@ -196,19 +196,22 @@ async fn brokers_that_go_down_between_two_dead_letters_are_an_error_too() {
     let text = retry(give(&target, &[letter(2, None, None)], PLENTY).await);
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(text.contains("no acknowledgement within 1.5 s"), "{text}");
-    assert!(!text.contains("KAFKA_SECURITY_PROTOCOL"), "it is right: {text}");
+    assert!(
+        !text.contains("KAFKA_SECURITY_PROTOCOL"),
+        "the protocol is right: {text}"
+    );
     kafka.cluster().expect("it runs").broker_up(1).expect("it starts");
     assert_eq!(give(&target, &[letter(2, None, None)], PLENTY).await, all(1));
 }
 
-/// What is not acknowledged is not written during a later run: neither where the target saw the end
-/// of the run, nor where the run dropped it first.
+/// A dead letter without an acknowledgement is not written during a later run: neither if the target
+/// detected the end of the run, nor if the run dropped it first.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_up_is_not_written_at_another_time() {
+async fn a_dead_letter_that_was_given_up_is_not_written_later() {
     let short = Duration::from_millis(600);
     for (left, dropped_after) in [(short, PLENTY), (PLENTY, short)] {
         let kafka = dead(1).await;
-        // Of so long a patience that it would still be on its way when the broker is back.
+        // With a timeout so long that it would still be in flight when the broker is back.
         let target = target(&[
             ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
             ("ON_FAILURE", "kafka://dead"),
@@ -219,7 +222,7 @@ async fn what_was_given_up_is_not_written_at_another_time() {
         let letters = [letter(2, None, None)];
         let given = tokio::time::timeout(dropped_after, give(&target, &letters, left)).await;
         assert_eq!(given.ok(), (left == short).then(|| all(0)));
-        // The producer that had it ends beside the run.
+        // The producer that had it is closed in the background.
         tokio::time::sleep(Duration::from_millis(200)).await;
         kafka.cluster().expect("it runs").broker_up(1).expect("it starts");
         assert_eq!(give(&target, &[letter(3, None, None)], PLENTY).await, all(1));
@@ -228,8 +231,8 @@ async fn what_was_given_up_is_not_written_at_another_time() {
     }
 }
 
-/// A partition is blocked where the target refuses, or is silent for its patience; a run that ends
-/// before that proves nothing.
+/// A partition is blocked if the target refuses, or does not respond within its timeout, not if the
+/// run ends before that.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_run_is_no_failure_of_the_target() {
     for warm in [false, true] {
@@ -246,7 +249,7 @@ async fn the_end_of_the_run_is_no_failure_of_the_target() {
     }
 }
 
-/// The wait for a token has an end of its own, and says so.
+/// The wait for a token has its own timeout, which the error names.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_take_too_long_are_a_failure_unless_the_run_ends_first() {
     let config = Config::from_lookup(
@@ -273,7 +276,7 @@ async fn credentials_that_take_too_long_are_a_failure_unless_the_run_ends_first(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_missing_or_forbidden_says_so() {
+async fn a_topic_that_is_missing_or_forbidden_is_an_error_with_the_cause() {
     let rows = [
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
@@ -284,7 +287,7 @@ async fn a_topic_that_is_missing_or_forbidden_says_so() {
             "not authorized. Allow Write on the topic to the user of this function",
         ),
     ];
-    for (error, words) in rows {
+    for (error, expected) in rows {
         let kafka = dead(1).await;
         let cluster = kafka.cluster().expect("it runs");
         cluster.topic_error("dead", error).expect("the topic is there");
@@ -293,13 +296,13 @@ async fn a_topic_that_is_missing_or_forbidden_says_so() {
         let progress = give(&target, &[letter(1, None, None)], PLENTY).await;
         assert_eq!(
             retry(progress),
-            format!("dead letters cannot be written to kafka://dead: {words}")
+            format!("dead letters cannot be written to kafka://dead: {expected}")
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_write_is_told_in_words_and_what_came_before_is_settled() {
+async fn a_refused_write_is_an_error_with_the_cause_and_earlier_dead_letters_are_settled() {
     let rows = [
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
@@ -310,7 +313,7 @@ async fn a_refused_write_is_told_in_words_and_what_came_before_is_settled() {
             "set its cleanup.policy to delete",
         ),
     ];
-    for (error, words) in rows {
+    for (error, expected) in rows {
         let kafka = dead(1).await;
         let target = target_at(kafka.bootstrap_servers());
         assert_eq!(give(&target, &[letter(1, None, None)], PLENTY).await, all(1));
@@ -324,7 +327,7 @@ async fn a_refused_write_is_told_in_words_and_what_came_before_is_settled() {
         let progress = give(&target, &letters, PLENTY).await;
         assert_eq!(progress.settled, 1, "{progress:?}");
         let text = retry(progress);
-        assert!(text.contains(words), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
@@ -342,7 +345,7 @@ async fn a_pointer_that_is_too_large_as_well_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_begun_when_the_time_is_over_and_nothing_goes_on_after_it() {
+async fn no_dead_letter_is_sent_or_awaited_after_the_deadline() {
     let kafka = dead(1).await;
     let target = target_at(kafka.bootstrap_servers());
     let late = give(&target, &[letter(1, None, None)], Duration::from_millis(100)).await;
@@ -366,7 +369,7 @@ async fn nothing_is_begun_when_the_time_is_over_and_nothing_goes_on_after_it() {
 /// librdkafka requests its producer id half a second after its start if no broker is connected
 /// when it first could.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_dead_letter_waits_for_no_timer() {
+async fn the_first_dead_letter_waits_for_no_timer() {
     let kafka = dead(1).await;
     let mut took = vec![];
     for _ in 0..20 {

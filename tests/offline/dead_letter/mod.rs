@@ -1,4 +1,4 @@
-//! Dead letters: what is kept, what is added, and what stands for a large one.
+//! Dead letters: what is kept, what is added, and the pointer to a large record.
 
 #[cfg(feature = "embedded")]
 mod kafka;
@@ -45,7 +45,7 @@ fn last<'a>(record: &'a Record, name: &str) -> &'a str {
 }
 
 #[test]
-fn a_dead_letter_is_the_record_with_connect_s_headers_behind_its_own() {
+fn a_dead_letter_is_the_record_with_connects_headers_after_its_own() {
     let letter = dead_letter(&record(), &reason("not JSON at byte 1"));
     let expected = Record {
         headers: [
@@ -86,7 +86,7 @@ fn a_tombstone_without_key_and_time_stays_one() {
 }
 
 #[test]
-fn each_stage_has_connect_s_name_and_a_type_of_its_own() {
+fn each_stage_has_connects_name_and_its_own_type() {
     let names = |stage| {
         let letter = dead_letter(&record(), &Reason { stage, ..reason("no") });
         let (stage, kind) = (last(&letter, header::STAGE), last(&letter, header::ERROR_TYPE));
@@ -127,12 +127,12 @@ fn a_long_error_is_cut_between_characters() {
         let letter = dead_letter(&record(), &reason(&error));
         let kept = last(&letter, header::ERROR_MESSAGE);
         assert!(kept.len() <= 1_000 && kept.len() > 990, "{} bytes", kept.len());
-        assert!(error.starts_with(kept.strip_suffix('…').expect("it says that it was cut")));
+        assert!(error.starts_with(kept.strip_suffix('…').expect("it ends with an ellipsis")));
     }
 }
 
 #[test]
-fn a_pointer_says_where_the_record_is_and_how_large_it_was() {
+fn a_pointer_contains_the_location_and_the_size_of_the_record() {
     let letter = dead_letter(&record(), &reason("no"));
     let pointer = pointer(&letter);
     // Key 1, value 1, `trace` and its value twice 6, `empty` 5.
@@ -164,7 +164,7 @@ fn a_pointer_has_the_key_only_if_that_is_small() {
 }
 
 #[test]
-fn a_pointer_to_a_redriven_record_tells_of_the_last_failure_alone() {
+fn a_pointer_to_a_redriven_record_contains_the_last_failure_only() {
     let twice = dead_letter(&dead_letter(&record(), &reason("first")), &reason("second"));
     let pointer = pointer(&twice);
     let messages: Vec<_> = pointer
@@ -177,7 +177,7 @@ fn a_pointer_to_a_redriven_record_tells_of_the_last_failure_alone() {
 }
 
 #[test]
-fn any_record_may_be_pointed_to() {
+fn any_record_fits_into_a_pointer() {
     let pointer = pointer(&record());
     assert_eq!(pointer.headers, [text(header::OMITTED_BYTES, "19")]);
 }
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(ours.len(), 9);
         prop_assert_eq!(&letter.key, &record.key);
         prop_assert_eq!(&letter.value, &record.value);
-        // Whatever the record was, its pointer fits.
+        // The pointer to any record fits.
         let small = pointer(&letter);
         prop_assert!(small.size_bytes() < 2_000);
         let omitted = record.size_bytes().to_string();

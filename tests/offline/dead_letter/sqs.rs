@@ -1,4 +1,4 @@
-//! Dead letters to a server that answers as SQS does, or not at all.
+//! Dead letters to a server that responds as SQS does, or not at all.
 
 use std::time::{Duration, Instant};
 
@@ -43,14 +43,14 @@ fn queue(arn: &str, endpoint: &str) -> SqsQueue {
     SqsQueue::with_client(arn.parse().expect("an ARN"), Client::from_conf(config.build()))
 }
 
-/// SQS's answer to a message that it took.
-fn taken() -> Act {
-    Act::Answer(200, json!({"MessageId": "1"}).to_string())
+/// SQS's response to a message that it accepted.
+fn accepted() -> Act {
+    Act::Respond(200, json!({"MessageId": "1"}).to_string())
 }
 
 fn error(code: &str, message: &str) -> Act {
     let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message});
-    Act::Answer(400, body.to_string())
+    Act::Respond(400, body.to_string())
 }
 
 async fn scripted(acts: impl IntoIterator<Item = Act>) -> Scripted {
@@ -59,7 +59,7 @@ async fn scripted(acts: impl IntoIterator<Item = Act>) -> Scripted {
     server
 }
 
-/// The requests that were made, and the message in each.
+/// The requests, and the message in each.
 fn messages(server: &Scripted) -> Vec<(Value, Value)> {
     let read = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
     let bodies = server.take_bodies();
@@ -79,11 +79,11 @@ fn all(count: usize) -> Progress {
 }
 
 #[tokio::test]
-async fn each_dead_letter_is_one_message_in_order_and_only_sent() {
-    let server = scripted([taken(), taken()]).await;
+async fn each_dead_letter_is_one_message_and_they_are_sent_in_order() {
+    let server = scripted([accepted(), accepted()]).await;
     let letters = [letter(17, Some("k"), Some(b"{}")), letter(18, None, None)];
     assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(2));
-    assert_eq!(server.take_seen(), ["SendMessage", "SendMessage"]);
+    assert_eq!(server.take_operations(), ["SendMessage", "SendMessage"]);
     let sent = messages(&server);
     let (request, message) = &sent[0];
     assert_eq!(
@@ -114,8 +114,8 @@ async fn each_dead_letter_is_one_message_in_order_and_only_sent() {
 }
 
 #[tokio::test]
-async fn a_fifo_queue_keeps_the_order_of_a_partition_and_knows_a_record_again() {
-    let server = scripted([taken()]).await;
+async fn a_fifo_queue_gets_the_partition_as_group_and_the_record_as_deduplication_id() {
+    let server = scripted([accepted()]).await;
     let fifo = queue(&format!("{QUEUE}.fifo"), &server.endpoint);
     assert_eq!(give(&fifo, &[letter(17, None, None)], PLENTY).await, all(1));
     let (request, _) = &messages(&server)[0];
@@ -125,8 +125,8 @@ async fn a_fifo_queue_keeps_the_order_of_a_partition_and_knows_a_record_again() 
 
 #[tokio::test]
 async fn a_queue_with_a_lower_limit_gets_a_pointer() {
-    let words = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
-    let server = scripted([error("InvalidParameterValueException", words), taken()]).await;
+    let message = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+    let server = scripted([error("InvalidParameterValueException", message), accepted()]).await;
     let value = vec![7; 300_000];
     let letters = [letter(17, Some("k"), Some(&value))];
     assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(1));
@@ -138,8 +138,8 @@ async fn a_queue_with_a_lower_limit_gets_a_pointer() {
 }
 
 #[tokio::test]
-async fn what_no_queue_takes_is_sent_as_a_pointer_at_once() {
-    let server = scripted([taken(), taken(), taken()]).await;
+async fn a_record_above_the_limit_of_every_queue_is_sent_as_a_pointer_at_once() {
+    let server = scripted([accepted(), accepted(), accepted()]).await;
     // As base64 three quarters of the limit, less the rest of the body, fit.
     let letters = [
         letter(17, None, Some(&vec![7; 785_000])),
@@ -157,10 +157,10 @@ async fn what_no_queue_takes_is_sent_as_a_pointer_at_once() {
 
 #[tokio::test]
 async fn a_pointer_that_is_refused_too_is_an_error() {
-    let words = "Reason: Message must be shorter than 1024 bytes.";
+    let message = "Reason: Message must be shorter than 1024 bytes.";
     let server = scripted([
-        error("InvalidParameterValue", words),
-        error("InvalidParameterValue", words),
+        error("InvalidParameterValue", message),
+        error("InvalidParameterValue", message),
     ])
     .await;
     let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
@@ -186,12 +186,12 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
             "the AWS credentials were refused: InvalidClientTokenId",
         ),
         (
-            Act::Answer(404, "<html>planted".into()),
+            Act::Respond(404, "<html>planted".into()),
             "a response that is not from SQS, with HTTP status 404",
         ),
     ];
-    for (act, words) in rows {
-        let server = scripted([taken(), act]).await;
+    for (act, message) in rows {
+        let server = scripted([accepted(), act]).await;
         let letters = [letter(1, Some("planted"), Some(b"planted")), letter(2, None, None)];
         let progress = give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await;
         assert_eq!(progress.settled, 1);
@@ -200,20 +200,20 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
             text.starts_with(&format!("dead letters cannot be sent to {QUEUE}: ")),
             "{text}"
         );
-        assert!(text.contains(words) && !text.contains("planted"), "{text}");
+        assert!(text.contains(message) && !text.contains("planted"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn a_failure_that_passes_is_tried_again() {
-    let hiccup = Act::Answer(503, "{}".into());
-    let server = scripted([hiccup, Act::HangUp, taken()]).await;
+async fn a_temporary_failure_is_retried() {
+    let unavailable = Act::Respond(503, "{}".into());
+    let server = scripted([unavailable, Act::HangUp, accepted()]).await;
     let sent = give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await;
     assert_eq!(sent, all(1));
 }
 
 #[tokio::test]
-async fn silence_is_an_error_within_seconds() {
+async fn a_queue_that_does_not_respond_is_an_error_within_seconds() {
     let server = scripted([Act::Silence, Act::Silence, Act::Silence]).await;
     let started = Instant::now();
     let text = retry(give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await);
@@ -226,11 +226,11 @@ async fn silence_is_an_error_within_seconds() {
 }
 
 #[tokio::test]
-async fn nothing_is_begun_when_the_time_is_over_and_nothing_goes_on_after_it() {
+async fn no_dead_letter_is_sent_or_awaited_after_the_deadline() {
     let server = scripted([]).await;
     let queue = queue(QUEUE, &server.endpoint);
     let late = give(&queue, &[letter(1, None, None)], Duration::from_millis(100)).await;
-    assert_eq!((late, server.take_seen().len()), (all(0), 0));
+    assert_eq!((late, server.take_operations().len()), (all(0), 0));
 
     server.next([Act::Silence, Act::Silence, Act::Silence]);
     let started = Instant::now();
@@ -244,8 +244,8 @@ async fn nothing_is_begun_when_the_time_is_over_and_nothing_goes_on_after_it() {
 }
 
 #[tokio::test]
-async fn ids_of_a_long_topic_are_taken_by_a_fifo_queue() {
-    let server = scripted([taken()]).await;
+async fn ids_of_a_long_topic_fit_into_a_fifo_queue() {
+    let server = scripted([accepted()]).await;
     let long = Record {
         partition: TopicPartition::new("t".repeat(249), 3),
         key: Some(Bytes::new()),

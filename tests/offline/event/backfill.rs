@@ -25,7 +25,7 @@ fn event(fields: &Value) -> Value {
 }
 
 #[test]
-fn a_backfill_is_read_alone_and_in_each_envelope() {
+fn a_backfill_is_read_as_the_whole_event_and_in_each_envelope() {
     let six = Bound::At(1_793_512_800_000);
     for (fields, expected) in [
         (json!({"from": "earliest"}), request(Bound::Earliest, Bound::Latest)),

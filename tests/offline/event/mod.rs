@@ -64,7 +64,7 @@ fn each_event_of_a_schedule_is_a_run() {
 }
 
 #[test]
-fn fields_are_read_alone_in_a_detail_and_in_a_detail_as_text() {
+fn fields_are_read_from_the_event_from_its_detail_and_from_a_detail_as_text() {
     for (fields, expected) in [
         (json!({"action": "plan"}), Request::Plan(run())),
         (
@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_shard_or_not(text in prop_oneof![any::<String>(), "[0-9/]{0,8}"]) {
+    fn any_text_is_parsed_as_a_shard_or_refused(text in prop_oneof![any::<String>(), "[0-9/]{0,8}"]) {
         if let Ok(shard) = text.parse::<Shard>() {
             prop_assert!(shard.index() >= 1 && shard.index() <= shard.of());
         }

@@ -63,8 +63,8 @@ fn produce(bootstrap_servers: &str, partition: i32, messages: &[Message]) {
     producer.flush(Duration::from_secs(10)).expect("they are acknowledged");
 }
 
-/// What a handler sees of it. A name ends at a zero byte, as it does for librdkafka.
-fn as_seen(message: &Message) -> Message {
+/// The record as a handler gets it. A header's name ends at a zero byte, as it does for librdkafka.
+fn as_handled(message: &Message) -> Message {
     let name = |name: &[u8]| name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
     let headers = message.headers.iter();
     Message {
@@ -111,19 +111,19 @@ proptest! {
             let handled = Arc::new(Mutex::new(BTreeMap::new()));
             let notes = Arc::clone(&handled);
             let handler = each(move |record: Record| {
-                let mut notes = notes.lock().expect("nobody panicked");
+                let mut notes = notes.lock().expect("no panic with the lock held");
                 notes.insert((record.partition.partition, record.offset), of(&record));
                 async { Ok(()) }
             });
             let settings = [("MESSAGE_FORMAT", format), ("ON_FAILURE", "skip")];
             let (report, _) = world.run(&settings, handler, 20).await;
             assert_eq!((&report["status"], &report["lag"]), (&json!("success"), &json!(0)), "{report}");
-            let handled = handled.lock().expect("nobody panicked");
+            let handled = handled.lock().expect("no panic with the lock held");
             for (partition, messages) in (0..).zip(&partitions) {
                 let skipped = skipped(&report, partition);
                 for (offset, message) in (0..).zip(messages) {
                     match handled.get(&(partition, offset)) {
-                        Some(seen) => assert_eq!(*seen, as_seen(message)),
+                        Some(record) => assert_eq!(*record, as_handled(message)),
                         None => assert!(skipped.contains(&offset), "{partition}-{offset} is in no list: {report}"),
                     }
                 }

@@ -24,18 +24,18 @@ fn its_consumer() -> Consumer {
 }
 
 impl World {
-    /// One invocation, and the offsets that its handler saw.
+    /// One invocation. Returns its report, and the offsets that its handler got.
     async fn backfill(&self, request: BackfillRequest) -> (Value, Vec<i64>) {
         let config = self.config(&[]);
-        let seen = HandledOffsets::default();
+        let handled = HandledOffsets::default();
         let source = KafkaSource::new(&config, security(&config));
-        let invocation = self.invocation(config, source, seen.handler());
+        let invocation = self.invocation(config, source, handled.handler());
         let (report, _) = invocation
             .of(Request::Backfill(request))
             .within(Duration::from_secs(30))
             .report()
             .await;
-        (report, seen.offsets())
+        (report, handled.offsets())
     }
 
     fn leader(&self, partition: i32, broker: i32) {
@@ -52,7 +52,7 @@ impl World {
         } else {
             cluster.broker_down(broker)
         };
-        done.expect("it obeys");
+        done.expect("the embedded Kafka executes it");
     }
 
     fn items(&self) -> Vec<Option<Cursor>> {
@@ -79,10 +79,10 @@ async fn two_brokers() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_whose_bounds_cannot_be_looked_up_reads_and_stores_nothing() {
+async fn a_backfill_whose_bounds_cannot_be_resolved_reads_and_stores_nothing() {
     let world = two_brokers().await;
     world.broker_is_up(2, false);
-    let (report, seen) = world.backfill(request(Bound::Latest)).await;
+    let (report, handled) = world.backfill(request(Bound::Latest)).await;
     assert_eq!(
         (&report["error"]["type"], &report["done"]),
         (&json!("BrokerUnreachable"), &json!(false)),
@@ -93,16 +93,16 @@ async fn a_backfill_whose_bounds_cannot_be_looked_up_reads_and_stores_nothing() 
         message.contains("t-1") && message.contains("Nothing was read"),
         "{message}"
     );
-    assert!(seen.is_empty());
+    assert!(handled.is_empty());
     assert_eq!(world.items(), [None, None, None]);
 
     world.broker_is_up(2, true);
-    let (report, seen) = world.backfill(request(Bound::Latest)).await;
-    assert_eq!((&report["done"], seen.len()), (&json!(true), 12), "{report}");
+    let (report, handled) = world.backfill(request(Bound::Latest)).await;
+    assert_eq!((&report["done"], handled.len()), (&json!(true), 12), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_down_later_costs_its_partition_and_the_backfill_is_not_done() {
+async fn a_broker_that_goes_down_later_makes_its_partition_unavailable_and_the_backfill_is_not_done() {
     let world = two_brokers().await;
     let first = BackfillRequest {
         max_messages: Some("1".parse().expect("a limit")),
@@ -117,8 +117,8 @@ async fn a_broker_that_goes_down_later_costs_its_partition_and_the_backfill_is_n
         "its end is known, so its lag is: {report}"
     );
     world.broker_is_up(2, true);
-    let (report, seen) = world.backfill(request(Bound::Latest)).await;
-    assert_eq!((&report["done"], seen), (&json!(true), vec![0, 1, 2, 3]), "{report}");
+    let (report, handled) = world.backfill(request(Bound::Latest)).await;
+    assert_eq!((&report["done"], handled), (&json!(true), vec![0, 1, 2, 3]), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,11 +128,14 @@ async fn bounds_are_stored_the_highest_partition_first_and_before_anything_is_cl
     let written = order.clone();
     world.table.before_write = Some(Box::new(move |table, partition| {
         let is_new = table.get(&its_consumer(), partition).is_none();
-        written.lock().expect("nobody panicked").push((partition, is_new));
+        written
+            .lock()
+            .expect("no panic with the lock held")
+            .push((partition, is_new));
     }));
     let (report, _) = world.backfill(request(Bound::Latest)).await;
     assert_eq!(report["done"], true, "{report}");
-    let mut order = order.lock().expect("nobody panicked").clone();
+    let mut order = order.lock().expect("no panic with the lock held").clone();
     assert_eq!(order[0], (2, true));
     order[..3].sort_unstable();
     assert_eq!(order[..3], [(0, true), (1, true), (2, true)]);
@@ -145,7 +148,7 @@ async fn bounds_are_stored_the_highest_partition_first_and_before_anything_is_cl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_that_start_at_once_with_other_bounds_the_second_is_refused_before_it_reads() {
+async fn of_two_backfills_that_start_at_once_with_other_bounds_the_second_is_refused_before_it_reads() {
     let mut world = World::new(1, 3, 2).await;
     let other = Cursor {
         backfill: Some(Arc::new(Bounds {
@@ -161,9 +164,9 @@ async fn of_two_that_start_at_once_with_other_bounds_the_second_is_refused_befor
             table.put(&its_consumer(), 2, theirs.clone());
         }
     }));
-    let (report, seen) = world.backfill(request(Bound::Latest)).await;
+    let (report, handled) = world.backfill(request(Bound::Latest)).await;
     assert_eq!(report["error"]["type"], "InvalidEvent", "{report}");
-    assert!(seen.is_empty());
+    assert!(handled.is_empty());
     assert_eq!(world.items(), [None, None, Some(other)]);
 }
 
@@ -180,6 +183,6 @@ async fn a_start_that_was_interrupted_is_finished_by_the_next_invocation() {
         ..Cursor::default()
     };
     world.table.inner.put(&its_consumer(), 2, highest);
-    let (report, seen) = world.backfill(request(Bound::Latest)).await;
-    assert_eq!((&report["done"], seen.len()), (&json!(true), 5), "{report}");
+    let (report, handled) = world.backfill(request(Bound::Latest)).await;
+    assert_eq!((&report["done"], handled.len()), (&json!(true), 5), "{report}");
 }

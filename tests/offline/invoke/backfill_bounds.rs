@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::{HandledOffsets, Table};
-use crate::support::paper_kafka::PaperKafka;
+use crate::support::simulated_kafka::SimulatedKafka;
 
 const PARTITIONS: i32 = 2_000;
 
-/// `{"0":1,"1":1, ...}`, as it is typed.
+/// `{"0":1,"1":1, ...}`, as on the command line.
 fn from(changed: &[(i32, i64)]) -> String {
     let mut offsets: Map<String, Value> = (0..PARTITIONS)
         .map(|partition| (partition.to_string(), 1.into()))
@@ -45,13 +45,13 @@ fn its_consumer() -> Consumer {
 
 /// One invocation on a topic with two records in each partition.
 async fn backfill(table: &Table, request: BackfillRequest) -> Value {
-    let kafka = PaperKafka::new("t", PARTITIONS, 2, "1");
+    let kafka = SimulatedKafka::new("t", PARTITIONS, 2, "1");
     backfill_of(kafka, table, request, "unlimited").await.0
 }
 
-/// One invocation, and the offsets that its handler saw.
+/// One invocation. Returns its report, and the offsets that its handler got.
 async fn backfill_of(
-    kafka: PaperKafka,
+    kafka: SimulatedKafka,
     table: &Table,
     request: BackfillRequest,
     max_messages: &str,
@@ -62,20 +62,20 @@ async fn backfill_of(
         ("MAX_MESSAGES", max_messages),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let seen = HandledOffsets::default();
+    let handled = HandledOffsets::default();
     let parts: Parts<(_, _, _, _, _)> = Parts {
         dead_letters: DeadLetters::None,
         config: Arc::new(Config::from_lookup(settings).expect("settings")),
         store: table,
         source: kafka,
-        processor: seen.handler(),
+        processor: handled.handler(),
         clock: SystemClock,
     };
     let (_sender, interrupt) = watch::channel(Interrupt::No);
     let deadline = Deadline::after(Duration::from_mins(2), &SystemClock);
     let invoked = invoke(&parts, &Request::Backfill(request), deadline, interrupt).await;
-    let answer = invoked.expect("it fits the settings").response;
-    (serde_json::to_value(answer).expect("JSON"), seen.offsets())
+    let response = invoked.expect("it fits the settings").response;
+    (serde_json::to_value(response).expect("JSON"), handled.offsets())
 }
 
 fn stored(table: &Table, partition: i32) -> Arc<Bounds> {
@@ -84,7 +84,7 @@ fn stored(table: &Table, partition: i32) -> Arc<Bounds> {
 }
 
 #[tokio::test]
-async fn an_item_is_small_whatever_the_backfill_names_and_other_bounds_are_still_refused() {
+async fn items_of_a_backfill_with_thousands_of_bounds_are_small_and_other_bounds_are_still_refused() {
     let table = Table::default();
     let report = backfill(&table, request(&from(&[]))).await;
     assert_eq!(
@@ -93,8 +93,8 @@ async fn an_item_is_small_whatever_the_backfill_names_and_other_bounds_are_still
         "{report}"
     );
     for partition in [0, 999, 1_999] {
-        let asked = stored(&table, partition).requested.clone();
-        assert!(asked.len() < 500, "{} bytes: {asked}", asked.len());
+        let requested = stored(&table, partition).requested.clone();
+        assert!(requested.len() < 500, "{} bytes: {requested}", requested.len());
     }
     let again = backfill(&table, request(&from(&[]))).await;
     assert_eq!(
@@ -110,9 +110,9 @@ async fn an_item_is_small_whatever_the_backfill_names_and_other_bounds_are_still
     assert_eq!(other["messages_processed"], 0);
 }
 
-/// P10: stopped at any point, it goes on where it was.
+/// P10: stopped at any point, it continues where it was.
 #[tokio::test]
-async fn a_backfill_whose_items_name_every_partition_goes_on() {
+async fn a_backfill_whose_items_name_every_partition_continues() {
     let table = Table::default();
     let whole = format!("{{\"from\":{},\"to\":\"latest\"}}", from(&[]));
     for partition in 0..PARTITIONS {
@@ -142,7 +142,7 @@ const HOUR: i64 = 3_600_000;
 async fn by_time(times: &[i64], from: Bound, to: Bound, max_messages: &str) -> (Value, Vec<i64>) {
     let request = BackfillRequest::new("b".parse().expect("a name"), from, to, None).expect("the bounds fit");
     let table = Table::default();
-    backfill_of(PaperKafka::with_times("t", times), &table, request, max_messages).await
+    backfill_of(SimulatedKafka::with_times("t", times), &table, request, max_messages).await
 }
 
 /// P10: a backfill by time reads the records whose time is in its window.
@@ -157,9 +157,9 @@ async fn records_whose_times_are_out_of_order_are_found_by_their_own_times() {
         (Bound::At(t + 1_200), Bound::Latest, vec![0, 3]),
         (Bound::Earliest, Bound::Latest, vec![0, 1, 2, 3]),
     ] {
-        let (report, seen) = by_time(&out_of_order, from.clone(), to.clone(), "unlimited").await;
+        let (report, handled) = by_time(&out_of_order, from.clone(), to.clone(), "unlimited").await;
         assert_eq!(
-            (&report["done"], &seen),
+            (&report["done"], &handled),
             (&json!(true), &expected),
             "{from} to {to}: {report}"
         );
@@ -169,25 +169,25 @@ async fn records_whose_times_are_out_of_order_are_found_by_their_own_times() {
 }
 
 #[tokio::test]
-async fn a_backfill_by_time_looks_an_hour_further_and_no_more() {
+async fn a_backfill_by_time_reads_up_to_a_record_that_is_an_hour_later() {
     let late = [0, 9, 10 + HOUR - 1, 5, 10 + HOUR, 6];
-    let (report, seen) = by_time(&late, Bound::At(0), Bound::At(10), "unlimited").await;
-    assert_eq!(seen, [0, 1, 3], "{report}");
+    let (report, handled) = by_time(&late, Bound::At(0), Bound::At(10), "unlimited").await;
+    assert_eq!(handled, [0, 1, 3], "{report}");
     assert_eq!(report["done"], true, "{report}");
 }
 
 #[tokio::test]
-async fn records_outside_of_the_window_count_for_no_limit() {
+async fn records_outside_of_the_window_do_not_count_towards_the_limit() {
     let mut times = vec![HOUR; 10_000];
     times.extend([1, 2, 3]);
     times.extend(vec![HOUR; 5_000]);
-    let (report, seen) = by_time(&times, Bound::At(0), Bound::At(10), "2").await;
-    assert_eq!(seen, [10_000, 10_001], "{report}");
+    let (report, handled) = by_time(&times, Bound::At(0), Bound::At(10), "2").await;
+    assert_eq!(handled, [10_000, 10_001], "{report}");
     assert_eq!(
         (&report["done"], &report["stop_reason"]),
         (&json!(false), &json!("max_messages"))
     );
-    let (report, seen) = by_time(&times, Bound::At(0), Bound::At(10), "20").await;
-    assert_eq!(seen, [10_000, 10_001, 10_002], "{report}");
+    let (report, handled) = by_time(&times, Bound::At(0), Bound::At(10), "20").await;
+    assert_eq!(handled, [10_000, 10_001, 10_002], "{report}");
     assert_eq!(report["done"], true, "{report}");
 }

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{World, security, settle_all};
-use crate::support::paper_kafka::PaperKafka;
+use crate::support::simulated_kafka::SimulatedKafka;
 
-/// The largest log event that `CloudWatch` takes, in bytes.
+/// The largest log event that `CloudWatch` accepts, in bytes.
 const LARGEST_EVENT: usize = 256 * 1024;
 
 const SKIP: [(&str, &str); 2] = [("ON_FAILURE", "skip"), ("MAX_MESSAGES", "unlimited")];
@@ -33,7 +33,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panicked").extend(bytes);
+        self.0.lock().expect("no panic with the lock held").extend(bytes);
         Ok(bytes.len())
     }
 
@@ -43,7 +43,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Logs what this thread does from here on, from `level` on.
+    /// Collects the log of this thread from now on, at this level and above.
     fn of_this_thread(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -57,11 +57,11 @@ impl Log {
     }
 
     fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("UTF-8");
+        let text = String::from_utf8(self.0.lock().expect("no panic with the lock held").clone()).expect("UTF-8");
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The line with the report, once it is found to fit an event.
+    /// The line with the report, which must fit into one event.
     fn report(&self) -> Value {
         let lines = self.lines();
         let line = lines
@@ -87,13 +87,13 @@ async fn run<K: Source, P: Processor>(config: Config, source: K, processor: P) -
     let deadline = Deadline::after(Duration::from_mins(5), &SystemClock);
     let invoked = invoke(&parts, &Request::Run(RunRequest::default()), deadline, interrupt).await;
     let invoked = invoked.expect("a run always has a report");
-    let answer = serde_json::to_value(&invoked.response).expect("JSON");
-    (invoked, answer)
+    let response = serde_json::to_value(&invoked.response).expect("JSON");
+    (invoked, response)
 }
 
-/// P5: what is skipped is named with its offsets in the report, however much it is.
+/// P5: skipped records are named with their offsets in the report, however many they are.
 #[tokio::test]
-async fn undecodable_neighbours_are_one_range_wherever_in_their_values_the_mistake_is() {
+async fn consecutive_undecodable_records_are_one_range_wherever_in_their_values_the_error_is() {
     let world = World::new(1, 20, 0).await;
     for partition in 0..20 {
         let values = (0..200).map(|n| format!("{}x", " ".repeat(n % 7)));
@@ -102,15 +102,15 @@ async fn undecodable_neighbours_are_one_range_wherever_in_their_values_the_mista
     let config = world.config(&SKIP);
     let source = KafkaSource::new(&config, security(&config));
     let (log, _logged) = Log::of_this_thread(LevelFilter::INFO);
-    let (_, answer) = run(config, source, settle_all()).await;
+    let (_, response) = run(config, source, settle_all()).await;
     let ranges: Vec<Value> = (0..20)
         .map(|partition| {
             json!({"topic": "t", "partition": partition, "first_offset": 0, "last_offset": 199,
                    "reason": "not valid JSON: a syntax error"})
         })
         .collect();
-    assert_eq!(answer["skipped"], json!(ranges));
-    assert_eq!(log.report()["skipped"], answer["skipped"]);
+    assert_eq!(response["skipped"], json!(ranges));
+    assert_eq!(log.report()["skipped"], response["skipped"]);
     let warnings = log.lines();
     let warnings: Vec<_> = warnings.iter().filter(|line| line.contains("record skipped")).collect();
     assert_eq!(warnings.len(), 20 * 200, "each has its own line in the log");
@@ -124,19 +124,19 @@ async fn the_error_of_a_handler_is_cut_in_the_report_and_in_each_line_of_the_log
     let config = world.config(&SKIP);
     let source = KafkaSource::new(&config, security(&config));
     let (log, _logged) = Log::of_this_thread(LevelFilter::INFO);
-    let (_, answer) = run(config, source, handler).await;
+    let (_, response) = run(config, source, handler).await;
     assert_eq!(
-        answer["skipped"].as_array().map(Vec::len),
+        response["skipped"].as_array().map(Vec::len),
         Some(6),
         "one reason, one range"
     );
     assert_eq!(
-        answer["skipped"][0]["reason"]
+        response["skipped"][0]["reason"]
             .as_str()
             .map(|reason| reason.len() <= 500),
         Some(true)
     );
-    assert_eq!(log.report()["skipped"], answer["skipped"]);
+    assert_eq!(log.report()["skipped"], response["skipped"]);
     assert!(log.lines().iter().all(|line| line.len() < 10_000));
 }
 
@@ -146,8 +146,8 @@ async fn a_handler_that_fails_with_a_long_text_fails_the_run_with_a_short_messag
     let handler = each(|_: Record| async { Err(Failure::Fatal("x".repeat(10_000))) });
     let config = world.config(&[]);
     let source = KafkaSource::new(&config, security(&config));
-    let (invoked, answer) = run(config, source, handler).await;
-    assert_eq!(answer["error"]["type"], "DestinationFailed");
+    let (invoked, response) = run(config, source, handler).await;
+    assert_eq!(response["error"]["type"], "DestinationFailed");
     let message = invoked.error().map(Error::message).unwrap_or_default();
     assert!((500..2_000).contains(&message.len()), "{}", message.len());
 }
@@ -157,14 +157,14 @@ async fn a_thousand_blocked_partitions_fit_a_line_of_the_log() {
     let handler = each(|_: Record| async { Err(Failure::Poison("\"quoted\" ".repeat(1_000))) });
     let config = Config::from_lookup([("KAFKA_TOPIC".to_owned(), "t".to_owned())]).expect("settings");
     let (log, _logged) = Log::of_this_thread(LevelFilter::INFO);
-    let (_, answer) = run(config, PaperKafka::new("t", 1_000, 3, "1"), handler).await;
-    let blocked = answer["blocked"].as_array().expect("a list");
+    let (_, response) = run(config, SimulatedKafka::new("t", 1_000, 3, "1"), handler).await;
+    let blocked = response["blocked"].as_array().expect("a list");
     let omitted = blocked
         .last()
         .and_then(|last| last["omitted"].as_u64())
         .expect("not all fit");
     assert_eq!(blocked.len() as u64 - 1 + omitted, 1_000);
-    assert_eq!(log.report()["blocked"], answer["blocked"]);
+    assert_eq!(log.report()["blocked"], response["blocked"]);
     let named = log
         .lines()
         .iter()
@@ -173,18 +173,18 @@ async fn a_thousand_blocked_partitions_fit_a_line_of_the_log() {
     assert_eq!(named, 1_000, "each has its own line in the log");
 }
 
-/// P5: what is skipped is counted in a metric, exactly.
+/// P5: skipped records are counted exactly in a metric.
 #[tokio::test]
 async fn a_million_skipped_records_of_a_thousand_partitions_are_counted_exactly() {
     let settings = [("KAFKA_TOPIC", "t"), SKIP[0], SKIP[1]];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = Config::from_lookup(settings).expect("settings");
     let (log, _logged) = Log::of_this_thread(LevelFilter::ERROR);
-    let (invoked, answer) = run(config, PaperKafka::new("t", 1_000, 1_000, "x"), settle_all()).await;
-    assert_eq!(answer["status"], "success", "{answer}");
-    assert_eq!(answer["skipped"].as_array().map(Vec::len), Some(1_000));
+    let (invoked, response) = run(config, SimulatedKafka::new("t", 1_000, 1_000, "x"), settle_all()).await;
+    assert_eq!(response["status"], "success", "{response}");
+    assert_eq!(response["skipped"].as_array().map(Vec::len), Some(1_000));
     assert_eq!(
-        answer["last_offsets"].as_object().map(serde_json::Map::len),
+        response["last_offsets"].as_object().map(serde_json::Map::len),
         Some(1_000)
     );
     let metrics: Value = serde_json::from_str(&invoked.metrics[0]).expect("JSON");

@@ -22,11 +22,11 @@ use super::{HandledOffsets, Table, World, security, settle_all};
 const PARTITIONS: u16 = 6;
 const RECORDS: usize = 3;
 
-/// The one that goes down: it leads partitions 1 and 4.
+/// The broker that goes down: the leader of partitions 1 and 4.
 const BROKER: i32 = 2;
 
-/// `POLL_TIMEOUT` is 2 s. A request to a silent broker, and a fetch from it, may
-/// take as long each, and a little more on a busy machine.
+/// `POLL_TIMEOUT` is 2 s. A request to a silent broker and a fetch from it may take that long each,
+/// and a little longer on a busy machine.
 const SOON: Duration = Duration::from_secs(9);
 
 /// Three brokers, and in each partition 3 records.
@@ -62,10 +62,10 @@ fn up(world: &World) {
     cluster.broker_up(BROKER).expect("it comes back");
 }
 
-/// The partitions of the broker that is down are named, not passed as idle; the
-/// others are drained and stored.
+/// The partitions of the broker that is down are named, not reported as idle; the others are drained
+/// and stored.
 #[track_caller]
-fn assert_names_those_that_are_down(report: &Value, last_offset: i64) {
+fn assert_names_unavailable_partitions(report: &Value, last_offset: i64) {
     assert_eq!(report["status"], "failed", "{report}");
     assert_eq!(report["error"]["type"], "BrokerUnreachable", "{report}");
     let numbers = |list: &Value| -> Vec<Value> {
@@ -76,19 +76,19 @@ fn assert_names_those_that_are_down(report: &Value, last_offset: i64) {
     let stored = json!({"0": last_offset, "2": last_offset, "3": last_offset, "5": last_offset});
     assert_eq!(report["last_offsets"], stored, "{report}");
     for entry in report["partitions"].as_array().expect("a list") {
-        let is_dead = entry["partition"] == 1 || entry["partition"] == 4;
-        assert_eq!(entry["lag"] == 0, !is_dead, "a lag that nobody knows is not 0: {entry}");
+        let is_unavailable = entry["partition"] == 1 || entry["partition"] == 4;
+        assert_eq!(entry["lag"] == 0, !is_unavailable, "an unknown lag is not 0: {entry}");
     }
 }
 
-/// P9: a leader that is gone: the other partitions go on, and are stored. Then
-/// the run fails, and names the partition.
+/// P9: a leader is down: the other partitions go on, and are stored. Then the run fails, and names
+/// the partition.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_down_costs_its_own_partitions_and_no_other() {
+async fn a_broker_that_is_down_makes_only_its_partitions_unavailable() {
     let world = world().await;
     down(&world);
     let (report, took) = world.run(&[], settle_all(), 30).await;
-    assert_names_those_that_are_down(&report, 2);
+    assert_names_unavailable_partitions(&report, 2);
     assert!(took < SOON, "{took:?}");
 
     up(&world);
@@ -101,25 +101,25 @@ async fn a_broker_that_is_down_costs_its_own_partitions_and_no_other() {
     assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
 }
 
-/// P9: also if it accepts connections, and does not respond.
+/// P9: also if the broker accepts connections and does not respond.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_silent_costs_its_own_partitions_and_no_other() {
+async fn a_broker_that_does_not_respond_makes_only_its_partitions_unavailable() {
     let world = world().await;
-    let answers_after = |delay: Duration| {
+    let respond_after = |delay: Duration| {
         let cluster = world.kafka.cluster().expect("a cluster");
         cluster.broker_round_trip_time(BROKER, delay).expect("it slows down");
     };
-    answers_after(Duration::from_mins(1));
+    respond_after(Duration::from_mins(1));
     let (report, took) = world.run(&[], settle_all(), 30).await;
-    assert_names_those_that_are_down(&report, 2);
+    assert_names_unavailable_partitions(&report, 2);
     assert!(took < SOON, "{took:?}");
 
-    answers_after(Duration::ZERO);
+    respond_after(Duration::ZERO);
     let (report, _) = world.run(&[], settle_all(), 30).await;
     assert_eq!(report["last_offsets"], json!({"1": 2, "4": 2}), "{report}");
 }
 
-/// What a process keeps from one run to the next.
+/// The parts that a process keeps from one run to the next.
 fn kept_parts(world: &World) -> Parts<(&Table, KafkaSource, impl Processor, DeadLetters, SystemClock)> {
     let config = world.config(&[]);
     Parts {
@@ -140,9 +140,9 @@ async fn run_again<S: Store, P: Processor>(parts: &Parts<(S, KafkaSource, P, Dea
     serde_json::to_value(&invoked.expect("a run has a report").response).expect("JSON")
 }
 
-/// P9: also for a client that knows all leaders from an earlier run.
+/// P9: also for a client with cached leaders of an earlier run.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_partitions() {
+async fn a_broker_that_goes_down_between_two_runs_of_one_client_makes_only_its_partitions_unavailable() {
     let world = world().await;
     let parts = kept_parts(&world);
     let run = async || run_again(&parts).await;
@@ -150,7 +150,7 @@ async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_pa
     produce(&world, 1).await;
     down(&world);
     let began = std::time::Instant::now();
-    assert_names_those_that_are_down(&run().await, 3);
+    assert_names_unavailable_partitions(&run().await, 3);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 
     up(&world);
@@ -163,9 +163,9 @@ async fn a_broker_that_goes_down_between_two_runs_of_one_client_costs_its_own_pa
     assert_eq!(report["last_offsets"], json!({"1": 3, "4": 3}), "{report}");
 }
 
-/// P9: a client that knows all leaders from an earlier run finds the new ones.
+/// P9: a client with cached leaders of an earlier run finds the new ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn leaders_that_moved_between_two_runs_of_one_client_cost_no_failure() {
+async fn leaders_that_move_between_two_runs_of_one_client_fail_no_run() {
     let world = world().await;
     let parts = kept_parts(&world);
     assert_eq!(run_again(&parts).await["status"], "success");
@@ -191,17 +191,17 @@ async fn leaders_that_moved_between_two_runs_of_one_client_cost_no_failure() {
 /// P1, P9: what was settled before it went down is stored, and the next run
 /// reads the rest.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
+async fn a_broker_that_goes_down_while_it_is_read_makes_only_its_partitions_unavailable() {
     let world = Arc::new(world().await);
-    // Of the dead broker's partitions 1 and 4.
-    let seen = [HandledOffsets::default(), HandledOffsets::default()];
+    // Of partitions 1 and 4 of the broker that goes down.
+    let offsets = [HandledOffsets::default(), HandledOffsets::default()];
     let is_up = Arc::new(AtomicBool::new(true));
     let handler = || {
-        let (world, seen, is_up) = (world.clone(), seen.clone(), is_up.clone());
+        let (world, offsets, is_up) = (world.clone(), offsets.clone(), is_up.clone());
         each(move |record: Record| {
             match record.partition.partition {
-                1 => seen[0].note(record.offset),
-                4 => seen[1].note(record.offset),
+                1 => offsets[0].note(record.offset),
+                4 => offsets[1].note(record.offset),
                 _ => {}
             }
             if record.partition.partition == 1 && is_up.swap(false, Ordering::SeqCst) {
@@ -221,11 +221,11 @@ async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
     for healthy in ["0", "2", "3", "5"] {
         assert_eq!(stored.get(healthy), Some(&json!(2)), "{report}");
     }
-    // How far the dead broker's were read is a matter of luck; what is not read is named.
-    for dead in [1, 4] {
-        let is_read = stored.get(&dead.to_string()) == Some(&json!(2));
+    // How far partitions 1 and 4 were read depends on timing; what is not read is named.
+    for partition in [1, 4] {
+        let is_read = stored.get(&partition.to_string()) == Some(&json!(2));
         let named = report["unavailable"].as_array().expect("a list").iter();
-        let is_named = named.clone().any(|entry| entry["partition"] == dead);
+        let is_named = named.clone().any(|entry| entry["partition"] == partition);
         assert_ne!(is_read, is_named, "{report}");
     }
 
@@ -240,11 +240,11 @@ async fn a_broker_that_goes_down_while_it_is_read_costs_its_own_partitions() {
         let cursor = world.cursor(partition);
         assert_eq!((cursor.next.get(), cursor.claim_until_ms), (3, None), "{partition}");
     }
-    for seen in &seen {
+    for offsets in &offsets {
         assert!(
-            (0..3).all(|offset| seen.offsets().contains(&offset)),
+            (0..3).all(|offset| offsets.offsets().contains(&offset)),
             "{:?}",
-            seen.offsets()
+            offsets.offsets()
         );
     }
 }
@@ -273,8 +273,8 @@ async fn new_partitions_above_one_that_is_unavailable_wait_until_its_start_is_st
     );
 }
 
-/// The partitions of the other brokers are read, and the state of the unavailable ones says why; that
-/// is no error of the snapshot.
+/// The partitions of the other brokers are read, and the state of the unavailable ones contains the
+/// cause; the snapshot itself succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_best_effort_snapshot_names_the_partitions_of_a_broker_that_is_down() {
     let world = world().await;
@@ -292,7 +292,7 @@ async fn a_best_effort_snapshot_names_the_partitions_of_a_broker_that_is_down() 
     let began = std::time::Instant::now();
     let snapshot = snapshot_best_effort(&parts, &RunRequest::default(), deadline).await;
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    let snapshot = snapshot.expect("all partitions are asked for");
+    let snapshot = snapshot.expect("all partitions are requested");
     assert_eq!(snapshot.errors, []);
     let unavailable: Vec<i32> = snapshot
         .partitions

@@ -1,4 +1,5 @@
-//! Records that crash the process, or never end: they are found, and `ON_FAILURE` applies.
+//! Records that crash the process, or whose handler never returns: they are isolated, and `ON_FAILURE`
+//! applies.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use super::{HandledOffsets, World, security};
 
 /// How long a run may take, in seconds.
 const SECONDS: u64 = 20;
-const KILLER: (i32, i64) = (1, 17);
+const CRASHING: (i32, i64) = (1, 17);
 
-/// A wall clock that a test moves on, with the system's monotonic clock.
+/// A wall clock that a test advances, with the system's monotonic clock.
 #[derive(Clone, Default)]
 struct LateClock(Arc<AtomicI64>);
 
@@ -49,8 +50,8 @@ impl LateClock {
 /// A process that crashes when it handles one record, until the handler is corrected.
 #[derive(Clone, Default)]
 struct Deadly {
-    seen: [HandledOffsets; 3],
-    died: Arc<Notify>,
+    handled: [HandledOffsets; 3],
+    has_crashed: Arc<Notify>,
     corrected: Arc<AtomicBool>,
 }
 
@@ -58,12 +59,12 @@ impl Processor for Deadly {
     /// Whole chunks: a crashed process does not return which record it was.
     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
         let at = |record: &Record| (record.partition.partition, record.offset);
-        if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == KILLER) {
-            self.died.notify_one();
+        if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == CRASHING) {
+            self.has_crashed.notify_one();
             pending::<()>().await;
         }
         for record in chunk.records() {
-            self.seen[usize::try_from(record.partition.partition).expect("small")].note(record.offset);
+            self.handled[usize::try_from(record.partition.partition).expect("small")].note(record.offset);
         }
         Progress::all(chunk)
     }
@@ -86,7 +87,7 @@ impl Scene {
         }
     }
 
-    /// One run; `None` if the process died.
+    /// One run; `None` if the process crashed.
     async fn run(&self) -> Option<Value> {
         let config = self.world.config(&self.settings);
         let source = KafkaSource::new(&config, security(&config));
@@ -94,29 +95,29 @@ impl Scene {
         let run = run.within(Duration::from_secs(SECONDS)).by_clock(self.clock.clone());
         let report = tokio::select! {
             (report, _) = run.report() => Some(report),
-            () = self.handler.died.notified() => None,
+            () = self.handler.has_crashed.notified() => None,
         };
         self.clock.pass_all_claims();
         report
     }
 
     /// Runs until one does not crash; how many did, and its report.
-    async fn runs_until_one_survives(&self) -> (usize, Value) {
-        for deaths in 0..20 {
+    async fn runs_until_one_does_not_crash(&self) -> (usize, Value) {
+        for crashes in 0..20 {
             if let Some(report) = self.run().await {
-                return (deaths, report);
+                return (crashes, report);
             }
         }
-        panic!("every run died")
+        panic!("every run crashed")
     }
 }
 
-fn all_but_the_killer() -> Vec<i64> {
-    (0..40).filter(|offset| *offset != KILLER.1).collect()
+fn all_but_the_crashing_one() -> Vec<i64> {
+    (0..40).filter(|offset| *offset != CRASHING.1).collect()
 }
 
-fn without_repeats(seen: &HandledOffsets) -> Vec<i64> {
-    let mut offsets = seen.offsets();
+fn without_repeats(handled: &HandledOffsets) -> Vec<i64> {
+    let mut offsets = handled.offsets();
     offsets.sort_unstable();
     offsets.dedup();
     offsets
@@ -126,8 +127,8 @@ fn without_repeats(seen: &HandledOffsets) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes_alone_and_no_other_is() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
-    let (deaths, report) = scene.runs_until_one_survives().await;
-    assert_eq!(deaths, 2 + 3, "two to find it, MAX_ATTEMPTS with it alone");
+    let (crashes, report) = scene.runs_until_one_does_not_crash().await;
+    assert_eq!(crashes, 2 + 3, "two to isolate it, MAX_ATTEMPTS with it alone");
     assert_eq!(report["status"], "success", "{report}");
     assert_eq!(
         (
@@ -138,7 +139,7 @@ async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes
     );
     let reason = report["skipped"][0]["reason"].as_str().expect("a reason");
     assert!(reason.starts_with("3 runs crashed"), "{reason}");
-    assert_eq!(without_repeats(&scene.handler.seen[1]), all_but_the_killer());
+    assert_eq!(without_repeats(&scene.handler.handled[1]), all_but_the_crashing_one());
     let cursor = scene.world.cursor(1);
     assert_eq!(
         (cursor.next.get(), cursor.claim_chunk, cursor.failure),
@@ -150,8 +151,8 @@ async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_record_crashes_one_run_after_the_other_the_other_partitions_go_on_and_are_stored() {
     let scene = Scene::new(&[("ON_FAILURE", "skip")]).await;
-    // At first they die with it, once more where they come behind it by chance; from then on
-    // they come before it.
+    // At first their runs crash too, possibly also later if they are processed after it; from then on
+    // they are processed before it.
     for _ in 0..4 {
         assert!(scene.run().await.is_none());
     }
@@ -170,21 +171,21 @@ async fn while_a_record_crashes_one_run_after_the_other_the_other_partitions_go_
         assert_eq!(scene.world.cursor(partition).next.get(), 50, "partition {partition}");
         assert_eq!(scene.world.cursor(partition).claim_until_ms, None);
     }
-    assert_eq!(scene.world.cursor(1).next.get(), KILLER.1, "up to the record itself");
+    assert_eq!(scene.world.cursor(1).next.get(), CRASHING.1, "up to the record itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_crashes_the_process_halts_its_partition_and_is_tried_again_after_the_back_off() {
+async fn a_record_that_crashes_the_process_halts_its_partition_and_is_retried_after_the_back_off() {
     let scene = Scene::new(&[]).await;
-    let (deaths, report) = scene.runs_until_one_survives().await;
-    assert_eq!(deaths, 2 + 3);
+    let (crashes, report) = scene.runs_until_one_does_not_crash().await;
+    assert_eq!(crashes, 2 + 3);
     assert_eq!(report["error"]["type"], "PartitionBlocked", "{report}");
     assert_eq!(
         (&report["blocked"][0]["offset"], &report["blocked"][0]["attempts"]),
         (&json!(17), &json!(3))
     );
-    // Not before its time.
-    let early = scene.run().await.expect("it is left alone");
+    // Not before the back-off ends.
+    let early = scene.run().await.expect("it is not tried");
     assert_eq!(early["error"]["type"], "PartitionBlocked", "{early}");
     scene.clock.pass(60);
     assert!(scene.run().await.is_none(), "it is tried again");
@@ -197,16 +198,16 @@ async fn a_record_that_crashes_the_process_halts_its_partition_and_is_tried_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_handler_frees_a_partition_that_a_crashing_record_had_blocked() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_survives().await;
+    scene.runs_until_one_does_not_crash().await;
     scene.handler.corrected.store(true, Ordering::SeqCst);
     scene.clock.pass(60);
-    let report = scene.run().await.expect("it lives");
+    let report = scene.run().await.expect("it does not crash");
     assert_eq!(
         (&report["status"], &report["lag"]),
         (&json!("success"), &json!(0)),
         "{report}"
     );
-    assert_eq!(without_repeats(&scene.handler.seen[1]), (0..40).collect::<Vec<_>>());
+    assert_eq!(without_repeats(&scene.handler.handled[1]), (0..40).collect::<Vec<_>>());
     let cursor = scene.world.cursor(1);
     assert_eq!(
         (cursor.claim_chunk, cursor.claim_to, cursor.failure),
@@ -225,7 +226,7 @@ async fn a_partition_where_a_run_crashed_is_not_claimed_when_the_limit_is_used_u
         ..Cursor::default()
     };
     world.table.inner.put(&super::consumer(), 0, dead.clone());
-    // The other one was never written: the one record that there may be is its.
+    // The other one was never written, so it gets the limit of one record.
     let handler = each(|_: Record| async { Ok(()) });
     let (report, _) = world.run(&[("MAX_MESSAGES", "1")], handler, 20).await;
     assert_eq!(report["last_offsets"], json!({"1": 0}), "{report}");
@@ -233,15 +234,15 @@ async fn a_partition_where_a_run_crashed_is_not_claimed_when_the_limit_is_used_u
     assert_eq!(world.cursor(0), dead);
 }
 
-/// P4: an operator's edit is obeyed.
+/// P4: an operator's edit takes precedence.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_moved_past_a_crashing_record_goes_on_from_there() {
+async fn after_a_move_past_a_crashing_record_the_partition_continues_from_there() {
     let scene = Scene::new(&[]).await;
-    scene.runs_until_one_survives().await;
+    scene.runs_until_one_does_not_crash().await;
     let mut item = scene.world.cursor(1);
-    item.next = NextOffset::after(KILLER.1).expect("an offset");
+    item.next = NextOffset::after(CRASHING.1).expect("an offset");
     scene.world.table.inner.put(&super::consumer(), 1, item);
-    let report = scene.run().await.expect("it lives");
+    let report = scene.run().await.expect("it does not crash");
     assert_eq!(
         (&report["status"], &report["lag"]),
         (&json!("success"), &json!(0)),
@@ -252,22 +253,22 @@ async fn a_cursor_moved_past_a_crashing_record_goes_on_from_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_killed_from_outside_loses_and_skips_no_record() {
     let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")]).await;
-    // Twice, at whatever was at work.
+    // Twice, at any step.
     assert!(scene.run().await.is_none() && scene.run().await.is_none());
     scene.handler.corrected.store(true, Ordering::SeqCst);
-    let report = scene.run().await.expect("it lives");
+    let report = scene.run().await.expect("it does not crash");
     assert_eq!(
         (&report["status"], &report["skipped"]),
         (&json!("success"), &json!([])),
         "{report}"
     );
-    for seen in &scene.handler.seen {
-        assert_eq!(without_repeats(seen), (0..40).collect::<Vec<_>>());
+    for handled in &scene.handler.handled {
+        assert_eq!(without_repeats(handled), (0..40).collect::<Vec<_>>());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_crashes() {
+async fn a_record_whose_handler_never_returns_is_isolated_and_blocked_although_no_process_crashes() {
     let world = World::new(1, 2, 20).await;
     let mut reports = vec![];
     for _ in 0..5 {
@@ -287,7 +288,7 @@ async fn a_record_that_never_ends_is_found_and_blocked_although_no_process_crash
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_in_a_chunk_is_blamed_on_the_record_that_panics_also_with_one_attempt() {
+async fn a_panic_in_a_chunk_counts_only_against_the_record_that_panics_also_with_one_attempt() {
     struct Panics;
     impl Processor for Panics {
         async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
@@ -307,12 +308,12 @@ async fn a_panic_in_a_chunk_is_blamed_on_the_record_that_panics_also_with_one_at
     assert_eq!(report["skipped"].as_array().map(Vec::len), Some(1));
 }
 
-/// A handler that notes which attempt at the record it is, and fails.
+/// A handler that notes the number of the attempt, and fails.
 struct Fails(Arc<AtomicI64>);
 impl Processor for Fails {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let first = &chunk.records()[0];
-        if (first.partition.partition, first.offset) != KILLER {
+        if (first.partition.partition, first.offset) != CRASHING {
             return Progress::all(chunk);
         }
         self.0.store(i64::from(run.attempt), Ordering::SeqCst);
@@ -329,7 +330,7 @@ async fn the_crashes_of_a_record_count_as_its_attempts() {
     for _ in 0..5 {
         assert!(scene.run().await.is_none());
     }
-    // Three crashes alone; the next try is the fourth attempt, and it returns a failure.
+    // Three crashes alone; the next call is the fourth attempt, and it returns a failure.
     let config = scene.world.config(&scene.settings);
     let source = KafkaSource::new(&config, security(&config));
     let attempts = Arc::new(AtomicI64::new(0));

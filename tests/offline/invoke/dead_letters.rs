@@ -1,4 +1,4 @@
-//! Dead letters of whole runs: how many there may be, and what a lost target costs.
+//! Dead letters of whole runs: their limit, and a target that fails.
 
 use kafka_consumer_lambda::{Failure, Record, each};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -18,15 +18,15 @@ async fn world(records: usize) -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_sends_a_hundred_dead_letters_and_then_blocks() {
     let world = world(80).await;
-    let outage = || each(|_: Record| async { Err(Failure::Retry("no answer".into())) });
+    let outage = || each(|_: Record| async { Err(Failure::Retry("no response".into())) });
     let (report, _) = world.run(&SETTINGS, outage(), 30).await;
     assert_eq!(report["dead_lettered"], 100, "{report}");
     assert_eq!(report["error"]["type"], "PartitionBlocked");
     let stored: i64 = [0, 1].map(|partition| world.cursor(partition).next.get()).iter().sum();
-    assert_eq!(stored, 100, "what was acknowledged is passed, and nothing else");
+    assert_eq!(stored, 100, "acknowledged records are passed, and no others");
     let error = report["blocked"][0]["error"].as_str().expect("an error");
     assert!(
-        error.contains("no answer") && error.contains("100 dead letters"),
+        error.contains("no response") && error.contains("100 dead letters"),
         "{error}"
     );
 }
@@ -75,7 +75,7 @@ async fn a_run_that_ends_before_a_dead_letter_is_acknowledged_blocks_nothing() {
         kafka.cluster().expect("a cluster").broker_down(1).expect("it stops");
         Err(Failure::Poison("never".into()))
     });
-    // One second of work, and two of patience with the target.
+    // One second of work, and a timeout of two seconds for the target.
     let (report, _) = world.run(&SETTINGS, handler, 2).await;
     assert_eq!(
         (&report["blocked"], &report["dead_lettered"]),
@@ -84,7 +84,7 @@ async fn a_run_that_ends_before_a_dead_letter_is_acknowledged_blocks_nothing() {
     );
     let next_try = world.cursor(0).failure.and_then(|it| it.next_try_at_ms);
     assert_eq!((world.cursor(0).next.get(), next_try), (0, None));
-    // It did nothing else: a run that stands still is no success.
+    // It made no other progress: that is no success.
     assert_eq!(report["error"]["type"], "Timeout", "{report}");
     kafka.cluster().expect("a cluster").broker_up(1).expect("it starts");
     let (report, _) = world

@@ -15,20 +15,20 @@ use super::{HandledOffsets, World, consumer, cursor_at, settle_all};
 
 /// P5: nothing is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_comes_too_early_is_not_taken_for_control_records() {
+async fn an_end_of_partition_that_is_reported_too_early_skips_no_records() {
     let world = World::new(1, 1, 10).await;
-    let seen = HandledOffsets::default();
+    let handled = HandledOffsets::default();
     let config = world.config(&[]);
-    // A broker that lags behind.
+    // A replica that lags behind.
     let source = Brokers::new(&config).with_first_poll(Polled::End);
-    let (report, _) = world.run_with(config, &source, seen.handler(), 20).await;
+    let (report, _) = world.run_with(config, &source, handled.handler(), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}));
-    assert_eq!(seen.offsets(), (0..10).collect::<Vec<_>>());
+    assert_eq!(handled.offsets(), (0..10).collect::<Vec<_>>());
 }
 
 /// P5: nothing is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves_its_cursor() {
+async fn a_run_that_retention_overtakes_names_the_deleted_offset_and_does_not_move_its_cursor() {
     let world = World::new(1, 1, 10).await;
     world.put(0, cursor_at(3));
     let config = world.config(&[]);
@@ -50,16 +50,16 @@ async fn a_run_that_retention_overtakes_names_the_offset_that_is_gone_and_leaves
 
 /// P2: a cursor moves back only by an operator, or by `ON_TRUNCATION`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_another_run_moved_meanwhile_is_not_taken_for_truncation() {
+async fn a_cursor_that_another_run_moved_meanwhile_is_no_truncation() {
     let world = World::new(1, 1, 10).await;
     world.put(0, cursor_at(8));
-    let seen = HandledOffsets::default();
+    let handled = HandledOffsets::default();
     let config = world.config(&[("ON_TRUNCATION", "earliest")]);
-    // The table is read after another run has read on.
+    // The table is read after another run has moved the cursor.
     let source = Brokers::new(&config).with_old_end(4);
-    let (report, _) = world.run_with(config, &source, seen.handler(), 20).await;
+    let (report, _) = world.run_with(config, &source, handled.handler(), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 9}), "{report}");
-    assert_eq!(seen.offsets(), [8, 9]);
+    assert_eq!(handled.offsets(), [8, 9]);
 }
 
 /// P9: one partition's failure is its own.
@@ -92,7 +92,7 @@ async fn a_broker_that_responds_without_records_is_unreachable_after_poll_timeou
 
 /// P4: an edit costs the run that partition and no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_edited_while_its_partition_waits_for_a_share_costs_a_few_writes_and_is_obeyed() {
+async fn an_edit_while_the_partition_waits_for_a_share_takes_precedence_at_the_cost_of_a_few_writes() {
     let world = Arc::new(World::new(1, 2, 10).await);
     let operator = world.clone();
     let handler = each(move |record: Record| {
@@ -109,8 +109,8 @@ async fn a_cursor_edited_while_its_partition_waits_for_a_share_costs_a_few_write
     let (report, _) = world.run(&[("MAX_MESSAGES", "4")], handler, 30).await;
     let writes = world.table.writes.load(Ordering::SeqCst);
     assert!(writes < 12, "{writes} writes");
-    assert_eq!(world.cursor(0), cursor_at(7), "left as the operator wrote it");
-    // The run had ended its claim there, with its share used.
+    assert_eq!(world.cursor(0), cursor_at(7), "as the operator wrote it");
+    // The run had released its claim there, since its share was used.
     assert_eq!(
         (&report["held"], &report["last_offsets"]),
         (&json!([]), &json!({"0": 1, "1": 1}))
@@ -127,7 +127,7 @@ async fn a_run_whose_claim_was_taken_over_names_the_other_run_and_leaves_the_ite
         ..cursor_at(1)
     };
     let item = theirs.clone();
-    // The item is there once this run has claimed it.
+    // The item exists once this run has claimed it.
     world.table.before_write = Some(Box::new(move |table, partition| {
         if table.get(&consumer(), partition).is_some() {
             table.put(&consumer(), partition, item.clone());
@@ -162,7 +162,7 @@ async fn a_worker_that_waits_for_a_leftover_at_the_deadline_gets_its_last_write(
     assert_eq!(cursor.claim_until_ms, None, "the claim is released");
 }
 
-/// P7: a run ends before its deadline, whatever the table does.
+/// P7: a run ends before its deadline, also with a slow table.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
     let mut reads = World::new(1, 1, 3).await;
@@ -184,7 +184,7 @@ async fn a_table_slower_than_the_deadline_fails_the_run_in_time() {
 /// P9: a panic outside the handler costs its partition alone, and counts
 /// against no record.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_outside_the_handler_costs_its_partition_alone_and_counts_against_no_record() {
+async fn a_panic_outside_the_handler_blocks_only_its_partition_and_counts_against_no_record() {
     let world = World::new(1, 3, 3).await;
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     for _ in 0..3 {
@@ -216,7 +216,7 @@ async fn a_panic_outside_the_handler_costs_its_partition_alone_and_counts_agains
     );
 }
 
-/// P9, in one process: the client is not left with the partition.
+/// P9, in one process: the client does not keep the partition assigned.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one() {
     let world = World::new(1, 2, 3).await;
@@ -236,12 +236,12 @@ async fn the_next_run_of_the_same_process_reads_where_a_panic_ended_the_last_one
     );
 }
 
-/// P9: also where it happens before any partition is known.
+/// P9: also before any partition is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_outside_of_any_partition_is_an_error_of_the_invocation() {
     let world = World::new(1, 1, 1).await;
     let config = world.config(&[]);
-    let source = Brokers::new(&config).panicking_at_the_start();
+    let source = Brokers::new(&config).panicking_at_the_first_request();
     let result = world.invocation(config, &source, settle_all()).result().await;
     let error = result.expect_err("it is not a report");
     assert!(

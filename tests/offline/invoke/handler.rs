@@ -9,18 +9,18 @@ use serde_json::json;
 
 use super::{HandledOffsets, World};
 
-/// P1: what may pass is tried again, in order, and nothing after it comes first.
+/// P1: a temporary failure is retried, in order, before any later record.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_passes_is_tried_again_within_the_run() {
+async fn a_temporary_failure_is_retried_within_the_run() {
     let world = World::new(1, 1, 5).await;
-    let seen = HandledOffsets::default();
+    let offsets = HandledOffsets::default();
     let handler = {
-        let seen = seen.clone();
+        let offsets = offsets.clone();
         each(move |record: Record| {
-            seen.note(record.offset);
-            let tries = seen.offsets().iter().filter(|offset| **offset == 2).count();
+            offsets.note(record.offset);
+            let attempts = offsets.offsets().iter().filter(|offset| **offset == 2).count();
             async move {
-                if record.offset == 2 && tries < 3 {
+                if record.offset == 2 && attempts < 3 {
                     Err(Failure::Retry("busy".into()))
                 } else {
                     Ok(())
@@ -33,11 +33,11 @@ async fn a_failure_that_passes_is_tried_again_within_the_run() {
         (&report["status"], &report["messages_processed"]),
         (&json!("success"), &json!(5))
     );
-    assert_eq!(seen.offsets(), [0, 1, 2, 2, 2, 3, 4]);
+    assert_eq!(offsets.offsets(), [0, 1, 2, 2, 2, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_does_not_pass_blocks_its_partition_and_no_other() {
+async fn a_failure_that_persists_blocks_only_its_partition() {
     let world = World::new(1, 2, 5).await;
     let handler = each(|record: Record| async move {
         let bad = record.partition.partition == 0 && record.offset == 3;
@@ -57,10 +57,13 @@ async fn a_failure_that_does_not_pass_blocks_its_partition_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_an_attempt_and_not_the_end_of_the_process() {
+async fn a_panic_of_the_handler_is_a_failed_attempt_and_the_process_continues() {
     let world = World::new(1, 2, 3).await;
     let handler = each(|record: Record| async move {
-        assert!(record.partition.partition != 0 || record.offset != 1, "it breaks");
+        assert!(
+            record.partition.partition != 0 || record.offset != 1,
+            "a panic of the handler"
+        );
         Ok(())
     });
     let (report, _) = world.run(&[], handler, 20).await;
@@ -69,7 +72,7 @@ async fn a_panic_is_an_attempt_and_not_the_end_of_the_process() {
     assert!(
         report["blocked"][0]["error"]
             .as_str()
-            .is_some_and(|error| error.contains("it breaks"))
+            .is_some_and(|error| error.contains("a panic of the handler"))
     );
     assert_eq!(report["last_offsets"], json!({"0": 0, "1": 2}));
 }
@@ -89,7 +92,7 @@ async fn a_fatal_failure_stops_the_run_and_what_was_settled_is_stored() {
     assert!(
         report["error"]["message"]
             .as_str()
-            .is_some_and(|words| words.contains("offset 2 of t-0"))
+            .is_some_and(|message| message.contains("offset 2 of t-0"))
     );
     assert_eq!(report["last_offsets"], json!({"0": 1}));
 }
@@ -111,9 +114,9 @@ async fn a_handler_that_never_ends_is_cut_off_before_the_deadline() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// P7: the next run goes on where this one had to stop.
+/// P7: the next run continues where this one had to stop.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_handler_settles_some_in_each_run_and_fails_none() {
+async fn a_slow_handler_settles_some_records_in_each_run_and_fails_no_run() {
     let world = World::new(1, 1, 9).await;
     let mut total = 0;
     while total < 9 {
@@ -149,19 +152,19 @@ async fn a_record_that_was_never_handed_over_counts_no_attempt() {
     );
 }
 
-/// P1, P5: many records are decoded together, on a thread of their own.
+/// P1, P5: many records are decoded together, on a separate thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_among_thousands_that_cannot_be_decoded_is_the_only_one_that_is_not_handled() {
+async fn of_thousands_of_records_only_the_undecodable_one_is_not_handled() {
     let bad = 2_700;
     for (on_failure, stands_at) in [("skip", 5_000), ("halt", bad)] {
         let world = World::new(1, 1, 0).await;
         let values = (0..5_000).map(|n| if n == bad { "{".to_owned() } else { n.to_string() });
         world.kafka.produce("t", 0, values).await.expect("records");
-        let seen = HandledOffsets::default();
+        let offsets = HandledOffsets::default();
         let settings = [("ON_FAILURE", on_failure), ("MAX_MESSAGES", "unlimited")];
-        let (report, _) = world.run(&settings, seen.handler(), 30).await;
+        let (report, _) = world.run(&settings, offsets.handler(), 30).await;
         let expected: Vec<i64> = (0..stands_at).filter(|n| *n != bad).collect();
-        assert_eq!(seen.offsets(), expected);
+        assert_eq!(offsets.offsets(), expected);
         assert_eq!(world.cursor(0).next.get(), stands_at, "{report}");
         let skipped = report["skipped"].to_string();
         assert_eq!(skipped.contains("2700"), on_failure == "skip", "{report}");

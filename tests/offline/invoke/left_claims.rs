@@ -1,5 +1,5 @@
-//! Claims that a run leaves behind: they delay the next run as little as possible,
-//! and count only against records that a handler had.
+//! Claims that a run leaves behind: they delay the next run as little as possible, and count only
+//! against records that were handed over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::source::Brokers;
 use super::{HandledOffsets, World, consumer, cursor_at, next_offset, settle_all};
 
-/// An item at 0 that a run left which had planned to reach `to`.
+/// An item at 0 with the expired claim of a run that planned to reach `to`.
 fn left_behind(to: i64, claim_chunk: Option<BatchLimit>) -> Cursor {
     Cursor {
         run: Some(RunId::new("dead")),
@@ -26,7 +26,7 @@ fn left_behind(to: i64, claim_chunk: Option<BatchLimit>) -> Cursor {
     }
 }
 
-/// A handler that takes so long for each record.
+/// A handler that takes this long for each record.
 fn slow(ms: u64) -> impl Processor {
     each(move |_: Record| async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -49,9 +49,9 @@ async fn a_run_whose_time_ends_among_its_claims_leaves_none_behind() {
     }
 }
 
-/// P14: only a record that a handler had counts as a crash.
+/// P14: a crash counts only against a record that was handed over.
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_without_a_response_in_time_cost_no_record() {
+async fn claims_whose_response_is_late_count_against_no_record() {
     let mut world = World::new(1, 1, 20).await;
     world.put(0, left_behind(20, Some(BatchLimit::Single)));
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
@@ -63,19 +63,19 @@ async fn claims_without_a_response_in_time_cost_no_record() {
         world.put(0, item);
     }
     world.table.write_takes = Duration::ZERO;
-    let seen = HandledOffsets::default();
-    let (report, _) = world.run(&settings, seen.handler(), 20).await;
+    let handled = HandledOffsets::default();
+    let (report, _) = world.run(&settings, handled.handler(), 20).await;
     assert_eq!(
         (&report["skipped"], &report["lag"]),
         (&json!([]), &json!(0)),
         "{report}"
     );
-    assert_eq!(seen.offsets(), (0..20).collect::<Vec<_>>());
+    assert_eq!(handled.offsets(), (0..20).collect::<Vec<_>>());
 }
 
-/// Each failed try counts, however its run ends.
+/// Each failed attempt counts, however its run ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn tries_of_a_run_that_ends_before_its_third_one_count_towards_max_attempts() {
+async fn attempts_of_a_run_that_ends_before_its_third_one_count_towards_max_attempts() {
     let world = World::new(1, 1, 2).await;
     let settings = [("ON_FAILURE", "skip")];
     let mut runs = 0;
@@ -93,7 +93,7 @@ async fn tries_of_a_run_that_ends_before_its_third_one_count_towards_max_attempt
         if report["skipped"] != json!([]) {
             break report;
         }
-        let failure = world.cursor(0).failure.expect("its tries are remembered");
+        let failure = world.cursor(0).failure.expect("its attempts are stored");
         assert_eq!(failure.error.as_deref(), Some("the service behind did not respond"));
     };
     assert_eq!(skipped["skipped"][0]["first_offset"], 0);
@@ -105,7 +105,7 @@ async fn tries_of_a_run_that_ends_before_its_third_one_count_towards_max_attempt
 
 /// P9: after a crash the other partitions go on.
 #[tokio::test(flavor = "multi_thread")]
-async fn sixteen_partitions_of_a_dead_run_all_make_progress_although_the_handler_is_slow() {
+async fn sixteen_partitions_of_a_crashed_run_all_make_progress_with_a_slow_handler() {
     let world = World::new(1, 16, 40).await;
     for partition in 0..16 {
         world.put(partition, left_behind(1_000, None));
@@ -118,8 +118,7 @@ async fn sixteen_partitions_of_a_dead_run_all_make_progress_although_the_handler
     }
 }
 
-/// Also where each of them is read record by record: the one that was written the
-/// longest ago comes first.
+/// Also if each of them is read record by record: the one whose item was written first is next.
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_are_read_record_by_record_take_turns() {
     let world = World::new(1, 6, 30).await;
@@ -148,9 +147,9 @@ async fn in_each_run_one_partition_that_is_read_record_by_record_has_time_for_a_
     }
 }
 
-/// A processor may decline what it cannot finish in time: that is no failed try.
+/// A processor may decline what it cannot finish in time: that is no failed attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_declines_shortly_before_the_deadline_costs_no_record() {
+async fn a_record_that_is_declined_shortly_before_the_deadline_counts_no_attempt() {
     struct Declines;
     impl Processor for Declines {
         async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
@@ -175,8 +174,8 @@ async fn a_handler_that_declines_shortly_before_the_deadline_costs_no_record() {
     assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
-/// What follows a record that may crash the process could crash it too: the wrong
-/// record would be blamed.
+/// A record after one that may crash the process could crash it too: the crash would be counted
+/// against the wrong record.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
     let world = World::new(1, 1, 5).await;
@@ -199,7 +198,7 @@ async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
 
 /// P4: the operator wins.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_that_comes_between_the_read_and_the_claim_is_obeyed() {
+async fn a_pause_between_the_read_and_the_claim_prevents_the_claim() {
     let mut world = World::new(1, 2, 3).await;
     world.put(0, cursor_at(1));
     world.table.before_write = Some(Box::new(|table, partition| {
@@ -218,7 +217,7 @@ async fn a_pause_that_comes_between_the_read_and_the_claim_is_obeyed() {
     assert_eq!(world.cursor(0).claim_until_ms, None);
 }
 
-/// P7: a run that could not store what it does begins nothing.
+/// P7: a run that could not store its progress starts nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_with_too_little_time_fails_at_once_and_reads_nothing() {
     let world = World::new(1, 1, 3).await;
@@ -238,9 +237,9 @@ async fn a_run_with_too_little_time_fails_at_once_and_reads_nothing() {
     assert_eq!(world.table.inner.get(&consumer(), 0), None);
 }
 
-/// P7, P9: one slow write costs the others nothing.
+/// P7, P9: one slow write does not delay the others.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_is_stuck_at_the_end_keeps_no_other_partition_from_its_last_write() {
+async fn a_last_write_that_hangs_prevents_no_other_last_write() {
     let mut world = World::new(1, 30, 3).await;
     world.table.is_stuck = Some(0);
     let (report, _) = world.run(&[("MAX_MESSAGES", "30")], settle_all(), 4).await;

@@ -1,5 +1,5 @@
-//! Whole runs over the embedded Kafka and the memory store: failing handlers,
-//! brokers, tables and processes.
+//! Whole runs over the embedded Kafka and the memory store, with failing handlers, brokers, tables
+//! and processes.
 
 mod arbitrary;
 mod backfill;
@@ -133,7 +133,7 @@ impl World {
         invocation.within(Duration::from_secs(seconds)).report().await
     }
 
-    /// A run of 20 seconds by the system's clocks, unless its options say otherwise.
+    /// A run of 20 seconds with the system's clocks, unless its options differ.
     fn invocation<K: Source, P: Processor>(
         &self,
         config: Config,
@@ -226,20 +226,20 @@ struct HandledOffsets(Arc<Mutex<Vec<i64>>>);
 
 impl HandledOffsets {
     fn note(&self, offset: i64) {
-        self.0.lock().expect("nobody panicked").push(offset);
+        self.0.lock().expect("no panic with the lock held").push(offset);
     }
 
     /// A handler that settles every record, and notes its offset here.
     fn handler(&self) -> impl Processor + use<> {
-        let seen = self.clone();
+        let handled = self.clone();
         each(move |record: Record| {
-            seen.note(record.offset);
+            handled.note(record.offset);
             async { Ok(()) }
         })
     }
 
     fn offsets(&self) -> Vec<i64> {
-        self.0.lock().expect("nobody panicked").clone()
+        self.0.lock().expect("no panic with the lock held").clone()
     }
 }
 

@@ -21,14 +21,14 @@ struct Events(Arc<Mutex<Vec<&'static str>>>);
 
 impl Events {
     fn push(&self, what: &'static str) {
-        let mut events = self.0.lock().expect("nobody panicked");
+        let mut events = self.0.lock().expect("no panic with the lock held");
         if events.last() != Some(&what) {
             events.push(what);
         }
     }
 
     fn all(&self) -> Vec<&'static str> {
-        self.0.lock().expect("nobody panicked").clone()
+        self.0.lock().expect("no panic with the lock held").clone()
     }
 }
 
@@ -41,23 +41,23 @@ async fn slow_world(events: &Events, records: usize) -> World {
     world
 }
 
-fn noting(events: &Events, seen: &HandledOffsets) -> impl Processor + use<> {
-    let (events, seen) = (events.clone(), seen.clone());
+fn noting(events: &Events, handled: &HandledOffsets) -> impl Processor + use<> {
+    let (events, handled) = (events.clone(), handled.clone());
     each(move |record: Record| {
         events.push("a record was handled");
-        seen.note(record.offset);
+        handled.note(record.offset);
         async { Ok(()) }
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_fetched_while_the_claim_is_written_and_handled_after_it() {
-    let (events, seen) = (Events::default(), HandledOffsets::default());
+    let (events, handled) = (Events::default(), HandledOffsets::default());
     let world = slow_world(&events, 1).await;
     let config = world.config(&[]);
     let noted = events.clone();
     let source = Brokers::new(&config).with_listener(move |what| noted.push(what));
-    let (report, _) = world.run_with(config, &source, noting(&events, &seen), 20).await;
+    let (report, _) = world.run_with(config, &source, noting(&events, &handled), 20).await;
     assert_eq!(report["last_offsets"], json!({"0": 0}), "{report}");
     let claimed_and_stored = [
         "records came",
@@ -74,7 +74,7 @@ async fn records_are_fetched_while_the_claim_is_written_and_handled_after_it() {
 /// P3: without a claim no record is handled.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_were_fetched_before_a_claim_that_is_refused_are_not_handled() {
-    let (events, seen) = (Events::default(), HandledOffsets::default());
+    let (events, handled) = (Events::default(), HandledOffsets::default());
     let mut world = slow_world(&events, 3).await;
     world.table.before_write = Some(Box::new(|table, partition| {
         let taken = Cursor {
@@ -87,8 +87,8 @@ async fn records_that_were_fetched_before_a_claim_that_is_refused_are_not_handle
     let config = world.config(&[]);
     let noted = events.clone();
     let source = Brokers::new(&config).with_listener(move |what| noted.push(what));
-    let (report, _) = world.run_with(config, &source, noting(&events, &seen), 20).await;
+    let (report, _) = world.run_with(config, &source, noting(&events, &handled), 20).await;
     assert_eq!(report["messages_processed"], 0, "{report}");
-    assert_eq!(seen.offsets(), [0_i64; 0]);
+    assert_eq!(handled.offsets(), [0_i64; 0]);
     assert_eq!(events.all()[0], "records came");
 }

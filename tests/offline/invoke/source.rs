@@ -17,7 +17,7 @@ pub(super) struct Brokers {
     old_end: Option<NextOffset>,
     listener: Box<dyn Fn(&'static str) + Send + Sync>,
     panics_at: Option<i32>,
-    panics_at_the_start: bool,
+    panics_at_the_first_request: bool,
 }
 
 impl Brokers {
@@ -28,7 +28,7 @@ impl Brokers {
             old_end: None,
             listener: Box::new(|_| ()),
             panics_at: None,
-            panics_at_the_start: false,
+            panics_at_the_first_request: false,
         }
     }
 
@@ -58,9 +58,9 @@ impl Brokers {
     }
 
     /// The client panics at its first request.
-    pub(super) fn panicking_at_the_start(self) -> Self {
+    pub(super) fn panicking_at_the_first_request(self) -> Self {
         Self {
-            panics_at_the_start: true,
+            panics_at_the_first_request: true,
             ..self
         }
     }
@@ -76,7 +76,7 @@ impl Brokers {
 
 impl Source for &Brokers {
     async fn end_offsets(&self, topics: &[Arc<str>], until: Instant) -> Result<EndOffsets, Error> {
-        assert!(!self.panics_at_the_start, "a defect of the client");
+        assert!(!self.panics_at_the_first_request, "a defect of the client");
         let mut ends = self.source.end_offsets(topics, until).await?;
         if let Some(old) = self.old_end {
             for (_, end) in ends.partitions.iter_mut().filter(|(_, end)| end.is_ok()) {
@@ -101,9 +101,9 @@ impl Source for &Brokers {
 
     async fn poll(&self, partition: &TopicPartition, limit: Limit) -> Polled {
         assert!(self.panics_at != Some(partition.partition), "a defect of the client");
-        let first = self.first.lock().expect("nobody panicked").take();
+        let first = self.first.lock().expect("no panic with the lock held").take();
         let polled = match first {
-            Some(answer) => answer,
+            Some(polled) => polled,
             None => self.source.poll(partition, limit).await,
         };
         if matches!(polled, Polled::Records(_)) {

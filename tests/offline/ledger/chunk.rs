@@ -11,7 +11,7 @@ fn the_first_chunk_is_small() {
 }
 
 #[test]
-fn a_chunk_grows_by_four_at_most_and_never_above_the_largest() {
+fn a_chunk_grows_at_most_fourfold_and_never_above_the_largest() {
     let mut ledger = busy();
     let mut sizes = vec![];
     for _ in 0..6 {
@@ -22,7 +22,7 @@ fn a_chunk_grows_by_four_at_most_and_never_above_the_largest() {
 }
 
 #[test]
-fn a_chunk_aims_at_a_quarter_of_a_second() {
+fn a_chunk_is_sized_for_a_quarter_of_a_second() {
     let after = |count, took_ms| {
         let mut ledger = busy();
         ledger.measured(count, took_ms);
@@ -31,12 +31,12 @@ fn a_chunk_aims_at_a_quarter_of_a_second() {
     assert_eq!(after(16, CHUNK_TARGET_MS), 16);
     assert_eq!(after(16, CHUNK_TARGET_MS / 2), 32);
     assert_eq!(after(16, CHUNK_TARGET_MS * 2), 8);
-    // Measured by what was settled, not by what was tried.
+    // The speed is that of settled records, not of attempted ones.
     assert_eq!(after(4, 100), 10);
 }
 
 #[test]
-fn the_slowest_handler_still_gets_one_record() {
+fn the_slowest_handler_gets_one_record() {
     let mut ledger = busy();
     for took_ms in [CHUNK_TARGET_MS * 100, u64::MAX] {
         ledger.measured(16, took_ms);

@@ -1,4 +1,4 @@
-//! Care after a run that died.
+//! The quarantine after a run that crashed.
 
 use kafka_consumer_lambda::claim::{BatchLimit, CrashGuard, SMALL_CHUNK};
 use kafka_consumer_lambda::ledger::{FIRST_CHUNK, LARGEST_CHUNK, Ledger, Step};
@@ -13,14 +13,14 @@ fn guard(until: i64, limit: BatchLimit) -> Option<CrashGuard> {
     })
 }
 
-fn careful(until: i64, limit: BatchLimit) -> Ledger {
+fn quarantined(until: i64, limit: BatchLimit) -> Ledger {
     with_guard(guard(until, limit))
 }
 
 #[test]
-fn after_one_death_a_chunk_is_a_32nd_of_the_largest_at_most() {
+fn after_one_crash_a_chunk_is_at_most_a_32nd_of_the_largest() {
     assert_eq!(SMALL_CHUNK, LARGEST_CHUNK / 32);
-    let mut ledger = careful(20_000, BatchLimit::Small);
+    let mut ledger = quarantined(20_000, BatchLimit::Small);
     assert_eq!(chunk(&ledger), FIRST_CHUNK);
     for _ in 0..6 {
         ledger.measured(chunk(&ledger), 0);
@@ -29,16 +29,16 @@ fn after_one_death_a_chunk_is_a_32nd_of_the_largest_at_most() {
 }
 
 #[test]
-fn after_two_deaths_records_are_handed_over_one_by_one() {
-    let mut ledger = careful(20_000, BatchLimit::Single);
+fn after_two_crashes_records_are_handed_over_one_by_one() {
+    let mut ledger = quarantined(20_000, BatchLimit::Single);
     ledger.measured(FIRST_CHUNK, 0);
     assert_eq!(chunk(&ledger), 1);
 }
 
 #[test]
-fn a_careful_run_writes_after_each_chunk() {
+fn a_quarantined_partition_is_written_after_each_chunk() {
     for limit in [BatchLimit::Small, BatchLimit::Single] {
-        let mut ledger = careful(20_000, limit);
+        let mut ledger = quarantined(20_000, limit);
         assert!(matches!(ledger.step(false, 0), Step::Process(_)));
         settle(&mut ledger, 0..1);
         assert_eq!(ledger.step(false, 0), Step::Flush);
@@ -48,7 +48,7 @@ fn a_careful_run_writes_after_each_chunk() {
 }
 
 #[test]
-fn a_careful_run_writes_that_it_stands_at_a_record_before_it_hands_it_over() {
+fn in_quarantine_a_mark_at_the_record_is_written_before_it_is_handed_over() {
     let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(10, BatchLimit::Single), 0);
     ledger.polled(&records([3, 6]));
     assert_eq!((ledger.step(false, 0), ledger.settled_at()), (Step::Flush, next(3)));
@@ -60,8 +60,8 @@ fn a_careful_run_writes_that_it_stands_at_a_record_before_it_hands_it_over() {
 }
 
 #[test]
-fn the_end_of_care_is_written_before_a_larger_chunk_is_handed_over() {
-    let mut ledger = careful(3, BatchLimit::Single);
+fn the_end_of_the_quarantine_is_written_before_a_larger_chunk_is_handed_over() {
+    let mut ledger = quarantined(3, BatchLimit::Single);
     settle(&mut ledger, 0..2);
     ledger.flushed(0);
     assert_eq!(chunk(&ledger), 1);
@@ -75,7 +75,7 @@ fn the_end_of_care_is_written_before_a_larger_chunk_is_handed_over() {
 
 #[test]
 fn after_a_small_chunk_of_single_records_chunks_are_small_again() {
-    let mut ledger = careful(20_000, BatchLimit::Single);
+    let mut ledger = quarantined(20_000, BatchLimit::Single);
     for offset in 0..128 {
         assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Single), "at {offset}");
         settle(&mut ledger, offset..offset + 1);
@@ -85,28 +85,28 @@ fn after_a_small_chunk_of_single_records_chunks_are_small_again() {
 }
 
 #[test]
-fn care_that_was_passed_before_the_run_began_is_none() {
+fn a_quarantine_that_ends_at_or_before_the_cursor_does_not_apply() {
     let ledger = Ledger::new(next(2), (next(7), next(10)), 10, guard(7, BatchLimit::Single), 0);
     assert_eq!(ledger.crash_guard(), None);
-    // But the item still speaks of it.
+    // The item still contains it.
     assert_eq!(ledger.step(false, 0), Step::Flush);
 }
 
 #[test]
-fn work_that_is_not_finished_in_time_asks_for_more_care() {
+fn work_that_is_not_finished_in_time_makes_the_chunks_of_the_next_run_smaller() {
     let mut ledger = busy();
     settle(&mut ledger, 0..5);
     ledger.tighten_crash_guard();
     assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small));
     ledger.tighten_crash_guard();
     assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Single));
-    let mut early = careful(9, BatchLimit::Small);
+    let mut early = quarantined(9, BatchLimit::Small);
     early.tighten_crash_guard();
     assert_eq!(early.crash_guard(), guard(9, BatchLimit::Single));
 }
 
 #[test]
-fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
+fn a_quarantine_that_reaches_past_the_end_stays_where_only_a_gap_is_passed() {
     let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(12, BatchLimit::Single), 0);
     assert_eq!(ledger.polled(&records([12])), 0);
     assert_eq!(
@@ -116,8 +116,8 @@ fn care_that_reaches_past_the_end_stays_due_where_only_a_gap_is_passed() {
 }
 
 #[test]
-fn more_care_is_asked_for_a_whole_small_chunk_of_single_records() {
-    let mut ledger = careful(20_000, BatchLimit::Single);
+fn unfinished_single_records_keep_the_quarantine_for_a_whole_small_chunk() {
+    let mut ledger = quarantined(20_000, BatchLimit::Single);
     settle(&mut ledger, 0..100);
     ledger.tighten_crash_guard();
     settle(&mut ledger, 100..200);
@@ -127,14 +127,14 @@ fn more_care_is_asked_for_a_whole_small_chunk_of_single_records() {
 }
 
 #[test]
-fn no_care_is_asked_for_where_all_is_settled() {
+fn no_quarantine_is_started_where_all_records_are_settled() {
     let mut ledger = Ledger::new(next(0), (next(10), next(10)), 10, None, 0);
     ledger.tighten_crash_guard();
     assert_eq!(ledger.crash_guard(), None);
 }
 
 #[test]
-fn where_care_is_due_a_mark_is_written_before_each_hand_over_and_nothing_is_fetched_ahead() {
+fn in_quarantine_a_mark_is_written_before_each_hand_over_and_nothing_is_fetched_ahead() {
     for (limit, at_once) in [(BatchLimit::Small, FIRST_CHUNK), (BatchLimit::Single, 1)] {
         let mut ledger = Ledger::new(next(0), (next(0), next(100)), 100, guard(100, limit), 0);
         assert_eq!(ledger.step(false, 0), Step::Poll(at_once));
@@ -148,7 +148,7 @@ fn where_care_is_due_a_mark_is_written_before_each_hand_over_and_nothing_is_fetc
 }
 
 #[test]
-fn the_mark_of_a_settled_record_is_gone_before_the_next_is_fetched() {
+fn the_mark_of_a_settled_record_is_removed_before_the_next_is_fetched() {
     let mut ledger = Ledger::new(next(0), (next(0), next(10)), 10, guard(10, BatchLimit::Single), 0);
     ledger.polled(&records([0]));
     ledger.flushed(0);
@@ -159,8 +159,8 @@ fn the_mark_of_a_settled_record_is_gone_before_the_next_is_fetched() {
 }
 
 #[test]
-fn care_ends_after_as_many_small_chunks_as_make_a_largest_one() {
-    let mut ledger = careful(20_000, BatchLimit::Small);
+fn a_quarantine_ends_after_as_many_small_chunks_as_fit_into_the_largest_one() {
+    let mut ledger = quarantined(20_000, BatchLimit::Small);
     for chunk in 0..32 {
         assert_eq!(ledger.crash_guard(), guard(20_000, BatchLimit::Small), "chunk {chunk}");
         settle(&mut ledger, chunk * 10..(chunk + 1) * 10);

@@ -19,7 +19,7 @@ fn ledger(to: i64, share: u64) -> Ledger {
     Ledger::new(next(0), (next(0), next(to)), share, None, 0)
 }
 
-/// As many records in hand as there may be.
+/// A ledger with as many buffered records as possible.
 fn busy() -> Ledger {
     with_guard(None)
 }
@@ -34,7 +34,7 @@ fn with_guard(guard: Option<CrashGuard>) -> Ledger {
     ledger
 }
 
-/// Settles the records `from..to`, which are all that there are.
+/// Settles the records `from..to`, which are the only ones.
 fn settle(ledger: &mut Ledger, offsets: std::ops::Range<i64>) {
     let count = usize::try_from(offsets.end - offsets.start).expect("ascending");
     ledger.settled(count, &record(offsets.end - 1));
@@ -48,7 +48,7 @@ fn chunk(ledger: &Ledger) -> usize {
 }
 
 #[test]
-fn a_partition_that_has_failed_stops_whatever_else_is_so() {
+fn a_partition_that_has_failed_stops_in_every_state() {
     for (to, stop) in [(10, false), (10, true), (0, false)] {
         let mut ledger = ledger(to, 10);
         ledger.polled(&records(0..5));
@@ -69,7 +69,7 @@ fn a_run_that_must_stop_begins_nothing_more() {
 }
 
 #[test]
-fn a_run_that_must_stop_and_has_caught_up_has_caught_up() {
+fn a_run_that_must_stop_and_has_caught_up_reports_that_it_has_caught_up() {
     let mut ledger = ledger(5, 10);
     ledger.polled(&records(0..5));
     settle(&mut ledger, 0..5);
@@ -131,7 +131,7 @@ fn a_jump_is_written_like_progress() {
 }
 
 #[test]
-fn records_in_hand_are_processed_before_more_are_polled() {
+fn buffered_records_are_processed_before_more_are_polled() {
     let mut ledger = ledger(10, 10);
     ledger.polled(&records(0..1));
     assert_eq!(ledger.step(false, 0), Step::Process(1));
@@ -158,7 +158,7 @@ fn the_last_write_is_left_to_the_end_once_all_is_settled() {
 }
 
 #[test]
-fn a_jump_to_the_end_or_past_it_is_all_there_is_to_do() {
+fn a_jump_to_the_end_or_past_it_completes_the_partition() {
     for from in [10, 11] {
         let ledger = Ledger::new(next(3), (next(from), next(10)), 0, None, 0);
         assert_eq!(ledger.step(false, 0), Step::Stop(Stop::CaughtUp));
@@ -178,7 +178,7 @@ fn a_used_share_stops_the_partition_after_the_last_record_of_it() {
 }
 
 #[test]
-fn a_grant_lets_a_partition_go_on_that_had_used_its_share() {
+fn a_partition_that_has_used_its_share_continues_with_a_grant() {
     let mut ledger = ledger(10, 0);
     assert_eq!(ledger.step(false, 0), Step::Stop(Stop::ShareUsed));
     ledger.grant(3);
@@ -188,7 +188,7 @@ fn a_grant_lets_a_partition_go_on_that_had_used_its_share() {
 }
 
 #[test]
-fn what_is_left_of_a_share_is_given_back_once() {
+fn the_rest_of_a_share_is_returned_once() {
     let mut ledger = ledger(10, 7);
     ledger.polled(&records(0..2));
     assert_eq!(ledger.share(), 5);
@@ -196,7 +196,7 @@ fn what_is_left_of_a_share_is_given_back_once() {
 }
 
 #[test]
-fn no_more_is_polled_at_once_than_the_largest_chunk() {
+fn a_poll_returns_at_most_the_largest_chunk() {
     assert_eq!(ledger(i64::MAX, u64::MAX).step(false, 0), Step::Poll(LARGEST_CHUNK));
 }
 
@@ -227,7 +227,7 @@ fn records_from_the_end_on_are_left_to_a_later_run() {
 
 /// P1: without a hole.
 #[test]
-fn records_that_come_while_others_are_in_hand_are_no_reason_to_pass_those() {
+fn records_that_arrive_do_not_let_the_cursor_pass_buffered_ones() {
     let mut ledger = ledger(10, 10);
     ledger.polled(&records(0..2));
     ledger.polled(&records(2..4));
@@ -237,7 +237,7 @@ fn records_that_come_while_others_are_in_hand_are_no_reason_to_pass_those() {
 
 #[test]
 fn a_gap_before_the_end_is_passed_once_all_that_was_delivered_is_settled() {
-    // A record behind the end, or the end itself, tells that only a gap is left.
+    // A record past the end, or the end itself, shows that only a gap is left.
     for behind in [true, false] {
         let mut ledger = ledger(10, 10);
         ledger.polled(&records([0, 1]));
@@ -255,7 +255,7 @@ fn a_gap_before_the_end_is_passed_once_all_that_was_delivered_is_settled() {
 }
 
 #[test]
-fn a_log_of_nothing_but_a_gap_is_passed_without_a_record() {
+fn a_log_that_is_only_a_gap_is_passed_without_a_record() {
     let mut ledger = ledger(10, 10);
     ledger.reached_end();
     assert_eq!(ledger.settled_at(), next(10));
@@ -274,7 +274,7 @@ fn a_gap_between_records_is_passed_with_the_record_after_it() {
 }
 
 #[test]
-fn the_last_offset_that_there_can_be_is_settled_like_any_other() {
+fn the_largest_possible_offset_is_settled_like_any_other() {
     let mut ledger = Ledger::new(next(i64::MAX - 1), (next(i64::MAX - 1), next(i64::MAX)), 10, None, 0);
     ledger.polled(&records([i64::MAX - 1]));
     ledger.settled(1, &record(i64::MAX - 1));

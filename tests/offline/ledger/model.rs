@@ -1,4 +1,4 @@
-//! The ledger against a model that keeps every record and adds up nothing.
+//! The ledger against a model that keeps every record and no sums.
 
 use kafka_consumer_lambda::claim::{BatchLimit, CrashGuard};
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
@@ -7,37 +7,37 @@ use proptest::prelude::*;
 
 use super::{next, record};
 
-/// What happens to a ledger between two questions.
+/// An event between two checks of a ledger.
 #[derive(Debug, Clone)]
 enum Event {
-    /// The step is made, as far as this: so many records come or are settled.
+    /// The step is made with at most this number of records polled or settled.
     Step(usize),
     /// Time passes, in milliseconds.
     Wait(u64),
-    /// The chunk before took so long, in milliseconds.
+    /// The duration of the previous chunk, in milliseconds.
     Measured(u64),
-    /// More of the budget comes.
+    /// The share grows.
     Grant(u64),
-    /// The cursor is written although the ledger did not ask for it.
+    /// The cursor is written although the ledger does not require it.
     Flush,
     Fail,
 }
 
-/// A partition as it is, and what a run has done with it.
+/// A partition, and what a run has done with it.
 #[derive(Debug)]
 struct World {
     ledger: Ledger,
-    /// All records from the start on, also those that come after the end seen at the start.
+    /// All records from the start on, also those after the end offset at the start of the run.
     log: Vec<Record>,
     from: NextOffset,
     to: NextOffset,
     guard: Option<CrashGuard>,
-    /// Whether the item as it is stored speaks of care.
+    /// Whether the stored item contains a quarantine.
     stored_guard: bool,
     singles: usize,
     /// Small chunks that were settled.
     smalls: usize,
-    /// Where the item says that records are handed over.
+    /// The stored mark of a hand-over.
     marked: Option<NextOffset>,
     delivered: usize,
     settled: usize,
@@ -48,7 +48,7 @@ struct World {
     flushed_at_ms: u64,
     now_ms: u64,
     failed: bool,
-    seen_settled: NextOffset,
+    last_settled: NextOffset,
 }
 
 impl World {
@@ -56,9 +56,9 @@ impl World {
         self.delivered - self.settled
     }
 
-    /// Where the cursor may stand: at the first record in hand, behind the
-    /// settled ones, or at the end once nothing is left before it.
-    fn may_stand_at(&self) -> NextOffset {
+    /// The expected offset of the cursor: the first buffered record, past the settled ones, or the end
+    /// once no record is left before it.
+    fn expected_cursor(&self) -> NextOffset {
         if self.buffered() > 0 {
             next(self.log[self.settled].offset)
         } else if self.all_delivered {
@@ -70,10 +70,10 @@ impl World {
         }
     }
 
-    fn careful(&self) -> Option<BatchLimit> {
+    fn quarantine(&self) -> Option<BatchLimit> {
         let guard = self
             .guard
-            .filter(|guard| self.may_stand_at() < guard.until && self.smalls < 32)?;
+            .filter(|guard| self.expected_cursor() < guard.until && self.smalls < 32)?;
         let is_single = guard.limit == BatchLimit::Single && self.singles < 128;
         Some(if is_single {
             BatchLimit::Single
@@ -84,26 +84,26 @@ impl World {
 
     fn check(&mut self) {
         let settled_at = self.ledger.settled_at();
-        assert_eq!(settled_at, self.may_stand_at());
+        assert_eq!(settled_at, self.expected_cursor());
         assert_eq!(self.ledger.stored_at(), self.stored);
-        // No hole: the first record that is not settled does not lie behind the cursor.
+        // No hole: the first record that is not settled is not before the cursor.
         let unsettled = self.log.get(self.settled);
         assert!(unsettled.is_none_or(|record| record.offset >= settled_at.get()));
-        assert!(settled_at >= self.seen_settled, "moved back");
-        self.seen_settled = settled_at;
+        assert!(settled_at >= self.last_settled, "moved back");
+        self.last_settled = settled_at;
         for stop in [false, true] {
             self.check_step(stop, settled_at);
         }
-        // What has failed once is not tried again and again.
+        // A failed write is not repeated immediately.
         let due = (settled_at != self.stored && !self.failed).then_some(self.flushed_at_ms + FLUSH_EVERY_MS);
         assert_eq!(self.ledger.due_at_ms(), due);
-        let has_all = self.all_delivered || self.share == 0 || self.careful().is_some();
+        let has_all = self.all_delivered || self.share == 0 || self.quarantine().is_some();
         assert_eq!(self.ledger.has_all(), has_all);
         assert_eq!(self.ledger.hands_over(), self.hands_over());
     }
 
     fn hands_over(&self) -> bool {
-        self.careful().is_some() && self.buffered() > 0
+        self.quarantine().is_some() && self.buffered() > 0
     }
 
     fn check_step(&self, stop: bool, settled_at: NextOffset) {
@@ -129,7 +129,7 @@ impl World {
     }
 
     fn largest_chunk(&self) -> usize {
-        match self.careful() {
+        match self.quarantine() {
             None => LARGEST_CHUNK,
             Some(BatchLimit::Small) => 128,
             Some(BatchLimit::Single) => 1,
@@ -158,7 +158,7 @@ impl World {
         match step {
             Step::Poll(most) => self.poll(count.clamp(1, most)),
             Step::Process(most) => {
-                let limit = self.careful();
+                let limit = self.quarantine();
                 self.settled += count.clamp(1, most);
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
@@ -182,22 +182,22 @@ impl World {
             self.all_delivered = true;
             return;
         }
-        let wanted = coming.iter().filter(|record| record.offset < self.to.get()).count();
+        let accepted = coming.iter().filter(|record| record.offset < self.to.get()).count();
         let last = coming[coming.len() - 1].offset;
         let completed = self.ledger.completed_by(coming);
-        let careful = self.careful().is_some();
-        assert_eq!(self.ledger.polled(coming), wanted);
-        assert!(careful || self.ledger.has_all() == completed);
-        self.delivered += wanted;
-        self.share -= wanted as u64;
+        let quarantine = self.quarantine().is_some();
+        assert_eq!(self.ledger.polled(coming), accepted);
+        assert!(quarantine || self.ledger.has_all() == completed);
+        self.delivered += accepted;
+        self.share -= accepted as u64;
         self.all_delivered |= last + 1 >= self.to.get();
     }
 
     fn flush(&mut self) {
         self.ledger.flushed(self.now_ms);
-        self.stored = self.may_stand_at();
+        self.stored = self.expected_cursor();
         self.marked = self.hands_over().then_some(self.stored);
-        self.stored_guard = self.careful().is_some();
+        self.stored_guard = self.quarantine().is_some();
         self.flushed_at_ms = self.now_ms;
     }
 }
@@ -214,8 +214,8 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 prop_compose! {
-    /// A log with gaps, its cursor before, at or behind the first offset to be
-    /// read, and an end before, between or behind its records.
+    /// A log with gaps, a cursor before, at or past the first offset to be read, and an end before,
+    /// between or past its records.
     fn any_world()(
         from in 0..20_i64,
         stored in 0..200_i64,
@@ -237,7 +237,7 @@ prop_compose! {
             log: offsets.map(record).collect(),
             from, to, guard, share, stored, stored_guard: guard.is_some(), singles: 0, smalls: 0, marked: None,
             delivered: 0, settled: 0, all_delivered: from >= to,
-            flushed_at_ms: 0, now_ms: 0, failed: false, seen_settled: from,
+            flushed_at_ms: 0, now_ms: 0, failed: false, last_settled: from,
         }
     }
 }
@@ -247,7 +247,7 @@ proptest! {
 
     /// P1: in order, without a hole, and never more than the share.
     #[test]
-    fn the_books_are_right_whatever_happens(
+    fn the_ledger_matches_the_model_after_any_events(
         mut world in any_world(), events in proptest::collection::vec(any_event(), 0..120),
     ) {
         world.check();
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_taken_and_what_is_given_back_is_what_was_given(
+    fn the_used_and_the_returned_part_add_up_to_the_share(
         mut world in any_world(), events in proptest::collection::vec(any_event(), 0..60),
     ) {
         for event in &events {

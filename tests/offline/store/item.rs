@@ -1,6 +1,5 @@
-//! Items of any attributes, as a server hands them over: a cursor, or what is
-//! wrong with it. The model is the table in the rustdoc of the reader, and knows
-//! nothing of its code.
+//! Items of any attributes, as a server returns them: a cursor, or an error. The model is the table in
+//! the rustdoc of the reader, independent of its code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::scripted_dynamodb::{Act, Scripted};
 
-/// Items of one answer.
+/// Items of one response.
 const ITEMS_AT_ONCE: usize = 8;
 
 pub(crate) type Item = BTreeMap<String, Value>;
@@ -150,7 +149,7 @@ fn not_negative(number: i64) -> Option<i64> {
     (number >= 0).then_some(number)
 }
 
-/// The cursor that an item is, or all its bad attributes.
+/// The cursor of an item, or all its invalid attributes.
 fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
     let mut model = Model { item, bad: vec![] };
     for (name, ours) in [("topic", "b_c"), ("group_id", "a")] {
@@ -171,7 +170,7 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         paused: model
             .optional("paused", |value| value.get("BOOL")?.as_bool())
             .unwrap_or(false),
-        // A hint, whatever it is.
+        // Only a hint: every value is accepted.
         updated_at_ms: Model { item, bad: vec![] }.number("updated_at", Some),
         previous: model.number("previous_offset", last_processed),
         command: model.text("command_id").map(CommandId::new),
@@ -216,7 +215,7 @@ fn any_item_is_a_cursor_or_an_error_that_names_its_attribute() {
     let server = runtime.block_on(Scripted::start("127.0.0.1:9"));
     let store = store(&server.endpoint);
     let items = proptest::collection::vec(any_item(), 1..ITEMS_AT_ONCE);
-    let tried = TestRunner::new(ProptestConfig::with_cases(500)).run(&items, |items| {
+    let result = TestRunner::new(ProptestConfig::with_cases(500)).run(&items, |items| {
         let numbered = (0..).zip(&items).map(|(partition, item)| {
             let mut item = item.clone();
             item.insert("partition".to_owned(), json!({ "N": i32::to_string(&partition) }));
@@ -224,7 +223,7 @@ fn any_item_is_a_cursor_or_an_error_that_names_its_attribute() {
         });
         let numbered: Vec<Item> = numbered.collect();
         let body = json!({"Count": items.len(), "ScannedCount": items.len(), "Items": numbered});
-        server.next([Act::Answer(200, body.to_string())]);
+        server.next([Act::Respond(200, body.to_string())]);
         let loaded = runtime.block_on(store.load(&consumer()));
         let loaded = loaded.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(loaded.len(), items.len());
@@ -234,5 +233,5 @@ fn any_item_is_a_cursor_or_an_error_that_names_its_attribute() {
         }
         Ok(())
     });
-    tried.unwrap();
+    result.unwrap();
 }

@@ -1,5 +1,5 @@
-//! The store seam without a server: the conformance suite for the memory store
-//! and the embedded `DynamoDB`, and what a store makes of failures.
+//! The store seam without a server: the conformance suite for the memory store and the embedded
+//! `DynamoDB`, and the errors of a store.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -25,7 +25,7 @@ mod embedded {
     use crate::support::store_conformance::conformance_tests;
     use crate::support::store_histories::consumer;
 
-    /// Starts a `DynamoDB` in this process, for one test, and gives its address.
+    /// Starts a `DynamoDB` in this process, for one test, and returns its address.
     async fn start() -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -43,8 +43,8 @@ mod embedded {
     conformance_tests!(async { DynamoBench::create(&endpoint().await).await });
     dynamo_conformance_tests!(endpoint());
 
-    /// Claims a partition while the script does `act` with `tries` tries of the write.
-    async fn claim_meets(act: Act, tries: usize) {
+    /// Claims a partition while the server does `act` with this number of attempts of the write.
+    async fn claim_succeeds_despite(act: Act, attempts: usize) {
         let server = Scripted::start(&start().await).await;
         let store = store_at(&server.endpoint);
         store.create_table().await.unwrap();
@@ -56,23 +56,23 @@ mod embedded {
             now_ms: 100,
         };
         let write = claim(&observed, &ours);
-        server.next(vec![act.clone(); tries]);
+        server.next(vec![act.clone(); attempts]);
         let verdict = write_and_judge(&store, &consumer, 0, &write, |item| judge_claim(&observed, &ours, item)).await;
-        assert_eq!(verdict, Ok(Verdict::Applied), "{tries} times {act:?}");
+        assert_eq!(verdict, Ok(Verdict::Applied), "{attempts} times {act:?}");
         assert_eq!(server.left(), 0);
         assert_eq!(store.load_one(&consumer, 0).await.unwrap().unwrap().run, Some(ours.run));
     }
 
     #[tokio::test]
-    async fn a_claim_whose_answers_were_lost_is_ours() {
-        // The client's own second try finds it out; or, with every try lost, one read.
-        claim_meets(Act::ForwardAndHangUp, 1).await;
-        claim_meets(Act::ForwardAndHangUp, 3).await;
+    async fn a_claim_whose_responses_were_lost_is_recognised() {
+        // The client's second attempt shows it, or one read if all attempts are lost.
+        claim_succeeds_despite(Act::ForwardAndHangUp, 1).await;
+        claim_succeeds_despite(Act::ForwardAndHangUp, 3).await;
     }
 
     #[tokio::test]
-    async fn a_claim_that_never_arrived_is_made_again() {
-        claim_meets(Act::HangUp, 3).await;
+    async fn a_claim_that_never_arrived_is_written_again() {
+        claim_succeeds_despite(Act::HangUp, 3).await;
     }
 }
 
@@ -93,15 +93,15 @@ mod failures {
 
     const NOWHERE: &str = "127.0.0.1:9";
 
-    /// A store without much patience.
+    /// A store with short timeouts.
     pub(super) fn store_at(endpoint: &str) -> DynamoStore {
         store_with(endpoint, Duration::from_millis(200), Duration::from_secs(3))
     }
 
-    fn store_with(endpoint: &str, answer: Duration, call: Duration) -> DynamoStore {
+    fn store_with(endpoint: &str, response: Duration, call: Duration) -> DynamoStore {
         let patience = CallLimits {
             connect: Duration::from_millis(200),
-            response: answer,
+            response,
             call,
             ..CallLimits::default()
         };
@@ -119,8 +119,8 @@ mod failures {
         DynamoStore::new(Client::from_conf(patience.apply(config).build()), "cursors")
     }
 
-    /// What a write comes to whose tries meet `acts`; all of them must be used.
-    async fn write_meets(acts: &[Act]) -> Result<WriteResult, Error> {
+    /// The result of a write whose attempts meet `acts`, all of which must be used.
+    async fn write_with_acts(acts: &[Act]) -> Result<WriteResult, Error> {
         let server = Scripted::start(NOWHERE).await;
         server.next(acts.iter().cloned());
         let written = store_at(&server.endpoint)
@@ -135,8 +135,10 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_write_that_was_only_throttled_was_certainly_not_made() {
-        let error = write_meets(&[throttled(), throttled(), throttled()]).await.unwrap_err();
+    async fn a_write_that_was_only_throttled_was_not_applied() {
+        let error = write_with_acts(&[throttled(), throttled(), throttled()])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, ErrorType::TableUnreachable);
         assert!(
             error.message().contains("throttled") && error.message().contains("slow down"),
@@ -145,33 +147,33 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_write_without_an_answer_stays_in_doubt_whatever_the_last_try_came_to() {
-        for doubt in [
+    async fn the_result_of_a_write_without_a_response_stays_unknown_after_any_last_attempt() {
+        for act in [
             Act::HangUp,
             Act::Silence,
             Act::error(500, "InternalServerError", "oops"),
         ] {
             let denied = Act::error(400, "AccessDeniedException", "no");
-            let written = write_meets(&[doubt.clone(), throttled(), denied]).await;
-            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{doubt:?}: {written:?}");
+            let written = write_with_acts(&[act.clone(), throttled(), denied]).await;
+            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{act:?}: {written:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_write_that_is_never_answered_is_unanswered() {
-        for doubt in [
+    async fn the_result_of_a_write_that_never_gets_a_response_is_unknown() {
+        for act in [
             Act::HangUp,
             Act::Silence,
             Act::error(500, "InternalServerError", "oops"),
         ] {
-            let written = write_meets(&[doubt.clone(), doubt.clone(), doubt.clone()]).await;
-            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{doubt:?}: {written:?}");
+            let written = write_with_acts(&[act.clone(), act.clone(), act.clone()]).await;
+            assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{act:?}: {written:?}");
         }
     }
 
-    /// The SDK drops an attempt that is open when the time of the call is over.
+    /// The SDK drops an attempt that is open when the timeout of the call expires.
     #[tokio::test]
-    async fn a_write_whose_open_try_ends_with_the_calls_time_is_unanswered() {
+    async fn the_result_of_a_write_that_is_open_at_the_timeout_of_the_call_is_unknown() {
         let server = Scripted::start(NOWHERE).await;
         server.next([Act::Silence]);
         let store = store_with(&server.endpoint, Duration::from_secs(5), Duration::from_millis(300));
@@ -181,13 +183,13 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_conflict_with_a_transaction_is_worth_another_try() {
-        let written = write_meets(&[Act::error(400, "TransactionConflictException", "busy")]).await;
+    async fn a_conflict_with_a_transaction_leaves_the_result_unknown() {
+        let written = write_with_acts(&[Act::error(400, "TransactionConflictException", "busy")]).await;
         assert!(matches!(written, Ok(WriteResult::Unknown(_))), "{written:?}");
     }
 
     #[tokio::test]
-    async fn a_refused_request_is_an_error_that_says_what_to_do() {
+    async fn a_refused_request_is_an_error_with_the_next_step() {
         let rows = [
             (
                 "AccessDeniedException",
@@ -211,15 +213,15 @@ mod failures {
             ),
         ];
         for (code, error_type, advice) in rows {
-            let error = write_meets(&[Act::error(400, code, "words")]).await.unwrap_err();
+            let error = write_with_acts(&[Act::error(400, code, "words")]).await.unwrap_err();
             assert_eq!(error.kind, error_type, "{error}");
             assert!(error.message().contains(advice), "{error}");
         }
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_dynamodbs_is_an_error_with_its_status() {
-        let error = write_meets(&[Act::Answer(403, "<html>Forbidden</html>".to_owned())])
+    async fn a_response_that_is_not_dynamodbs_is_an_error_with_its_status() {
+        let error = write_with_acts(&[Act::Respond(403, "<html>Forbidden</html>".to_owned())])
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorType::TableUnreachable);
@@ -232,7 +234,7 @@ mod failures {
     #[tokio::test]
     async fn a_message_never_shows_a_secret() {
         let signature = "the canonical request was: x-amz-security-token:planted-token";
-        let error = write_meets(&[Act::error(400, "InvalidSignatureException", signature)])
+        let error = write_with_acts(&[Act::error(400, "InvalidSignatureException", signature)])
             .await
             .unwrap_err();
         assert!(!error.message().contains("planted"), "{error}");
@@ -244,7 +246,7 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_table_that_cannot_be_reached_is_an_error_in_time() {
+    async fn a_table_that_cannot_be_reached_is_an_error_before_the_deadline() {
         let silent = Scripted::start(NOWHERE).await;
         silent.next(vec![Act::Silence; 3]);
         for endpoint in [

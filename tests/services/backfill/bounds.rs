@@ -1,4 +1,4 @@
-//! What a backfill reads, by its bounds and by what has become of the log.
+//! The records that a backfill reads, by its bounds and by the state of the log.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn times_before_between_and_after_the_records_are_bounds() {
         let ran = world.backfill(name, &time(from), &time(to));
         ran.done();
         assert_eq!(ran.logged_offsets(), expected.clone().collect::<Vec<_>>(), "{name}");
-        // It reads an hour further than `to`: here to the end.
+        // It reads up to an hour past `to`: here to the end.
         assert_eq!(world.stored_bounds(name).await, [(0, expected.start, 10)], "{name}");
     }
     assert_eq!(world.live_items().await, []);
@@ -56,7 +56,7 @@ async fn records_are_found_by_their_own_times_where_these_are_out_of_order() {
 }
 
 #[tokio::test]
-async fn offsets_are_the_next_to_read_and_partitions_not_named_are_left_out() {
+async fn offset_bounds_are_the_next_to_read_and_partitions_not_named_are_left_out() {
     let world = World::new("offsets", 3).await;
     for partition in 0..3 {
         world.produce(partition, 10);
@@ -72,7 +72,7 @@ async fn offsets_are_the_next_to_read_and_partitions_not_named_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_bound_past_the_end_is_cut_there_and_said_so() {
+async fn a_bound_past_the_end_is_cut_there_with_a_message() {
     let world = World::new("past", 1).await;
     world.produce(0, 10);
     let ran = world.backfill("b", "0:7", "0:500");
@@ -124,7 +124,7 @@ async fn other_bounds_under_the_same_name_are_refused_and_nothing_is_read_or_wri
 }
 
 #[tokio::test]
-async fn a_hole_that_compaction_left_is_passed_and_may_lie_at_either_end() {
+async fn a_hole_that_compaction_left_is_passed_also_at_either_end() {
     let world = compacted().await;
     assert_eq!(left(&world)[..3], [0, 10, 20]);
     for (name, from, to, expected) in [
@@ -140,7 +140,7 @@ async fn a_hole_that_compaction_left_is_passed_and_may_lie_at_either_end() {
 }
 
 #[tokio::test]
-async fn what_retention_deleted_before_it_was_read_is_named_once() {
+async fn records_that_retention_deleted_before_they_were_read_are_named_once() {
     let mut world = World::new("lostfill", 1).await;
     world.produce(0, 20);
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 10);
@@ -151,10 +151,10 @@ async fn what_retention_deleted_before_it_was_read_is_named_once() {
     let ran = world.backfill("b", "0:3", "0:15");
     assert_eq!(ran.done()["lost"], lost(9));
     assert_eq!(ran.logged_offsets(), [10, 11, 12, 13, 14]);
-    // All of it is gone: the cursor goes to its end, and not past it.
-    let ran = world.backfill("gone", "0:3", "0:8");
+    // All of it was deleted: the cursor moves to its end, and not past it.
+    let ran = world.backfill("deleted", "0:3", "0:8");
     assert_eq!(ran.done()["lost"], lost(7));
-    assert_eq!(world.table.offset(&world.backfill_id("gone"), 0).await, Some(7));
+    assert_eq!(world.table.offset(&world.backfill_id("deleted"), 0).await, Some(7));
     world.set("ON_RETENTION_LOSS", "halt");
     let report = world.backfill("halted", "0:3", "0:15").failure("RetentionLoss", 3);
     assert_eq!(report["done"], false);

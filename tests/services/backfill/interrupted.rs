@@ -1,4 +1,4 @@
-//! Backfills that are stopped, killed, held up, and run beside live runs.
+//! Backfills that are stopped, killed or blocked, or that run concurrently with live runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,10 +40,10 @@ impl World {
     }
 }
 
-/// Interrupts it and waits until it has ended, well and not done.
+/// Interrupts it and waits until it has ended, successful and not done.
 async fn interrupted(mut midway: Midway) -> Ran {
     midway.signal("INT");
-    // It hears of it while it waits for the reader of its log: then the chunk at work is the last.
+    // The signal arrives while the backfill waits for the reader of its log: the present chunk is the last.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let ran = midway.finish().await;
     let report = ran.success();
@@ -60,7 +60,7 @@ async fn interrupted(mut midway: Midway) -> Ran {
     ran
 }
 
-/// P10: stopped at any point, it goes on where it was.
+/// P10: stopped at any point, it continues where it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_records_in_three_interrupted_parts_are_each_handed_over_once() {
     let world = five_thousand().await;
@@ -69,9 +69,9 @@ async fn five_thousand_records_in_three_interrupted_parts_are_each_handed_over_o
 
     let first = interrupted(world.backfill_midway("b").await).await;
     handed.extend(first.logged());
-    assert_eq!(world.live_items().await, live, "the live cursors are as they were");
+    assert_eq!(world.live_items().await, live, "the live cursors are unchanged");
 
-    // New records flow through a live run while the second part is at work.
+    // A live run handles new records while the second part runs.
     let second = world.backfill_midway("b").await;
     assert_eq!(world.live_items().await, live);
     world.produce(0, 7);
@@ -97,7 +97,7 @@ async fn five_thousand_records_in_three_interrupted_parts_are_each_handed_over_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_that_was_killed_is_waited_for_and_hands_over_every_record() {
+async fn after_a_kill_a_backfill_waits_for_the_claim_and_hands_over_every_record() {
     let world = five_thousand().await;
     let live = world.live_items().await;
     let mut killed = world.unread_command(&arguments("b", "earliest", "latest"));
@@ -125,14 +125,14 @@ async fn a_backfill_that_was_killed_is_waited_for_and_hands_over_every_record() 
         "{}",
         ran.stderr
     );
-    // What the killed one had not stored comes again, and nothing is missing.
+    // The progress that was not stored is repeated, and nothing is missing.
     assert_eq!(ran.logged().into_iter().collect::<BTreeSet<_>>(), all());
     assert_eq!(world.live_items().await, live);
 }
 
 /// P10: it never reads or moves the live positions.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_run_and_a_backfill_at_once_never_touch_each_other() {
+async fn a_live_run_and_a_concurrent_backfill_do_not_affect_each_other() {
     let mut world = World::new("beside", 1).await;
     world.set("MAX_MESSAGES", "unlimited").set("TIME_LIMIT", 30);
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -168,12 +168,12 @@ async fn two_commands_of_one_backfill_share_the_work_and_both_end_when_it_is_don
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_of_time_limit_follow_each_other_until_all_is_done() {
+async fn passes_of_time_limit_are_repeated_until_the_backfill_is_done() {
     let mut world = World::new("passes", 1).await;
     world.set("TIME_LIMIT", 8);
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
     let midway = world.backfill_midway("b").await;
-    // Nobody reads its log, so that its first pass cannot end before its time is over.
+    // Its log is not read, so that its first pass cannot end before its time limit.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let ran = midway.finish().await;
     let report = ran.done();
@@ -194,7 +194,7 @@ async fn passes_of_time_limit_follow_each_other_until_all_is_done() {
 }
 
 #[tokio::test]
-async fn the_limit_means_all_passes_together_and_is_a_flag_alone() {
+async fn the_limit_counts_over_all_passes_and_is_set_by_the_flag_only() {
     let mut world = World::new("limit", 2).await;
     world.set("MAX_MESSAGES", 3);
     world.produce(0, 10);
@@ -219,7 +219,7 @@ async fn the_limit_means_all_passes_together_and_is_a_flag_alone() {
 }
 
 #[tokio::test]
-async fn a_record_that_fails_holds_up_its_partition_and_no_other() {
+async fn a_record_that_fails_blocks_only_its_partition() {
     let world = World::new("poison", 2).await;
     world.produce_these(0, &crate::support::kafka::values(["1", "{broken", "3"]));
     world.produce(1, 5);
@@ -236,7 +236,7 @@ async fn a_record_that_fails_holds_up_its_partition_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_paused_partition_is_left_alone_and_the_backfill_is_not_called_done() {
+async fn a_paused_partition_is_not_read_and_the_backfill_is_not_reported_as_done() {
     let world = World::new("pausedfill", 2).await;
     world.produce(0, 5);
     world.produce(1, 5);

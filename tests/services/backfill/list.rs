@@ -21,7 +21,7 @@ async fn all_backfills_of_the_group_and_topic_are_listed_and_no_others() {
     world.backfill("b-done", "earliest", "latest").done();
     let half = [arguments("a-half", "0:0,1:4", "latest"), vec!["--max-messages", "4"]].concat();
     world.ran(&half).success();
-    // The key begins alike, and belongs to another group.
+    // A key with the same beginning, of another group.
     let mut alike = five_attributes(&format!("{}_{}#x", world.group, world.topic), "t", 0, 5);
     let key = AttributeValue::S(world.backfill_id("x_t"));
     alike.insert("consumer_id".to_owned(), key);
@@ -50,7 +50,7 @@ async fn all_backfills_of_the_group_and_topic_are_listed_and_no_others() {
 }
 
 #[tokio::test]
-async fn claimed_paused_and_blocked_partitions_are_told_apart() {
+async fn claimed_paused_and_blocked_partitions_are_distinguished() {
     let world = World::new("states", 1).await;
     world.produce_these(0, &crate::support::kafka::values(["1", "{broken"]));
     world.backfill("b", "earliest", "latest").failure("PartitionBlocked", 3);
@@ -72,7 +72,7 @@ async fn claimed_paused_and_blocked_partitions_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_right_to_scan_is_named() {
+async fn a_missing_permission_to_scan_is_named() {
     let mut world = World::new("denied", 1).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);

@@ -1,4 +1,4 @@
-//! Backfills on real services: a part of the log again, and the live cursors as if nothing was.
+//! Backfills on real services: a part of the log is read again, and the live cursors do not change.
 
 mod bounds;
 mod interrupted;
@@ -26,7 +26,7 @@ impl World {
         format!("{}#{name}", self.consumer_id())
     }
 
-    /// The items of the live cursors alone.
+    /// The items of the live cursors only.
     async fn live_items(&self) -> Vec<Item> {
         self.items_of(&self.consumer_id()).await
     }

@@ -46,7 +46,7 @@ async fn every_line_is_json_with_time_level_message_and_request_id() {
 }
 
 #[tokio::test]
-async fn errors_alone_carry_the_request_id_too() {
+async fn at_level_error_a_line_has_the_request_id_too() {
     let mut world = World::new("log", 1).await;
     world.set("AWS_LAMBDA_LOG_LEVEL", "ERROR");
     let invocation = start(&world).invoke(&json!({"what": 1}));
@@ -67,7 +67,7 @@ async fn a_run_logs_its_report() {
         .filter(|line| line["message"] == "run")
         .collect::<Vec<_>>()[..]
     else {
-        panic!("one line says what the run did: {logged:#?}")
+        panic!("expected one line with the report: {logged:#?}")
     };
     let report: Value = serde_json::from_str(run["report"].as_str().expect("a report")).expect("JSON");
     assert_eq!(report, *invocation.success());
@@ -85,7 +85,7 @@ async fn a_failed_run_logs_its_report_with_type_and_message() {
         .filter(|line| line["level"] == "ERROR")
         .collect::<Vec<_>>()[..]
     else {
-        panic!("one line says why the run failed: {logged:#?}")
+        panic!("expected one line with the error: {logged:#?}")
     };
     assert_eq!(run["error_type"], "TableNotFound");
     let report: Value = serde_json::from_str(run["report"].as_str().expect("a report")).expect("JSON");
@@ -180,7 +180,7 @@ async fn a_run_writes_one_line_of_metrics_in_cloudwatchs_format() {
 }
 
 #[tokio::test]
-async fn each_topic_has_a_line_of_metrics_of_its_own() {
+async fn each_topic_has_its_own_line_of_metrics() {
     let mut world = World::new("metrics", 1).await;
     let second = unique("metrics");
     kafka::create_topic(&world.bootstrap, &second, 1, &[]);
@@ -202,7 +202,7 @@ async fn each_topic_has_a_line_of_metrics_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_run_that_could_not_begin_writes_its_metrics_without_a_lag() {
+async fn a_run_that_could_not_start_writes_its_metrics_without_a_lag() {
     let mut world = World::new("metrics", 1).await;
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
@@ -238,7 +238,7 @@ async fn world_with_planted_values() -> World {
 }
 
 #[tokio::test]
-async fn no_line_shows_a_records_key_header_or_value_nor_a_secret() {
+async fn no_line_shows_a_key_a_header_a_value_or_a_secret() {
     let world = world_with_planted_values().await;
     let invocation = start(&world).invoke(&json!({}));
     invocation.failure("PartitionBlocked");
@@ -246,7 +246,7 @@ async fn no_line_shows_a_records_key_header_or_value_nor_a_secret() {
 }
 
 #[tokio::test]
-async fn log_values_shows_them_where_it_is_set() {
+async fn values_are_logged_with_log_values() {
     let mut world = world_with_planted_values().await;
     world.set("LOG_VALUES", "true").set("AWS_LAMBDA_LOG_LEVEL", "INFO");
     let invocation = start(&world).invoke(&json!({}));

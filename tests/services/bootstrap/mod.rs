@@ -24,7 +24,7 @@ fn start_with(world: &World, timeout: Duration) -> Function {
 }
 
 /// A new function handles three records with this event.
-async fn makes_a_run(event: &Value) {
+async fn assert_starts_a_run(event: &Value) {
     let world = World::new("event", 1).await;
     world.produce(0, 3);
     let invocation = start(&world).invoke(event);
@@ -33,22 +33,22 @@ async fn makes_a_run(event: &Value) {
 }
 
 #[tokio::test]
-async fn the_envelope_of_an_event_bridge_rule_makes_a_run() {
-    makes_a_run(&envelope("aws.events", &json!({}))).await;
+async fn the_envelope_of_an_event_bridge_rule_starts_a_run() {
+    assert_starts_a_run(&envelope("aws.events", &json!({}))).await;
 }
 
 #[tokio::test]
-async fn the_envelope_of_event_bridge_scheduler_makes_a_run() {
-    makes_a_run(&envelope("aws.scheduler", &json!("{}"))).await;
+async fn the_envelope_of_event_bridge_scheduler_starts_a_run() {
+    assert_starts_a_run(&envelope("aws.scheduler", &json!("{}"))).await;
 }
 
 #[tokio::test]
-async fn an_empty_event_makes_a_run() {
-    makes_a_run(&json!({})).await;
+async fn an_empty_event_starts_a_run() {
+    assert_starts_a_run(&json!({})).await;
 }
 
 #[tokio::test]
-async fn a_custom_input_of_the_scheduler_makes_the_run_that_it_requests() {
+async fn a_custom_input_of_the_scheduler_starts_the_run_that_it_requests() {
     let world = World::new("event", 2).await;
     world.produce(0, 3);
     world.produce(1, 3);
@@ -87,7 +87,7 @@ async fn the_response_has_exactly_the_contracts_fields() {
 }
 
 #[tokio::test]
-async fn a_warm_invocation_goes_on_where_the_one_before_stopped_in_the_same_process() {
+async fn a_warm_invocation_continues_where_the_previous_one_stopped_in_the_same_process() {
     let mut world = World::new("warm", 1).await;
     world.set("MAX_MESSAGES", 4);
     world.produce(0, 10);
@@ -103,7 +103,7 @@ async fn a_warm_invocation_goes_on_where_the_one_before_stopped_in_the_same_proc
 }
 
 #[tokio::test]
-async fn records_that_arrive_between_invocations_are_the_next_ones() {
+async fn records_that_arrive_between_invocations_are_read_by_the_next_one() {
     let world = World::new("warm", 1).await;
     let mut function = start(&world);
     for round in 0..3 {
@@ -132,7 +132,7 @@ async fn a_plan_returns_what_a_run_would_do_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn an_invalid_event_fails_alone_and_names_what_is_wrong() {
+async fn an_invalid_event_fails_only_its_invocation_and_names_the_error() {
     let world = World::new("event", 1).await;
     world.produce(0, 1);
     let mut function = start(&world);
@@ -184,7 +184,7 @@ async fn a_missing_table_is_named_within_10_seconds() {
 }
 
 #[tokio::test]
-async fn a_process_that_failed_for_a_missing_table_works_once_it_is_there() {
+async fn a_process_that_failed_for_a_missing_table_works_once_the_table_exists() {
     let mut world = World::new("table", 1).await;
     let table = Table::named(&world.endpoint, &unique("later"));
     world.set("DYNAMODB_TABLE", &table.name);

@@ -11,22 +11,19 @@ use crate::support::kafka::{Message, values};
 use crate::support::runtime_api::{Function, Invocation};
 use crate::support::world::World;
 
-/// The example's program, built now: `cargo test --test services` does not, and what lies there may be old.
+/// Builds the example's program: `cargo test --test services` does not, and an existing one may be stale.
 fn orders() -> &'static PathBuf {
     static ORDERS: OnceLock<PathBuf> = OnceLock::new();
     ORDERS.get_or_init(|| {
         // target/debug/deps/services-0123 -> target/debug
         let tests = std::env::current_exe().expect("a test binary has a path");
-        let folder = tests
-            .ancestors()
-            .nth(2)
-            .expect("a test binary lies in target/debug/deps");
+        let folder = tests.ancestors().nth(2).expect("a test binary is in target/debug/deps");
         let profile = folder
             .file_name()
             .filter(|name| *name != "debug")
             .unwrap_or("dev".as_ref());
-        let target = folder.parent().expect("target/debug lies in target");
-        // This test binary's own features and folder, so that only the example is compiled.
+        let target = folder.parent().expect("target/debug is in target");
+        // The features and the folder of this test binary, so that only the example is compiled.
         let features = if cfg!(feature = "embedded") {
             "integration,embedded"
         } else {
@@ -43,7 +40,7 @@ fn orders() -> &'static PathBuf {
             String::from_utf8_lossy(&output.stderr)
         );
         let program = folder.join("examples/orders");
-        assert!(program.exists(), "{cargo:?} did not make {}", program.display());
+        assert!(program.exists(), "{cargo:?} did not create {}", program.display());
         program
     })
 }
@@ -80,7 +77,7 @@ async fn good_orders_are_handled_in_order_each_with_its_id() {
 }
 
 #[tokio::test]
-async fn a_tombstone_reaches_the_handler_as_no_order() {
+async fn a_tombstone_reaches_the_handler_as_none() {
     let world = World::new("orders", 1).await;
     world.produce_these(0, &[Message::tombstone("7")]);
     let invocation = start(&world).invoke(&json!({}));

@@ -50,7 +50,7 @@ async fn in_topic(topic: &str, count: usize) -> Vec<Record> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_keeps_dead_letters_as_they_are_and_in_order() {
+async fn a_topic_gets_dead_letters_unchanged_and_in_order() {
     let (topic, target) = topic(&[]);
     let letters = [
         letter(1, Some("k"), Some(b"{\"n\":1}")),
@@ -69,7 +69,7 @@ async fn a_topic_keeps_dead_letters_as_they_are_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_with_a_low_limit_gets_pointers_for_what_is_larger() {
+async fn a_topic_with_a_low_limit_gets_pointers_to_larger_records() {
     let (topic, target) = topic(&[("max.message.bytes", "3000")]);
     let large = vec![b'x'; 5_000];
     let letters = [
@@ -79,16 +79,16 @@ async fn a_topic_with_a_low_limit_gets_pointers_for_what_is_larger() {
         letter(4, None, Some(&large)),
     ];
     assert_eq!(give(&target, &letters, PLENTY).await, all(4));
-    // The client that met a refusal goes on working.
+    // The client works after a refusal.
     assert_eq!(give(&target, &letters, PLENTY).await, all(4));
     let arrived = in_topic(&topic, 8).await;
-    let mut seen: Vec<_> = arrived
+    let mut letters: Vec<_> = arrived
         .iter()
         .map(|it| (last(it, header::OFFSET).expect("an offset"), is_pointer(it)))
         .collect();
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen, [("1", false), ("2", true), ("3", false), ("4", true)]);
+    letters.sort_unstable();
+    letters.dedup();
+    assert_eq!(letters, [("1", false), ("2", true), ("3", false), ("4", true)]);
     let pointer = arrived.iter().find(|it| is_pointer(it)).expect("it is there");
     assert_eq!(last(pointer, header::TOPIC), Some("orders"));
     assert_eq!(last(pointer, header::PARTITION), Some("3"));
@@ -96,7 +96,7 @@ async fn a_topic_with_a_low_limit_gets_pointers_for_what_is_larger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_record_is_kept_whole_where_the_topic_takes_it() {
+async fn a_large_record_is_sent_whole_where_the_topic_accepts_it() {
     let (topic, target) = topic(&[("max.message.bytes", "8000000")]);
     let large = vec![b'x'; 6_000_000];
     assert_eq!(give(&target, &[letter(1, None, Some(&large))], PLENTY).await, all(1));
@@ -115,7 +115,7 @@ async fn retention_counts_from_the_dead_letter_and_not_from_its_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_topic_is_named_and_works_once_it_is_there() {
+async fn a_missing_topic_is_named_and_works_once_it_exists() {
     let bootstrap = &services().kafka_bootstrap;
     let topic = unique("missing");
     let target = topic_target(bootstrap, &topic);
@@ -134,7 +134,7 @@ async fn a_missing_topic_is_named_and_works_once_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compacted_topic_refuses_what_has_no_key_in_words() {
+async fn a_compacted_topic_refuses_a_record_without_a_key_with_the_cause() {
     let (_, target) = topic(&[("cleanup.policy", "compact")]);
     let progress = give(
         &target,
@@ -161,7 +161,7 @@ async fn a_broker_that_hangs_is_an_error_within_seconds_and_works_again_afterwar
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(text.contains("no acknowledgement within 3.0 s"), "{text}");
     assert_eq!(give(&target, &[letter(2, None, None)], PLENTY).await, all(1));
-    // It may be there twice; it is never missing.
+    // It may be a duplicate; it is never missing.
     let arrived = tokio::task::spawn_blocking(move || read(&broker.bootstrap, "dead", 0, 2)).await;
     assert_eq!(last(&arrived.expect("it is there")[1], header::OFFSET), Some("2"));
 }
@@ -199,7 +199,7 @@ async fn a_queue_gets_each_dead_letter_as_one_message() {
 }
 
 #[tokio::test]
-async fn a_fifo_queue_keeps_the_order_and_takes_a_record_once() {
+async fn a_fifo_queue_keeps_the_order_and_accepts_a_record_once() {
     let queue = Queue::create("dead.fifo").await;
     let letters: Vec<_> = (0..5).map(|n| letter(n, Some("k"), Some(b"v"))).collect();
     assert_eq!(give(&queue.target(), &letters, PLENTY).await, all(5));
@@ -215,7 +215,7 @@ async fn a_fifo_queue_keeps_the_order_and_takes_a_record_once() {
 }
 
 #[tokio::test]
-async fn a_queue_gets_a_pointer_for_what_is_larger_than_sqs_allows() {
+async fn a_queue_gets_a_pointer_to_a_record_above_the_limit_of_sqs() {
     let queue = Queue::create("dead").await;
     let letters = [
         letter(1, Some("k"), Some(&vec![7; 785_000])),
@@ -241,10 +241,10 @@ async fn a_missing_queue_is_named() {
     );
 }
 
-/// The environment of a process is its own: this test is run again in another one.
+/// Environment variables belong to a process: this test is run again in another one.
 #[tokio::test]
-async fn the_environment_says_where_sqs_is_and_who_asks() {
-    const NAME: &str = "dead_letter::the_environment_says_where_sqs_is_and_who_asks";
+async fn the_endpoint_and_the_credentials_of_sqs_are_those_of_the_environment() {
+    const NAME: &str = "dead_letter::the_endpoint_and_the_credentials_of_sqs_are_those_of_the_environment";
     const QUEUE: &str = "TEST_DEAD_LETTER_QUEUE";
     if let Ok(arn) = std::env::var(QUEUE) {
         let target = target(&[("ON_FAILURE", &arn)]);
@@ -265,12 +265,18 @@ async fn the_environment_says_where_sqs_is_and_who_asks() {
         command.output().expect("it runs")
     };
     let output = again("test");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && output_text.contains("1 passed"),
+        "{output_text}"
+    );
     assert_eq!(queue.len().await, 1);
 
     let output = again("");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && !said.contains("planted"), "{said}");
-    assert!(said.contains("Check the AWS credentials"), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && !output_text.contains("planted"),
+        "{output_text}"
+    );
+    assert!(output_text.contains("Check the AWS credentials"), "{output_text}");
 }

@@ -1,4 +1,4 @@
-//! Runs of the real program that give records up.
+//! Runs of the real program that send dead letters.
 
 use kafka_consumer_lambda::dead_letter::header;
 use serde_json::json;
@@ -47,10 +47,10 @@ async fn a_record_that_cannot_be_decoded_is_in_the_topic_before_the_cursor_passe
 
 /// P9: one partition's failure is its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_takes_no_dead_letters_blocks_the_partition_and_loses_none() {
+async fn a_topic_that_refuses_dead_letters_blocks_the_partition_and_loses_none() {
     let mut world = with_a_bad_record().await;
     let dead = unique("dead");
-    // Not even a pointer fits.
+    // Even a pointer does not fit.
     kafka::create_topic(&world.bootstrap, &dead, 1, &[("max.message.bytes", "10")]);
     world
         .set("ON_FAILURE", format!("kafka://{dead}"))

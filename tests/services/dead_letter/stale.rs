@@ -1,4 +1,4 @@
-//! The producer's connections die while the process is frozen between two runs.
+//! The producer's connections are lost while the process is frozen between two runs.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::support::proxy::Proxy;
 use crate::support::runtime_api::Function;
 use crate::support::world::World;
 
-/// What is done to connections.
-type Death = fn(&Proxy);
+/// A way to lose connections.
+type Loss = fn(&Proxy);
 
-const DEATHS: [(&str, Death); 3] = [
-    ("silent", Proxy::black_hole),
-    ("reset", Proxy::forget),
+const LOSSES: [(&str, Loss); 3] = [
+    ("silent", Proxy::silence),
+    ("reset", Proxy::reset_on_send),
     ("closed", Proxy::cut),
 ];
 
@@ -36,7 +36,7 @@ fn frozen(function: &Function, meanwhile: impl FnOnce()) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_died_costs_half_a_second_and_one_that_lives_nothing() {
+async fn a_lost_connection_costs_half_a_second_and_an_open_one_nothing() {
     let bootstrap = secured().address(Listener::Plaintext);
     let topic = unique("dead");
     create_topic(&bootstrap, &topic, 1, &[]);
@@ -53,18 +53,18 @@ async fn a_connection_that_died_costs_half_a_second_and_one_that_lives_nothing()
     write(PLENTY).await;
     let connections = proxy.accepted();
     write(PLENTY).await;
-    assert_eq!(proxy.accepted(), connections, "a living one is kept");
-    for (death, die) in DEATHS {
-        die(&proxy);
+    assert_eq!(proxy.accepted(), connections, "an open connection is kept");
+    for (loss, lose) in LOSSES {
+        lose(&proxy);
         let took = write(Duration::from_millis(1800)).await;
-        assert!(took < Duration::from_millis(1500), "{death}: {took:?}");
+        assert!(took < Duration::from_millis(1500), "{loss}: {took:?}");
     }
-    assert_eq!(watermarks(&bootstrap, &topic, 0), (0, 5), "each is there once");
+    assert_eq!(watermarks(&bootstrap, &topic, 0), (0, 5), "each letter is there once");
 }
 
 /// P13, for the producer of dead letters: nothing is blocked, and all is written in this run.
 #[tokio::test]
-async fn dead_letters_after_their_connections_died_cost_a_reconnect() {
+async fn dead_letters_after_lost_connections_cost_a_reconnect() {
     let mut world = World::secured("stale-letters", 4).await;
     let dead = unique("dead");
     create_topic(&world.bootstrap, &dead, 1, &[]);
@@ -78,21 +78,25 @@ async fn dead_letters_after_their_connections_died_cost_a_reconnect() {
     undecodable(0..1);
     let mut function = bootstrap::start(&world);
     assert_eq!(function.invoke(&json!({})).success()["dead_lettered"], 1);
-    for (death, die) in DEATHS {
+    for (loss, lose) in LOSSES {
         undecodable(0..4);
-        frozen(&function, || die(&proxy));
+        frozen(&function, || lose(&proxy));
         let invocation = function.invoke(&json!({}));
-        assert_eq!(invocation.success()["dead_lettered"], 4, "{death}");
+        assert_eq!(invocation.success()["dead_lettered"], 4, "{loss}");
         // The consumer reconnects too.
         let limit = Duration::from_millis(2500);
-        assert!(invocation.duration < limit, "{death}: {:?}", invocation.duration);
+        assert!(invocation.duration < limit, "{loss}: {:?}", invocation.duration);
 
         undecodable(0..4);
         let connections = proxy.accepted();
         frozen(&function, || {});
         let next = function.invoke(&json!({}));
-        assert_eq!(next.success()["dead_lettered"], 4, "{death}");
-        assert_eq!(proxy.accepted(), connections, "{death}: it connected again");
+        assert_eq!(next.success()["dead_lettered"], 4, "{loss}");
+        assert_eq!(proxy.accepted(), connections, "{loss}: it connected again");
     }
-    assert_eq!(watermarks(&world.bootstrap, &dead, 0), (0, 25), "each is there once");
+    assert_eq!(
+        watermarks(&world.bootstrap, &dead, 0),
+        (0, 25),
+        "each letter is there once"
+    );
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Checks, fails, reports, skipped};
-use crate::support::certificates::Authority;
+use crate::support::certificates::CertificateAuthority;
 use crate::support::listeners::{ALICE, Listener};
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::secrets::{Secrets, arn};
@@ -16,11 +16,11 @@ async fn world() -> (World, Secrets) {
     world
         .connect(Listener::ScramSsl)
         .log_in_with_secret("user")
-        .trust_secret("ca")
+        .set_ca_secret("ca")
         .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint)
         .set("POLL_TIMEOUT", "3");
     secrets.put(&arn("user"), json!({"username": ALICE.0, "password": ALICE.1}));
-    secrets.put(&arn("ca"), Authority::ours().pem());
+    secrets.put(&arn("ca"), CertificateAuthority::trusted().pem());
     (world, secrets)
 }
 
@@ -111,12 +111,12 @@ async fn account_and_role_are_shown_and_are_not_needed_where_sts_does_not_respon
         sts.next([act]);
         tokio::task::block_in_place(|| world.doctor(code).0)
     };
-    let checks = doctor(Act::Answer(200, response), 0);
+    let checks = doctor(Act::Respond(200, response), 0);
     reports(checks.one("identity"), &format!("AWS account 123456789012, {role}"), "");
     let checks = doctor(Act::Silence, 0);
     skipped(checks.one("identity"), "STS did not respond, and nothing else needs it");
     let refusal = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>planted</Message></Error></ErrorResponse>";
-    let checks = doctor(Act::Answer(403, refusal.into()), 1);
+    let checks = doctor(Act::Respond(403, refusal.into()), 1);
     fails(
         checks.one("identity"),
         "TableUnreachable",

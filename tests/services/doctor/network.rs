@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{fails, reports, skipped};
-use crate::support::doors;
+use crate::support::endpoints;
 use crate::support::world::World;
 
 /// A name that does not resolve.
@@ -15,7 +15,7 @@ const UNKNOWN_HOST: &str = "nobody.invalid";
 #[tokio::test]
 async fn a_closed_port_is_reported_and_the_table_is_still_checked() {
     let mut world = World::new("closed", 1).await;
-    let closed = format!("127.0.0.1:{}", doors::closed());
+    let closed = format!("127.0.0.1:{}", endpoints::closed());
     world.put_offset(0, 4).await;
     world.set("KAFKA_BOOTSTRAP_SERVERS", &closed).set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
@@ -66,7 +66,7 @@ async fn an_unknown_host_is_a_failure_and_only_a_warning_beside_a_server_that_is
 #[tokio::test]
 async fn with_a_port_that_never_responds_doctor_ends_within_two_timeouts() {
     let mut world = World::new("silent", 1).await;
-    let silent = doors::silent();
+    let silent = endpoints::silent();
     let address = format!("127.0.0.1:{}", silent.port());
     world.set("KAFKA_BOOTSTRAP_SERVERS", &address).set("POLL_TIMEOUT", "2");
     let (checks, ran) = world.doctor(1);
@@ -84,7 +84,7 @@ async fn with_a_port_that_never_responds_doctor_ends_within_two_timeouts() {
 #[tokio::test]
 async fn a_network_that_drops_all_packets_is_reported_within_two_timeouts() {
     let mut world = World::new("dropped", 1).await;
-    let (kafka, dynamodb) = (doors::silent(), doors::silent());
+    let (kafka, dynamodb) = (endpoints::silent(), endpoints::silent());
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", kafka.port()))
         .set(
@@ -144,14 +144,14 @@ async fn advertises_another_port(port: u16, instead: u16) -> u16 {
 async fn a_broker_that_cannot_be_reached_at_its_advertised_address_is_named() {
     let mut world = World::new("advertised", 2).await;
     let port = world.bootstrap.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let proxy = advertises_another_port(port.expect("a port"), doors::closed()).await;
+    let proxy = advertises_another_port(port.expect("a port"), endpoints::closed()).await;
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{proxy}"))
         .set("POLL_TIMEOUT", "3");
     let (checks, ran) = tokio::task::block_in_place(|| world.doctor(1));
     assert!(ran.took < Duration::from_secs(8), "{:?}", ran.took);
     reports(checks.one("authentication"), "no authentication", "");
-    let nowhere = format!("127.0.0.1:{}", doors::closed());
+    let nowhere = format!("127.0.0.1:{}", endpoints::closed());
     let brokers = checks.on("brokers", &nowhere);
     fails(
         brokers,

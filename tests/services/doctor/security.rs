@@ -1,8 +1,8 @@
 //! Listeners with TLS and SASL, and the permissions of users.
 
 use super::{Checks, fails, reports, skipped};
-use crate::support::certificates::Authority;
-use crate::support::doors;
+use crate::support::certificates::CertificateAuthority;
+use crate::support::endpoints;
 use crate::support::listeners::{ALICE, BOB, CAROL, Listener, User, secured};
 use crate::support::world::{Ran, World};
 
@@ -86,9 +86,9 @@ async fn a_user_who_may_describe_and_not_read_is_detected_by_a_fetch() {
 #[tokio::test]
 async fn an_unknown_ca_is_named() {
     let mut world = connected("authority", Listener::Tls).await;
-    world.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
+    world.set("KAFKA_SSL_CA_PEM", CertificateAuthority::untrusted().pem());
     let (checks, ran) = world.doctor(1);
-    let what = "signed by an unknown CA: CN=Test Authority";
+    let what = "signed by an unknown CA: CN=Test CA";
     fails(checks.one("tls"), "BrokerUnreachable", what, "KAFKA_SSL_CA_PEM");
     skipped(checks.one("authentication"), "no bootstrap server can be used");
     keeps_secrets(&ran);
@@ -97,11 +97,11 @@ async fn an_unknown_ca_is_named() {
 /// The checks of a port with a certificate for `host` that expires in `hours`.
 async fn with_certificate(host: &str, hours: i64) -> (Checks, Ran) {
     let mut world = World::secured("certificate", 1).await;
-    let port = doors::tls(&Authority::ours().server(host, hours));
+    let port = endpoints::tls(&CertificateAuthority::trusted().server(host, hours));
     world
         .set("KAFKA_BOOTSTRAP_SERVERS", format!("localhost:{port}"))
         .set("KAFKA_SECURITY_PROTOCOL", "SSL")
-        .set("KAFKA_SSL_CA_PEM", Authority::ours().pem())
+        .set("KAFKA_SSL_CA_PEM", CertificateAuthority::trusted().pem())
         .set("POLL_TIMEOUT", "2");
     world.doctor(1)
 }
@@ -161,7 +161,7 @@ async fn a_listener_without_tls_is_reported_where_the_settings_have_it() {
     let mut world = connected("with", Listener::Plaintext).await;
     world
         .set("KAFKA_SECURITY_PROTOCOL", "SSL")
-        .set("KAFKA_SSL_CA_PEM", Authority::ours().pem());
+        .set("KAFKA_SSL_CA_PEM", CertificateAuthority::trusted().pem());
     let (checks, _) = world.doctor(1);
     let what = "it is a listener without TLS";
     fails(
@@ -175,14 +175,14 @@ async fn a_listener_without_tls_is_reported_where_the_settings_have_it() {
 #[tokio::test]
 async fn a_client_certificate_is_checked_and_accepted() {
     let mut world = connected("mtls", Listener::Mtls).await;
-    let own = Authority::ours().client("alice");
-    world.show(&own);
+    let own = CertificateAuthority::trusted().client("alice");
+    world.set_certificate(&own);
     let (checks, ran) = world.doctor(0);
     assert_eq!(checks.wrong(), [("client_certificate", "warning"), ("tls", "warning")]);
     reports(checks.one("client_certificate"), "it ends on ", "Renew it in time");
     assert_eq!(
         checks.one("client_certificate")["details"][0],
-        "subject CN=alice, issuer CN=Test Authority"
+        "subject CN=alice, issuer CN=Test CA"
     );
     world
         .set("KAFKA_SSL_KEY_PEM", own.encrypted_key_pem("key-secret"))
@@ -197,7 +197,7 @@ async fn a_client_certificate_that_is_missing_or_refused_is_reported() {
     let (checks, _) = world.doctor(1);
     let what = "requires a client certificate, and none is set";
     fails(checks.one("tls"), "AuthenticationFailed", what, "KAFKA_SECRET_ARN");
-    world.show(&Authority::foreign().client("alice"));
+    world.set_certificate(&CertificateAuthority::untrusted().client("alice"));
     let (checks, ran) = world.doctor(1);
     let what = "refused the client certificate";
     fails(
@@ -212,8 +212,11 @@ async fn a_client_certificate_that_is_missing_or_refused_is_reported() {
 #[tokio::test]
 async fn a_client_certificate_that_cannot_be_used_is_reported_before_a_broker_requires_it() {
     let mut world = connected("mtls", Listener::Mtls).await;
-    let (own, other) = (Authority::ours().client("alice"), Authority::ours().client("alice"));
-    world.show(&own).set("KAFKA_SSL_KEY_PEM", other.key_pem());
+    let (own, other) = (
+        CertificateAuthority::trusted().client("alice"),
+        CertificateAuthority::trusted().client("alice"),
+    );
+    world.set_certificate(&own).set("KAFKA_SSL_KEY_PEM", other.key_pem());
     let name = "client_certificate";
     let (checks, _) = world.doctor(1);
     fails(
@@ -245,7 +248,7 @@ async fn a_client_certificate_that_cannot_be_used_is_reported_before_a_broker_re
 async fn certificates_that_are_not_verified_are_a_warning() {
     let mut world = connected("unverified", Listener::Tls).await;
     world
-        .set("KAFKA_SSL_CA_PEM", Authority::foreign().pem())
+        .set("KAFKA_SSL_CA_PEM", CertificateAuthority::untrusted().pem())
         .set("KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION", "false");
     let (checks, _) = world.doctor(0);
     assert_eq!(checks.wrong(), [("tls", "warning")]);

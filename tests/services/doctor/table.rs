@@ -71,7 +71,7 @@ async fn a_missing_permission_is_named_and_each_is_verified_without_a_write() {
         "this role may not dynamodb:UpdateItem",
         next,
     );
-    let mut seen = proxy.take_seen();
+    let mut seen = proxy.take_operations();
     seen.sort();
     assert_eq!(seen, ["GetItem", "Query", "Query", "UpdateItem"]);
     proxy.always("Query", denied());
@@ -147,7 +147,7 @@ async fn a_blocked_record_fails_the_check_and_its_value_is_not_shown() {
 async fn a_clock_that_differs_from_aws_is_reported() {
     let mut world = World::new("clock", 1).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
-    proxy.always("GetItem", Act::Answer(200, "{}".into()));
+    proxy.always("GetItem", Act::Respond(200, "{}".into()));
     proxy.always(
         "UpdateItem",
         Act::error(400, "ConditionalCheckFailedException", "The conditional request failed"),

@@ -1,4 +1,4 @@
-//! `offsets delete`: what it says before, what it takes out of the table, and what brings it back.
+//! `offsets delete`: its dry run, the deleted items, and undo.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::table::number;
 use crate::support::world::World;
 
-/// Two partitions of five records, read to the end; an attribute of somebody's on the first.
+/// Two partitions of five records, read to the end; an attribute of another program on the first item.
 async fn read_to_the_end() -> World {
     let world = World::new("delete", 2).await;
     world.produce(0, 5);
@@ -22,7 +22,7 @@ async fn read_to_the_end() -> World {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_where_the_next_run_would_start_and_changes_nothing() {
+async fn a_dry_run_shows_where_the_next_run_would_start_and_changes_nothing() {
     let mut world = read_to_the_end().await;
     let before = world.table.items().await;
     let ran = world.offsets(&["delete", "--all"]);
@@ -41,17 +41,17 @@ async fn a_dry_run_says_where_the_next_run_would_start_and_changes_nothing() {
     let both = world.offsets(&["delete", "--all"]);
     assert_eq!(both.row(1)["note"], "the next run starts at the end");
     let highest = world.offsets(&["delete", "--partition", "1"]);
-    let said = highest.rows()[0].clone();
-    assert_eq!(said["new_offset"], 0, "{said}");
+    let row = highest.rows()[0].clone();
+    assert_eq!(row["new_offset"], 0, "{row}");
     assert!(
-        said["note"].to_string().contains("treats it as a new partition"),
-        "{said}"
+        row["note"].to_string().contains("treats it as a new partition"),
+        "{row}"
     );
     assert_eq!(world.table.items().await, before);
 }
 
 #[tokio::test]
-async fn which_cursors_are_meant_must_be_said() {
+async fn a_delete_requires_a_selection_of_cursors() {
     let world = World::new("deletewhich", 1).await;
     assert_eq!(world.ran(&["offsets", "delete", "--execute"]).code, Some(2));
     assert_eq!(
@@ -64,7 +64,7 @@ async fn which_cursors_are_meant_must_be_said() {
 
 /// P11: each move can be undone.
 #[tokio::test]
-async fn a_deleted_cursor_comes_back_just_as_it_was() {
+async fn undo_restores_a_deleted_cursor_with_all_its_attributes() {
     let world = read_to_the_end().await;
     let (first, second) = (world.item(0).await, world.item(1).await);
     let ran = world.offsets(&["delete", "--partition", "0", "--execute"]);
@@ -72,10 +72,10 @@ async fn a_deleted_cursor_comes_back_just_as_it_was() {
     assert_eq!((world.offset(0).await, world.item(1).await), (None, second));
     let dry = world.offsets(&["undo"]);
     assert_eq!(dry.column("outcome"), ["would_restore", "nothing_to_undo"]);
-    assert_eq!(world.offset(0).await, None, "it was dry");
+    assert_eq!(world.offset(0).await, None, "a dry run writes nothing");
     assert_eq!(world.offsets(&["undo", "--execute"]).column("outcome")[0], "restored");
     let mut back = world.item(0).await;
-    back.remove("command_id").expect("the command's name");
+    back.remove("command_id").expect("the command's id");
     assert_eq!(back, first);
     assert_eq!(world.run().success()["messages_processed"], 0);
     assert_eq!(
@@ -85,7 +85,7 @@ async fn a_deleted_cursor_comes_back_just_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_run_starts_over_after_a_delete_and_an_undo_goes_to_where_the_deleted_cursor_stood() {
+async fn after_a_delete_a_run_starts_over_and_an_undo_restores_the_deleted_offset() {
     let world = read_to_the_end().await;
     world.offsets(&["delete", "--partition", "0", "--execute"]).row(0);
     world.produce(0, 2);
@@ -99,7 +99,7 @@ async fn a_run_starts_over_after_a_delete_and_an_undo_goes_to_where_the_deleted_
     );
     assert_eq!(world.offset(0).await, Some(4));
     world.offsets(&["undo", "--partition", "0", "--execute"]).row(0);
-    assert_eq!(world.offset(0).await, Some(6), "what the undo had replaced");
+    assert_eq!(world.offset(0).await, Some(6), "the offset that the undo had replaced");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn the_copy_of_a_deleted_cursor_is_no_backfill() {
 
 /// A cursor of a partition that the topic does not have.
 #[tokio::test]
-async fn a_run_advises_to_delete_the_cursor_of_a_partition_that_is_gone_and_that_helps() {
+async fn a_run_advises_to_delete_the_cursor_of_a_removed_partition_and_succeeds_afterwards() {
     let world = World::new("orphan", 1).await;
     world.produce(0, 3);
     world.put_offset(7, 5).await;
@@ -153,7 +153,7 @@ async fn a_cursor_under_a_live_claim_is_not_deleted() {
 
 /// P11: a cursor that has changed since it was read is left alone, and named.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_changes_before_it_is_deleted_stays() {
+async fn a_cursor_that_changes_before_it_is_deleted_is_kept() {
     let mut world = read_to_the_end().await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
@@ -179,13 +179,13 @@ async fn a_cursor_that_changes_before_it_is_deleted_stays() {
 
 /// P11: a command recognises its own write.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_whose_answers_were_lost_is_recognised() {
-    for tries in [1, 3] {
+async fn a_delete_whose_responses_were_lost_is_recognised() {
+    for attempts in [1, 3] {
         let mut world = read_to_the_end().await;
         let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
         world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         proxy.next([Act::Forward, Act::Forward]);
-        proxy.next(vec![Act::ForwardAndHangUp; tries]);
+        proxy.next(vec![Act::ForwardAndHangUp; attempts]);
         let ran = tokio::task::block_in_place(|| world.offsets(&["delete", "--partition", "0", "--execute"]));
         assert_eq!(ran.row(0)["outcome"], "deleted", "{ran:?}");
         assert_eq!(world.offset(0).await, None);
@@ -206,7 +206,7 @@ async fn an_item_of_another_group_with_the_same_key_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_cursor_can_be_deleted_and_comes_back() {
+async fn an_item_that_is_no_cursor_can_be_deleted_and_restored() {
     let world = read_to_the_end().await;
     let id = world.consumer_id();
     let text = AttributeValue::S("5".into());

@@ -16,7 +16,7 @@ fn client(world: &World, group: &str) -> BaseConsumer {
     config.set("enable.auto.commit", "false").create().expect("a consumer")
 }
 
-/// Commits as a client of Kafka's own would that reads so many records of partition 0.
+/// Commits as a consumer that has read this number of records of partition 0.
 pub(super) fn commit(world: &World, group: &str, offsets: &[(i32, i64)]) {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
@@ -26,17 +26,17 @@ pub(super) fn commit(world: &World, group: &str, offsets: &[(i32, i64)]) {
     }
     client(world, group)
         .commit(&list, CommitMode::Sync)
-        .expect("the group takes it");
+        .expect("the group accepts it");
 }
 
 #[tokio::test]
-async fn import_takes_over_the_commits_of_a_group_and_the_next_run_goes_on_there() {
+async fn import_moves_cursors_to_the_commits_of_a_group_and_the_next_run_starts_there() {
     let world = World::new("import", 3).await;
     for partition in 0..3 {
         world.produce(partition, 10);
     }
     let group = unique("importers");
-    // Partition 1 has a commit past its end, as of a topic that was made anew.
+    // Partition 1 has a commit past its end, as in a recreated topic.
     commit(&world, &group, &[(0, 7), (1, 50)]);
     let dry = world.offsets(&["import", "--from-group", &group]);
     assert_eq!(dry.column("new_offset"), [json!(7), json!(null), json!(null)]);
@@ -54,7 +54,7 @@ async fn import_takes_over_the_commits_of_a_group_and_the_next_run_goes_on_there
             .contains(&format!("no committed offset in {group}")),
         "{dry:?}"
     );
-    assert_eq!(world.table.items().await, [], "it was dry");
+    assert_eq!(world.table.items().await, [], "a dry run writes nothing");
     world
         .offsets(&[
             "import",
@@ -67,14 +67,14 @@ async fn import_takes_over_the_commits_of_a_group_and_the_next_run_goes_on_there
             "1",
         ])
         .refused("Truncated", 3);
-    // To be moved behind the new records would pass them over.
+    // A move past the new records would skip them.
     assert_eq!((world.offset(0).await, world.offset(1).await), (Some(6), None));
     let next = world.run();
     next.success();
     let mut logged = next.logged();
     logged.retain(|(partition, _)| *partition == 0);
     assert_eq!(logged, [(0, 7), (0, 8), (0, 9)]);
-    // As with a reset, what was before can be had again.
+    // As after a reset, undo restores the previous cursor.
     world.offsets(&["undo", "--execute", "--partition", "0"]).row(0);
     assert_eq!(world.offset(0).await, Some(-1));
 }
@@ -107,13 +107,13 @@ async fn import_reads_what_kafkas_own_console_consumer_has_committed() {
 }
 
 #[tokio::test]
-async fn import_from_a_group_that_does_not_exist_says_so() {
+async fn import_from_a_group_that_does_not_exist_is_an_error() {
     let world = World::new("nogroup", 1).await;
-    let ran = world.offsets(&["import", "--from-group", "nobody", "--execute"]);
-    let said = ran.refused("InvalidConfiguration", 2).last_error();
+    let ran = world.offsets(&["import", "--from-group", "no-such-group", "--execute"]);
+    let error = ran.refused("InvalidConfiguration", 2).last_error();
     assert!(
-        said.contains("the group nobody has no committed offset") && said.contains("--from-group"),
-        "{said}"
+        error.contains("the group no-such-group has no committed offset") && error.contains("--from-group"),
+        "{error}"
     );
     assert_eq!(world.table.items().await, []);
 }
@@ -133,7 +133,7 @@ async fn import_pins_the_starts_of_the_partitions_without_a_commit() {
     assert_eq!(next.logged(), [(1, 2), (1, 3)]);
 }
 
-/// What Kafka's own tool shows of a group: partition, committed offset, end and lag.
+/// The output of Kafka's own tool for a group: partition, committed offset, end and lag.
 fn described(world: &World, group: &str) -> Vec<[String; 4]> {
     let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
     let shown = kafka_tool(
@@ -153,7 +153,7 @@ fn described(world: &World, group: &str) -> Vec<[String; 4]> {
 }
 
 #[tokio::test]
-async fn export_shows_the_lag_to_the_tools_of_kafka() {
+async fn export_makes_the_lag_visible_to_kafkas_tools() {
     let world = World::new("export", 3).await;
     world.produce(0, 10);
     world.put_offset(0, 6).await;
@@ -171,7 +171,7 @@ async fn export_shows_the_lag_to_the_tools_of_kafka() {
     let again = world.offsets(&["export", "--to-group", &group, "--execute"]);
     assert_eq!(again.column("outcome"), ["unchanged", "unchanged", "no_cursor"]);
     assert_eq!(again.column("current_offset"), [json!(7), json!(0), json!(null)]);
-    // And back: what was exported is what would be imported.
+    // An import would read the exported offsets back.
     let back = world.offsets(&["import", "--from-group", &group]);
     assert_eq!(back.column("outcome"), ["unchanged", "unchanged", "no_commit"]);
     assert_eq!(
@@ -181,7 +181,7 @@ async fn export_shows_the_lag_to_the_tools_of_kafka() {
 }
 
 #[tokio::test]
-async fn export_to_the_name_of_the_own_group_is_allowed() {
+async fn export_to_the_kafka_group_of_the_same_name_is_allowed() {
     let world = World::new("own", 1).await;
     world.put_offset(0, -1).await;
     let ran = world.offsets(&["export", "--to-group", &world.group, "--execute"]);
@@ -200,26 +200,26 @@ async fn export_to_a_group_with_members_fails(protocol: &str) {
         .set("group.id", &group);
     let member: BaseConsumer = config.set("group.protocol", protocol).create().expect("a consumer");
     member.subscribe(&[&world.topic]).expect("a topic");
-    while member.assignment().expect("it is known").count() == 0 {
+    while member.assignment().expect("the assignment").count() == 0 {
         let _ = member.poll(Duration::from_millis(100));
     }
     let ran = tokio::task::block_in_place(|| world.offsets(&["export", "--to-group", &group, "--execute"]));
-    let said = ran.refused("Held", 1).last_error();
+    let error = ran.refused("Held", 1).last_error();
     assert!(
-        said.contains(&group) && said.contains("active members") && said.contains("Stop them first"),
-        "{said}"
+        error.contains(&group) && error.contains("active members") && error.contains("Stop them first"),
+        "{error}"
     );
-    // To import from it is another matter: it is only read.
+    // An import only reads from the group, so members do not matter.
     let ran = tokio::task::block_in_place(|| world.offsets(&["import", "--from-group", &group]));
     ran.refused("InvalidConfiguration", 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn export_to_a_group_with_members_fails_and_says_to_stop_them() {
+async fn export_to_a_group_with_members_is_an_error_that_advises_to_stop_them() {
     export_to_a_group_with_members_fails("classic").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn export_to_a_group_with_members_of_the_new_protocol_fails_and_says_to_stop_them() {
+async fn export_to_a_group_with_members_of_the_new_protocol_is_an_error_that_advises_to_stop_them() {
     export_to_a_group_with_members_fails("consumer").await;
 }

@@ -1,4 +1,4 @@
-//! `offsets reset` and what belongs to it: what it shows, what it changes, and what it leaves alone.
+//! `offsets reset`: its output, the cursors that it moves, and those that it does not.
 
 mod delete;
 mod group;
@@ -25,7 +25,7 @@ impl World {
 }
 
 impl Ran {
-    /// What was answered of one partition; the command did its work.
+    /// The row of one partition in the result of a command that succeeded.
     fn row(&self, partition: i32) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.rows()[usize::try_from(partition).expect("0 or more")].clone()
@@ -44,7 +44,7 @@ impl Ran {
         self.stderr.lines().last().unwrap_or_default()
     }
 
-    /// It failed, and said so last.
+    /// Asserts that the command failed, with this error in its last line.
     fn refused(&self, error_type: &str, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.last_error().starts_with(&format!("{error_type}: ")), "{self:?}");
@@ -54,7 +54,7 @@ impl Ran {
 
 /// Partition 0: offsets 2 to 9, the last one an hour old, each an hour older than the next one; the
 /// cursor at 5. Partition 1: three records of the last two hours, no cursor. Partition 2: empty.
-async fn of_known_times() -> (World, i64) {
+async fn with_timestamps() -> (World, i64) {
     let world = World::new("reset", 3).await;
     let now = jiff::Timestamp::now().as_millisecond();
     let record = |ago| Message::value("{}").timestamp(now - ago);
@@ -66,8 +66,8 @@ async fn of_known_times() -> (World, i64) {
 }
 
 #[tokio::test]
-async fn every_form_of_reset_shows_where_it_leads_and_what_is_clamped() {
-    let (world, now) = of_known_times().await;
+async fn every_form_of_reset_shows_the_new_offsets_and_those_that_are_clamped() {
+    let (world, now) = with_timestamps().await;
     let half_past_four = jiff::Timestamp::from_millisecond(now - 9 * HOUR_MS / 2)
         .expect("a time")
         .to_string();
@@ -121,15 +121,15 @@ async fn every_form_of_reset_shows_where_it_leads_and_what_is_clamped() {
             [10 - new[0], 3 - new[1], 0].map(Value::from),
             "{form:?}"
         );
-        let said = ran.row(note.0)["note"].to_string();
-        assert!(said.contains(note.1), "{form:?}: {said}");
+        let shown = ran.row(note.0)["note"].to_string();
+        assert!(shown.contains(note.1), "{form:?}: {shown}");
     }
     assert_eq!(world.offset(0).await, Some(4));
 }
 
 #[tokio::test]
 async fn a_dry_run_shows_what_would_change_as_a_table_and_as_json() {
-    let (world, _) = of_known_times().await;
+    let (world, _) = with_timestamps().await;
     let ran = world.offsets(&["reset", "--to-offset", "8", "--partition", "0"]);
     let row = json!({
         "topic": world.topic, "partition": 0, "current_offset": 5, "new_offset": 8, "lag": 2,
@@ -161,20 +161,20 @@ async fn a_dry_run_makes_one_query_and_writes_nothing_also_where_starts_are_pinn
         &["reset", "--to-datetime", "2026-01-01T00:00:00Z"],
         &["undo"],
         &["delete", "--all"],
-        &["export", "--to-group", "somebody"],
+        &["export", "--to-group", "other"],
     ] {
         let ran = tokio::task::block_in_place(|| world.offsets(command));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        // Undo also asks for deleted cursors.
+        // Undo also queries deleted cursors.
         let queries = if command[0] == "undo" { 2 } else { 1 };
-        assert_eq!(proxy.take_seen(), vec!["Query"; queries], "{command:?}");
+        assert_eq!(proxy.take_operations(), vec!["Query"; queries], "{command:?}");
     }
     assert_eq!(world.table.items().await, before);
 }
 
 #[tokio::test]
-async fn the_next_run_begins_where_a_reset_has_put_the_cursor() {
-    let (world, _) = of_known_times().await;
+async fn the_next_run_starts_where_a_reset_has_moved_the_cursor() {
+    let (world, _) = with_timestamps().await;
     let ran = world.offsets(&["reset", "--to-offset", "8", "--execute"]);
     assert_eq!(ran.json()["executed"], true);
     assert_eq!(ran.column("outcome"), ["moved", "moved", "moved"]);
@@ -191,7 +191,7 @@ async fn the_next_run_begins_where_a_reset_has_put_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_reset_into_a_compacted_hole_reads_on_at_the_next_record_that_is_left() {
+async fn after_a_reset_into_a_compacted_hole_a_run_reads_from_the_next_record() {
     let world = corrupt_logs::compacted().await;
     let ran = world.offsets(&["reset", "--to-offset", "53", "--execute"]);
     assert_eq!(
@@ -204,14 +204,14 @@ async fn a_reset_into_a_compacted_hole_reads_on_at_the_next_record_that_is_left(
     let next = world.run();
     assert_eq!(next.success()["lost"], json!([]));
     assert_eq!(next.logged_offsets(), [60, 70, 80, 90, 94, 95]);
-    // A day ago the first record was written, and the hole after it.
+    // The first record, and the hole after it, are a day old.
     let ran = world.offsets(&["reset", "--by-duration", "1h"]);
     assert_eq!(ran.row(0)["new_offset"], 95);
 }
 
 #[tokio::test]
-async fn a_cursor_that_stands_at_its_target_is_not_written() {
-    let (world, _) = of_known_times().await;
+async fn a_cursor_that_is_at_its_target_is_not_written() {
+    let (world, _) = with_timestamps().await;
     let before = world.item(0).await;
     let ran = world.offsets(&["reset", "--to-offset", "5", "--partition", "0", "--execute"]);
     assert_eq!(ran.row(0)["outcome"], "unchanged");
@@ -219,7 +219,7 @@ async fn a_cursor_that_stands_at_its_target_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_reset_to_the_very_record_that_is_blocked_forgets_its_failures() {
+async fn a_reset_to_the_blocked_record_removes_its_failures() {
     let world = World::new("blocked", 1).await;
     world.produce_these(0, &values(["{}", "no json", "{}"]));
     world.run().failure("PartitionBlocked", 3);
@@ -229,21 +229,21 @@ async fn a_reset_to_the_very_record_that_is_blocked_forgets_its_failures() {
         (&ran.row(0)["outcome"], &ran.row(0)["new_offset"]),
         (&json!("moved"), &json!(1))
     );
-    let said = ran.row(0)["note"].to_string();
-    assert!(said.contains("clears failed attempts"), "{said}");
+    let note = ran.row(0)["note"].to_string();
+    assert!(note.contains("clears failed attempts"), "{note}");
     let item = world.item(0).await;
     assert!(
         !item.contains_key("fail_offset") && number(&item, "offset") == 0,
         "{item:?}"
     );
-    // And past it, as to skip it.
+    // And past it, to skip it.
     world.run().failure("PartitionBlocked", 3);
     world.offsets(&["reset", "--shift-by", "1", "--execute"]).row(0);
     assert_eq!(world.run().success()["last_offsets"], json!({"0": 2}));
 }
 
 #[tokio::test]
-async fn a_reset_cures_the_cursor_of_a_topic_that_was_made_anew() {
+async fn a_reset_corrects_the_cursor_of_a_recreated_topic() {
     let world = World::new("anew", 1).await;
     world.produce(0, 3);
     world.put_offset(0, 99).await;
@@ -257,7 +257,7 @@ async fn a_reset_cures_the_cursor_of_a_topic_that_was_made_anew() {
 }
 
 #[tokio::test]
-async fn partitions_that_cannot_be_moved_say_so_and_the_others_are_moved() {
+async fn partitions_that_cannot_be_moved_are_named_and_the_others_are_moved() {
     let world = World::new("stuck", 3).await;
     world.produce(0, 5);
     world.put_offset(0, 4).await;
@@ -277,10 +277,10 @@ async fn partitions_that_cannot_be_moved_say_so_and_the_others_are_moved() {
     assert_eq!(ran.column("outcome"), ["moved", "invalid", "unchanged", "gone"]);
     assert_eq!(ran.column("new_offset"), [json!(0), json!(null), json!(0), json!(null)]);
     ran.refused("InvalidCursor", 1);
-    let said = ran.last_error();
+    let error = ran.last_error();
     assert!(
-        said.contains("2 of 4 partitions were not changed") && said.contains("offsets delete"),
-        "{said}"
+        error.contains("2 of 4 partitions were not changed") && error.contains("offsets delete"),
+        "{error}"
     );
     let ran = world.offsets(&[
         "reset",
@@ -326,8 +326,11 @@ async fn an_unknown_partition_is_wrong_usage() {
         &["export", "--to-group", "g"],
     ] {
         let ran = world.offsets(&[command, &["--partition", "2"]].concat());
-        let said = ran.refused("InvalidConfiguration", 2).last_error();
-        assert!(said.contains("partition 2") && said.contains("--partition"), "{said}");
+        let error = ran.refused("InvalidConfiguration", 2).last_error();
+        assert!(
+            error.contains("partition 2") && error.contains("--partition"),
+            "{error}"
+        );
     }
     assert_eq!(world.table.items().await, []);
 }
@@ -350,7 +353,7 @@ async fn all_topics_are_moved_and_one_can_be_chosen() {
 
 /// Under `latest`, a first cursor must not make the partitions above it count as new ones.
 #[tokio::test]
-async fn a_first_cursor_made_by_a_reset_changes_the_start_of_no_other_partition() {
+async fn a_first_cursor_created_by_a_reset_changes_the_start_of_no_other_partition() {
     let mut world = World::new("pins", 3).await;
     world.set("START_POSITION", "latest");
     for partition in 0..3 {
@@ -368,7 +371,7 @@ async fn a_first_cursor_made_by_a_reset_changes_the_start_of_no_other_partition(
 
 /// Nor may it make those below it count as old ones: records that came before it would be passed over.
 #[tokio::test]
-async fn a_cursor_made_for_a_new_partition_leaves_the_new_ones_below_it_at_their_earliest() {
+async fn a_cursor_created_for_a_new_partition_leaves_the_new_ones_below_it_at_their_earliest() {
     let mut world = World::new("newpins", 1).await;
     world.set("START_POSITION", "latest");
     world.run().success();

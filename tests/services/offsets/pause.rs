@@ -9,7 +9,7 @@ use crate::support::table::number;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn runs_leave_a_paused_partition_alone_until_it_is_resumed() {
+async fn runs_do_not_read_a_paused_partition_until_it_is_resumed() {
     let world = World::new("pause", 2).await;
     world.produce(0, 3);
     world.produce(1, 3);
@@ -34,7 +34,7 @@ async fn runs_leave_a_paused_partition_alone_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_pause_during_a_run_lets_it_finish_and_says_so() {
+async fn a_pause_during_a_run_applies_from_the_next_run_with_a_note() {
     let mut world = World::new("pauserun", 1).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -45,10 +45,10 @@ async fn a_pause_during_a_run_lets_it_finish_and_says_so() {
         (&ran.row(0)["outcome"], &ran.row(0)["until"]),
         (&json!("paused"), &json!(until))
     );
-    let said = ran.row(0)["note"].to_string();
+    let note = ran.row(0)["note"].to_string();
     assert!(
-        said.contains("from the next run on") && said.contains("finishes"),
-        "{said}"
+        note.contains("from the next run on") && note.contains("finishes"),
+        "{note}"
     );
     assert_eq!(run.finish().await.success()["last_offsets"], json!({"0": WAITING - 1}));
     world.produce(0, 3);
@@ -80,7 +80,7 @@ async fn a_pause_of_a_partition_without_a_cursor_changes_no_start() {
 }
 
 #[tokio::test]
-async fn pause_and_resume_of_cursors_that_are_there_need_no_broker() {
+async fn pause_and_resume_of_existing_cursors_need_no_broker() {
     let mut world = World::new("nobroker", 2).await;
     world.put_offset(0, 4).await;
     world.set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1");
@@ -108,7 +108,7 @@ async fn resume_makes_one_query_and_one_write_for_each_paused_partition() {
     world.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
     let ran = tokio::task::block_in_place(|| world.offsets(&["resume"]));
     assert_eq!(ran.column("outcome"), ["was_not_paused", "resumed", "was_not_paused"]);
-    assert_eq!(proxy.take_seen(), ["Query", "UpdateItem"]);
+    assert_eq!(proxy.take_operations(), ["Query", "UpdateItem"]);
 }
 
 #[tokio::test]

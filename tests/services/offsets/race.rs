@@ -13,7 +13,7 @@ use crate::support::world::{Ran, World};
 
 /// P11: a cursor that a live run has claimed is left alone, and named.
 #[tokio::test]
-async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when() {
+async fn a_cursor_under_a_live_claim_is_not_moved_and_the_error_contains_the_end_of_the_claim() {
     let mut world = World::new("held", 2).await;
     world.set("MAX_MESSAGES", "unlimited");
     world.produce(0, MORE_THAN_A_PIPE_HOLDS);
@@ -27,13 +27,13 @@ async fn a_cursor_under_a_live_claim_is_not_moved_and_the_answer_says_until_when
     assert_eq!(ran.column("until"), [json!(until), json!(null)]);
     assert_eq!(ran.column("new_offset"), [json!(null), json!(0)]);
     let time = jiff::Timestamp::from_millisecond(until).expect("a time").to_string();
-    let said = ran.last_error();
-    assert!(said.contains(&time) && said.contains("offsets pause"), "{said}");
+    let error = ran.last_error();
+    assert!(error.contains(&time) && error.contains("offsets pause"), "{error}");
     assert!(
-        said.contains("offsets resume"),
-        "or the partition is never read again: {said}"
+        error.contains("offsets resume"),
+        "or the partition is never read again: {error}"
     );
-    // The same is said before, and undo is bound by it too.
+    // A dry run and undo report the same.
     world.offsets(&["reset", "--to-earliest"]).refused("Held", 1);
     let report = run.finish().await.success();
     assert_eq!(report["last_offsets"], json!({"0": WAITING - 1}));
@@ -78,8 +78,8 @@ async fn a_cursor_that_a_run_has_moved_in_between_is_not_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_without_an_answer_is_found_out_and_not_made_twice() {
-    let mut world = World::new("unanswered", 1).await;
+async fn the_result_of_a_write_without_a_response_is_determined_and_it_is_not_repeated() {
+    let mut world = World::new("unknownwrite", 1).await;
     world.produce(0, 5);
     world.put_offset(0, 4).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
@@ -92,7 +92,7 @@ async fn a_write_without_an_answer_is_found_out_and_not_made_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_is_refused_costs_its_partition_and_the_others_are_moved() {
+async fn a_write_that_is_refused_fails_its_partition_and_the_others_are_moved() {
     let mut world = World::new("refused", 3).await;
     for partition in 0..3 {
         world.produce(partition, 5);
@@ -121,15 +121,15 @@ async fn a_write_that_is_refused_costs_its_partition_and_the_others_are_moved() 
     }
 }
 
-/// P11: a command recognises its own write, also where a run has gone on from there.
+/// P11: a command recognises its own write, also if a run has continued from there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_move_whose_answer_was_lost_is_recognised_though_a_run_has_moved_on_since() {
+async fn a_move_whose_response_was_lost_is_recognised_after_a_run_has_continued_from_there() {
     let world = World::new("lostmove", 1).await;
     world.produce(0, 9);
     world.put_offset(0, 6).await;
     let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
     let release = Arc::new(Notify::new());
-    // The query, the write, and the client's second try of it.
+    // The query, the write, and the client's second attempt of it.
     proxy.next([
         Act::Forward,
         Act::ForwardAndHangUp,
@@ -151,7 +151,7 @@ async fn a_move_whose_answer_was_lost_is_recognised_though_a_run_has_moved_on_si
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_move_of_which_nothing_is_known_is_called_unknown_and_not_to_be_repeated_unseen() {
+async fn a_move_of_unknown_result_is_reported_as_unknown_with_advice_to_check_before_a_retry() {
     for (command, written) in [
         (&["reset", "--shift-by", "1", "--execute"][..], "UpdateItem"),
         (&["pause"], "UpdateItem"),
@@ -174,9 +174,9 @@ async fn a_move_of_which_nothing_is_known_is_called_unknown_and_not_to_be_repeat
         let ran = tokio::task::block_in_place(|| world.offsets(command));
         ran.refused("TableUnreachable", 1);
         assert_eq!(ran.column("outcome"), ["unknown"], "{command:?}");
-        let said = ran.last_error();
+        let error = ran.last_error();
         for part in ["are not known to be changed", "unknown whether", "offsets list"] {
-            assert!(said.contains(part), "{command:?}: {said}");
+            assert!(error.contains(part), "{command:?}: {error}");
         }
         let stored = world.table.get_item(&world.consumer_id(), 0).await;
         match written {

@@ -1,4 +1,4 @@
-//! `offsets undo`: swaps with what the last move replaced.
+//! `offsets undo`: swaps the cursor with the one that the last move replaced.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ async fn at_five_of_ten() -> World {
 
 /// P11: each move can be undone.
 #[tokio::test]
-async fn undo_goes_back_to_before_the_reset_and_a_second_undo_redoes_it() {
+async fn undo_reverts_a_reset_and_a_second_undo_redoes_it() {
     let world = at_five_of_ten().await;
     world
         .offsets(&["reset", "--to-offset", "9", "--partition", "0", "--execute"])
@@ -24,7 +24,7 @@ async fn undo_goes_back_to_before_the_reset_and_a_second_undo_redoes_it() {
     let dry = world.offsets(&["undo"]);
     assert_eq!(dry.column("new_offset"), [json!(5), json!(null)]);
     assert_eq!(dry.column("outcome"), ["would_move", "nothing_to_undo"]);
-    assert_eq!(world.offset(0).await, Some(8), "it was dry");
+    assert_eq!(world.offset(0).await, Some(8), "a dry run writes nothing");
     let undone = world.offsets(&["undo", "--execute"]);
     assert_eq!(undone.column("outcome"), ["moved", "nothing_to_undo"]);
     assert_eq!(world.offset(0).await, Some(4));
@@ -38,7 +38,7 @@ async fn undo_goes_back_to_before_the_reset_and_a_second_undo_redoes_it() {
 }
 
 #[tokio::test]
-async fn undo_after_progress_goes_back_to_before_the_reset_and_a_redo_to_the_progress() {
+async fn undo_after_progress_reverts_the_reset_and_a_redo_restores_the_progress() {
     let world = at_five_of_ten().await;
     world
         .offsets(&["reset", "--to-offset", "7", "--partition", "0", "--execute"])
@@ -47,11 +47,11 @@ async fn undo_after_progress_goes_back_to_before_the_reset_and_a_redo_to_the_pro
     world.offsets(&["undo", "--execute"]).row(0);
     assert_eq!(world.offset(0).await, Some(4));
     world.offsets(&["undo", "--execute"]).row(0);
-    assert_eq!(world.offset(0).await, Some(9), "what the undo had replaced");
+    assert_eq!(world.offset(0).await, Some(9), "the offset that the undo had replaced");
 }
 
 #[tokio::test]
-async fn undo_of_a_first_cursor_goes_to_where_a_run_would_have_started() {
+async fn undo_of_a_first_cursor_moves_it_to_where_a_run_would_have_started() {
     let world = World::new("undofirst", 1).await;
     world.produce(0, 4);
     world.offsets(&["reset", "--to-latest", "--execute"]).row(0);
@@ -61,7 +61,7 @@ async fn undo_of_a_first_cursor_goes_to_where_a_run_would_have_started() {
 }
 
 #[tokio::test]
-async fn undo_with_nothing_to_undo_says_so_and_writes_nothing() {
+async fn undo_without_a_previous_move_reports_that_and_writes_nothing() {
     let world = at_five_of_ten().await;
     let before = world.table.items().await;
     let ran = world.ran(&["offsets", "undo"]);
@@ -79,7 +79,7 @@ async fn undo_with_nothing_to_undo_says_so_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn undo_restores_a_position_that_the_log_no_longer_has_and_says_so() {
+async fn undo_restores_a_position_that_the_log_no_longer_has_with_a_note() {
     let world = at_five_of_ten().await;
     world
         .offsets(&["reset", "--to-latest", "--partition", "0", "--execute"])
@@ -87,10 +87,10 @@ async fn undo_restores_a_position_that_the_log_no_longer_has_and_says_so() {
     kafka::delete_records(&world.bootstrap, &world.topic, 0, 7);
     let ran = world.offsets(&["undo", "--execute", "--partition", "0"]);
     assert_eq!(ran.row(0)["new_offset"], 5);
-    let said = ran.row(0)["note"].to_string();
+    let note = ran.row(0)["note"].to_string();
     assert!(
-        said.contains("below the earliest offset (7)") && said.contains("ON_RETENTION_LOSS"),
-        "{said}"
+        note.contains("below the earliest offset (7)") && note.contains("ON_RETENTION_LOSS"),
+        "{note}"
     );
     assert_eq!(number(&world.item(0).await, "offset"), 4);
     let report = world.run().success();

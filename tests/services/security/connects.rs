@@ -1,12 +1,12 @@
-//! A run connects to Kafka in each of the ways that there are.
+//! A run connects to Kafka with every protocol and mechanism.
 
-use crate::support::certificates::Authority;
-use crate::support::doors;
+use crate::support::certificates::CertificateAuthority;
+use crate::support::endpoints;
 use crate::support::kafka::{self, Message, unique};
 use crate::support::listeners::{ALICE, ALLOWED, Listener, secured};
 use crate::support::world::World;
 
-/// A run by this listener reads what is there, and the next one finds nothing new.
+/// A run with this listener reads all records, and the next one is idle.
 async fn reads(listener: Listener, more: impl FnOnce(&mut World)) {
     let mut world = World::secured("reads", 2).await;
     world.produce(0, 3);
@@ -28,18 +28,18 @@ async fn plaintext_is_read() {
 }
 
 #[tokio::test]
-async fn tls_is_read_with_the_authority_as_pem() {
+async fn tls_is_read_with_the_ca_as_pem() {
     reads(Listener::Tls, |_| ()).await;
 }
 
 #[tokio::test]
-async fn tls_is_read_with_the_authority_as_pem_with_escaped_line_breaks() {
-    let escaped = Authority::ours().pem().replace('\n', "\\n");
+async fn tls_is_read_with_the_ca_as_pem_with_escaped_line_breaks() {
+    let escaped = CertificateAuthority::trusted().pem().replace('\n', "\\n");
     reads(Listener::Tls, |world| _ = world.set("KAFKA_SSL_CA_PEM", escaped)).await;
 }
 
 #[tokio::test]
-async fn tls_is_read_with_the_authority_as_a_file() {
+async fn tls_is_read_with_the_ca_as_a_file() {
     reads(Listener::Tls, |world| {
         world.set("KAFKA_SSL_CA_PEM", "");
         world.set("KAFKA_SSL_CA_LOCATION", secured().ca_file().display());
@@ -57,17 +57,17 @@ async fn every_password_mechanism_is_read_without_tls_and_with_it() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown() {
-    let certificate = Authority::ours().client("alice");
-    reads(Listener::Mtls, |world| _ = world.show(&certificate)).await;
+async fn a_client_certificate_is_accepted() {
+    let certificate = CertificateAuthority::trusted().client("alice");
+    reads(Listener::Mtls, |world| _ = world.set_certificate(&certificate)).await;
 }
 
 #[tokio::test]
 async fn the_key_of_a_client_certificate_may_be_encrypted() {
-    let certificate = Authority::ours().client("alice");
+    let certificate = CertificateAuthority::trusted().client("alice");
     reads(Listener::Mtls, |world| {
         world
-            .show(&certificate)
+            .set_certificate(&certificate)
             .set("KAFKA_SSL_KEY_PEM", certificate.encrypted_key_pem("key-secret"))
             .set("KAFKA_SSL_KEY_PASSWORD", "key-secret");
     })
@@ -75,13 +75,13 @@ async fn the_key_of_a_client_certificate_may_be_encrypted() {
 }
 
 #[tokio::test]
-async fn an_unsecured_token_is_shown() {
-    reads(Listener::Oauth, |world| _ = world.show_token("principal=alice")).await;
+async fn an_unsecured_token_is_accepted() {
+    reads(Listener::Oauth, |world| _ = world.set_token("principal=alice")).await;
 }
 
-/// The producer of dead letters logs in as the consumer does.
+/// The producer of dead letters authenticates as the consumer does.
 #[tokio::test]
-async fn dead_letters_go_the_same_way() {
+async fn dead_letters_are_written_with_the_same_credentials() {
     let mut world = World::secured("dead", 1).await;
     let (dead, name) = (unique(&format!("{ALLOWED}letters")), unique("writer"));
     kafka::create_topic(&world.bootstrap, &dead, 1, &[]);
@@ -96,12 +96,12 @@ async fn dead_letters_go_the_same_way() {
     assert_eq!(kafka::watermarks(&world.bootstrap, &dead, 0), (0, 1));
 }
 
-/// Whatever is wrong with one broker does not concern the others.
+/// A broker that cannot be used does not affect the others.
 #[tokio::test]
-async fn brokers_that_cannot_be_used_beside_one_that_can_are_no_failure() {
+async fn unusable_bootstrap_servers_beside_a_usable_one_are_no_failure() {
     let (at, mut world) = (|it| secured().address(it), World::secured("beside", 1).await);
-    let nowhere = format!("[::1]:{0},127.0.0.1:{0},no-such-host.invalid:9092", doors::closed());
-    // Which of them is asked first is left to chance.
+    let nowhere = format!("[::1]:{0},127.0.0.1:{0},no-such-host.invalid:9092", endpoints::closed());
+    // librdkafka chooses at random which of them it connects to first.
     for _ in 0..3 {
         for wrong in [Listener::Tls, Listener::Scram] {
             let all = format!("{nowhere},{},{}", at(wrong), at(Listener::Plaintext));

@@ -1,5 +1,4 @@
-//! How a run connects to Kafka, and what it says when it cannot: each cause is a sentence of its
-//! own, with the next step, in time.
+//! How a run connects to Kafka, and its errors: each cause has a message with the next step, in time.
 
 mod connects;
 mod refused;
@@ -12,15 +11,15 @@ use std::thread;
 use crate::support::listeners::{Listener, secured};
 use crate::support::world::World;
 
-/// Of these runs, in seconds.
+/// `POLL_TIMEOUT` of these runs, in seconds.
 const POLL_TIMEOUT: u64 = 3;
-/// Until when the cause must be told.
+/// The time within which the error must be reported.
 const IN_TIME_MS: u64 = (POLL_TIMEOUT + 2) * 1000;
 
-/// What is in no output, at any level.
+/// Part of every secret, which no output at any level may contain.
 const SECRETS: [&str; 3] = ["-secret", "PRIVATE KEY", "planted"];
 
-/// Runs that fail, side by side: each has its settings, and words that its message must hold.
+/// Runs that fail, in parallel: each with its settings, and parts that its message must contain.
 struct Refusals {
     world: World,
     rows: Vec<(World, Vec<String>)>,
@@ -34,21 +33,21 @@ impl Refusals {
         Self { world, rows: vec![] }
     }
 
-    /// A run with the settings that `set` makes.
-    fn add(&mut self, words: &[&str], set: impl FnOnce(&mut World)) -> &mut Self {
+    /// Adds a run with the settings of `set`.
+    fn add(&mut self, parts: &[&str], set: impl FnOnce(&mut World)) -> &mut Self {
         let mut world = self.world.clone();
         set(&mut world);
         self.rows
-            .push((world, words.iter().map(|it| (*it).to_owned()).collect()));
+            .push((world, parts.iter().map(|it| (*it).to_owned()).collect()));
         self
     }
 
-    /// All of them fail so: in time, each with a message of its own, without a secret in any
-    /// output, and none takes what it could not look at for "nothing new".
+    /// Asserts that all of them fail with this type, in time, with the parts in their messages, without
+    /// a secret in any output, and with an unknown lag.
     fn fail_with(&self, error_type: &str) {
         let messages: BTreeSet<String> = thread::scope(|scope| {
-            let run = |(world, words)| scope.spawn(move || fails(world, error_type, words));
-            let runs: Vec<_> = self.rows.iter().map(|(world, words)| run((world, words))).collect();
+            let run = |(world, parts)| scope.spawn(move || fails(world, error_type, parts));
+            let runs: Vec<_> = self.rows.iter().map(|(world, parts)| run((world, parts))).collect();
             let join = |run: thread::ScopedJoinHandle<'_, _>| run.join().unwrap_or_else(|it| resume_unwind(it));
             runs.into_iter().map(join).collect()
         });
@@ -56,20 +55,20 @@ impl Refusals {
     }
 }
 
-/// A run fails; returns its message.
-fn fails(world: &World, error_type: &str, words: &[String]) -> String {
+/// Asserts that a run fails, and returns its message.
+fn fails(world: &World, error_type: &str, parts: &[String]) -> String {
     let ran = world.run();
     let report = ran.failure(error_type, 1);
     let message = report["error"]["message"].as_str().expect("a message");
-    for words in words {
-        assert!(message.contains(words), "{words:?} is not said: {message}");
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is missing in: {message}");
     }
     assert!(
         report["duration_ms"].as_u64().is_some_and(|it| it < IN_TIME_MS),
         "{report}"
     );
     assert_eq!(report["messages_processed"], 0);
-    assert!(report["lag"].is_null(), "not looked at is not idle: {report}");
+    assert!(report["lag"].is_null(), "unknown, not idle: {report}");
     for secret in SECRETS {
         assert!(
             !ran.stdout.contains(secret) && !ran.stderr.contains(secret),

@@ -1,37 +1,37 @@
-//! What a run says whose login is refused, or that may not read.
+//! The errors of a run whose authentication or authorization fails.
 
 use super::{Refusals, at, localhost, wrong};
-use crate::support::certificates::Authority;
-use crate::support::doors;
+use crate::support::certificates::CertificateAuthority;
+use crate::support::endpoints;
 use crate::support::listeners::{ALICE, BOB, CAROL, Listener};
 use crate::support::world::World;
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_user_are_refused_logins() {
+async fn a_wrong_password_and_an_unknown_user_fail_authentication() {
     let mut refusals = Refusals::new("login").await;
-    for (mechanism, said) in [
+    for (mechanism, expected) in [
         ("PLAIN", "Invalid username or password"),
         ("SCRAM-SHA-256", "invalid credentials"),
         ("SCRAM-SHA-512", "invalid credentials"),
     ] {
         let named = format!("refused the user or the password ({mechanism}): ");
-        let words = [
+        let parts = [
             &named,
-            said,
+            expected,
             "Check KAFKA_SECRET_ARN, or KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
         ];
-        refusals.add(&words, |it| {
+        refusals.add(&parts, |it| {
             it.connect(Listener::Scram).log_in(mechanism, wrong("alice"));
         });
-        refusals.add(&words, |it| {
-            it.connect(Listener::ScramSsl).log_in(mechanism, wrong("nobody"));
+        refusals.add(&parts, |it| {
+            it.connect(Listener::ScramSsl).log_in(mechanism, wrong("no-such-user"));
         });
     }
     refusals.fail_with("AuthenticationFailed");
 }
 
 #[tokio::test]
-async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_login() {
+async fn a_mechanism_or_a_token_that_the_listener_refuses_fails_authentication() {
     Refusals::new("mechanism")
         .await
         .add(
@@ -41,11 +41,11 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
             },
         )
         .add(&["does not support OAUTHBEARER, but ", "SCRAM-SHA-512"], |it| {
-            it.connect(Listener::Scram).show_token("principal=alice");
+            it.connect(Listener::Scram).set_token("principal=alice");
         })
         .add(&["refused the token", "invalid_token"], |it| {
             it.connect(Listener::Oauth)
-                .show_token("principal=alice principalClaimName=other");
+                .set_token("principal=alice principalClaimName=other");
         })
         .add(
             &[
@@ -53,7 +53,7 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
                 "Unrecognized sasl.oauthbearer.config. Check",
             ],
             |it| {
-                it.connect(Listener::Oauth).show_token("planted=alice");
+                it.connect(Listener::Oauth).set_token("planted=alice");
             },
         )
         .add(
@@ -71,9 +71,12 @@ async fn a_mechanism_or_a_token_that_the_listener_does_not_take_is_a_refused_log
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_is_missing_or_of_a_foreign_authority_is_a_refused_login() {
-    let foreign = Authority::foreign().client("alice");
-    let picky = doors::tls_for_clients_of(Authority::ours(), &Authority::ours().server("localhost", 24));
+async fn a_client_certificate_that_is_missing_or_of_an_untrusted_ca_fails_authentication() {
+    let untrusted = CertificateAuthority::untrusted().client("alice");
+    let demanding = endpoints::tls_for_clients_of(
+        CertificateAuthority::trusted(),
+        &CertificateAuthority::trusted().server("localhost", 24),
+    );
     Refusals::new("certificate")
         .await
         .add(
@@ -85,22 +88,22 @@ async fn a_client_certificate_that_is_missing_or_of_a_foreign_authority_is_a_ref
         .add(
             &["accepts client certificates of certain CAs only, and the client certificate is of none"],
             |it| {
-                it.connect(Listener::Mtls).show(&foreign);
+                it.connect(Listener::Mtls).set_certificate(&untrusted);
             },
         )
-        // It does not say of which authorities, so the certificate is shown.
+        // The server does not send the names of accepted CAs, so the client sends its certificate.
         .add(
             &["refused the client certificate", "unknown ca", "signed by a CA"],
             |it| {
-                it.connect(Listener::Mtls).show(&foreign);
-                it.set("KAFKA_BOOTSTRAP_SERVERS", localhost(picky));
+                it.connect(Listener::Mtls).set_certificate(&untrusted);
+                it.set("KAFKA_BOOTSTRAP_SERVERS", localhost(demanding));
             },
         )
         .fail_with("AuthenticationFailed");
 }
 
 #[tokio::test]
-async fn a_user_without_rights_on_the_topic_is_told_which_right_is_missing() {
+async fn without_permissions_on_the_topic_the_error_names_the_missing_one() {
     let mut refusals = Refusals::new("rights").await;
     let topic = refusals.world.topic.clone();
     refusals
@@ -118,9 +121,9 @@ async fn a_user_without_rights_on_the_topic_is_told_which_right_is_missing() {
         .fail_with("NotAuthorized");
 }
 
-/// That is found out when it is read: how much there is may be known.
+/// That is detected by the fetch: the end offsets are known.
 #[tokio::test]
-async fn a_user_who_may_see_the_topic_and_not_read_it_is_told_so() {
+async fn with_describe_and_without_read_the_error_names_read() {
     let mut world = World::secured("rights", 1).await;
     world.produce(0, 1);
     world.connect(Listener::Scram).log_in("SCRAM-SHA-512", CAROL);
@@ -134,7 +137,7 @@ async fn a_user_who_may_see_the_topic_and_not_read_it_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_missing_topic_is_one_for_who_may_see_it() {
+async fn a_topic_that_does_not_exist_is_an_unknown_topic_with_the_permission_to_describe_it() {
     Refusals::new("missing")
         .await
         .add(&["allowed-nothing does not exist", "create the topic"], |it| {

@@ -1,24 +1,24 @@
-//! What a run says that finds no broker to talk to, or no table.
+//! The errors of a run that can reach no broker, or no table.
 
 use super::{Refusals, at, localhost, wrong};
-use crate::support::certificates::{Authority, Pair};
-use crate::support::doors;
+use crate::support::certificates::{CertificateAuthority, Pair};
+use crate::support::endpoints;
 use crate::support::listeners::{ALICE, Listener};
 use crate::support::services::start_private_broker;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn a_listener_of_another_protocol_is_told_with_the_protocol_to_set() {
-    let wants_tls = |protocol| format!("may require TLS: set KAFKA_SECURITY_PROTOCOL={protocol},");
+async fn a_listener_of_another_protocol_is_an_error_with_the_protocol_to_set() {
+    let requires_tls = |protocol| format!("may require TLS: set KAFKA_SECURITY_PROTOCOL={protocol},");
     let no_tls = |protocol| format!("may be one without TLS: set KAFKA_SECURITY_PROTOCOL={protocol},");
-    let wants_login =
+    let requires_login =
         |protocol| format!("may require SASL: set KAFKA_SECURITY_PROTOCOL={protocol} with KAFKA_SASL_MECHANISM");
     Refusals::new("protocol")
         .await
-        .add(&[&wants_tls("SSL")], |it| {
+        .add(&[&requires_tls("SSL")], |it| {
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Tls));
         })
-        .add(&[&wants_tls("SASL_SSL")], |it| {
+        .add(&[&requires_tls("SASL_SSL")], |it| {
             it.connect(Listener::Scram).log_in("SCRAM-SHA-512", ALICE);
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::ScramSsl));
         })
@@ -30,10 +30,10 @@ async fn a_listener_of_another_protocol_is_told_with_the_protocol_to_set() {
             it.connect(Listener::ScramSsl).log_in("SCRAM-SHA-512", ALICE);
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Scram));
         })
-        .add(&[&wants_login("SASL_PLAINTEXT")], |it| {
+        .add(&[&requires_login("SASL_PLAINTEXT")], |it| {
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::Scram));
         })
-        .add(&[&wants_login("SASL_SSL")], |it| {
+        .add(&[&requires_login("SASL_SSL")], |it| {
             it.connect(Listener::Tls);
             it.set("KAFKA_BOOTSTRAP_SERVERS", at(Listener::ScramSsl));
         })
@@ -41,27 +41,27 @@ async fn a_listener_of_another_protocol_is_told_with_the_protocol_to_set() {
 }
 
 #[tokio::test]
-async fn a_broker_s_certificate_that_does_not_pass_is_told_with_the_reason() {
-    let door = |server: Pair| localhost(doors::tls(&server));
-    let expired = door(Authority::ours().server("localhost", -1));
-    let other = door(Authority::ours().server("other.example", 24));
-    let foreign = door(Authority::foreign().server("localhost", 24));
+async fn a_brokers_certificate_that_is_not_valid_is_an_error_with_the_reason() {
+    let endpoint = |server: Pair| localhost(endpoints::tls(&server));
+    let expired = endpoint(CertificateAuthority::trusted().server("localhost", -1));
+    let other = endpoint(CertificateAuthority::trusted().server("other.example", 24));
+    let untrusted = endpoint(CertificateAuthority::untrusted().server("localhost", 24));
     Refusals::new("authority")
         .await
         .add(
-            &["is signed by an unknown CA: CN=Test Authority. Set KAFKA_CA_SECRET_ARN, "],
+            &["is signed by an unknown CA: CN=Test CA. Set KAFKA_CA_SECRET_ARN, "],
             |it| {
                 it.connect(Listener::Tls);
-                it.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
+                it.set("KAFKA_SSL_CA_PEM", CertificateAuthority::untrusted().pem());
             },
         )
-        // The machine's own authorities are trusted then.
-        .add(&["is signed by an unknown CA: CN=Test Authority"], |it| {
+        // The machine's own CAs are trusted then.
+        .add(&["is signed by an unknown CA: CN=Test CA"], |it| {
             it.connect(Listener::ScramSsl).log_in("PLAIN", ALICE);
             it.set("KAFKA_SSL_CA_PEM", "");
         })
-        .add(&["is signed by an unknown CA: CN=Foreign Authority"], |it| {
-            it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &foreign);
+        .add(&["is signed by an unknown CA: CN=Other CA"], |it| {
+            it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &untrusted);
         })
         .add(&["has expired: that of CN=", "Renew it at the broker"], |it| {
             it.connect(Listener::Tls).set("KAFKA_BOOTSTRAP_SERVERS", &expired);
@@ -76,8 +76,8 @@ async fn a_broker_s_certificate_that_does_not_pass_is_told_with_the_reason() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart() {
-    let (silent, mute, full) = (doors::silent(), doors::silent(), doors::full());
+async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_have_different_errors() {
+    let (silent, mute, full) = (endpoints::silent(), endpoints::silent(), endpoints::full());
     let broker = start_private_broker();
     broker.stop();
     let at = |port: u16| format!("127.0.0.1:{port}");
@@ -98,7 +98,7 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
                 "connection refused. Check that the broker runs, and the port in",
             ],
             |it| {
-                it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closed()));
+                it.set("KAFKA_BOOTSTRAP_SERVERS", at(endpoints::closed()));
             },
         )
         .add(&["the TCP connection to ", " timed out", "security groups"], |it| {
@@ -120,7 +120,7 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
                 "may require TLS",
             ],
             |it| {
-                it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closing()));
+                it.set("KAFKA_BOOTSTRAP_SERVERS", at(endpoints::closing()));
             },
         )
         .add(
@@ -130,20 +130,20 @@ async fn an_unknown_name_a_closed_port_and_each_kind_of_silence_are_told_apart()
             ],
             |it| {
                 it.connect(Listener::Tls)
-                    .set("KAFKA_BOOTSTRAP_SERVERS", at(doors::closing()));
+                    .set("KAFKA_BOOTSTRAP_SERVERS", at(endpoints::closing()));
             },
         )
         .add(&["the server at ", "does not speak the Kafka protocol"], |it| {
-            it.set("KAFKA_BOOTSTRAP_SERVERS", at(doors::http()));
+            it.set("KAFKA_BOOTSTRAP_SERVERS", at(endpoints::http()));
         })
         .fail_with("BrokerUnreachable");
 }
 
 #[tokio::test]
-async fn a_run_that_had_less_than_the_poll_timeout_says_the_time_that_it_waited() {
+async fn a_run_with_less_time_than_the_poll_timeout_reports_the_time_that_it_waited() {
     let mut world = World::new("short", 1).await;
     world
-        .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", doors::closed()))
+        .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", endpoints::closed()))
         .set("TIME_LIMIT", 1);
     let report = world.run().failure("BrokerUnreachable", 1);
     let message = report["error"]["message"].as_str().expect("a message");
@@ -153,17 +153,17 @@ async fn a_run_that_had_less_than_the_poll_timeout_says_the_time_that_it_waited(
     assert!(!message.contains("POLL_TIMEOUT"), "{message}");
 }
 
-/// Some addresses are closed or unknown, and at another one the login is refused: the connection
-/// that got furthest tells the cause.
+/// Some addresses are closed or unknown, and at another one authentication fails: the error is that
+/// of the connection that got furthest.
 #[tokio::test]
 async fn closed_ports_beside_it_do_not_hide_the_cause() {
-    let nowhere = format!("[::1]:{0},127.0.0.1:{0},no-such-host.invalid:9092", doors::closed());
+    let nowhere = format!("[::1]:{0},127.0.0.1:{0},no-such-host.invalid:9092", endpoints::closed());
     let beside = |listener| format!("{nowhere},{}", at(listener));
     Refusals::new("hidden")
         .await
-        .add(&["is signed by an unknown CA: CN=Test Authority"], |it| {
+        .add(&["is signed by an unknown CA: CN=Test CA"], |it| {
             it.connect(Listener::Tls);
-            it.set("KAFKA_SSL_CA_PEM", Authority::foreign().pem());
+            it.set("KAFKA_SSL_CA_PEM", CertificateAuthority::untrusted().pem());
             it.set("KAFKA_BOOTSTRAP_SERVERS", beside(Listener::Tls));
         })
         .fail_with("BrokerUnreachable");
@@ -177,8 +177,8 @@ async fn closed_ports_beside_it_do_not_hide_the_cause() {
 }
 
 #[tokio::test]
-async fn no_way_to_the_table_names_the_endpoint_of_the_vpc_and_the_proxy() {
-    let full = doors::full();
+async fn without_a_route_to_the_table_the_error_names_the_vpc_endpoint_and_the_proxy() {
+    let full = endpoints::full();
     Refusals::new("table")
         .await
         .add(&["gateway endpoint", "NO_PROXY", "AWS_ENDPOINT_URL_DYNAMODB"], |it| {
@@ -186,7 +186,7 @@ async fn no_way_to_the_table_names_the_endpoint_of_the_vpc_and_the_proxy() {
             it.set("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
         })
         .add(&["gateway endpoint", "NO_PROXY", "Connection refused"], |it| {
-            let endpoint = format!("http://127.0.0.1:{}", doors::closed());
+            let endpoint = format!("http://127.0.0.1:{}", endpoints::closed());
             it.set("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
         })
         .fail_with("TableUnreachable");

@@ -99,7 +99,7 @@ impl Function {
     pub(crate) fn invoke_text(&mut self, event: &str) -> Invocation {
         let request_id = uuid::Uuid::new_v4().to_string();
         let deadline = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970") + self.timeout;
-        let seen = ["stdout", "stderr"].map(|stream| self.program.lines(stream).len());
+        let before = ["stdout", "stderr"].map(|stream| self.program.lines(stream).len());
         let started = now();
         let next = self
             .program
@@ -130,7 +130,7 @@ impl Function {
             }
         };
         let [stdout, stderr] = ["stdout", "stderr"].map(|stream| self.program.lines(stream));
-        let [stdout, stderr] = [stdout[seen[0]..].to_vec(), stderr[seen[1]..].to_vec()];
+        let [stdout, stderr] = [stdout[before[0]..].to_vec(), stderr[before[1]..].to_vec()];
         Invocation {
             request_id,
             result,

@@ -92,7 +92,7 @@ impl Request {
 
 /// Serves the requests of one connection.
 fn serve(mut connection: TcpStream, calls: &Sender<Call>) -> io::Result<()> {
-    let gone = |_| io::Error::other("the test has ended");
+    let ended = |_| io::Error::other("the test has ended");
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
     while let Some(request) = Request::read(&mut reader)? {
@@ -102,7 +102,7 @@ fn serve(mut connection: TcpStream, calls: &Sender<Call>) -> io::Result<()> {
         let call = match (method, place.as_slice()) {
             ("GET", ["invocation", "next"]) => {
                 let (sender, event) = mpsc::channel();
-                calls.send(Call::Next(sender)).map_err(gone)?;
+                calls.send(Call::Next(sender)).map_err(ended)?;
                 let Ok(event) = event.recv() else { return Ok(()) };
                 connection.write_all(event.as_bytes())?;
                 continue;
@@ -115,7 +115,7 @@ fn serve(mut connection: TcpStream, calls: &Sender<Call>) -> io::Result<()> {
                 continue;
             }
         };
-        calls.send(call).map_err(gone)?;
+        calls.send(call).map_err(ended)?;
         connection.write_all(http(202, "", r#"{"status":"OK"}"#).as_bytes())?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::claim::{Cursor, Failures, InvalidCursor, ObservedItem};
+use crate::claim::{self, Cursor, Failures, ObservedItem};
 use crate::cli::doctor::check::Status::{self, Failed, Ok as Fine, Warning};
 use crate::plan::PartitionState;
 use crate::record::{NextOffset, OffsetRange, TopicPartition};
@@ -80,7 +80,11 @@ fn each_decision_of_the_next_run_has_its_status_and_its_type_of_error() {
         (blocked(), Decision::Paused, (Fine, None)),
         (state(), Decision::RetentionLoss(range), fails(RetentionLoss)),
         (state(), Decision::Truncated(text()), fails(Truncated)),
-        (state(), Decision::Invalid(InvalidCursor::new(text())), fails(InvalidCursor)),
+        (
+            state(),
+            Decision::Invalid(claim::InvalidCursor::new(text())),
+            fails(InvalidCursor),
+        ),
     ];
     for (state, decision, expected) in rows {
         let check = judged(vec![(state, decision.clone())]);

@@ -1,11 +1,11 @@
-//! Two runs and an operator: every order of their steps over the real pure
-//! functions, and every fate of each write.
+//! Two runs and an operator: every order of their steps over the real pure functions, and every
+//! result of each write.
 //!
-//! A write is answered, or it is not and stays in flight: it then arrives at
-//! once, later, or never; and the read that would tell may get no answer too. A
-//! run may stop for good at any step, since nothing makes it take the next one:
-//! before it fetches, between a mark and the hand-over, before its release. A claim lasts for one tick of the clock, and no
-//! run looks at it again: each may be frozen for as long as the other works.
+//! A write gets a response, or it gets none and stays in flight: it is then applied at once, later,
+//! or never, and the read that would show its result may fail too. A run may stop for good at any
+//! step, since no step is forced: before it fetches, between a mark and the hand-over, before its
+//! release. A claim lasts for one tick of the clock, and no run checks it again: each may be frozen
+//! for as long as the other works.
 
 mod partition;
 mod run;
@@ -20,21 +20,22 @@ use self::partition::Partition;
 use self::run::Kind;
 use super::next;
 
-/// One tick ends the claim of the run that began first; nobody is left to take over a second one.
+/// One tick expires the claim of the run that started first; there is no third run to take over the
+/// claim of the second one.
 const TICKS: i64 = 1;
 
-/// How a world begins.
+/// The item at the start of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begins {
-    /// Without an item, or with one that no run has claimed.
-    Fresh,
-    /// Behind a run that died with single records.
-    BehindADeadRun,
-    /// The same, and claims leave the mark of its hand-over where it is.
-    BehindADeadRunWhoseMarkStays,
+enum Start {
+    /// None, or one that no run has claimed.
+    Unclaimed,
+    /// That of a run that crashed with single records.
+    Crashed,
+    /// The same, and claims do not remove the mark of its hand-over.
+    CrashedAndMarksStay,
 }
 
-/// How large a world is.
+/// The size of a world.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     partitions: usize,
@@ -42,14 +43,14 @@ struct Size {
     end: i64,
     /// How often the operator edits each item.
     edits: usize,
-    /// Whether the operator may pause it, too.
+    /// Whether the operator may also pause it.
     pauses: bool,
-    /// Whether the read after a write without an answer may get none either.
-    unread: bool,
-    begins: Begins,
-    /// How many writes can be without an answer at the same time.
+    /// Whether the read after a write without a response may fail.
+    reads_fail: bool,
+    start: Start,
+    /// How many writes can be without a response at the same time.
     in_flight: usize,
-    /// A clause that conditions lack, by the kind of write.
+    /// A clause that is removed from the conditions of this kind of write.
     without: Option<(Kind, usize)>,
 }
 
@@ -58,8 +59,8 @@ const SMALL: Size = Size {
     end: 1,
     edits: 0,
     pauses: false,
-    unread: false,
-    begins: Begins::Fresh,
+    reads_fail: false,
+    start: Start::Unclaimed,
     in_flight: 0,
     without: None,
 };
@@ -71,7 +72,7 @@ struct World {
 }
 
 impl World {
-    /// Every world that can be next.
+    /// Every world that one step leads to.
     fn successors(&self, size: Size) -> Vec<Self> {
         let mut worlds = vec![];
         if self.now_ms < TICKS {
@@ -80,7 +81,7 @@ impl World {
                 ..self.clone()
             });
         }
-        // The runs are alike: it is enough that the first one begins first.
+        // The runs are alike: it is enough that the first one starts first.
         let second_may_begin = self.partitions.iter().any(Partition::first_has_begun);
         for (p, partition) in self.partitions.iter().enumerate() {
             worlds.extend(
@@ -98,14 +99,14 @@ impl World {
     }
 }
 
-/// P1 to P4, in every world that can come about. Returns how many there are.
+/// P1 to P4, in every world that can be reached. Returns the number of worlds.
 ///
 /// # Panics
-/// In a world in which a promise is broken.
+/// If a promise is broken in any world.
 fn explore(size: Size) -> usize {
     let hasher = RandomState::new();
-    let mut known = HashSet::new();
-    let items = if size.begins == Begins::Fresh {
+    let mut visited = HashSet::new();
+    let items = if size.start == Start::Unclaimed {
         [None, Some(Cursor::at(next(1)))]
     } else {
         [Some(left_behind(None)), Some(left_behind(Some(0)))]
@@ -117,7 +118,7 @@ fn explore(size: Size) -> usize {
         })
         .into();
     while let Some(world) = worlds.pop() {
-        if known.insert(hasher.hash_one(format!("{world:?}"))) {
+        if visited.insert(hasher.hash_one(format!("{world:?}"))) {
             world
                 .partitions
                 .iter()
@@ -125,14 +126,13 @@ fn explore(size: Size) -> usize {
             worlds.extend(world.successors(size));
         }
     }
-    known.len()
+    visited.len()
 }
 
-/// An item that a run left which had handed over single records: with its
-/// claim expired, and a mark at this offset.
+/// The item of a run that crashed with single records: an expired claim, and a mark at this offset.
 fn left_behind(handed_over: Option<i64>) -> Cursor {
     Cursor {
-        run: Some(RunId::new("dead")),
+        run: Some(RunId::new("crashed")),
         claim_until_ms: Some(0),
         claim_to: Some(next(4)),
         claim_chunk: Some(BatchLimit::Single),
@@ -142,15 +142,15 @@ fn left_behind(handed_over: Option<i64>) -> Cursor {
     }
 }
 
-fn no_promise_is_broken(size: Size) {
+fn assert_every_promise_holds(size: Size) {
     let states = explore(size);
     eprintln!("{states} states: {size:?}");
     assert!(states > 1_000, "only {states}");
 }
 
 #[test]
-fn two_runs_and_an_operator_break_no_promise() {
-    no_promise_is_broken(Size {
+fn two_runs_and_an_operator_keep_every_promise() {
+    assert_every_promise_holds(Size {
         end: 4,
         edits: 1,
         ..SMALL
@@ -158,8 +158,8 @@ fn two_runs_and_an_operator_break_no_promise() {
 }
 
 #[test]
-fn two_runs_whose_writes_are_not_answered_break_no_promise() {
-    no_promise_is_broken(Size {
+fn two_runs_whose_writes_get_no_response_keep_every_promise() {
+    assert_every_promise_holds(Size {
         end: 3,
         in_flight: 1,
         ..SMALL
@@ -167,8 +167,8 @@ fn two_runs_whose_writes_are_not_answered_break_no_promise() {
 }
 
 #[test]
-fn two_runs_and_an_operator_break_no_promise_although_writes_are_not_answered() {
-    no_promise_is_broken(Size {
+fn two_runs_and_an_operator_keep_every_promise_if_writes_get_no_response() {
+    assert_every_promise_holds(Size {
         end: 1,
         edits: 1,
         in_flight: 1,
@@ -177,8 +177,8 @@ fn two_runs_and_an_operator_break_no_promise_although_writes_are_not_answered() 
 }
 
 #[test]
-fn a_pause_that_is_stored_before_the_claim_is_obeyed() {
-    no_promise_is_broken(Size {
+fn a_pause_that_is_stored_before_the_claim_prevents_it() {
+    assert_every_promise_holds(Size {
         end: 2,
         edits: 1,
         pauses: true,
@@ -187,50 +187,50 @@ fn a_pause_that_is_stored_before_the_claim_is_obeyed() {
 }
 
 #[test]
-fn a_run_that_cannot_find_out_whether_it_wrote_breaks_no_promise() {
-    no_promise_is_broken(Size {
+fn a_run_that_cannot_determine_whether_a_write_was_applied_keeps_every_promise() {
+    assert_every_promise_holds(Size {
         end: 2,
         in_flight: 1,
-        unread: true,
+        reads_fail: true,
         ..SMALL
     });
 }
 
-/// P14: a record counts as deadly only if it was handed over alone.
+/// P14: a crash counts against a record only if it was handed over alone.
 #[test]
-fn what_a_dead_run_left_behind_counts_against_no_record_that_was_not_handed_over_alone() {
-    no_promise_is_broken(Size {
+fn a_crashed_run_counts_against_no_record_that_was_not_handed_over_alone() {
+    assert_every_promise_holds(Size {
         end: 2,
         in_flight: 1,
-        begins: Begins::BehindADeadRun,
+        start: Start::Crashed,
         ..SMALL
     });
 }
 
-/// The test of the test.
+/// Checks that the exploration finds the broken promise.
 #[test]
-fn without_the_removal_of_a_mark_by_the_next_claim_a_record_is_blamed_twice() {
+fn if_the_next_claim_kept_the_mark_a_crash_would_be_counted_twice() {
     let size = Size {
         end: 2,
-        begins: Begins::BehindADeadRunWhoseMarkStays,
+        start: Start::CrashedAndMarksStay,
         ..SMALL
     };
     assert!(catch_unwind(AssertUnwindSafe(|| explore(size))).is_err());
 }
 
 #[test]
-fn an_edit_between_a_death_and_the_next_run_leaves_the_crash_behind() {
-    no_promise_is_broken(Size {
+fn an_edit_between_a_crash_and_the_next_run_discards_the_crash() {
+    assert_every_promise_holds(Size {
         end: 2,
         edits: 1,
-        begins: Begins::BehindADeadRun,
+        start: Start::Crashed,
         ..SMALL
     });
 }
 
 #[test]
-fn two_runs_break_no_promise_on_two_partitions() {
-    no_promise_is_broken(Size {
+fn two_runs_keep_every_promise_on_two_partitions() {
+    assert_every_promise_holds(Size {
         partitions: 2,
         end: 1,
         ..SMALL
@@ -238,7 +238,7 @@ fn two_runs_break_no_promise_on_two_partitions() {
 }
 
 #[test]
-fn without_any_clause_of_any_condition_a_promise_is_broken() {
+fn every_clause_of_every_condition_is_needed_by_a_promise() {
     for (kind, clauses) in [
         (Kind::ClaimItem, 3),
         (Kind::ClaimNothing, 1),
@@ -254,8 +254,8 @@ fn without_any_clause_of_any_condition_a_promise_is_broken() {
                 pauses: (kind, clause) == (Kind::ClaimItem, 2),
                 ..SMALL
             };
-            let broken = catch_unwind(AssertUnwindSafe(|| explore(size))).is_err();
-            assert!(broken, "no promise needs clause {clause} of {kind:?}");
+            let is_broken = catch_unwind(AssertUnwindSafe(|| explore(size))).is_err();
+            assert!(is_broken, "no promise is broken without clause {clause} of {kind:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One run at work on one partition.
+//! One run of one partition.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use kafka_consumer_lambda::ledger::Ledger;
 
 use super::super::next;
 
-/// Offsets, as bits.
+/// A set of offsets, as bits.
 pub(super) type Offsets = u8;
 
 pub(super) fn below(end: i64) -> Offsets {
@@ -41,18 +41,18 @@ impl What {
     }
 }
 
-/// A write on its way, and how often it may be made again.
+/// A write, and how often it may be repeated.
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) what: What,
     pub(super) write: CursorWrite,
-    pub(super) again: u8,
+    pub(super) retries: u8,
 }
 
-/// The write says nothing that the rest does not say.
+/// Without the write, which follows from the rest.
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.what, self.again)
+        write!(f, "{:?} {}", self.what, self.retries)
     }
 }
 
@@ -60,8 +60,8 @@ impl fmt::Debug for Attempt {
 pub(super) enum Doing {
     Begin,
     Write(Attempt),
-    /// No answer came; a read will tell.
-    Doubt(Attempt),
+    /// The write got no response; a read shows its result.
+    Verify(Attempt),
     Work,
     Ended,
 }
@@ -71,13 +71,13 @@ pub(super) struct Run {
     pub(super) id: RunId,
     pub(super) doing: Doing,
     pub(super) ledger: Ledger,
-    /// The time that its last write bears.
+    /// The timestamp of its last write.
     pub(super) stamp_ms: i64,
-    /// Where a flush would have left the item of which it is not known whether it was applied.
+    /// The item as left by a flush of which it is unknown whether it was applied.
     pub(super) unknown: Option<LastWrite>,
     pub(super) settled: Offsets,
     pub(super) flushed: bool,
-    /// Another run has claimed the partition since, or the operator ended the claim.
+    /// Another run has claimed the partition since, or the operator removed the claim.
     pub(super) lost: bool,
 }
 
@@ -95,13 +95,13 @@ impl Run {
         }
     }
 
-    /// Nothing depends any more on what a run has done that has ended, unless
-    /// a write of it may still arrive: fewer worlds to tell apart.
-    pub(super) fn forget(&mut self, is_flying: bool) {
+    /// Discards the history of a run that has ended, unless a write of it is still in flight: fewer
+    /// worlds to distinguish.
+    pub(super) fn discard_history(&mut self, is_in_flight: bool) {
         *self = Self {
             doing: Doing::Ended,
-            settled: if is_flying { self.settled } else { 0 },
-            lost: is_flying && self.lost,
+            settled: if is_in_flight { self.settled } else { 0 },
+            lost: is_in_flight && self.lost,
             ..Self::new(self.id.as_str())
         };
     }

@@ -1,5 +1,5 @@
 //! Brokers in memory: fixed logs, no threads, no waiting. What a run reads is
-//! the same each time, whatever the machine does.
+//! the same each time, on every machine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec,
 /// Few, so that a partition takes several polls.
 const RECORDS_IN_A_POLL: usize = 2;
 
-/// One partition's log. Its offsets may have gaps, and its end may lie behind
+/// One partition's log. Its offsets may have gaps, and its end may be past
 /// control records.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
@@ -40,7 +40,7 @@ impl Log {
         Self { end, ..self }
     }
 
-    /// Retention has deleted what lies before.
+    /// Retention has deleted the offsets below.
     pub(super) fn kept_from(mut self, earliest: i64) -> Self {
         self.offsets.retain(|offset| *offset >= earliest);
         Self { earliest, ..self }
@@ -53,7 +53,7 @@ impl Log {
         }
     }
 
-    /// Somebody produces another record.
+    /// Produces another record.
     pub(super) fn grow(&mut self) {
         self.offsets.push(self.end);
         self.end += 1;
@@ -78,8 +78,8 @@ pub(super) struct Brokers {
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     next: i64,
-    /// The end is told once: as by librdkafka, not again until it moved.
-    end_was_told: bool,
+    /// The end of the partition is reported once, as librdkafka does, until it moves.
+    end_was_reported: bool,
 }
 
 impl Brokers {
@@ -92,11 +92,11 @@ impl Brokers {
     }
 
     fn logs(&self) -> MutexGuard<'_, Vec<Log>> {
-        self.logs.lock().expect("nobody panicked")
+        self.logs.lock().expect("no panic with the lock held")
     }
 
     fn reading(&self) -> MutexGuard<'_, BTreeMap<i32, Reading>> {
-        self.reading.lock().expect("nobody panicked")
+        self.reading.lock().expect("no panic with the lock held")
     }
 
     fn partitions(&self) -> Vec<TopicPartition> {
@@ -105,7 +105,7 @@ impl Brokers {
             .collect()
     }
 
-    fn look(&self, partition: &TopicPartition, what: OffsetSpec) -> ListedOffset {
+    fn list_offset(&self, partition: &TopicPartition, what: OffsetSpec) -> ListedOffset {
         let logs = self.logs();
         let log = usize::try_from(partition.partition).ok().and_then(|i| logs.get(i));
         let log = log.ok_or_else(|| Unavailable("there is no such partition".into()))?;
@@ -118,7 +118,7 @@ impl Brokers {
         Ok(NextOffset::new(offset).expect("an offset"))
     }
 
-    /// What is there for this client now; `None`: nothing will come.
+    /// What a poll of this client returns now; `None`: it would wait for ever.
     fn fetch(&self, partition: &TopicPartition, limit: Limit) -> Option<Polled> {
         let mut reading = self.reading();
         let Some(position) = reading.get_mut(&partition.partition) else {
@@ -139,7 +139,7 @@ impl Brokers {
             position.next = last.offset + 1;
             return Some(Polled::Records(records));
         }
-        (!std::mem::replace(&mut position.end_was_told, true)).then_some(Polled::End)
+        (!std::mem::replace(&mut position.end_was_reported, true)).then_some(Polled::End)
     }
 }
 
@@ -155,7 +155,7 @@ fn record(partition: &TopicPartition, offset: i64, is_broken: bool) -> Record {
 impl Source for &Brokers {
     async fn end_offsets(&self, _: &[Arc<str>], _: Instant) -> Result<EndOffsets, Error> {
         let with_end = |partition| {
-            let end = self.look(&partition, OffsetSpec::Latest);
+            let end = self.list_offset(&partition, OffsetSpec::Latest);
             (partition, end)
         };
         Ok(EndOffsets {
@@ -170,14 +170,17 @@ impl Source for &Brokers {
         what: OffsetSpec,
         _: Instant,
     ) -> Result<Vec<ListedOffset>, Error> {
-        Ok(partitions.iter().map(|partition| self.look(partition, what)).collect())
+        Ok(partitions
+            .iter()
+            .map(|partition| self.list_offset(partition, what))
+            .collect())
     }
 
     fn assign(&self, positions: &[(TopicPartition, NextOffset)]) -> Result<(), Error> {
         for (partition, next) in positions {
             let position = Reading {
                 next: next.get(),
-                end_was_told: false,
+                end_was_reported: false,
             };
             // As librdkafka: what is assigned cannot be assigned again.
             if self.reading().insert(partition.partition, position).is_some() {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use kafka_consumer_lambda::clock::Clock;
 
-/// How far a process's monotonic clock lies behind the machine's: its short
-/// pauses, which wait for the machine's clock, are over before they begin.
-/// The longer waits of a run, for a write that is due or the deadline, are not.
+/// How far a process's monotonic clock is behind the machine's: its short pauses, which wait for the
+/// machine's clock, end at once. The longer waits of a run, for a write that is due or the deadline,
+/// do not.
 const BEHIND: Duration = Duration::from_secs(1);
 
-/// One process's clocks: a monotonic clock of its own, and everybody's wall clock.
+/// One process's clocks: a monotonic clock of its own, and the wall clock that all share.
 #[derive(Debug, Clone)]
 pub(super) struct ProcessClock {
     began: Instant,

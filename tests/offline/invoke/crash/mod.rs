@@ -1,37 +1,35 @@
-//! A process that dies, freezes, gets no answer, or meets an operator: at each
-//! of its effects in turn, in the real `invoke`. Then clean runs until there is
-//! nothing left to do.
+//! A crash, a freeze, a lost response or an operator's edit at each effect of a process in turn, in
+//! the real `invoke`. Then runs without a fault until one is idle.
 //!
-//! At all times: no cursor moves back, none passes a record that nobody
-//! settled, no partition is worked on without a claim. In the end: every record
-//! was handled, after few runs.
+//! At all times: no cursor moves back, none passes a record that was not settled, no partition is
+//! processed without a claim. At the end: every record was handled, after few runs.
 
 mod brokers;
 mod clock;
-mod fate;
+mod completeness;
+mod fault;
 mod frozen;
+mod lost_responses;
 mod operator;
 mod process;
-mod promises;
-mod unanswered;
 mod world;
 mod worlds;
 
 use std::fmt;
 use std::future::Future;
 
-use fate::Trouble;
+use fault::Fault;
 use world::{Spec, World};
 
-/// In which orders the partitions take turns: by 0, each as far as it can.
+/// The orders in which the partitions take turns: with 0, each goes as far as it can.
 const SEEDS: std::ops::Range<usize> = 0..3;
 
-/// What is being tried, shown if it fails.
+/// The case, printed if it fails.
 struct Scene(String);
 
 impl Scene {
-    fn new(spec: &Spec, trouble: impl fmt::Debug, seed: usize) -> Self {
-        Self(format!("world `{}`, {trouble:?}, seed {seed}", spec.name))
+    fn new(spec: &Spec, fault: impl fmt::Debug, seed: usize) -> Self {
+        Self(format!("world `{}`, {fault:?}, seed {seed}", spec.name))
     }
 }
 
@@ -48,56 +46,55 @@ fn block_on<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Tries 0, 1, 2... until one no longer comes to pass: how many did.
-async fn each_at(mut comes_to_pass: impl AsyncFnMut(usize) -> bool) -> usize {
+/// Runs the cases 0, 1, 2... until one does not exist. Returns how many there were.
+async fn each_at(mut exists: impl AsyncFnMut(usize) -> bool) -> usize {
     let mut at = 0;
-    while comes_to_pass(at).await {
+    while exists(at).await {
         at += 1;
-        assert!(at < 1_000, "runs without an end");
+        assert!(at < 1_000, "the cases do not end");
     }
     at
 }
 
 #[test]
-fn without_trouble_every_world_is_done_after_few_runs() {
+fn without_a_fault_every_world_is_done_after_few_runs() {
     block_on(async {
         for spec in worlds::all() {
             for seed in SEEDS {
-                let _scene = Scene::new(&spec, Trouble::Nothing, seed);
+                let _scene = Scene::new(&spec, Fault::None, seed);
                 let world = World::new(&spec);
-                assert!(world.until_struck(Trouble::Nothing, seed).await.is_none());
+                assert!(world.run_until_fault(Fault::None, seed).await.is_none());
                 assert_eq!(world.recover(seed).await, 1, "it was done before");
             }
         }
     });
 }
 
-/// P1: a cursor moves only past records that were settled, in order, without a
-/// hole. A run that dies repeats what it had not stored.
+/// P1: a cursor moves only past records that were settled, in order, without a hole. The run after
+/// a crash repeats what was not stored.
 #[test]
-fn a_process_may_die_at_any_effect_and_nothing_is_lost() {
+fn a_crash_at_any_effect_loses_no_record() {
     block_on(async {
         for spec in worlds::all() {
-            let (mut deaths, mut most_runs) = (0, 0);
+            let (mut crashes, mut most_runs) = (0, 0);
             for seed in SEEDS {
-                deaths += each_at(async |at| {
-                    let _scene = Scene::new(&spec, Trouble::DeathAt(at), seed);
+                crashes += each_at(async |at| {
+                    let _scene = Scene::new(&spec, Fault::CrashAt(at), seed);
                     let world = World::new(&spec);
-                    let is_struck = world.until_struck(Trouble::DeathAt(at), seed).await.is_some();
+                    let is_injected = world.run_until_fault(Fault::CrashAt(at), seed).await.is_some();
                     most_runs = most_runs.max(world.recover(seed).await);
-                    is_struck
+                    is_injected
                 })
                 .await;
             }
-            eprintln!("`{}`: {deaths} deaths, at most {most_runs} clean runs", spec.name);
+            eprintln!("`{}`: {crashes} crashes, at most {most_runs} clean runs", spec.name);
         }
     });
 }
 
-/// P1: a run that dies repeats what it had not stored; also one that was
-/// repeating.
+/// P1: the run after a crash repeats what was not stored, also if the crashed run did so itself.
 #[test]
-fn a_second_process_may_die_at_any_effect_where_the_first_one_died() {
+fn a_second_crash_at_any_effect_after_a_first_one_loses_no_record() {
     block_on(async {
         for spec in [worlds::small(), worlds::small_limited(), worlds::small_latest()] {
             let mut pairs = 0;
@@ -106,35 +103,35 @@ fn a_second_process_may_die_at_any_effect_where_the_first_one_died() {
                     pairs += each_at(async |second| {
                         let _scene = Scene::new(&spec, (first, second), seed);
                         let world = World::new(&spec);
-                        world.until_struck(Trouble::DeathAt(first), seed).await;
+                        world.run_until_fault(Fault::CrashAt(first), seed).await;
                         world.pass_claims();
-                        let is_struck = world.until_struck(Trouble::DeathAt(second), seed).await.is_some();
+                        let is_injected = world.run_until_fault(Fault::CrashAt(second), seed).await.is_some();
                         world.recover(seed).await;
-                        is_struck
+                        is_injected
                     })
                     .await;
                     World::new(&spec)
-                        .until_struck(Trouble::DeathAt(first), seed)
+                        .run_until_fault(Fault::CrashAt(first), seed)
                         .await
                         .is_some()
                 })
                 .await;
             }
-            eprintln!("`{}`: {pairs} pairs of deaths", spec.name);
+            eprintln!("`{}`: {pairs} pairs of crashes", spec.name);
         }
     });
 }
 
 /// P3: one run per partition, while a claim lasts.
 #[test]
-fn a_run_that_comes_before_a_dead_one_s_claims_end_leaves_its_partitions_alone() {
+fn a_run_skips_the_partitions_that_a_crashed_run_has_claimed_until_the_claims_end() {
     block_on(async {
         for spec in worlds::all() {
             for seed in SEEDS {
                 each_at(async |at| {
-                    let _scene = Scene::new(&spec, Trouble::DeathAt(at), seed);
+                    let _scene = Scene::new(&spec, Fault::CrashAt(at), seed);
                     let world = World::new(&spec);
-                    let Some(_) = world.until_struck(Trouble::DeathAt(at), seed).await else {
+                    let Some(_) = world.run_until_fault(Fault::CrashAt(at), seed).await else {
                         return false;
                     };
                     let claimed = world.claimed();
@@ -145,7 +142,7 @@ fn a_run_that_comes_before_a_dead_one_s_claims_end_leaves_its_partitions_alone()
                         claimed.iter().map(|(partition, _)| *partition).collect::<Vec<_>>()
                     );
                     for (partition, cursor) in claimed {
-                        assert_eq!(world.cursor(partition), Some(cursor), "as the dead process left it");
+                        assert_eq!(world.cursor(partition), Some(cursor), "as the crashed process left it");
                     }
                     world.recover(seed).await;
                     true

@@ -1,5 +1,5 @@
-//! One process: the real `invoke`, over a table and a handler that count their
-//! effects and check the promises at each of them.
+//! One process: the real `invoke`, with a table and a handler that count their effects and check the
+//! promises at each of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -19,55 +19,53 @@ use tokio::sync::watch;
 
 use super::brokers::Brokers;
 use super::clock::ProcessClock;
-use super::fate::{Applied, Edit, Fate, Trouble};
+use super::fault::{Applied, Edit, Fault, FaultInjector};
 use super::world::World;
 
-/// A run makes no pauses here that the machine would notice: one that takes
-/// longer than this hangs.
+/// A run here takes milliseconds of real time: one that takes longer than this hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 pub(super) struct Process<'a> {
-    pub(super) fate: Fate,
+    pub(super) faults: FaultInjector,
     world: &'a World,
     brokers: Brokers,
     clock: ProcessClock,
-    mine: Mutex<Mine>,
+    changes: Mutex<Changes>,
 }
 
-/// What this process has done to the table.
+/// The changes that this process has made to the table.
 #[derive(Default)]
-struct Mine {
-    /// The partitions that it has claimed, and the name it did it by.
+struct Changes {
+    /// The partitions that it has claimed, and the run of each claim.
     claims: BTreeMap<i32, Option<RunId>>,
-    /// Records passed that no handler settled.
+    /// Records that were passed over without the handler.
     skipped: Vec<(i32, i64)>,
     /// Jumps over offsets that retention deleted: first and last.
     lost: Vec<(i32, i64, i64)>,
-    /// Writes without an answer that are still on their way.
+    /// Writes without a response that are still to be applied.
     late: Vec<(i32, CursorWrite, Applied)>,
     /// Reads of this item fail.
-    is_deaf: Option<i32>,
-    /// Partitions of which the run cannot know what it stored.
+    unreadable: Option<i32>,
+    /// Partitions with a write whose result the run could not determine.
     may_have_been_applied: Vec<i32>,
 }
 
 impl<'a> Process<'a> {
-    pub(super) fn new(world: &'a World, trouble: Trouble, seed: usize) -> Self {
+    pub(super) fn new(world: &'a World, fault: Fault, seed: usize) -> Self {
         Self {
-            fate: Fate::new(trouble, seed),
+            faults: FaultInjector::new(fault, seed),
             brokers: Brokers::new(&world.logs),
             clock: ProcessClock::new(&world.wall_ms),
-            mine: Mutex::default(),
+            changes: Mutex::default(),
             world,
         }
     }
 
-    /// The whole run; `None` if the process is stopped on the way. What it was
-    /// about to do is then dropped.
+    /// The whole run; `None` if the process crashes, which drops all that is in flight.
     pub(super) async fn work(&self) -> Option<RunReport> {
         tokio::select! {
             biased;
-            () = self.fate.stopped() => None,
+            () = self.faults.stopped() => None,
             report = self.invoked() => Some(report),
         }
     }
@@ -89,24 +87,24 @@ impl<'a> Process<'a> {
         let invoked = invoked.await.expect("the run hangs").expect("a run has a report");
         match invoked.response {
             Response::Run(report) => *report,
-            Response::Plan(_) => unreachable!("a run was asked for"),
+            Response::Plan(_) => unreachable!("the request is a run"),
         }
     }
 
-    fn mine(&self) -> MutexGuard<'_, Mine> {
-        self.mine.lock().expect("nobody panicked")
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().expect("no panic with the lock held")
     }
 
-    /// The cursors on which this process has a claim, as they stand.
+    /// The present cursors on which this process has a claim.
     pub(super) fn claimed(&self) -> Vec<(i32, Cursor)> {
-        let partitions: Vec<i32> = self.mine().claims.keys().copied().collect();
+        let partitions: Vec<i32> = self.changes().claims.keys().copied().collect();
         let cursors = partitions.into_iter().filter_map(|i| Some((i, self.world.cursor(i)?)));
         cursors.collect()
     }
 
-    /// One effect more, and an operator's edit just before it.
+    /// The next effect, and an operator's edit just before it.
     async fn effect(&self, partition: i32) {
-        if let Some(edit) = self.fate.effect(partition).await {
+        if let Some(edit) = self.faults.effect(partition).await {
             self.edit(edit);
         }
     }
@@ -115,7 +113,7 @@ impl<'a> Process<'a> {
         let table = &self.world.table;
         match (edit, self.world.cursor(0)) {
             (Edit::Put(next), _) => table.put(&self.world.consumer(), 0, super::world::cursor_at(next)),
-            // Who changes an offset has looked at it: to write the same is no edit.
+            // Writing the same offset is no edit.
             (Edit::Update(next), Some(cursor)) if cursor.next.get() != next => {
                 let next = super::world::cursor_at(next).next;
                 table.put(&self.world.consumer(), 0, Cursor { next, ..cursor });
@@ -124,11 +122,11 @@ impl<'a> Process<'a> {
             // Nothing to change.
             (Edit::Update(_) | Edit::Delete, _) => return,
         }
-        self.mine().claims.remove(&0);
-        let mut books = self.world.books();
-        books.edit = Some((edit, books.handled.len()));
+        self.changes().claims.remove(&0);
+        let mut history = self.world.history();
+        history.edit = Some((edit, history.handled.len()));
         if let Edit::Put(next) = edit {
-            books.starts.entry(0).or_insert(next);
+            history.starts.entry(0).or_insert(next);
         }
     }
 
@@ -147,26 +145,26 @@ impl<'a> Process<'a> {
         written
     }
 
-    /// A note is removed only once the report that names it is in the log: a
-    /// process that dies after that has no report to show here.
+    /// A note is removed only after the report that names it was logged. A process that crashes after
+    /// that returns no report here.
     fn note_acknowledged(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
         let noted = before.and_then(|before| before.unreported.as_ref());
         let Some(note) = noted.filter(|_| after.unreported.is_none()) else {
             return;
         };
-        let mut books = self.world.books();
+        let mut history = self.world.history();
         let lost = note.lost.iter().map(|it| (partition, it.range.first, it.range.last));
-        books.named_lost.extend(lost);
+        history.named_lost.extend(lost);
         let skipped = note.skipped.iter().map(|it| (partition, it.range.first, it.range.last));
-        books.named_skipped.extend(skipped);
+        history.named_skipped.extend(skipped);
     }
 
     fn note_claim(&self, partition: i32, before: Option<&Cursor>, after: &Cursor) {
         let had = before.and_then(|before| before.claim_until_ms);
         if after.claim_until_ms.is_none() {
-            self.mine().claims.remove(&partition);
+            self.changes().claims.remove(&partition);
         } else if after.claim_until_ms != had {
-            self.mine().claims.insert(partition, after.run.clone());
+            self.changes().claims.insert(partition, after.run.clone());
         }
     }
 
@@ -175,8 +173,8 @@ impl<'a> Process<'a> {
         let log = self.world.log(partition);
         let after = after.next.get();
         let Some(before) = before.map(|before| before.next.get()) else {
-            let mut books = self.world.books();
-            books.starts.entry(partition).or_insert(after);
+            let mut history = self.world.history();
+            history.starts.entry(partition).or_insert(after);
             let is_live = self.world.spec.backfill.is_none();
             let is_earliest = is_live && self.world.config.start_position == StartPosition::Earliest;
             assert!(
@@ -195,17 +193,17 @@ impl<'a> Process<'a> {
         for offset in log.between(self.world.readable_from(partition, before), after) {
             assert!(
                 self.world.may_be_passed(partition, offset),
-                "the cursor of {partition} moved from {before} to {after} past {offset}, which nobody settled"
+                "the cursor of {partition} moved from {before} to {after} past {offset}, which was not settled"
             );
             if !self.world.is_handled(partition, offset) {
-                self.mine().skipped.push((partition, offset));
-                self.world.books().stored_skipped.push((partition, offset));
+                self.changes().skipped.push((partition, offset));
+                self.world.history().stored_skipped.push((partition, offset));
             }
         }
         if before < log.earliest && after >= log.earliest {
-            self.mine().lost.push((partition, before, log.earliest - 1));
+            self.changes().lost.push((partition, before, log.earliest - 1));
             self.world
-                .books()
+                .history()
                 .stored_lost
                 .push((partition, before, log.earliest - 1));
         }
@@ -214,15 +212,15 @@ impl<'a> Process<'a> {
     /// P1 and P3, for one call of the handler.
     fn check_call(&self, chunk: &Chunk) {
         let partition = chunk.partition().partition;
-        if partition == 0 && self.world.books().edit.is_some() {
-            // The run cannot know yet.
+        if partition == 0 && self.world.history().edit.is_some() {
+            // The run has not detected the edit yet.
             return;
         }
-        let ours = self.mine().claims.get(&partition).cloned();
+        let ours = self.changes().claims.get(&partition).cloned();
         let stored = self.world.cursor(partition).expect("it is claimed");
         assert!(
             ours == Some(stored.run) && stored.claim_until_ms.is_some(),
-            "{partition} is worked on without a claim"
+            "{partition} is processed without a claim"
         );
         let log = self.world.log(partition);
         let offsets: Vec<i64> = chunk.records().iter().map(|record| record.offset).collect();
@@ -230,7 +228,7 @@ impl<'a> Process<'a> {
         assert_eq!(
             offsets,
             log.between(first, end).collect::<Vec<_>>(),
-            "a hole in a chunk"
+            "a chunk with a hole"
         );
         for offset in log.between(self.world.readable_from(partition, stored.next.get()), first) {
             assert!(
@@ -242,8 +240,8 @@ impl<'a> Process<'a> {
 
     /// P5: what was passed over is named, and nothing else.
     pub(super) fn check_report(&self, report: &RunReport) {
-        let mut skipped = self.mine().skipped.clone();
-        let mut lost = self.mine().lost.clone();
+        let mut skipped = self.changes().skipped.clone();
+        let mut lost = self.changes().lost.clone();
         skipped.sort_unstable();
         lost.sort_unstable();
         let named = report
@@ -256,29 +254,28 @@ impl<'a> Process<'a> {
             "passed over: {skipped:?}; named: {named:?}"
         );
         let named = ranges(&report.lost);
-        // In doubt it is named, and once more by the run that stores it.
-        let is_certain = self.mine().may_have_been_applied.is_empty();
+        // A jump whose write is unknown is named here, and again by the run that stores it.
+        let is_certain = self.changes().may_have_been_applied.is_empty();
         // What an earlier run stored and did not report is named by a later one.
-        let earlier = self.world.books().stored_lost.clone();
-        let is_known = |range: &(i32, i64, i64)| lost.contains(range) || earlier.contains(range);
+        let earlier = self.world.history().stored_lost.clone();
+        let is_stored = |range: &(i32, i64, i64)| lost.contains(range) || earlier.contains(range);
         assert!(
-            lost.iter().all(|range| named.contains(range)) && (!is_certain || named.iter().all(is_known)),
+            lost.iter().all(|range| named.contains(range)) && (!is_certain || named.iter().all(is_stored)),
             "lost, as named: {named:?}; as stored: {lost:?}, and before: {earlier:?}"
         );
-        let mut books = self.world.books();
-        books.named_lost.extend(named);
-        books.named_skipped.extend(ranges(&report.skipped));
-        drop(books);
+        let mut history = self.world.history();
+        history.named_lost.extend(named);
+        history.named_skipped.extend(ranges(&report.skipped));
+        drop(history);
         self.check_last_offsets(report);
     }
 
-    /// No report names another offset than the table has, but for what an
-    /// operator or a late write made of it.
+    /// Every reported offset is stored, unless an operator or a late write changed it.
     fn check_last_offsets(&self, report: &RunReport) {
         for (partition, last) in &report.last_offsets.entries {
-            let mine = self.mine();
-            let is_late = mine.late.iter().any(|(of, ..)| *of == partition.partition);
-            let is_edited = partition.partition == 0 && self.world.books().edit.is_some();
+            let changes = self.changes();
+            let is_late = changes.late.iter().any(|(of, ..)| *of == partition.partition);
+            let is_edited = partition.partition == 0 && self.world.history().edit.is_some();
             let stored = self
                 .world
                 .cursor(partition.partition)
@@ -290,36 +287,36 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Whether the run could not find out what became of a write.
-    pub(super) fn was_in_doubt(&self) -> bool {
-        !self.mine().may_have_been_applied.is_empty()
+    /// Whether the run could not determine whether a write was applied.
+    pub(super) fn has_unknown_write(&self) -> bool {
+        !self.changes().may_have_been_applied.is_empty()
     }
 
-    /// A run that comes to its end leaves no claim, unless an answer was lost.
+    /// A run that ends leaves no claim, unless a response was lost.
     pub(super) fn check_release(&self) {
         let claimed = self.claimed();
         assert!(
-            claimed.is_empty() || self.fate.has_lost_an_answer(),
+            claimed.is_empty() || self.faults.has_lost_a_response(),
             "left behind: {claimed:?}"
         );
     }
 
-    /// What was still on its way when the run ended.
+    /// Applies the writes that were delayed when the run ended.
     pub(super) async fn lost_writes_arrive(&self) {
-        let late = std::mem::take(&mut self.mine().late);
+        let late = std::mem::take(&mut self.changes().late);
         for (partition, write, _) in late {
             self.apply(partition, &write).await;
         }
     }
 
-    /// What is still on its way to `partition` arrives before its next write.
+    /// Applies the delayed writes of `partition` before its next write.
     async fn earlier_writes_arrive(&self, partition: i32) {
-        let late = std::mem::take(&mut self.mine().late);
+        let late = std::mem::take(&mut self.changes().late);
         for (of, write, when) in late {
             if of == partition && when == Applied::BeforeTheNext {
                 self.apply(partition, &write).await;
             } else {
-                self.mine().late.push((of, write, when));
+                self.changes().late.push((of, write, when));
             }
         }
     }
@@ -337,18 +334,18 @@ impl Store for &Process<'_> {
     }
 
     async fn load_one(&self, consumer: &Consumer, partition: i32) -> Result<Option<Cursor>, Error> {
-        if self.mine().is_deaf == Some(partition) {
-            self.mine().may_have_been_applied.push(partition);
-            return Err(Error::new(ErrorType::TableUnreachable, "the table does not answer"));
+        if self.changes().unreadable == Some(partition) {
+            self.changes().may_have_been_applied.push(partition);
+            return Err(Error::new(ErrorType::TableUnreachable, "the table does not respond"));
         }
         self.world.table.load_one(consumer, partition).await
     }
 
     async fn write(&self, consumer: &Consumer, partition: i32, write: &CursorWrite) -> Result<WriteResult, Error> {
-        assert_eq!(*consumer, self.world.consumer(), "somebody else's cursor");
+        assert_eq!(*consumer, self.world.consumer(), "the cursor of another consumer");
         self.effect(partition).await;
         self.earlier_writes_arrive(partition).await;
-        let Some(lost) = self.fate.write() else {
+        let Some(lost) = self.faults.write() else {
             let written = self.apply(partition, write).await;
             self.effect(partition).await;
             return Ok(written);
@@ -358,10 +355,10 @@ impl Store for &Process<'_> {
             Applied::AtOnce => {
                 self.apply(partition, write).await;
             }
-            when => self.mine().late.push((partition, write.clone(), when)),
+            when => self.changes().late.push((partition, write.clone(), when)),
         }
-        self.mine().is_deaf = (!lost.can_be_read).then_some(partition);
-        Ok(WriteResult::Unknown("the answer was lost".into()))
+        self.changes().unreadable = (!lost.can_be_read).then_some(partition);
+        Ok(WriteResult::Unknown("the response was lost".into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The worlds in which processes die.
+//! The worlds in which processes crash.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kafka_consumer_lambda::record::NextOffset;
 use super::brokers::Log;
 use super::world::{BACK_OFF, BEGIN_MS, Call, Spec, cursor_at};
 
-/// Two partitions of a few records: small enough for two troubles in a row.
+/// Two partitions of a few records: small enough for two faults in a row.
 pub(super) fn small() -> Spec {
     Spec {
         call_ms: 2_000,
@@ -18,7 +18,7 @@ pub(super) fn small() -> Spec {
     }
 }
 
-/// The same on the way: with cursors.
+/// The same with cursors.
 pub(super) fn small_resumed() -> Spec {
     Spec {
         name: "small, resumed",
@@ -61,7 +61,7 @@ pub(super) fn gaps() -> Spec {
     }
 }
 
-/// Cursors on the way: before what retention deleted, before nothing but
+/// Cursors before what retention deleted, before nothing but
 /// control records, in a partition that retention emptied, and at the end.
 pub(super) fn jumps() -> Spec {
     let logs = vec![
@@ -82,9 +82,9 @@ pub(super) fn jumps() -> Spec {
     }
 }
 
-/// Processes have died before: once, and twice at the same record.
-fn died_before() -> Spec {
-    let died = |next: i64, to: i64, crashes: u32| Cursor {
+/// After crashes: one, and two at the same record.
+fn crashed_before() -> Spec {
+    let crashed = |next: i64, to: i64, crashes: u32| Cursor {
         run: Some(RunId::new("dead")),
         claim_until_ms: Some(BEGIN_MS - 1),
         claim_to: NextOffset::new(to),
@@ -97,9 +97,9 @@ fn died_before() -> Spec {
     };
     let logs = vec![Log::of(0..6), Log::of([0, 2, 3, 6, 7]).ending_at(9), Log::of([0])];
     Spec {
-        cursors: vec![(0, died(2, 5, 0)), (1, died(2, 7, 2))],
+        cursors: vec![(0, crashed(2, 5, 0)), (1, crashed(2, 7, 2))],
         most_runs: 3,
-        ..Spec::new("died before", logs)
+        ..Spec::new("crashed before", logs)
     }
 }
 
@@ -208,7 +208,7 @@ fn short_of_time_and_shares() -> Spec {
     }
 }
 
-/// Cursors past the end of a topic that was made anew.
+/// Cursors past the end of a recreated topic.
 pub(super) fn truncated() -> Spec {
     Spec {
         settings: &[("ON_TRUNCATION", "earliest")],
@@ -265,7 +265,7 @@ pub(super) fn all() -> Vec<Spec> {
         small(),
         gaps(),
         jumps(),
-        died_before(),
+        crashed_before(),
         skips(),
         halts(),
         latest(),

@@ -1,4 +1,4 @@
-//! A process is frozen between two invocations, and its connections die meanwhile.
+//! A process is frozen between two invocations, and its connections are lost meanwhile.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn warm() -> (World, Function, Proxied<'static>) {
     (world, function, proxy)
 }
 
-/// The next run does its work in this time, and so does the one after it.
+/// Asserts that the next run and the one after it succeed within this time.
 fn goes_on(world: &World, function: &mut Function, limit: Duration) -> Invocation {
     world.produce(1, 2);
     let invocation = function.invoke(&json!({}));
@@ -42,11 +42,11 @@ fn goes_on(world: &World, function: &mut Function, limit: Duration) -> Invocatio
     invocation
 }
 
-/// P13: also where nobody told it.
+/// P13: also if they were lost without notice.
 #[tokio::test]
-async fn a_run_after_its_connections_died_in_silence_costs_a_reconnect() {
+async fn a_run_after_connections_were_lost_without_notice_costs_a_reconnect() {
     let (world, mut function, proxy) = warm().await;
-    proxy.black_hole();
+    proxy.silence();
     goes_on(&world, &mut function, Duration::from_millis(1500));
 }
 
@@ -58,17 +58,17 @@ async fn a_run_after_the_broker_closed_its_connections_costs_a_reconnect() {
 }
 
 #[tokio::test]
-async fn a_run_of_a_process_that_was_stopped_while_its_connections_died_costs_a_reconnect() {
+async fn a_run_of_a_process_that_was_frozen_while_its_connections_were_lost_costs_a_reconnect() {
     let (world, mut function, proxy) = warm().await;
     function.freeze();
-    proxy.black_hole();
+    proxy.silence();
     std::thread::sleep(Duration::from_secs(2));
     function.thaw();
     goes_on(&world, &mut function, Duration::from_millis(1500));
 }
 
 #[tokio::test]
-async fn a_slow_network_is_no_dead_connection() {
+async fn a_slow_network_is_no_lost_connection() {
     let (world, mut function, proxy) = warm().await;
     let connections = proxy.accepted();
     proxy.delay(Duration::from_millis(50));
@@ -78,11 +78,11 @@ async fn a_slow_network_is_no_dead_connection() {
     assert_eq!(proxy.accepted(), connections, "it connected again");
 }
 
-/// What becomes of connections while the process is frozen.
-type Death = fn(&Proxy);
+/// A way to lose connections while the process is frozen.
+type Loss = fn(&Proxy);
 
-/// A warm function that keeps so many connections to the table, after a freeze in which this was done to them.
-async fn frozen_with_table_connections(kept: i32, death: Death) -> (World, Function, Proxy) {
+/// A warm function with this number of connections to the table, after a freeze in which they were lost.
+async fn frozen_with_table_connections(kept: i32, loss: Loss) -> (World, Function, Proxy) {
     let mut world = World::new("staletable", kept).await;
     let port = world.endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
     let proxy = Proxy::start(port.expect("an endpoint with a port"));
@@ -98,16 +98,16 @@ async fn frozen_with_table_connections(kept: i32, death: Death) -> (World, Funct
     let open = i32::try_from(proxy.open()).expect("some connections");
     assert!(open >= kept, "{open} connections are kept");
     function.freeze();
-    death(&proxy);
+    loss(&proxy);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     function.thaw();
     (world, function, proxy)
 }
 
-/// P13: also of the table's connections, however many are kept.
-async fn a_dead_table_connection_costs_a_reconnect(kept: i32, death: Death) {
-    let (world, mut function, proxy) = frozen_with_table_connections(kept, death).await;
-    let died = proxy.accepted();
+/// P13: also for any number of kept connections to the table.
+async fn a_lost_table_connection_costs_a_reconnect(kept: i32, loss: Loss) {
+    let (world, mut function, proxy) = frozen_with_table_connections(kept, loss).await;
+    let before = proxy.accepted();
     for partition in 0..kept {
         world.produce(partition, 1);
     }
@@ -119,7 +119,7 @@ async fn a_dead_table_connection_costs_a_reconnect(kept: i32, death: Death) {
         "{kept} kept: it took {:?}",
         invocation.duration
     );
-    let connected = proxy.accepted() - died;
+    let connected = proxy.accepted() - before;
     assert!(
         connected <= usize::try_from(kept).expect("some") + 1,
         "{connected} new connections"
@@ -130,28 +130,28 @@ async fn a_dead_table_connection_costs_a_reconnect(kept: i32, death: Death) {
 }
 
 #[tokio::test]
-async fn table_connections_that_died_in_silence_cost_one_reconnect_however_many_were_kept() {
+async fn any_number_of_table_connections_lost_without_notice_costs_one_reconnect() {
     for kept in [1, 4, 16] {
-        a_dead_table_connection_costs_a_reconnect(kept, Proxy::black_hole).await;
+        a_lost_table_connection_costs_a_reconnect(kept, Proxy::silence).await;
     }
 }
 
 #[tokio::test]
-async fn table_connections_that_are_reset_when_they_are_used_cost_one_reconnect_however_many_were_kept() {
+async fn any_number_of_table_connections_that_are_reset_on_use_costs_one_reconnect() {
     for kept in [1, 4, 16] {
-        a_dead_table_connection_costs_a_reconnect(kept, Proxy::forget).await;
+        a_lost_table_connection_costs_a_reconnect(kept, Proxy::reset_on_send).await;
     }
 }
 
 #[tokio::test]
-async fn table_connections_that_were_closed_meanwhile_cost_one_reconnect_however_many_were_kept() {
+async fn any_number_of_table_connections_closed_meanwhile_costs_one_reconnect() {
     for kept in [1, 4, 16] {
-        a_dead_table_connection_costs_a_reconnect(kept, Proxy::cut).await;
+        a_lost_table_connection_costs_a_reconnect(kept, Proxy::cut).await;
     }
 }
 
 #[tokio::test]
-async fn a_slow_table_is_no_dead_connection() {
+async fn a_slow_table_is_no_lost_connection() {
     let (world, mut function, proxy) = frozen_with_table_connections(4, |_| {}).await;
     let connections = proxy.accepted();
     proxy.delay(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! Ports at which something other than a Kafka is, or nothing.
+//! Ports without a Kafka behind them: closed, silent, or with another server.
 
 use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode};
 
-use super::certificates::{Authority, Pair};
+use super::certificates::{CertificateAuthority, Pair};
 
-/// The standard library asks for a queue of 128; a process may have some 1,000 files open.
+/// The standard library sets a backlog of 128; a process may have some 1,000 files open.
 const MOST_QUEUED: usize = 500;
 
-/// A port at which nobody listens.
+/// A port at which no program listens.
 pub(crate) fn closed() -> u16 {
-    // No program is given one below 1024 unless it asks for it.
+    // The system assigns no port below 1024 automatically.
     1
 }
 
-/// A port that takes connections and never says a word, for as long as it is kept.
+/// A port that accepts connections and sends nothing. It is open until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Silent(TcpListener);
 
-/// A new one.
+/// Opens a [`Silent`] port.
 pub(crate) fn silent() -> Silent {
-    // The system takes the connections; nobody reads what is sent.
+    // The system accepts the connections; no program reads from them.
     Silent(listener())
 }
 
@@ -34,26 +34,26 @@ impl Silent {
     }
 }
 
-/// A port that is so busy that it takes no more connections, and refuses none, for as long as it
-/// is kept: as behind a security group that lets nothing in.
+/// A port whose backlog is full: it neither accepts nor refuses connections, as behind a security
+/// group without a rule for it. It is open until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Full {
     port: u16,
-    // The system drops what comes once its queue of these is full.
+    // The system drops further connections once the backlog is full.
     _queue: (TcpListener, Vec<TcpStream>),
 }
 
-/// A new one.
+/// Opens a [`Full`] port.
 ///
 /// # Panics
-/// If the system takes connections without end.
+/// If the system accepts more than [`MOST_QUEUED`] connections.
 pub(crate) fn full() -> Full {
     let listener = listener();
     let address = listener.local_addr().expect("a bound socket has an address");
     let queue: Vec<TcpStream> = (0..MOST_QUEUED)
         .map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok())
         .collect();
-    assert!(queue.len() < MOST_QUEUED, "the queue of connections has no end");
+    assert!(queue.len() < MOST_QUEUED, "the backlog has no limit");
     Full {
         port: address.port(),
         _queue: (listener, queue),
@@ -66,14 +66,14 @@ impl Full {
     }
 }
 
-/// A port that takes connections and closes them: a load balancer before a broker that is down. It
-/// is there until the process ends.
+/// A port that accepts connections and closes them, as a load balancer in front of a broker that is
+/// down does. It is open until the process ends.
 pub(crate) fn closing() -> u16 {
     serve(drop)
 }
 
-/// A port at which something answers that is no Kafka: as HTTP does. It is there until the process
-/// ends.
+/// The port of an HTTP server, which responds to Kafka's requests with an HTTP error. It is open
+/// until the process ends.
 pub(crate) fn http() -> u16 {
     serve(|mut client| {
         let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -81,17 +81,17 @@ pub(crate) fn http() -> u16 {
     })
 }
 
-/// A port at which TLS is spoken, with this certificate, and nothing is said over it. It is there
+/// A port that completes TLS handshakes with this certificate, and then sends nothing. It is open
 /// until the process ends.
 pub(crate) fn tls(server: &Pair) -> u16 {
     serve_tls(acceptor(server).build())
 }
 
-/// As [`tls`], for clients that show a certificate of this authority. Unlike Kafka it does not say
-/// of which.
-pub(crate) fn tls_for_clients_of(authority: &Authority, server: &Pair) -> u16 {
+/// As [`tls`], for clients with a certificate of this CA. Unlike Kafka it does not send the names of
+/// accepted CAs.
+pub(crate) fn tls_for_clients_of(ca: &CertificateAuthority, server: &Pair) -> u16 {
     let mut acceptor = acceptor(server);
-    let trusted = acceptor.cert_store_mut().add_cert(authority.certificate().clone());
+    let trusted = acceptor.cert_store_mut().add_cert(ca.certificate().clone());
     trusted.expect("a certificate");
     acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
     serve_tls(acceptor.build())
@@ -106,7 +106,7 @@ fn acceptor(server: &Pair) -> SslAcceptorBuilder {
 
 fn serve_tls(acceptor: SslAcceptor) -> u16 {
     serve(move |client| {
-        // A client that goes away, or is refused or refuses, is what this is for.
+        // Failed handshakes are expected.
         if let Ok(stream) = acceptor.accept(client) {
             drain(stream);
         }

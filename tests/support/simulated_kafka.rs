@@ -1,4 +1,4 @@
-//! A Kafka of as many partitions as wanted, in memory: what a run costs without one.
+//! A Kafka in memory with any number of partitions, to run without a broker.
 
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
@@ -12,7 +12,7 @@ use kafka_consumer_lambda::source::{EndOffsets, Limit, ListedOffset, OffsetSpec,
 
 /// One topic; each partition has as many records, and all of them the same value.
 #[derive(Debug)]
-pub(crate) struct PaperKafka {
+pub(crate) struct SimulatedKafka {
     topic: Arc<str>,
     partitions: i32,
     end: NextOffset,
@@ -23,7 +23,7 @@ pub(crate) struct PaperKafka {
     positions: Mutex<BTreeMap<i32, NextOffset>>,
 }
 
-impl PaperKafka {
+impl SimulatedKafka {
     pub(crate) fn new(topic: &str, partitions: i32, records: i64, value: &'static str) -> Self {
         Self {
             topic: topic.into(),
@@ -56,7 +56,7 @@ impl PaperKafka {
     }
 }
 
-impl Source for PaperKafka {
+impl Source for SimulatedKafka {
     async fn end_offsets(&self, _: &[Arc<str>], _: Instant) -> Result<EndOffsets, Error> {
         let end = |partition| (TopicPartition::new(self.topic.clone(), partition), Ok(self.end));
         Ok(EndOffsets {

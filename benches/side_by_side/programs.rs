@@ -21,21 +21,21 @@ pub(crate) fn product(world: &World) -> Function {
     Function::start(env!("CARGO_BIN_EXE_bootstrap"), settings(world), TIMEOUT).expect("the product starts")
 }
 
-/// The milliseconds of a run that must process so many records.
+/// The milliseconds of a run that must process this number of records.
 pub(crate) fn run(product: &mut Function, records: u64) -> f64 {
     let invocation = product.invoke(&json!({}));
     assert_eq!(invocation.success()["messages_processed"], records, "{invocation:?}");
     millis(invocation.duration)
 }
 
-/// The bare program as a function, with cursors of its own.
+/// The bare program as a function, with separate cursors.
 pub(crate) struct Bare {
-    /// Whose cursors its query finds.
+    /// The group whose cursors its query returns.
     pub(crate) group: String,
     function: Function,
 }
 
-/// What a bare call took: by its own clock, and as Lambda sees it.
+/// The milliseconds of a call: by the program's own clock, and as measured by Lambda.
 pub(crate) struct Took {
     pub(crate) inside: f64,
     pub(crate) outside: f64,
@@ -58,7 +58,7 @@ impl Bare {
         self.function.pid()
     }
 
-    pub(crate) fn ask(&mut self, event: &Event) -> Took {
+    pub(crate) fn invoke(&mut self, event: &Event) -> Took {
         let event = serde_json::to_value(event).expect("an event is JSON");
         let invocation = self.function.invoke(&event);
         let micros = invocation.success().as_u64().expect("microseconds");
@@ -84,7 +84,7 @@ impl Poller {
             .spawn()
             .expect("python starts");
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            panic!("python came without its pipes")
+            panic!("python was started without its pipes")
         };
         Self {
             child,
@@ -97,14 +97,14 @@ impl Poller {
         self.child.id()
     }
 
-    /// The milliseconds of a run that must process so many records.
+    /// The milliseconds of a run that must process this number of records.
     pub(crate) fn run(&mut self, records: u64) -> f64 {
         writeln!(self.input, "run").expect("python reads");
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("python answers");
-        let answer: Value = serde_json::from_str(&line).expect("python answers in JSON");
-        assert_eq!(answer["messages"], records, "the poller");
-        answer["ms"].as_f64().expect("milliseconds")
+        self.output.read_line(&mut line).expect("python responds");
+        let response: Value = serde_json::from_str(&line).expect("python responds in JSON");
+        assert_eq!(response["messages"], records, "the poller");
+        response["ms"].as_f64().expect("milliseconds")
     }
 }
 
@@ -133,9 +133,9 @@ pub(crate) fn instructions(world: &World) -> Option<f64> {
         .args(product.get_args())
         .envs(product.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.stdin(Stdio::null()).output().ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let collected = said.lines().find_map(|line| line.split_once("Collected : "))?.1;
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    let collected = message.lines().find_map(|line| line.split_once("Collected : "))?.1;
     let instructions: f64 = collected.trim().parse().expect("a number of instructions");
     Some(instructions / 1e6)
 }
@@ -177,8 +177,8 @@ fn poller_command(python: &Path, world: &World) -> Command {
     command
 }
 
-/// Python with what the poller needs, in an environment below `folder`; `None`, and why on
-/// stderr, where that cannot be had.
+/// Python with the poller's dependencies, in an environment below `folder`; `None`, with the cause on
+/// stderr, if they cannot be installed.
 pub(crate) fn python(folder: &Path) -> Option<PathBuf> {
     let python = folder.join("venv/bin/python");
     if imports(&python) {
