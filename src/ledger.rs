@@ -9,13 +9,13 @@
 //! | the partition has failed | [`Stop`](Step::Stop): `Failed` |
 //! | settled up to the end | [`Stop`](Step::Stop): `CaughtUp` |
 //! | the run must stop | [`Stop`](Step::Stop): `OutOfTime` |
-//! | settled records, not written for 5 s (under a crash guard: not written) | [`Flush`](Step::Flush) |
-//! | buffered records under a crash guard, without a mark at the first one | [`Flush`](Step::Flush) |
+//! | settled records, not written for 5 s (in quarantine: not written) | [`Flush`](Step::Flush) |
+//! | buffered records in quarantine, without a mark at the first one | [`Flush`](Step::Flush) |
 //! | buffered records | [`Process`](Step::Process) |
 //! | share used up | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
-use crate::claim::{BatchLimit, CrashGuard, SMALL_CHUNK};
+use crate::claim::{ChunkLimit, Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 
 /// How long settled records may wait for the write of their cursor: what a
@@ -33,7 +33,7 @@ pub const FIRST_CHUNK: usize = 16;
 /// The largest chunk, in records.
 pub const LARGEST_CHUNK: usize = 4_096;
 
-/// A crash guard ends after this many small chunks that the process survived:
+/// A quarantine ends after this many small chunks that the process survived:
 /// as many records as the largest chunk holds, if the handler is fast.
 pub const CLEAN_CHUNKS: usize = LARGEST_CHUNK / SMALL_CHUNK;
 
@@ -64,7 +64,7 @@ pub enum Stop {
 }
 
 /// Progress of one partition within one run: offsets, share, chunk size and
-/// crash guard.
+/// quarantine.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     stored: NextOffset,
@@ -74,14 +74,14 @@ pub struct Ledger {
     buffered: usize,
     share: u64,
     chunk: usize,
-    guard: Option<CrashGuard>,
-    /// The guard stored on the item: a crash is judged by it.
-    stored_guard: Option<CrashGuard>,
+    quarantine: Option<Quarantine>,
+    /// The quarantine stored on the item: a crash is judged by it.
+    stored_quarantine: Option<Quarantine>,
     /// The offset of the mark on the item.
     marked: Option<NextOffset>,
     /// Records still to be handed over one by one.
     singles: usize,
-    /// Small chunks still to be settled before the guard ends.
+    /// Small chunks still to be settled before the quarantine ends.
     smalls: usize,
     flushed_at_ms: u64,
     failed: bool,
@@ -91,13 +91,13 @@ impl Ledger {
     /// A partition with its cursor stored at `stored`, to be read from `from`
     /// up to `to` (exclusive); at most `share` records.
     ///
-    /// `guard` is set if an earlier run crashed. `now_ms` is a monotonic clock.
+    /// `quarantine` is set if an earlier run crashed. `now_ms` is a monotonic clock.
     #[must_use]
     pub fn new(
         stored: NextOffset,
         (from, to): (NextOffset, NextOffset),
         share: u64,
-        guard: Option<CrashGuard>,
+        quarantine: Option<Quarantine>,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -108,8 +108,8 @@ impl Ledger {
             buffered: 0,
             share,
             chunk: FIRST_CHUNK,
-            guard: guard.filter(|guard| from < guard.until),
-            stored_guard: guard,
+            quarantine: quarantine.filter(|quarantine| from < quarantine.until),
+            stored_quarantine: quarantine,
             marked: None,
             singles: SMALL_CHUNK,
             smalls: CLEAN_CHUNKS,
@@ -142,21 +142,21 @@ impl Ledger {
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
-        let most = self.guard.map_or(LARGEST_CHUNK, |_| self.chunk_now());
+        let most = self.quarantine.map_or(LARGEST_CHUNK, |_| self.chunk_now());
         Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
     }
 
     /// Whether the next flush writes the mark at [`settled_at`](Self::settled_at):
-    /// a guard is active, and records are buffered.
+    /// a quarantine is active, and records are buffered.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.guard.is_some() && self.buffered > 0
+        self.quarantine.is_some() && self.buffered > 0
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {
-        // The stored guard, because a crash from here on is judged by it.
-        let is_guarded = self.stored_guard.is_some();
-        self.unwritten() && (is_guarded || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
+        // The stored quarantine, because a crash from here on is judged by it.
+        let in_quarantine = self.stored_quarantine.is_some();
+        self.unwritten() && (in_quarantine || now_ms.saturating_sub(self.flushed_at_ms) >= FLUSH_EVERY_MS)
     }
 
     /// Unequal, not above: `ON_TRUNCATION=earliest` moves a cursor back.
@@ -165,8 +165,8 @@ impl Ledger {
     }
 
     fn chunk_now(&self) -> usize {
-        self.guard
-            .map_or(self.chunk, |guard| guard.limit.records().min(self.chunk))
+        self.quarantine
+            .map_or(self.chunk, |quarantine| quarantine.limit.records().min(self.chunk))
     }
 
     /// Adds a poll's records: those before the end are buffered, and their
@@ -220,24 +220,24 @@ impl Ledger {
         self.relax(count);
     }
 
-    /// The guard ends at the planned end of the crashed run, or after
+    /// The quarantine ends at the planned end of the crashed run, or after
     /// [`CLEAN_CHUNKS`] small chunks. After as many single records as a small
     /// chunk holds, the record that crashed the run is passed, and chunks are
     /// small again.
     fn relax(&mut self, settled: usize) {
-        self.guard = self.guard.filter(|guard| self.settled < guard.until);
-        let Some(guard) = &mut self.guard else { return };
-        match guard.limit {
-            BatchLimit::Single => {
+        self.quarantine = self.quarantine.filter(|quarantine| self.settled < quarantine.until);
+        let Some(quarantine) = &mut self.quarantine else { return };
+        match quarantine.limit {
+            ChunkLimit::Single => {
                 self.singles = self.singles.saturating_sub(settled);
                 if self.singles == 0 {
-                    guard.limit = BatchLimit::Small;
+                    quarantine.limit = ChunkLimit::Small;
                 }
             }
-            BatchLimit::Small => {
+            ChunkLimit::Small => {
                 self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
                 if self.smalls == 0 {
-                    self.guard = None;
+                    self.quarantine = None;
                 }
             }
         }
@@ -245,22 +245,22 @@ impl Ledger {
 
     /// A chunk was not finished in time: smaller chunks from here on, as if the
     /// run had crashed.
-    pub fn tighten_crash_guard(&mut self) {
-        let until = self.guard.map_or(self.to, |guard| guard.until);
-        let limit = if self.guard.is_some() {
-            BatchLimit::Single
+    pub fn tighten_quarantine(&mut self) {
+        let until = self.quarantine.map_or(self.to, |quarantine| quarantine.until);
+        let limit = if self.quarantine.is_some() {
+            ChunkLimit::Single
         } else {
-            BatchLimit::Small
+            ChunkLimit::Small
         };
-        self.guard = Some(CrashGuard { until, limit }).filter(|guard| self.settled < guard.until);
+        self.quarantine = Some(Quarantine { until, limit }).filter(|quarantine| self.settled < quarantine.until);
         self.singles = SMALL_CHUNK;
         self.smalls = CLEAN_CHUNKS;
     }
 
-    /// The guard that applies from [`settled_at`](Self::settled_at) on.
+    /// The quarantine that applies from [`settled_at`](Self::settled_at) on.
     #[must_use]
-    pub fn crash_guard(&self) -> Option<CrashGuard> {
-        self.guard
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        self.quarantine
     }
 
     /// Where all that was delivered is settled, the cursor may pass the gap to
@@ -282,7 +282,7 @@ impl Ledger {
     /// The cursor was written at [`settled_at`](Self::settled_at).
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
-        self.stored_guard = self.guard;
+        self.stored_quarantine = self.quarantine;
         self.marked = self.hands_over().then_some(self.settled);
         self.flushed_at_ms = now_ms;
     }
@@ -327,11 +327,11 @@ impl Ledger {
     }
 
     /// Whether to fetch nothing more for now: everything up to the end is
-    /// polled, the share is used, or a guard is active, under which nothing is
+    /// polled, the share is used, or a quarantine is active, in which nothing is
     /// fetched while the handler works.
     #[must_use]
     pub fn has_all(&self) -> bool {
-        self.polled >= self.to || self.share == 0 || self.guard.is_some()
+        self.polled >= self.to || self.share == 0 || self.quarantine.is_some()
     }
 
     /// A write with an unknown result turned out to be applied: the stored

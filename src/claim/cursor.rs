@@ -19,9 +19,9 @@ pub struct Cursor {
     pub claim_until_ms: Option<i64>,
     /// The end that the claim's run had planned to reach.
     pub claim_to: Option<NextOffset>,
-    /// The batch limit of the claim's run; `None`: it had no crash guard.
-    pub claim_chunk: Option<BatchLimit>,
-    /// The mark: the offset at which a run under a crash guard handed records to
+    /// The chunk limit of the claim's run; `None`: it had no quarantine.
+    pub claim_chunk: Option<ChunkLimit>,
+    /// The mark: the offset at which a run in quarantine handed records to
     /// the handler. Valid only while it equals the next offset.
     pub handed_over: Option<NextOffset>,
     /// What failed at `fail_offset`; valid only while that is the next offset.
@@ -121,10 +121,10 @@ impl Failures {
     }
 }
 
-/// How many records a run under a crash guard hands to the handler at once. It
+/// How many records a run in quarantine hands to the handler at once. It
 /// writes the cursor and a mark before each hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BatchLimit {
+pub enum ChunkLimit {
     /// Up to [`SMALL_CHUNK`], which bounds what a crash repeats.
     Small,
     /// One record: a crash is attributed to it.
@@ -134,7 +134,7 @@ pub enum BatchLimit {
 /// A 32nd of the largest chunk.
 pub const SMALL_CHUNK: usize = 128;
 
-impl BatchLimit {
+impl ChunkLimit {
     /// How many records that is at most.
     #[must_use]
     pub fn records(self) -> usize {
@@ -153,18 +153,18 @@ impl BatchLimit {
 
 /// Limits the batch size up to an offset, because an earlier run crashed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CrashGuard {
+pub struct Quarantine {
     /// The planned end of the crashed run; exclusive.
     pub until: NextOffset,
     /// How many records are handed to the handler at once.
-    pub limit: BatchLimit,
+    pub limit: ChunkLimit,
 }
 
 /// What earlier, crashed runs imply for the next run of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CrashHistory {
-    /// The guard that the next run must apply.
-    pub guard: Option<CrashGuard>,
+    /// The quarantine that the next run must apply.
+    pub quarantine: Option<Quarantine>,
     /// How many runs crashed while the handler had the record at the cursor alone.
     pub crashes: u32,
     /// Whether the last of these crashes is that of the claim that is taken over.
@@ -247,15 +247,15 @@ impl Cursor {
         let died = self.claim_status(now_ms) == ClaimStatus::Expired;
         let in_handler = died && self.handed_over == Some(self.next);
         let limit = match (died, self.claim_chunk) {
-            (true, None) => Some(BatchLimit::Small),
-            (true, Some(_)) if in_handler => Some(BatchLimit::Single),
+            (true, None) => Some(ChunkLimit::Small),
+            (true, Some(_)) if in_handler => Some(ChunkLimit::Single),
             (_, limit) => limit,
         };
         let until = self.claim_to.filter(|until| *until > self.next);
         let counted = self.failures().map_or(0, |failure| failure.crashes);
-        let just_died = in_handler && self.claim_chunk == Some(BatchLimit::Single);
+        let just_died = in_handler && self.claim_chunk == Some(ChunkLimit::Single);
         CrashHistory {
-            guard: until.zip(limit).map(|(until, limit)| CrashGuard { until, limit }),
+            quarantine: until.zip(limit).map(|(until, limit)| Quarantine { until, limit }),
             crashes: counted.saturating_add(u32::from(just_died)),
             just_died,
         }

@@ -31,9 +31,9 @@
 //! A crashed process cannot count its own crash, so the item does. A run that
 //! crashes leaves its claim behind. That alone counts against no record: the
 //! run may have crashed before it fetched anything. It only puts the next run
-//! under a crash guard up to the end that the crashed one had planned
+//! in quarantine up to the end that the crashed one had planned
 //! ([`Cursor::crash_history`]): first with small chunks, then record by record.
-//! Before each guarded hand-over the run writes a mark, `handed_over`, with the
+//! Before each hand-over in quarantine the run writes a mark, `handed_over`, with the
 //! offset at which the handler begins. Only a claim that expires with a mark at
 //! its own cursor shows that the process crashed while the handler had these
 //! records: it makes the chunks smaller, and a single record's crash is
@@ -60,7 +60,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cursor::{
-    BatchLimit, Bounds, ClaimStatus, CrashGuard, CrashHistory, Cursor, Failures, InvalidCursor, SMALL_CHUNK,
+    Bounds, ChunkLimit, ClaimStatus, CrashHistory, Cursor, Failures, InvalidCursor, Quarantine, SMALL_CHUNK,
 };
 pub use operator::{CommandId, judge_move, judge_pause, judge_resume, move_to, pause, resume};
 pub use unreported::{PassedOver, Unreported};
@@ -166,12 +166,14 @@ pub fn pin_bounds(bounds: &Arc<Bounds>, now_ms: i64) -> CursorWrite {
 }
 
 /// Claims a partition for a run, and stores what follows from a crashed run: the
-/// crash guard, and a crash if the handler had a single record. The write is
+/// quarantine, and a crash if the handler had a single record. The write is
 /// refused if an operator has paused the partition since the item was read.
 #[must_use]
 pub fn claim(observed: &ObservedItem, claim: &Claim) -> CursorWrite {
     let history = observed.crash_history(claim.now_ms);
-    let to = history.guard.map_or(claim.to, |guard| guard.until.max(claim.to));
+    let to = history
+        .quarantine
+        .map_or(claim.to, |quarantine| quarantine.until.max(claim.to));
     let mut sets = vec![
         Set::Run(claim.run.clone()),
         Set::ClaimUntil(claim.until_ms),
@@ -188,7 +190,7 @@ pub fn claim(observed: &ObservedItem, claim: &Claim) -> CursorWrite {
             }
         }
         ObservedItem::Present(cursor) => {
-            sets.extend(history.guard.map(|guard| Set::ClaimChunk(guard.limit)));
+            sets.extend(history.quarantine.map(|quarantine| Set::ClaimChunk(quarantine.limit)));
             if history.just_died {
                 sets.push(Set::Failures(Failures {
                     offset: cursor.next,
@@ -205,7 +207,7 @@ pub fn claim(observed: &ObservedItem, claim: &Claim) -> CursorWrite {
                 sets,
                 removes: [
                     vec![Attribute::HandedOver],
-                    unless(history.guard.is_some(), &[Attribute::ClaimChunk]),
+                    unless(history.quarantine.is_some(), &[Attribute::ClaimChunk]),
                 ]
                 .concat(),
             }
@@ -244,10 +246,10 @@ pub struct Flush {
     pub last_write: LastWrite,
     /// Where the cursor goes.
     pub next: NextOffset,
-    /// The crash guard that applies from there on.
-    pub guard: Option<CrashGuard>,
+    /// The quarantine that applies from there on.
+    pub quarantine: Option<Quarantine>,
     /// Whether records are handed to the handler from there on, under the
-    /// guard, once the write is acknowledged.
+    /// quarantine, once the write is acknowledged.
     pub hands_over: bool,
     /// What this run skipped or lost in this partition and has not reported yet.
     pub unreported: Option<Arc<Unreported>>,
@@ -279,21 +281,21 @@ impl Flush {
 
 /// Moves the cursor.
 ///
-/// The final write removes failures and the crash guard unless they still
+/// The final write removes failures and the quarantine unless they still
 /// apply: neither may refer to an offset that is passed.
 #[must_use]
 pub fn flush(flush: &Flush) -> CursorWrite {
     let mut sets = vec![Set::Next(flush.next), Set::UpdatedAt(flush.stamp_ms())];
-    let mut removes = unless(flush.guard.is_some(), &[Attribute::ClaimChunk]);
+    let mut removes = unless(flush.quarantine.is_some(), &[Attribute::ClaimChunk]);
     removes.extend(unless(flush.hands_over, &[Attribute::HandedOver]));
     sets.extend(flush.hands_over.then_some(Set::HandedOver(flush.next)));
-    sets.extend(flush.guard.map(|guard| Set::ClaimChunk(guard.limit)));
+    sets.extend(flush.quarantine.map(|quarantine| Set::ClaimChunk(quarantine.limit)));
     sets.extend(flush.unreported.clone().map(Set::Unreported));
     if let Ending::Final(failures) = &flush.ending {
         removes.push(Attribute::ClaimUntil);
-        removes.extend(unless(flush.guard.is_some(), &[Attribute::ClaimTo]));
+        removes.extend(unless(flush.quarantine.is_some(), &[Attribute::ClaimTo]));
         removes.extend(unless(failures.is_some(), &[Attribute::Failures]));
-        sets.extend(flush.guard.map(|guard| Set::ClaimTo(guard.until)));
+        sets.extend(flush.quarantine.map(|quarantine| Set::ClaimTo(quarantine.until)));
         sets.extend(failures.clone().map(Set::Failures));
     }
     CursorWrite {
@@ -308,15 +310,18 @@ pub fn flush(flush: &Flush) -> CursorWrite {
     }
 }
 
-/// Ends a claim without moving the cursor. The crash guard stays.
+/// Ends a claim without moving the cursor. The quarantine stays.
 #[must_use]
-pub fn release(run: &RunId, guard: Option<CrashGuard>) -> CursorWrite {
+pub fn release(run: &RunId, quarantine: Option<Quarantine>) -> CursorWrite {
     let mut removes = vec![Attribute::ClaimUntil, Attribute::HandedOver];
-    removes.extend(unless(guard.is_some(), &[Attribute::ClaimTo, Attribute::ClaimChunk]));
+    removes.extend(unless(
+        quarantine.is_some(),
+        &[Attribute::ClaimTo, Attribute::ClaimChunk],
+    ));
     CursorWrite {
         conditions: vec![Clause::RunIs(run.clone())],
-        sets: guard.map_or_else(Vec::new, |guard| {
-            vec![Set::ClaimTo(guard.until), Set::ClaimChunk(guard.limit)]
+        sets: quarantine.map_or_else(Vec::new, |quarantine| {
+            vec![Set::ClaimTo(quarantine.until), Set::ClaimChunk(quarantine.limit)]
         }),
         removes,
     }

@@ -29,7 +29,7 @@ impl CommandId {
 /// position: moving it back there undoes the move.
 ///
 /// The attributes of runs are removed: the cursor starts afresh at `next`,
-/// without failures or a crash guard, and a run that was frozen beyond the end
+/// without failures or a quarantine, and a run that was frozen beyond the end
 /// of its claim finds that `run` is no longer its own. A run that worked since
 /// the item was read has moved the cursor or holds a claim, so the write is
 /// refused.

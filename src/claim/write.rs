@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{BatchLimit, Bounds, CommandId, Failures, RunId, Unreported};
+use crate::claim::{Bounds, ChunkLimit, CommandId, Failures, RunId, Unreported};
 use crate::record::NextOffset;
 
 /// One conditional write of one item: it is applied if all clauses hold.
@@ -50,12 +50,12 @@ pub enum Set {
     Run(RunId),
     /// The claim's end, in milliseconds since the epoch.
     ClaimUntil(i64),
-    /// The planned end of the run, or the end of the crash guard.
+    /// The planned end of the run, or the end of the quarantine.
     ClaimTo(NextOffset),
-    /// The batch limit of the crash guard.
-    ClaimChunk(BatchLimit),
+    /// The chunk limit of the quarantine.
+    ClaimChunk(ChunkLimit),
     /// The mark: the offset from which records are handed over next under a
-    /// crash guard.
+    /// quarantine.
     HandedOver(NextOffset),
     /// What failed, where and how often.
     Failures(Failures),
@@ -82,7 +82,7 @@ pub enum Attribute {
     ClaimUntil,
     /// The planned end.
     ClaimTo,
-    /// The batch limit: the crash guard ends.
+    /// The chunk limit: the quarantine ends.
     ClaimChunk,
     /// The mark of a hand-over.
     HandedOver,

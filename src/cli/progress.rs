@@ -50,12 +50,12 @@ impl<P> WithProgress<P> {
     }
 
     /// Starts the bar for these partitions of one topic. `length`: offsets or records to read.
-    pub(super) fn begin(&self, facts: &[PartitionState], length: u64) {
+    pub(super) fn begin(&self, states: &[PartitionState], length: u64) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let cursors = facts.iter().filter_map(|fact| {
+        let cursors = states.iter().filter_map(|state| {
             Some((
-                fact.partition.partition,
-                fact.cursor.as_ref()?.as_ref().ok()?.next.get(),
+                state.partition.partition,
+                state.cursor.as_ref()?.as_ref().ok()?.next.get(),
             ))
         });
         next.extend(cursors);

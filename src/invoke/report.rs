@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::run::{PartitionRun, Run, Scope};
 use super::worker::{CHECK_BROKERS, EndReason, PartitionOutcome, PartitionWorker, ReadFailure, Stored};
 use super::{Backend, Invoked, Response, next_step};
-use crate::claim::{BatchLimit, Failures, PassedOver, Unreported};
+use crate::claim::{ChunkLimit, Failures, PassedOver, Unreported};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::plan::{self, Decision, PartitionPlan};
@@ -269,10 +269,10 @@ impl ReportBuilder {
     }
 }
 
-fn quarantine(limit: BatchLimit) -> &'static str {
+fn quarantine(limit: ChunkLimit) -> &'static str {
     match limit {
-        BatchLimit::Small => "small_chunks",
-        BatchLimit::Single => "single_records",
+        ChunkLimit::Small => "small_chunks",
+        ChunkLimit::Single => "single_records",
     }
 }
 

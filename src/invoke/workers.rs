@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Backend;
 use super::run::Run;
 use super::worker::{EndReason, PartitionWorker};
-use crate::claim::BatchLimit;
+use crate::claim::ChunkLimit;
 use crate::error::Error;
 use crate::plan::{self, Demand};
 
@@ -36,8 +36,8 @@ impl Workers {
     pub(super) fn add(&mut self, worker: PartitionWorker) {
         match worker.quarantine() {
             None => self.begin(worker),
-            Some(BatchLimit::Small) => self.small_chunks.push(worker),
-            Some(BatchLimit::Single) => self.single_records.push(worker),
+            Some(ChunkLimit::Small) => self.small_chunks.push(worker),
+            Some(ChunkLimit::Single) => self.single_records.push(worker),
         }
     }
 

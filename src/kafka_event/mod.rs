@@ -36,6 +36,3 @@ pub enum Source {
         arn: String,
     },
 }
-
-#[cfg(test)]
-mod tests;

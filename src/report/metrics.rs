@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "KafkaConsumer");
         assert_eq!(
             line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len),
-            Some(9)
+            Some(11)
         );
     }
 }

@@ -241,7 +241,7 @@ pub(super) fn flushed(ending: Ending) -> Flush {
             updated_at_ms: NOW_MS,
         },
         next: next(8),
-        guard: None,
+        quarantine: None,
         ending,
         now_ms: LATER_MS,
     }

@@ -94,12 +94,12 @@ pub(super) async fn backfill<P: Processor + 'static>(
     let parts = parts_with(config, |config| WithProgress::new(make(config))).await?;
     let deadline = Deadline::after(parts.config.time_limit, &parts.clock);
     let inspected = invoke::inspect_backfill(parts, &request, deadline).await?;
-    let facts: Vec<PartitionState> = inspected.into_iter().map(|plan| plan.state).collect();
-    progress::print_above_bar(&announcement(&request, &facts));
-    let to_go = facts.iter().map(to_go).sum::<u64>();
+    let states: Vec<PartitionState> = inspected.into_iter().map(|plan| plan.state).collect();
+    progress::print_above_bar(&announcement(&request, &states));
+    let to_go = states.iter().map(to_go).sum::<u64>();
     parts
         .processor
-        .begin(&facts, left.map_or(to_go, |left| left.min(to_go)));
+        .begin(&states, left.map_or(to_go, |left| left.min(to_go)));
     let passes = Passes {
         parts,
         request,
@@ -126,31 +126,31 @@ fn check(config: &Config, request: &BackfillRequest) -> Result<(), Error> {
 }
 
 /// How many offsets of a partition are left.
-fn to_go(facts: &PartitionState) -> u64 {
-    let cursor = facts.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
+fn to_go(state: &PartitionState) -> u64 {
+    let cursor = state.cursor.as_ref().and_then(|cursor| cursor.as_ref().ok());
     cursor
-        .zip(backfill::stored(facts))
+        .zip(backfill::stored(state))
         .map_or(0, |(cursor, bounds)| cursor.next.distance_to(bounds.to))
 }
 
 /// The bounds and positions before the first pass.
-fn announcement(request: &BackfillRequest, facts: &[PartitionState]) -> String {
+fn announcement(request: &BackfillRequest, states: &[PartitionState]) -> String {
     let mut partitions = table(&["partition", "from", "to", "next", "to go"], 1..=4);
     let mut resumes = false;
-    for fact in facts {
-        let (Some(bounds), Some(Ok(cursor))) = (backfill::stored(fact), &fact.cursor) else {
+    for state in states {
+        let (Some(bounds), Some(Ok(cursor))) = (backfill::stored(state), &state.cursor) else {
             continue;
         };
         resumes |= cursor.next > bounds.from;
         partitions.add_row([
-            fact.partition.to_string(),
+            state.partition.to_string(),
             bounds.from.to_string(),
             bounds.to.to_string(),
             cursor.next.to_string(),
-            to_go(fact).to_string(),
+            to_go(state).to_string(),
         ]);
     }
-    let total: u64 = facts.iter().map(to_go).sum();
+    let total: u64 = states.iter().map(to_go).sum();
     let verb = if resumes { "resumes" } else { "starts" };
     format!("backfill {} {verb}: {total} offsets to go\n{partitions}", request.name)
 }

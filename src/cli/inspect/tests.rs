@@ -72,40 +72,40 @@ fn with(cursor: Option<Cursor>) -> PartitionState {
     }
 }
 
-fn silent(facts: PartitionState) -> PartitionState {
+fn silent(base: PartitionState) -> PartitionState {
     PartitionState {
         end: Some(Err(Unavailable("it has no leader".into()))),
         earliest: None,
-        ..facts
+        ..base
     }
 }
 
-fn gone(facts: PartitionState) -> PartitionState {
+fn gone(base: PartitionState) -> PartitionState {
     PartitionState {
         end: None,
         earliest: None,
-        ..facts
+        ..base
     }
 }
 
-fn unread(facts: PartitionState) -> PartitionState {
+fn unread(base: PartitionState) -> PartitionState {
     PartitionState {
         cursor: Some(Err(InvalidCursor::new("the table could not be read"))),
-        ..facts
+        ..base
     }
 }
 
 /// The states of partitions 0, 1, 2, ... as a inspection.
-fn inspection(facts: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> Inspection {
-    let facts: Vec<PartitionState> = (0..)
-        .zip(facts)
-        .map(|(partition, facts)| PartitionState {
+fn inspection(states: Vec<PartitionState>, policy: &Policy, errors: Vec<Error>) -> Inspection {
+    let states: Vec<PartitionState> = (0..)
+        .zip(states)
+        .map(|(partition, base)| PartitionState {
             partition: TopicPartition::new("orders", partition),
-            ..facts
+            ..base
         })
         .collect();
     BestEffortSnapshot {
-        partitions: plan::decide_all(facts, policy),
+        partitions: plan::decide_all(states, policy),
         errors,
         table: None,
         brokers: BTreeMap::new(),
@@ -120,7 +120,7 @@ pub(in crate::cli) fn every_state() -> Inspection {
         previous: Some(next(4_200)),
         ..cursor(1_500)
     };
-    let facts = vec![
+    let states = vec![
         with(Some(cursor(5_000))),
         with(Some(moved)),
         with(Some(claimed(4_000, NOW_MS + MINUTE_MS))),
@@ -131,26 +131,26 @@ pub(in crate::cli) fn every_state() -> Inspection {
         silent(with(Some(cursor(4_990)))),
         with(None),
     ];
-    inspection(facts, &HALT, vec![])
+    inspection(states, &HALT, vec![])
 }
 
 /// The brokers are down: three partitions known from the table alone.
 pub(in crate::cli) fn without_brokers() -> Inspection {
-    let unknown = |facts| PartitionState {
+    let unknown = |base| PartitionState {
         end: Some(Err(Unavailable("its end is not known (BrokerUnreachable)".into()))),
-        ..silent(facts)
+        ..silent(base)
     };
-    let facts = vec![
+    let states = vec![
         unknown(with(Some(cursor(5)))),
         unknown(with(Some(claimed(7, NOW_MS + MINUTE_MS)))),
         unknown(with(Some(paused(cursor(9))))),
     ];
     let error = Error::new(ErrorType::BrokerUnreachable, "no broker of localhost:9092 answered");
-    inspection(facts, &HALT, vec![error])
+    inspection(states, &HALT, vec![error])
 }
 
-fn state(facts: PartitionState, policy: &Policy) -> &'static str {
-    inspection(vec![facts], policy, vec![]).partitions[0].state.as_str()
+fn state(base: PartitionState, policy: &Policy) -> &'static str {
+    inspection(vec![base], policy, vec![]).partitions[0].state.as_str()
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn each_state_has_its_row_and_the_first_row_that_fits_wins() {
 /// next, end, lag, earliest, last
 type Numbers = (Option<i64>, Option<i64>, Option<u64>, Option<i64>, Option<i64>);
 
-fn numbers(facts: PartitionState, policy: &Policy) -> Numbers {
-    let row = inspection(vec![facts], policy, vec![]).partitions.remove(0);
+fn numbers(base: PartitionState, policy: &Policy) -> Numbers {
+    let row = inspection(vec![base], policy, vec![]).partitions.remove(0);
     (
         row.next_offset,
         row.end_offset,
@@ -243,11 +243,11 @@ fn the_lag_is_what_a_run_could_still_read_and_null_where_cursor_or_log_is_unknow
 #[test]
 fn records_of_an_open_transaction_are_shown_and_are_no_lag() {
     let row = |high, at| {
-        let facts = PartitionState {
+        let base = PartitionState {
             high_watermark: Some(Ok(next(high))),
             ..with(Some(cursor(at)))
         };
-        let row = inspection(vec![facts], &HALT, vec![]).partitions.remove(0);
+        let row = inspection(vec![base], &HALT, vec![]).partitions.remove(0);
         (row.high_watermark, row.lag, row.state, row.detail)
     };
     let waits = |words: &str| Some(format!("{words} for a transaction that began at offset 5000"));

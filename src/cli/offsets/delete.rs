@@ -32,19 +32,21 @@ pub(in crate::cli) struct DeleteArgs {
 pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<CursorChanges, Error> {
     let inspected = invoke::inspect(parts, deadline(parts), Pins::Leave).await?;
     let before: Vec<PartitionState> = inspected.into_iter().map(|plan| plan.state).collect();
-    arguments.partitions.check(before.iter().map(|fact| &fact.partition))?;
+    arguments
+        .partitions
+        .check(before.iter().map(|state| &state.partition))?;
     let now_ms = parts.clock.wall_ms();
-    let after = without_cursors(parts, &before, |fact| {
-        is_chosen(arguments, fact) && held_until(fact, now_ms).is_none()
+    let after = without_cursors(parts, &before, |state| {
+        is_chosen(arguments, state) && held_until(state, now_ms).is_none()
     });
     let after = after.await?;
     let after = plan::decide_all(after, &policy(parts, now_ms));
     let rows = before.iter().zip(&after);
-    let rows = rows.filter(|(fact, _)| is_chosen(arguments, fact));
-    let rows = rows.map(async |(fact, after)| {
-        let mut row = change(fact, held_until(fact, now_ms), after);
-        if let (true, ChangeOutcome::WouldDelete, Some(shown)) = (arguments.execute, row.outcome, &fact.cursor) {
-            let (consumer, number) = (consumer(parts, &fact.partition.topic), fact.partition.partition);
+    let rows = rows.filter(|(state, _)| is_chosen(arguments, state));
+    let rows = rows.map(async |(state, after)| {
+        let mut row = change(state, held_until(state, now_ms), after);
+        if let (true, ChangeOutcome::WouldDelete, Some(shown)) = (arguments.execute, row.outcome, &state.cursor) {
+            let (consumer, number) = (consumer(parts, &state.partition.topic), state.partition.partition);
             let written = parts.store.delete(&consumer, number, shown, &command_id()).await;
             row.settle(ChangeOutcome::Deleted, written);
         }
@@ -57,16 +59,16 @@ pub(super) async fn delete(parts: &CliParts, arguments: &DeleteArgs) -> Result<C
 }
 
 /// With `--all` those that have a cursor; otherwise the named ones.
-fn is_chosen(arguments: &DeleteArgs, fact: &PartitionState) -> bool {
+fn is_chosen(arguments: &DeleteArgs, state: &PartitionState) -> bool {
     if arguments.all {
-        fact.cursor.is_some()
+        state.cursor.is_some()
     } else {
-        arguments.partitions.includes(&fact.partition)
+        arguments.partitions.includes(&state.partition)
     }
 }
 
-fn held_until(fact: &PartitionState, now_ms: i64) -> Option<i64> {
-    fact.cursor.as_ref()?.as_ref().ok()?.held_until_ms(now_ms)
+fn held_until(state: &PartitionState, now_ms: i64) -> Option<i64> {
+    state.cursor.as_ref()?.as_ref().ok()?.held_until_ms(now_ms)
 }
 
 fn policy(parts: &CliParts, now_ms: i64) -> Policy {
@@ -84,33 +86,33 @@ async fn without_cursors(
     before: &[PartitionState],
     is_deleted: impl Fn(&PartitionState) -> bool,
 ) -> Result<Vec<PartitionState>, Error> {
-    let mut facts = before.to_vec();
+    let mut states = before.to_vec();
     let mut existing = vec![];
-    for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| is_deleted(fact)) {
-        fact.cursor = None;
-        if matches!(fact.end, Some(Ok(_))) {
+    for (i, state) in states.iter_mut().enumerate().filter(|(_, state)| is_deleted(state)) {
+        state.cursor = None;
+        if matches!(state.end, Some(Ok(_))) {
             existing.push(i);
         }
     }
-    let names: Vec<TopicPartition> = existing.iter().map(|&i| facts[i].partition.clone()).collect();
+    let names: Vec<TopicPartition> = existing.iter().map(|&i| states[i].partition.clone()).collect();
     for (&i, earliest) in existing
         .iter()
         .zip(list_offsets(parts, &names, OffsetSpec::Earliest).await?)
     {
-        facts[i].earliest = Some(earliest);
-        let end = facts[i].end.clone();
-        facts[i].start = end;
+        states[i].earliest = Some(earliest);
+        let end = states[i].end.clone();
+        states[i].start = end;
     }
     if let StartPosition::At { unix_ms } = parts.config.start_position {
         for (&i, found) in existing
             .iter()
             .zip(list_offsets(parts, &names, OffsetSpec::ForTimestamp(unix_ms)).await?)
         {
-            let end = facts[i].end.clone();
-            facts[i].start = Some(found.and_then(|found| end.map_or(Ok(found), |end| Ok(found.min(end?)))));
+            let end = states[i].end.clone();
+            states[i].start = Some(found.and_then(|found| end.map_or(Ok(found), |end| Ok(found.min(end?)))));
         }
     }
-    Ok(facts)
+    Ok(states)
 }
 
 /// The change of a partition whose cursor is to be deleted, with the next run's

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::failed::GivenUp;
 use super::{EndReason, PartitionWorker};
-use crate::claim::BatchLimit;
+use crate::claim::ChunkLimit;
 use crate::config::OnFailure;
 use crate::dead_letter::Stage;
 use crate::error::{Error, ErrorType};
@@ -65,9 +65,9 @@ impl PartitionWorker {
     pub(super) fn unfinished<B: Backend>(&mut self, run: &Run<'_, B>, chunk: &Chunk, took: Duration) {
         let alone = self
             .ledger
-            .crash_guard()
-            .is_some_and(|guard| guard.limit == BatchLimit::Single);
-        self.ledger.tighten_crash_guard();
+            .quarantine()
+            .is_some_and(|quarantine| quarantine.limit == ChunkLimit::Single);
+        self.ledger.tighten_quarantine();
         self.outcome.failed_tries += 1;
         if alone && took * 3 >= run.working_time() {
             self.tries.ran_out_of_time = true;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{ClaimState, EndReason, PartitionWorker, Stored};
-use crate::claim::{self, Claim, CrashGuard, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, Verdict};
+use crate::claim::{self, Claim, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, Quarantine, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Backend;
@@ -120,7 +120,7 @@ impl PartitionWorker {
                 updated_at_ms: self.stamp_ms,
             },
             next: self.ledger.settled_at(),
-            guard: self.ledger.crash_guard(),
+            quarantine: self.ledger.quarantine(),
             hands_over: *ending == Ending::Interim && self.ledger.hands_over(),
             unreported: self.to_report_later(),
             unknown: self.unknown,
@@ -178,9 +178,9 @@ impl PartitionWorker {
     /// Releases the claim, if it is this run's. Without a response it is tried once
     /// more: the next run waits for a claim that is left behind, and then
     /// quarantines the partition.
-    async fn release<B: Backend>(&mut self, run: &Run<'_, B>, care: Option<CrashGuard>) {
+    async fn release<B: Backend>(&mut self, run: &Run<'_, B>, quarantine: Option<Quarantine>) {
         self.claim = ClaimState::Ended;
-        let write = claim::release(&run.id, care);
+        let write = claim::release(&run.id, quarantine);
         let mut problem = String::new();
         for until in [run.half_way_to(run.last_write_at()), run.last_write_at()] {
             match self.write_release(run, &write, until).await {
@@ -221,7 +221,7 @@ impl PartitionWorker {
         if self.claim == ClaimState::Active && (is_moved || failures.is_some()) {
             self.flush(run, &Ending::Final(failures)).await;
         } else {
-            self.release(run, self.ledger.crash_guard()).await;
+            self.release(run, self.ledger.quarantine()).await;
         }
         let is_expired = run.clock.wall_ms() >= run.claim_until_ms();
         if is_expired && self.outcome.errors().next().is_none() {
@@ -263,8 +263,8 @@ fn left_by(flush: &Flush, failure: Option<Failures>, seen: &ObservedItem) -> Cur
         next: flush.next,
         run: Some(flush.run.clone()),
         claim_until_ms: None,
-        claim_to: flush.guard.map(|care| care.until),
-        claim_chunk: flush.guard.map(|care| care.limit),
+        claim_to: flush.quarantine.map(|quarantine| quarantine.until),
+        claim_chunk: flush.quarantine.map(|quarantine| quarantine.limit),
         handed_over: None,
         failure,
         updated_at_ms: Some(flush.stamp_ms()),

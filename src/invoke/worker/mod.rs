@@ -22,7 +22,7 @@ use futures::FutureExt;
 
 use super::Backend;
 use super::run::Run;
-use crate::claim::{BatchLimit, CrashHistory, Ending, LastWrite, ObservedItem, Unreported};
+use crate::claim::{ChunkLimit, CrashHistory, Ending, LastWrite, ObservedItem, Unreported};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ledger::{Ledger, Step};
@@ -161,7 +161,7 @@ impl PartitionWorker {
         };
         Self {
             unreported,
-            ledger: Ledger::new(seen.stored(), (from, to), share, crash_history.guard, run_ms.0),
+            ledger: Ledger::new(seen.stored(), (from, to), share, crash_history.quarantine, run_ms.0),
             outcome: PartitionOutcome::default(),
             consumer,
             partition,
@@ -189,8 +189,8 @@ impl PartitionWorker {
     }
 
     /// The limit of chunks, because a run crashed here.
-    pub(super) fn quarantine(&self) -> Option<BatchLimit> {
-        Some(self.crash_history.guard?.limit)
+    pub(super) fn quarantine(&self) -> Option<ChunkLimit> {
+        Some(self.crash_history.quarantine?.limit)
     }
 
     /// The order of quarantined partitions: the fewest crashes first, so that a
@@ -215,7 +215,7 @@ impl PartitionWorker {
     /// Where to fetch from before the claim; `None` where there is nothing to
     /// fetch, or where a quarantine forbids it.
     pub(super) fn position(&self) -> Option<(TopicPartition, NextOffset)> {
-        let fetches = self.ledger.remaining() > 0 && self.ledger.crash_guard().is_none();
+        let fetches = self.ledger.remaining() > 0 && self.ledger.quarantine().is_none();
         fetches.then(|| (self.partition.clone(), self.from))
     }
 

@@ -42,7 +42,7 @@ impl PartitionWorker {
         prefetched: &mut Option<std::thread::Result<Polled>>,
     ) -> Infallible {
         if let Step::Poll(records) = self.step(run)
-            && self.crash_history.guard.is_none()
+            && self.crash_history.quarantine.is_none()
         {
             let polling = run.source.poll(&self.partition, limit(run, records));
             // A panic must not drop a claim that is in flight.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::claim::{BatchLimit, Bounds, CommandId, Cursor, Failures, PassedOver, RunId, Unreported};
+use crate::claim::{Bounds, ChunkLimit, CommandId, Cursor, Failures, PassedOver, RunId, Unreported};
 use crate::record::{NextOffset, OffsetRange};
 
 /// Any offset, often the first or the last of the number range.
@@ -55,8 +55,8 @@ fn any_bounds() -> impl Strategy<Value = Arc<Bounds>> {
     (any_next(), any_next(), ".*").prop_map(|(from, to, requested)| Arc::new(Bounds { from, to, requested }))
 }
 
-pub(super) fn any_limit() -> impl Strategy<Value = BatchLimit> {
-    prop_oneof![Just(BatchLimit::Small), Just(BatchLimit::Single)]
+pub(super) fn any_limit() -> impl Strategy<Value = ChunkLimit> {
+    prop_oneof![Just(ChunkLimit::Small), Just(ChunkLimit::Single)]
 }
 
 /// Claims end before and after 100, the time of the expressions' tests. Boxed,

@@ -1,50 +1,53 @@
 //! Takeovers of expired claims: the quarantine, and the crashes that are counted.
 
-use kafka_consumer_lambda::claim::{BatchLimit, Claim, CrashHistory, Cursor, Failures, ObservedItem, RunId, claim};
+use kafka_consumer_lambda::claim::{ChunkLimit, Claim, CrashHistory, Cursor, Failures, ObservedItem, RunId, claim};
 
-use super::{EXPIRED, LIVE, NOW_MS, crashed, guard, left, next, taken_over, with_chunk, with_failure, written};
+use super::{EXPIRED, LIVE, NOW_MS, crashed, left, next, quarantine, taken_over, with_chunk, with_failure, written};
 
 #[test]
 fn each_crash_makes_the_chunks_of_the_next_run_smaller() {
-    let limits = [None, Some(BatchLimit::Small), Some(BatchLimit::Single)];
-    let crash_guard = |until, limit| with_chunk(left(until), limit).crash_history(NOW_MS).guard;
+    let limits = [None, Some(ChunkLimit::Small), Some(ChunkLimit::Single)];
+    let quarantine_after = |until, limit| with_chunk(left(until), limit).crash_history(NOW_MS).quarantine;
     for limit in limits {
         // No run crashed: the limit of an earlier run still applies. A claim that ends too late is
         // not a run's.
         for until in [None, LIVE, Some(i64::MAX)] {
-            assert_eq!(crash_guard(until, limit), limit.and_then(|limit| guard(9, limit)));
+            assert_eq!(
+                quarantine_after(until, limit),
+                limit.and_then(|limit| quarantine(9, limit))
+            );
         }
     }
-    assert_eq!(crash_guard(EXPIRED, None), guard(9, BatchLimit::Small));
+    assert_eq!(quarantine_after(EXPIRED, None), quarantine(9, ChunkLimit::Small));
     assert_eq!(
-        crash_guard(EXPIRED, Some(BatchLimit::Small)),
-        guard(9, BatchLimit::Single)
+        quarantine_after(EXPIRED, Some(ChunkLimit::Small)),
+        quarantine(9, ChunkLimit::Single)
     );
     assert_eq!(
-        crash_guard(EXPIRED, Some(BatchLimit::Single)),
-        guard(9, BatchLimit::Single)
+        quarantine_after(EXPIRED, Some(ChunkLimit::Single)),
+        quarantine(9, ChunkLimit::Single)
     );
 }
 
 #[test]
 fn a_quarantine_ends_where_the_cursor_has_reached_the_planned_end() {
-    for (at, expected) in [(8, guard(9, BatchLimit::Small)), (9, None), (10, None)] {
+    for (at, expected) in [(8, quarantine(9, ChunkLimit::Small)), (9, None), (10, None)] {
         let cursor = Cursor {
             next: next(at),
             ..left(EXPIRED)
         };
-        assert_eq!(cursor.crash_history(NOW_MS).guard, expected);
+        assert_eq!(cursor.crash_history(NOW_MS).quarantine, expected);
     }
     let unplanned = Cursor {
         claim_to: None,
         ..left(EXPIRED)
     };
-    assert_eq!(unplanned.crash_history(NOW_MS).guard, None);
+    assert_eq!(unplanned.crash_history(NOW_MS).quarantine, None);
 }
 
 #[test]
 fn a_crash_is_counted_only_for_a_record_that_was_handed_over_alone() {
-    for (limit, single) in [(None, 0), (Some(BatchLimit::Small), 0), (Some(BatchLimit::Single), 1)] {
+    for (limit, single) in [(None, 0), (Some(ChunkLimit::Small), 0), (Some(ChunkLimit::Single), 1)] {
         for (until, count) in [(None, 0), (LIVE, 0), (Some(i64::MAX), 0), (EXPIRED, single)] {
             let item = with_chunk(left(until), limit);
             let crashes = |failed_at| {
@@ -57,7 +60,7 @@ fn a_crash_is_counted_only_for_a_record_that_was_handed_over_alone() {
         }
     }
     let often = with_failure(
-        with_chunk(left(EXPIRED), Some(BatchLimit::Single)),
+        with_chunk(left(EXPIRED), Some(ChunkLimit::Single)),
         crashed(5, u32::MAX),
     );
     assert_eq!(often.crash_history(NOW_MS).crashes, u32::MAX);
@@ -67,15 +70,15 @@ fn a_crash_is_counted_only_for_a_record_that_was_handed_over_alone() {
 #[test]
 fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_crash_and_makes_no_chunk_smaller() {
     for handed_over in [None, Some(next(4)), Some(next(6))] {
-        for limit in [BatchLimit::Small, BatchLimit::Single] {
+        for limit in [ChunkLimit::Small, ChunkLimit::Single] {
             let item = Cursor {
                 handed_over,
                 ..with_chunk(left(EXPIRED), Some(limit))
             };
             let history = item.crash_history(NOW_MS);
             assert_eq!(
-                (history.guard, history.crashes, history.just_died),
-                (guard(9, limit), 0, false)
+                (history.quarantine, history.crashes, history.just_died),
+                (quarantine(9, limit), 0, false)
             );
             let claimed = taken_over(&item, 9);
             assert_eq!((claimed.failure, claimed.handed_over), (None, None));
@@ -85,7 +88,7 @@ fn a_claim_that_expires_without_a_mark_at_the_cursor_counts_no_crash_and_makes_n
 
 #[test]
 fn a_crash_is_counted_once_however_often_the_partition_is_claimed_after_it() {
-    let mut item = with_chunk(left(EXPIRED), Some(BatchLimit::Single));
+    let mut item = with_chunk(left(EXPIRED), Some(ChunkLimit::Single));
     for _ in 0..3 {
         item = taken_over(&item, 9);
         item.claim_until_ms = EXPIRED;
@@ -98,7 +101,7 @@ fn a_crash_is_counted_once_however_often_the_partition_is_claimed_after_it() {
 fn an_edit_of_the_offset_after_a_crash_discards_the_crash() {
     let item = Cursor {
         next: next(6),
-        ..with_chunk(left(EXPIRED), Some(BatchLimit::Single))
+        ..with_chunk(left(EXPIRED), Some(ChunkLimit::Single))
     };
     let edited = taken_over(&item, 9);
     assert_eq!((edited.failure, edited.handed_over), (None, None));
@@ -115,11 +118,11 @@ fn a_partition_without_an_item_has_no_crash_history() {
 #[test]
 fn a_claim_stores_the_limit_of_chunks_and_the_crash_of_a_run_with_a_single_record() {
     let first = taken_over(&left(EXPIRED), 9);
-    assert_eq!((first.claim_chunk, &first.failure), (Some(BatchLimit::Small), &None));
-    let second = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Small)), 9);
-    assert_eq!((second.claim_chunk, &second.failure), (Some(BatchLimit::Single), &None));
-    let third = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
-    assert_eq!(third.claim_chunk, Some(BatchLimit::Single));
+    assert_eq!((first.claim_chunk, &first.failure), (Some(ChunkLimit::Small), &None));
+    let second = taken_over(&with_chunk(left(EXPIRED), Some(ChunkLimit::Small)), 9);
+    assert_eq!((second.claim_chunk, &second.failure), (Some(ChunkLimit::Single), &None));
+    let third = taken_over(&with_chunk(left(EXPIRED), Some(ChunkLimit::Single)), 9);
+    assert_eq!(third.claim_chunk, Some(ChunkLimit::Single));
     assert_eq!(third.failure, Some(crashed(5, 1)));
 }
 
@@ -130,7 +133,7 @@ fn a_crash_keeps_the_other_failures_of_the_record() {
         error: Some("no JSON".into()),
         ..crashed(5, 1)
     };
-    let item = with_chunk(with_failure(left(EXPIRED), known.clone()), Some(BatchLimit::Single));
+    let item = with_chunk(with_failure(left(EXPIRED), known.clone()), Some(ChunkLimit::Single));
     assert_eq!(taken_over(&item, 9).failure, Some(Failures { crashes: 2, ..known }));
 }
 
@@ -140,7 +143,7 @@ fn a_crash_at_another_record_starts_a_new_count() {
         attempts: 2,
         ..crashed(4, 7)
     };
-    let item = with_chunk(with_failure(left(EXPIRED), other), Some(BatchLimit::Single));
+    let item = with_chunk(with_failure(left(EXPIRED), other), Some(ChunkLimit::Single));
     assert_eq!(taken_over(&item, 9).failure, Some(crashed(5, 1)));
 }
 
@@ -155,7 +158,7 @@ fn a_claim_on_a_free_partition_counts_no_crash_and_starts_no_quarantine() {
     // A quarantine that ends at the cursor is removed.
     let passed = Cursor {
         claim_to: Some(next(5)),
-        ..with_chunk(left(None), Some(BatchLimit::Single))
+        ..with_chunk(left(None), Some(ChunkLimit::Single))
     };
     assert_eq!(taken_over(&passed, 9).claim_chunk, None);
 }
@@ -177,7 +180,7 @@ fn the_crashes_of_a_record_that_crashes_every_run_are_counted_from_the_third_on(
         let now_ms = NOW_MS + run * 100_000;
         let observed = ObservedItem::Present(item.clone());
         let history = item.crash_history(now_ms);
-        observed_runs.push((history.guard.map(|guard| guard.limit), history.crashes));
+        observed_runs.push((history.quarantine.map(|quarantine| quarantine.limit), history.crashes));
         let ours = Claim {
             run: RunId::new(run.to_string()),
             until_ms: now_ms + 70_000,
@@ -188,7 +191,7 @@ fn the_crashes_of_a_record_that_crashes_every_run_are_counted_from_the_third_on(
         // It crashes with the record in the handler.
         item.handed_over = Some(item.next);
     }
-    let (small, single) = (Some(BatchLimit::Small), Some(BatchLimit::Single));
+    let (small, single) = (Some(ChunkLimit::Small), Some(ChunkLimit::Single));
     assert_eq!(
         observed_runs,
         [
@@ -204,6 +207,6 @@ fn the_crashes_of_a_record_that_crashes_every_run_are_counted_from_the_third_on(
 
 #[test]
 fn a_stored_chunk_of_one_is_single_and_any_larger_one_is_small() {
-    assert_eq!([0, 1].map(BatchLimit::of), [BatchLimit::Single; 2]);
-    assert_eq!([2, 128, u64::MAX].map(BatchLimit::of), [BatchLimit::Small; 3]);
+    assert_eq!([0, 1].map(ChunkLimit::of), [ChunkLimit::Single; 2]);
+    assert_eq!([2, 128, u64::MAX].map(ChunkLimit::of), [ChunkLimit::Small; 3]);
 }

@@ -9,7 +9,7 @@ mod writes;
 
 use futures::FutureExt;
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Claim, CrashGuard, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite, ObservedItem, RunId, claim,
+    ChunkLimit, Claim, Cursor, CursorWrite, Ending, Failures, Flush, LastWrite, ObservedItem, Quarantine, RunId, claim,
 };
 use kafka_consumer_lambda::store::memory::MemoryStore;
 use kafka_consumer_lambda::store::{Store, WriteResult};
@@ -60,7 +60,7 @@ fn crashed(at: i64, crashes: u32) -> Failures {
 }
 
 /// A run's first flush of an item that it has claimed.
-fn flushed(item: &Cursor, to: i64, guard: Option<CrashGuard>, ending: Ending) -> Flush {
+fn flushed(item: &Cursor, to: i64, quarantine: Option<Quarantine>, ending: Ending) -> Flush {
     Flush {
         hands_over: false,
         unreported: None,
@@ -71,22 +71,22 @@ fn flushed(item: &Cursor, to: i64, guard: Option<CrashGuard>, ending: Ending) ->
             updated_at_ms: item.updated_at_ms.expect("it was claimed"),
         },
         next: next(to),
-        guard,
+        quarantine,
         ending,
         now_ms: NOW_MS + 5,
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is used where `None` is possible")]
-fn guard(until: i64, limit: BatchLimit) -> Option<CrashGuard> {
-    Some(CrashGuard {
+fn quarantine(until: i64, limit: ChunkLimit) -> Option<Quarantine> {
+    Some(Quarantine {
         until: next(until),
         limit,
     })
 }
 
 /// With this limit of a chunk, and a mark for the hand-over of the next record.
-fn with_chunk(cursor: Cursor, claim_chunk: Option<BatchLimit>) -> Cursor {
+fn with_chunk(cursor: Cursor, claim_chunk: Option<ChunkLimit>) -> Cursor {
     Cursor {
         claim_chunk,
         handed_over: claim_chunk.map(|_| cursor.next),

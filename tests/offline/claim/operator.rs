@@ -1,7 +1,7 @@
 //! An operator's writes: the items after them, and what a refused one means.
 
 use kafka_consumer_lambda::claim::{
-    BatchLimit, CommandId, Cursor, Failures, ObservedItem, RunId, Verdict, judge_move, judge_pause, judge_resume,
+    ChunkLimit, CommandId, Cursor, Failures, ObservedItem, RunId, Verdict, judge_move, judge_pause, judge_resume,
     move_to, pause, resume,
 };
 use kafka_consumer_lambda::store::WriteResult;
@@ -30,7 +30,7 @@ fn items() -> Vec<Option<Cursor>> {
                     items.push(Some(Cursor {
                         run: run.map(RunId::new),
                         claim_until_ms,
-                        claim_chunk: tries.map(|_| BatchLimit::Single),
+                        claim_chunk: tries.map(|_| ChunkLimit::Single),
                         previous: previous.map(next),
                         command: command.map(CommandId::new),
                         failure: tries.map(|attempts| Failures {

@@ -71,7 +71,7 @@ fn flushes() -> Vec<Flush> {
             updated_at_ms: LEFT_MS,
         },
         next: next(to),
-        guard: None,
+        quarantine: None,
         ending,
         now_ms: NOW_MS,
     };

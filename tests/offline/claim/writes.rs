@@ -1,12 +1,12 @@
 //! The writes of a run: the items after them, and the conditions that refuse them.
 
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Claim, Cursor, Ending, Flush, ObservedItem, RunId, Set, Verdict, claim, flush, judge_claim,
+    ChunkLimit, Claim, Cursor, Ending, Flush, ObservedItem, RunId, Set, Verdict, claim, flush, judge_claim,
     judge_flush, pin, release,
 };
 use kafka_consumer_lambda::store::WriteResult;
 
-use super::{EXPIRED, NOW_MS, crashed, flushed, guard, left, next, taken_over, with_chunk, write, written};
+use super::{EXPIRED, NOW_MS, crashed, flushed, left, next, quarantine, taken_over, with_chunk, write, written};
 
 /// P4: the operator wins.
 #[test]
@@ -55,7 +55,7 @@ fn a_refused_flush_shows_that_an_earlier_one_of_unknown_result_was_applied() {
 
 #[test]
 fn a_last_write_removes_the_claim_the_quarantine_and_the_failures() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(ChunkLimit::Single)), 9);
     let done = written(item.clone(), &flush(&flushed(&item, 9, None, Ending::Final(None))));
     let expected = Cursor {
         run: Some(RunId::new("me")),
@@ -67,21 +67,21 @@ fn a_last_write_removes_the_claim_the_quarantine_and_the_failures() {
 
 #[test]
 fn a_last_write_keeps_a_quarantine_that_has_not_ended() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Small)), 12);
-    let still_due = guard(9, BatchLimit::Single);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(ChunkLimit::Small)), 12);
+    let still_due = quarantine(9, ChunkLimit::Single);
     let done = written(item.clone(), &flush(&flushed(&item, 7, still_due, Ending::Final(None))));
-    assert_eq!(done.crash_history(NOW_MS + 6).guard, still_due);
+    assert_eq!(done.crash_history(NOW_MS + 6).quarantine, still_due);
     assert_eq!((done.claim_until_ms, done.next), (None, next(7)));
 }
 
 #[test]
 fn an_interim_write_moves_the_cursor_and_keeps_the_claim() {
     let item = taken_over(&left(EXPIRED), 9);
-    let single = guard(9, BatchLimit::Single);
+    let single = quarantine(9, ChunkLimit::Single);
     let moved = written(item.clone(), &flush(&flushed(&item, 6, single, Ending::Interim)));
     let expected = Cursor {
         next: next(6),
-        claim_chunk: Some(BatchLimit::Single),
+        claim_chunk: Some(ChunkLimit::Single),
         updated_at_ms: Some(NOW_MS + 5),
         ..item.clone()
     };
@@ -118,28 +118,28 @@ fn the_failures_of_a_record_are_stored_without_a_claim() {
 #[test]
 fn a_release_stores_the_quarantine_although_nothing_was_settled() {
     let item = taken_over(&left(None), 9);
-    let item = written(item, &release(&RunId::new("me"), guard(8, BatchLimit::Single)));
+    let item = written(item, &release(&RunId::new("me"), quarantine(8, ChunkLimit::Single)));
     assert_eq!(
         (item.claim_to, item.claim_chunk),
-        (Some(next(8)), Some(BatchLimit::Single))
+        (Some(next(8)), Some(ChunkLimit::Single))
     );
 }
 
 #[test]
 fn a_release_keeps_the_cursor_and_the_failures() {
-    let item = taken_over(&with_chunk(left(EXPIRED), Some(BatchLimit::Single)), 9);
+    let item = taken_over(&with_chunk(left(EXPIRED), Some(ChunkLimit::Single)), 9);
     let unclaimed = Cursor {
         claim_until_ms: None,
         ..item.clone()
     };
-    let single = guard(9, BatchLimit::Single);
+    let single = quarantine(9, ChunkLimit::Single);
     assert_eq!(written(item.clone(), &release(&RunId::new("me"), single)), unclaimed);
-    let without_guard = Cursor {
+    let without_quarantine = Cursor {
         claim_to: None,
         claim_chunk: None,
         ..unclaimed
     };
-    assert_eq!(written(item, &release(&RunId::new("me"), None)), without_guard);
+    assert_eq!(written(item, &release(&RunId::new("me"), None)), without_quarantine);
 }
 
 /// An item of this program has the table's five attributes, so that other programs can read it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use kafka_consumer_lambda::claim::{BatchLimit, Cursor, MARGIN_MS, RunId};
+use kafka_consumer_lambda::claim::{ChunkLimit, Cursor, MARGIN_MS, RunId};
 use kafka_consumer_lambda::clock::{Clock, SystemClock};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, NextOffset};
@@ -284,7 +284,7 @@ async fn a_record_whose_handler_never_returns_is_isolated_and_blocked_although_n
     assert_eq!(types, ["Timeout", "Timeout", "Timeout", "Timeout", "PartitionBlocked"]);
     assert_eq!(reports[4]["blocked"][0]["offset"], 7);
     assert_eq!((world.cursor(0).next.get(), world.cursor(1).next.get()), (20, 7));
-    assert_eq!(world.cursor(1).claim_chunk, Some(BatchLimit::Single));
+    assert_eq!(world.cursor(1).claim_chunk, Some(ChunkLimit::Single));
 }
 
 #[tokio::test(flavor = "multi_thread")]

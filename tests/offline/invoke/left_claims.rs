@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kafka_consumer_lambda::claim::{BatchLimit, Cursor, RunId};
+use kafka_consumer_lambda::claim::{ChunkLimit, Cursor, RunId};
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::Chunk;
 use kafka_consumer_lambda::{Failure, Record, each};
@@ -15,7 +15,7 @@ use super::source::Brokers;
 use super::{HandledOffsets, World, consumer, cursor_at, next_offset, settle_all};
 
 /// An item at 0 with the expired claim of a run that planned to reach `to`.
-fn left_behind(to: i64, claim_chunk: Option<BatchLimit>) -> Cursor {
+fn left_behind(to: i64, claim_chunk: Option<ChunkLimit>) -> Cursor {
     Cursor {
         run: Some(RunId::new("dead")),
         claim_until_ms: Some(1),
@@ -53,7 +53,7 @@ async fn a_run_whose_time_ends_among_its_claims_leaves_none_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_whose_response_is_late_count_against_no_record() {
     let mut world = World::new(1, 1, 20).await;
-    world.put(0, left_behind(20, Some(BatchLimit::Single)));
+    world.put(0, left_behind(20, Some(ChunkLimit::Single)));
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     world.table.write_takes = Duration::from_secs(3);
     for _ in 0..3 {
@@ -123,7 +123,7 @@ async fn sixteen_partitions_of_a_crashed_run_all_make_progress_with_a_slow_handl
 async fn partitions_that_are_read_record_by_record_take_turns() {
     let world = World::new(1, 6, 30).await;
     for partition in 0..6 {
-        world.put(partition, left_behind(1_000, Some(BatchLimit::Single)));
+        world.put(partition, left_behind(1_000, Some(ChunkLimit::Single)));
     }
     let (report, _) = world.run(&[], slow(100), 4).await;
     assert_eq!(report["partitions"][0]["quarantine"], "single_records", "{report}");
@@ -138,7 +138,7 @@ async fn partitions_that_are_read_record_by_record_take_turns() {
 async fn in_each_run_one_partition_that_is_read_record_by_record_has_time_for_a_slow_handler() {
     let world = World::new(1, 5, 9).await;
     for partition in 0..5 {
-        world.put(partition, left_behind(1_000, Some(BatchLimit::Single)));
+        world.put(partition, left_behind(1_000, Some(ChunkLimit::Single)));
     }
     for run in 1..=3 {
         world.run(&[], slow(1_100), 5).await;
@@ -179,7 +179,7 @@ async fn a_record_that_is_declined_shortly_before_the_deadline_counts_no_attempt
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_fetched_while_a_single_record_is_in_the_handler() {
     let world = World::new(1, 1, 5).await;
-    world.put(0, left_behind(5, Some(BatchLimit::Single)));
+    world.put(0, left_behind(5, Some(ChunkLimit::Single)));
     let fetching = Arc::new(AtomicBool::new(false));
     let noted = fetching.clone();
     let config = world.config(&[]);

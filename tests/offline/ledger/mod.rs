@@ -1,10 +1,10 @@
 //! The ledger: each row of its table.
 
 mod chunk;
-mod guard;
 mod model;
+mod quarantine;
 
-use kafka_consumer_lambda::claim::CrashGuard;
+use kafka_consumer_lambda::claim::Quarantine;
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::Record;
 
@@ -21,13 +21,13 @@ fn ledger(to: i64, share: u64) -> Ledger {
 
 /// A ledger with as many buffered records as possible.
 fn busy() -> Ledger {
-    with_guard(None)
+    with_quarantine(None)
 }
 
-fn with_guard(guard: Option<CrashGuard>) -> Ledger {
-    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, guard, 0);
+fn with_quarantine(quarantine: Option<Quarantine>) -> Ledger {
+    let mut ledger = Ledger::new(next(0), (next(0), next(20_000)), 20_000, quarantine, 0);
     ledger.polled(&records(0..20_000));
-    if guard.is_some() {
+    if quarantine.is_some() {
         // The mark of the first hand-over.
         ledger.flushed(0);
     }

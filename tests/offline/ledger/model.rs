@@ -1,6 +1,6 @@
 //! The ledger against a model that keeps every record and no sums.
 
-use kafka_consumer_lambda::claim::{BatchLimit, CrashGuard};
+use kafka_consumer_lambda::claim::{ChunkLimit, Quarantine};
 use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record};
 use proptest::prelude::*;
@@ -31,9 +31,9 @@ struct World {
     log: Vec<Record>,
     from: NextOffset,
     to: NextOffset,
-    guard: Option<CrashGuard>,
+    quarantine: Option<Quarantine>,
     /// Whether the stored item contains a quarantine.
-    stored_guard: bool,
+    stored_quarantine: bool,
     singles: usize,
     /// Small chunks that were settled.
     smalls: usize,
@@ -70,15 +70,15 @@ impl World {
         }
     }
 
-    fn quarantine(&self) -> Option<BatchLimit> {
-        let guard = self
-            .guard
-            .filter(|guard| self.expected_cursor() < guard.until && self.smalls < 32)?;
-        let is_single = guard.limit == BatchLimit::Single && self.singles < 128;
+    fn quarantine(&self) -> Option<ChunkLimit> {
+        let quarantine = self
+            .quarantine
+            .filter(|quarantine| self.expected_cursor() < quarantine.until && self.smalls < 32)?;
+        let is_single = quarantine.limit == ChunkLimit::Single && self.singles < 128;
         Some(if is_single {
-            BatchLimit::Single
+            ChunkLimit::Single
         } else {
-            BatchLimit::Small
+            ChunkLimit::Small
         })
     }
 
@@ -108,7 +108,7 @@ impl World {
 
     fn check_step(&self, stop: bool, settled_at: NextOffset) {
         let unwritten = settled_at != self.stored;
-        let flush_due = unwritten && (self.stored_guard || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
+        let flush_due = unwritten && (self.stored_quarantine || self.now_ms - self.flushed_at_ms >= FLUSH_EVERY_MS);
         let mark_due = self.hands_over() && self.marked != Some(settled_at);
         let next = self.ledger.step(stop, self.now_ms);
         let fits = match next {
@@ -131,8 +131,8 @@ impl World {
     fn largest_chunk(&self) -> usize {
         match self.quarantine() {
             None => LARGEST_CHUNK,
-            Some(BatchLimit::Small) => 128,
-            Some(BatchLimit::Single) => 1,
+            Some(ChunkLimit::Small) => 128,
+            Some(ChunkLimit::Single) => 1,
         }
     }
 
@@ -163,7 +163,7 @@ impl World {
                 let last = &self.log[self.settled - 1];
                 self.ledger.settled(count.clamp(1, most), last);
                 self.singles += count.clamp(1, most);
-                self.smalls += usize::from(limit == Some(BatchLimit::Small));
+                self.smalls += usize::from(limit == Some(ChunkLimit::Small));
                 if self.buffered() > 0 {
                     self.ledger.stand_at(&self.log[self.settled]);
                 }
@@ -197,7 +197,7 @@ impl World {
         self.ledger.flushed(self.now_ms);
         self.stored = self.expected_cursor();
         self.marked = self.hands_over().then_some(self.stored);
-        self.stored_guard = self.quarantine().is_some();
+        self.stored_quarantine = self.quarantine().is_some();
         self.flushed_at_ms = self.now_ms;
     }
 }
@@ -223,19 +223,19 @@ prop_compose! {
         steps in proptest::collection::vec(prop_oneof![9 => Just(1), 1 => 1..6_i64], 0..300),
         length in 0..400_i64,
         share in prop_oneof![0..50_u64, Just(1_000_000)],
-        guard in proptest::option::of((0..400_i64, any::<bool>())),
+        quarantine in proptest::option::of((0..400_i64, any::<bool>())),
     ) -> World {
         let offsets = steps.iter().scan(from - 1, |last, step| { *last += step; Some(*last) });
         let stored = next(if is_jump { stored } else { from });
         let (from, to) = (next(from), next(from + length));
-        let guard = guard.map(|(until, is_single)| CrashGuard {
+        let quarantine = quarantine.map(|(until, is_single)| Quarantine {
             until: next(until),
-            limit: if is_single { BatchLimit::Single } else { BatchLimit::Small },
+            limit: if is_single { ChunkLimit::Single } else { ChunkLimit::Small },
         });
         World {
-            ledger: Ledger::new(stored, (from, to), share, guard, 0),
+            ledger: Ledger::new(stored, (from, to), share, quarantine, 0),
             log: offsets.map(record).collect(),
-            from, to, guard, share, stored, stored_guard: guard.is_some(), singles: 0, smalls: 0, marked: None,
+            from, to, quarantine, share, stored, stored_quarantine: quarantine.is_some(), singles: 0, smalls: 0, marked: None,
             delivered: 0, settled: 0, all_delivered: from >= to,
             flushed_at_ms: 0, now_ms: 0, failed: false, last_settled: from,
         }

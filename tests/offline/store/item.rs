@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kafka_consumer_lambda::claim::{BatchLimit, Bounds, CommandId, Cursor, Failures, RunId, Unreported};
+use kafka_consumer_lambda::claim::{Bounds, ChunkLimit, CommandId, Cursor, Failures, RunId, Unreported};
 use kafka_consumer_lambda::record::NextOffset;
 use kafka_consumer_lambda::store::dynamodb::{CallLimits, DynamoStore};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor};
@@ -164,7 +164,7 @@ fn expected(item: &Item) -> Result<Cursor, Vec<&'static str>> {
         run: model.text("run").map(RunId::new),
         claim_until_ms: model.number("claim_until", not_negative),
         claim_to: model.number("claim_to", NextOffset::new),
-        claim_chunk: model.number("claim_chunk", |records| u64::try_from(records).ok().map(BatchLimit::of)),
+        claim_chunk: model.number("claim_chunk", |records| u64::try_from(records).ok().map(ChunkLimit::of)),
         handed_over: model.number("handed_over", NextOffset::new),
         failure: model.failures(),
         paused: model

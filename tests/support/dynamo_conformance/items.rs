@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Bounds, Claim, CommandId, CrashGuard, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, RunId,
+    Bounds, ChunkLimit, Claim, CommandId, Cursor, Ending, Failures, Flush, LastWrite, ObservedItem, Quarantine, RunId,
     Unreported, claim, flush, pin, release,
 };
 use kafka_consumer_lambda::error::{Error, ErrorType};
@@ -28,7 +28,7 @@ pub(crate) async fn the_attributes_have_their_documented_names_and_types(endpoin
         run: Some(RunId::new("run-1")),
         claim_until_ms: Some(20),
         claim_to: Some(next(9)),
-        claim_chunk: Some(BatchLimit::Small),
+        claim_chunk: Some(ChunkLimit::Small),
         handed_over: Some(next(5)),
         failure: Some(failure),
         paused: true,
@@ -80,9 +80,9 @@ pub(crate) async fn attributes_of_other_programs_survive_every_write(endpoint: &
     );
     bench.table.put_item(item).await;
     let interim = Flush {
-        guard: Some(CrashGuard {
+        quarantine: Some(Quarantine {
             until: next(9),
-            limit: BatchLimit::Single,
+            limit: ChunkLimit::Single,
         }),
         next: next(6),
         ..flushed(Ending::Interim)

@@ -2,7 +2,7 @@
 
 use futures::future::join;
 use kafka_consumer_lambda::claim::{
-    BatchLimit, Claim, Cursor, Ending, ObservedItem, RunId, Verdict, claim, flush, judge_claim, pin, release, resume,
+    ChunkLimit, Claim, Cursor, Ending, ObservedItem, RunId, Verdict, claim, flush, judge_claim, pin, release, resume,
 };
 use kafka_consumer_lambda::store::{Store, WriteResult, write_and_judge};
 
@@ -49,7 +49,7 @@ pub(crate) async fn a_free_partition_is_claimed_only_if_its_item_is_unchanged<B:
 pub(crate) async fn an_expired_claim_is_taken_over_only_if_its_item_is_unchanged<B: Bench>(bench: &B) {
     let write = claim(&ObservedItem::Present(claimed("other", EXPIRED_MS)), &our_claim());
     check(bench, &write, &[History::OthersExpired], |_| Cursor {
-        claim_chunk: Some(BatchLimit::Small),
+        claim_chunk: Some(ChunkLimit::Small),
         ..claimed("me", OUR_UNTIL_MS)
     })
     .await;

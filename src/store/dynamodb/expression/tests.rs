@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::arbitrary::{any_cursor, any_failures, any_limit, any_next};
 use super::{Expression, of};
 use crate::claim::{
-    self, Claim, Clause, CommandId, CrashGuard, CursorWrite, Ending, Failures, Flush, LastWrite, ObservedItem, RunId,
+    self, Claim, Clause, CommandId, CursorWrite, Ending, Failures, Flush, LastWrite, ObservedItem, Quarantine, RunId,
     Set,
 };
 use crate::record::NextOffset;
@@ -42,7 +42,7 @@ fn a_flush_compares_and_sets_the_last_processed_offset() {
             updated_at_ms: 98,
         },
         next: next(8),
-        guard: None,
+        quarantine: None,
         ending: Ending::Final(None),
         now_ms: 99,
     });
@@ -123,8 +123,8 @@ fn any_run() -> impl Strategy<Value = RunId> {
     prop_oneof![Just("me"), Just("other")].prop_map(RunId::new)
 }
 
-fn any_guard() -> impl Strategy<Value = Option<CrashGuard>> {
-    proptest::option::of((any_next(), any_limit()).prop_map(|(until, limit)| CrashGuard { until, limit }))
+fn any_quarantine() -> impl Strategy<Value = Option<Quarantine>> {
+    proptest::option::of((any_next(), any_limit()).prop_map(|(until, limit)| Quarantine { until, limit }))
 }
 
 fn any_item() -> impl Strategy<Value = ObservedItem> {
@@ -148,8 +148,8 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
         Just(Ending::Interim),
         proptest::option::of(any_failures()).prop_map(Ending::Final)
     ];
-    let flushes =
-        (any_run(), any_next(), any_next(), any_guard(), ending).prop_map(|(run, left, next, guard, ending)| {
+    let flushes = (any_run(), any_next(), any_next(), any_quarantine(), ending).prop_map(
+        |(run, left, next, quarantine, ending)| {
             claim::flush(&Flush {
                 hands_over: false,
                 unreported: None,
@@ -160,15 +160,16 @@ fn any_write() -> impl Strategy<Value = CursorWrite> {
                     updated_at_ms: 99,
                 },
                 next,
-                guard,
+                quarantine,
                 ending,
                 now_ms: 100,
             })
-        });
+        },
+    );
     prop_oneof![
         claims,
         flushes,
-        (any_run(), any_guard()).prop_map(|(run, guard)| claim::release(&run, guard)),
+        (any_run(), any_quarantine()).prop_map(|(run, quarantine)| claim::release(&run, quarantine)),
         any_next().prop_map(|start| claim::pin(start, 100)),
         (any_item(), any_next()).prop_map(|(observed, next)| claim::move_to(&observed, next, &CommandId::new("c"))),
         any_item().prop_map(|observed| claim::pause(&observed)),

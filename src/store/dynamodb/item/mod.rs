@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::claim::{BatchLimit, Bounds, CommandId, Cursor, Failures, RunId, Unreported};
+use crate::claim::{Bounds, ChunkLimit, CommandId, Cursor, Failures, RunId, Unreported};
 use crate::record::NextOffset;
 use crate::store::{Consumer, InvalidCursor};
 use crate::text::cut;
@@ -35,9 +35,9 @@ pub(super) mod name {
     pub(in super::super) const CLAIM_UNTIL: &str = "claim_until";
     /// N: the planned end of the claim's run, exclusive.
     pub(in super::super) const CLAIM_TO: &str = "claim_to";
-    /// N: the batch limit of a crash guard.
+    /// N: the chunk limit of a quarantine.
     pub(in super::super) const CLAIM_CHUNK: &str = "claim_chunk";
-    /// N: the offset from which a run under a crash guard handed records over.
+    /// N: the offset from which a run in quarantine handed records over.
     pub(in super::super) const HANDED_OVER: &str = "handed_over";
     /// N: the failing record's own offset.
     pub(in super::super) const FAIL_OFFSET: &str = "fail_offset";
@@ -122,7 +122,7 @@ pub(super) fn read(key: &ItemKey<'_>, item: &Item) -> Result<Cursor, InvalidCurs
         claim_until_ms: fields.number(name::CLAIM_UNTIL, TIME, not_negative)?,
         claim_to: fields.number(name::CLAIM_TO, OFFSET, NextOffset::new)?,
         claim_chunk: fields.number(name::CLAIM_CHUNK, COUNT, |records| {
-            u64::try_from(records).ok().map(BatchLimit::of)
+            u64::try_from(records).ok().map(ChunkLimit::of)
         })?,
         handed_over: fields.number(name::HANDED_OVER, OFFSET, NextOffset::new)?,
         failure: fields.failures()?,

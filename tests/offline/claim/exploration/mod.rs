@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kafka_consumer_lambda::claim::{BatchLimit, Cursor, RunId};
+use kafka_consumer_lambda::claim::{ChunkLimit, Cursor, RunId};
 
 use self::partition::Partition;
 use self::run::Kind;
@@ -135,7 +135,7 @@ fn left_behind(handed_over: Option<i64>) -> Cursor {
         run: Some(RunId::new("crashed")),
         claim_until_ms: Some(0),
         claim_to: Some(next(4)),
-        claim_chunk: Some(BatchLimit::Single),
+        claim_chunk: Some(ChunkLimit::Single),
         handed_over: handed_over.map(next),
         updated_at_ms: Some(-1),
         ..Cursor::at(next(0))

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use kafka_consumer_lambda::claim::{BatchLimit, ClaimStatus, Ending};
+use kafka_consumer_lambda::claim::{ChunkLimit, ClaimStatus, Ending};
 use kafka_consumer_lambda::ledger::Step;
 use kafka_consumer_lambda::store::WriteResult;
 
@@ -45,7 +45,7 @@ impl Partition {
                 assert!(before <= flush.next, "P2: moved back");
                 assert!(!self.runs[r].lost, "P3: a run that lost its claim moved the cursor");
                 assert!(!self.edit_is_pending, "P4: an edit was overwritten");
-                if let (Some(at), Some(BatchLimit::Single)) = (after.handed_over, after.claim_chunk) {
+                if let (Some(at), Some(ChunkLimit::Single)) = (after.handed_over, after.claim_chunk) {
                     self.handed_over_alone[usize::try_from(at.get()).expect("small")] += 1;
                 }
             }

@@ -4,7 +4,7 @@ mod invariants;
 mod operator;
 mod steps;
 
-use kafka_consumer_lambda::claim::{BatchLimit, Cursor};
+use kafka_consumer_lambda::claim::{ChunkLimit, Cursor};
 
 use super::super::{next, write};
 use super::run::{Attempt, Doing, Kind, Offsets, Run, What, below};
@@ -97,6 +97,6 @@ impl Partition {
 /// How often the run that left this item had handed over the record at `offset` alone.
 fn marks_at(item: Option<&Cursor>, offset: i64) -> u32 {
     let marked =
-        item.filter(|item| item.claim_chunk == Some(BatchLimit::Single) && item.handed_over == Some(next(offset)));
+        item.filter(|item| item.claim_chunk == Some(ChunkLimit::Single) && item.handed_over == Some(next(offset)));
     u32::from(marked.is_some())
 }

@@ -35,8 +35,8 @@ impl Partition {
         let run = &mut self.runs[r];
         run.doing = Doing::Ended;
         if let Decision::Read(Reading { from, to, observed, .. }) = decide(&states, false, &policy) {
-            let guard = observed.crash_history(now_ms).guard;
-            run.ledger = Ledger::new(observed.stored(), (from, to), u64::MAX, guard, 0);
+            let quarantine = observed.crash_history(now_ms).quarantine;
+            run.ledger = Ledger::new(observed.stored(), (from, to), u64::MAX, quarantine, 0);
             run.stamp_ms = now_ms;
             let claimed = Claim {
                 run: run.id.clone(),
@@ -87,7 +87,7 @@ impl Partition {
                 updated_at_ms: run.stamp_ms,
             },
             next: run.ledger.settled_at(),
-            guard: run.ledger.crash_guard(),
+            quarantine: run.ledger.quarantine(),
             hands_over: ending == Ending::Interim && run.ledger.hands_over(),
             unreported: None,
             unknown: run.unknown,
@@ -122,7 +122,7 @@ impl Partition {
     }
 
     pub(super) fn release(&mut self, r: usize) {
-        let write = release(&self.runs[r].id, self.runs[r].ledger.crash_guard());
+        let write = release(&self.runs[r].id, self.runs[r].ledger.quarantine());
         self.attempt(r, What::Release, write);
     }
 

@@ -194,3 +194,6 @@ impl<'a> EventRecord<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

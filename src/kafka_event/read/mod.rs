@@ -279,3 +279,6 @@ fn byte(number: i16) -> Option<u8> {
         Err(_) => u8::try_from(number).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests;
