@@ -9,6 +9,7 @@ use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use lambda_runtime_api_client::Client as RuntimeApi;
+use serde::Serialize;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,8 +19,12 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::event::{InvalidEvent, Request};
 use crate::invoke::{self, Interrupt, Response};
+use crate::kafka_event;
+use crate::kafka_event::response::BatchResponse;
 use crate::live::{self, LiveParts};
 use crate::processor::Processor;
+use crate::push;
+use crate::record::Chunk;
 
 /// Serves invocations with the processor that `processor` builds from the settings.
 /// Returns only if the function cannot start or Lambda's runtime API fails.
@@ -100,17 +105,53 @@ async fn parts<P: Processor>(processor: impl FnOnce(&Config) -> P) -> Result<Liv
     live::parts_for_a_run(live::settings([])?, processor).await
 }
 
-async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>) -> Result<Response, Diagnostic> {
+/// What the function returns, as JSON without a tag.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Returned {
+    /// To a request of our own.
+    Invoked(Response),
+    /// To an event of AWS's mapping.
+    Pushed(BatchResponse),
+}
+
+/// An event of AWS's mapping is pushed to the processor; any other is a request.
+async fn handle<P: Processor>(parts: &LiveParts<P>, event: LambdaEvent<Payload>) -> Result<Returned, Diagnostic> {
     let (event, context) = event.into_parts();
-    let request = event
-        .ok_or(InvalidEvent::NotUtf8)
-        .and_then(|event| Request::from_json(event.as_bytes()))
-        .map_err(|invalid| logged(Error::new(ErrorType::InvalidEvent, invalid.to_string())))?;
     let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     let deadline = Deadline::at_wall_ms(deadline_ms, &SystemClock);
+    let invalid = |invalid: String| logged(Error::new(ErrorType::InvalidEvent, invalid));
+    let event = event.ok_or_else(|| invalid(InvalidEvent::NotUtf8.to_string()))?;
+    if let Some(chunks) = kafka_event::read::read(&event).map_err(|error| invalid(error.to_string()))? {
+        return pushed(parts, chunks, deadline).await.map(Returned::Pushed);
+    }
+    let request = Request::from_json(event.as_bytes()).map_err(|error| invalid(error.to_string()))?;
+    invoked(parts, &request, deadline).await.map(Returned::Invoked)
+}
+
+async fn pushed<P: Processor>(
+    parts: &LiveParts<P>,
+    chunks: Vec<Chunk>,
+    deadline: Deadline,
+) -> Result<BatchResponse, Diagnostic> {
+    let pushed = push::push(parts, chunks, deadline).await;
+    for line in &pushed.invoked.metrics {
+        print_metrics(line);
+    }
+    match pushed.returned(parts.config.report_batch_item_failures) {
+        Ok(response) => Ok(response.clone()),
+        Err(error) => Err(error.clone().into()),
+    }
+}
+
+async fn invoked<P: Processor>(
+    parts: &LiveParts<P>,
+    request: &Request,
+    deadline: Deadline,
+) -> Result<Response, Diagnostic> {
     // Lambda sends no interrupt: the sender is dropped at once.
     let (_, interrupt) = watch::channel(Interrupt::No);
-    let invoked = invoke::invoke(parts, &request, deadline, interrupt)
+    let invoked = invoke::invoke(parts, request, deadline, interrupt)
         .await
         .map_err(logged)?;
     for line in &invoked.metrics {

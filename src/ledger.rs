@@ -31,11 +31,11 @@ pub const CHUNK_TARGET_MS: u64 = 250;
 pub const FIRST_CHUNK: usize = 16;
 
 /// The largest chunk, in records.
-pub const LARGEST_CHUNK: usize = 4_096;
+pub const MAX_CHUNK: usize = 4_096;
 
 /// A quarantine ends after this many small chunks that the process survived:
 /// as many records as the largest chunk holds, if the handler is fast.
-pub const CLEAN_CHUNKS: usize = LARGEST_CHUNK / SMALL_CHUNK;
+pub const CLEAN_CHUNKS: usize = MAX_CHUNK / SMALL_CHUNK;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Ledger {
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
-        let most = self.quarantine.map_or(LARGEST_CHUNK, |_| self.chunk_now());
+        let most = self.quarantine.map_or(MAX_CHUNK, |_| self.chunk_now());
         Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
     }
 
@@ -211,13 +211,29 @@ impl Ledger {
 
     /// The first `count` buffered records are settled; `last` is the last of them.
     pub fn settled(&mut self, count: usize, last: &Record) {
+        self.move_past(count, last);
+        self.relax(count);
+    }
+
+    /// As [`settled`](Self::settled), of records that the handler did not get: they
+    /// do not show that it survives a small chunk.
+    pub fn settled_without_handler(&mut self, count: usize, last: &Record) {
+        self.move_past(count, last);
+        let is_single = |quarantine: Quarantine| quarantine.limit == ChunkLimit::Single;
+        self.relax(if self.quarantine.is_some_and(is_single) {
+            count
+        } else {
+            0
+        });
+    }
+
+    fn move_past(&mut self, count: usize, last: &Record) {
         debug_assert!(count <= self.buffered && last.offset >= self.settled.get());
         if let Some(next) = NextOffset::after(last.offset) {
             self.settled = next;
         }
         self.buffered -= count;
         self.settle_gap();
-        self.relax(count);
     }
 
     /// The quarantine ends at the planned end of the crashed run, or after
@@ -275,7 +291,7 @@ impl Ledger {
     /// the next one aims at [`CHUNK_TARGET_MS`].
     pub fn measured(&mut self, count: usize, took_ms: u64) {
         let at_this_speed = (count as u64 * CHUNK_TARGET_MS) / took_ms.max(1);
-        let at_most = self.chunk.saturating_mul(4).min(LARGEST_CHUNK);
+        let at_most = self.chunk.saturating_mul(4).min(MAX_CHUNK);
         self.chunk = usize::try_from(at_this_speed).unwrap_or(usize::MAX).clamp(1, at_most);
     }
 

@@ -92,6 +92,8 @@ pub mod live;
 #[doc(hidden)]
 pub mod plan;
 #[doc(hidden)]
+pub mod push;
+#[doc(hidden)]
 pub mod report;
 #[doc(hidden)]
 pub mod security;

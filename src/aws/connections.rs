@@ -34,7 +34,7 @@ const SUSPECT_AFTER_MS: u64 = 1_000;
 const SUSPECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The most connections whose last response is remembered: far more than are kept alive at once.
-const MOST_REMEMBERED: usize = 1_024;
+const MAX_REMEMBERED: usize = 1_024;
 
 /// An HTTP client for the SDK.
 ///
@@ -114,7 +114,7 @@ impl Pool {
 
     fn record_response(&self, address: SocketAddr) {
         let mut last_response_ms = lock(&self.last_response_ms);
-        if last_response_ms.len() >= MOST_REMEMBERED {
+        if last_response_ms.len() >= MAX_REMEMBERED {
             last_response_ms.clear();
         }
         last_response_ms.insert(address, SystemClock.wall_ms());

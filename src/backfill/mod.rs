@@ -51,7 +51,7 @@ pub use window::{READ_ON_MS, Window};
 
 /// The longest `backfill` attribute that is quoted in a message, if it is no
 /// request, in bytes.
-const LONGEST_SHOWN_BYTES: usize = 200;
+const MAX_SHOWN_BYTES: usize = 200;
 
 /// The topic of a backfill, as its index in `KAFKA_TOPIC`.
 ///
@@ -166,7 +166,7 @@ pub fn difference(started: &str, requested: &str) -> Option<String> {
     }
     let read = |text: &str| {
         let value = serde_json::from_str::<Value>(text).map(short);
-        value.unwrap_or_else(|_| cut(text, LONGEST_SHOWN_BYTES).into())
+        value.unwrap_or_else(|_| cut(text, MAX_SHOWN_BYTES).into())
     };
     let (started_with, requested_now) = (read(started), read(requested));
     if started_with == requested_now {

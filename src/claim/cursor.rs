@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::claim::{CommandId, LONGEST_BELIEVED_MS, RunId, Unreported};
+use crate::claim::{CommandId, MAX_CLAIM_MS, RunId, Unreported};
 use crate::error::{Error, ErrorType};
 use crate::record::NextOffset;
 
@@ -213,7 +213,7 @@ impl Cursor {
     pub fn claim_status(&self, now_ms: i64) -> ClaimStatus {
         match self.claim_until_ms {
             None => ClaimStatus::Free,
-            Some(until) if until > now_ms.saturating_add(LONGEST_BELIEVED_MS) => ClaimStatus::Free,
+            Some(until) if until > now_ms.saturating_add(MAX_CLAIM_MS) => ClaimStatus::Free,
             Some(until_ms) if until_ms > now_ms => ClaimStatus::Held { until_ms },
             Some(_) => ClaimStatus::Expired,
         }

@@ -76,7 +76,7 @@ pub const MARGIN_MS: i64 = 10_000;
 /// A claim that ends later than this from now is ignored. A function runs for
 /// 30 minutes at most, and for 90 on managed instances; two more are for clocks
 /// that differ.
-pub const LONGEST_BELIEVED_MS: i64 = 92 * 60 * 1000;
+pub const MAX_CLAIM_MS: i64 = 92 * 60 * 1000;
 
 /// The name of one run, unique for each invocation and each try of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,10 +6,10 @@ use crate::record::OffsetRange;
 use crate::text;
 
 /// A note holds this many ranges of each kind; later ones widen the last one. An item stays far below the 400 KB that `DynamoDB` takes.
-const MOST_RANGES: usize = 20;
+const MAX_RANGES: usize = 20;
 
 /// Longer reasons are cut: the log has them whole.
-const LONGEST_REASON_BYTES: usize = 200;
+const MAX_REASON_BYTES: usize = 200;
 
 /// What a run skipped or lost in one partition: written with the cursor that
 /// moves past it, removed after the run's report is written.
@@ -67,14 +67,14 @@ impl Unreported {
 fn bounded(earlier: &[PassedOver], later: &[PassedOver]) -> Vec<PassedOver> {
     let mut ranges: Vec<PassedOver> = vec![];
     for range in earlier.iter().chain(later) {
-        if ranges.len() == MOST_RANGES
+        if ranges.len() == MAX_RANGES
             && let Some(last) = ranges.last_mut()
         {
             last.range.last = last.range.last.max(range.range.last);
             continue;
         }
         ranges.push(PassedOver {
-            reason: text::cut(range.reason.as_str(), LONGEST_REASON_BYTES).into_owned(),
+            reason: text::cut(range.reason.as_str(), MAX_REASON_BYTES).into_owned(),
             ..range.clone()
         });
     }

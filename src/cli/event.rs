@@ -3,14 +3,16 @@
 
 use std::ops::ControlFlow;
 
+use tokio::sync::watch;
+
 use super::exit::Exit;
 use super::output;
 use super::parts::{CliParts, parts};
 use super::records::{Offsets, Reader, only_partition};
-use super::signals;
 use crate::clock::Deadline;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
+use crate::invoke::Interrupt;
 use crate::kafka_event::write::Envelope;
 use crate::kafka_event::{MAX_PAYLOAD_BYTES, Source as EventSource};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
@@ -65,7 +67,8 @@ fn no_record(partition: &TopicPartition, where_: &str) -> Error {
 async fn records(parts: &CliParts, partition: &TopicPartition, offsets: &Offsets) -> Result<Vec<Record>, Error> {
     let reader = Reader {
         source: &parts.source,
-        interrupt: signals::interrupts()?,
+        // An interrupt ends the command: a part of the records is no result.
+        interrupt: watch::channel(Interrupt::No).1,
         timeout: parts.config.poll_timeout,
     };
     let until = Deadline::after(parts.config.poll_timeout, &parts.clock).at;

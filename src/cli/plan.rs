@@ -28,7 +28,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     selection: Selection,
 
-    /// Also read the next records, at most 5 of each of 20 partitions, and show which filter patterns each fits
+    /// Also read the next records, at most 5 of each of 20 partitions, and show which filter patterns each matches
     #[arg(long)]
     explain_filter: bool,
 }
@@ -48,7 +48,8 @@ pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Resu
     let (Some(filter), Response::Plan(plan)) = (filter, &invoked.response) else {
         return Ok(output::print_invoked(&invoked, out));
     };
-    let explained = explain(parts, plan, &filter).await?;
+    let mut explained = Vec::new();
+    let unread = explain(parts, plan, &filter, &mut explained).await;
     let text = format!("{}\n{}", output::plan_table(plan), table(&explained));
     out.print(
         &text,
@@ -57,7 +58,7 @@ pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Resu
             filter: &explained,
         },
     );
-    Ok(output::exit_of(&invoked))
+    unread.map(|()| output::exit_of(&invoked))
 }
 
 #[derive(Serialize)]
@@ -73,11 +74,17 @@ struct Explained {
     #[serde(flatten)]
     partition: TopicPartition,
     offset: i64,
-    /// The numbers, from 1, of the patterns that it fits; none: it is filtered.
-    fits: Vec<usize>,
+    /// The numbers, from 1, of the patterns that it matches; none: it is filtered.
+    matches: Vec<usize>,
 }
 
-async fn explain(parts: &CliParts, plan: &PlanReport, filter: &Filter) -> Result<Vec<Explained>, Error> {
+/// Adds the decisions to `explained`, up to the first partition that cannot be read.
+async fn explain(
+    parts: &CliParts,
+    plan: &PlanReport,
+    filter: &Filter,
+    explained: &mut Vec<Explained>,
+) -> Result<(), Error> {
     let (_, interrupt) = watch::channel(Interrupt::No);
     let reader = Reader {
         source: &parts.source,
@@ -86,7 +93,6 @@ async fn explain(parts: &CliParts, plan: &PlanReport, filter: &Filter) -> Result
     };
     let next = |offset: Option<i64>| offset.and_then(NextOffset::new);
     let to_read = plan.partitions.iter().filter(|planned| planned.messages > 0);
-    let mut explained = Vec::new();
     for planned in to_read.take(EXPLAINED_PARTITIONS) {
         let Some(bounds) = next(planned.from).zip(next(planned.to)) else {
             continue;
@@ -96,7 +102,7 @@ async fn explain(parts: &CliParts, plan: &PlanReport, filter: &Filter) -> Result
             explained.push(Explained {
                 partition: record.partition.clone(),
                 offset: record.offset,
-                fits: filter.fitting(record),
+                matches: filter.matching(record),
             });
             left -= 1;
             if left == 0 {
@@ -107,27 +113,27 @@ async fn explain(parts: &CliParts, plan: &PlanReport, filter: &Filter) -> Result
         };
         reader.read(&planned.place, bounds, add).await?;
     }
-    Ok(explained)
+    Ok(())
 }
 
 fn table(explained: &[Explained]) -> String {
     if explained.is_empty() {
         return "filter: there is no record to explain".to_owned();
     }
-    let mut table = output::table(&["partition", "offset", "fits pattern"], [1]);
+    let mut table = output::table(&["partition", "offset", "matches pattern"], [1]);
     for Explained {
         partition,
         offset,
-        fits,
+        matches,
     } in explained
     {
-        let numbers: Vec<String> = fits.iter().map(usize::to_string).collect();
-        let fits = if numbers.is_empty() {
-            "none: filtered".to_owned()
+        let numbers: Vec<String> = matches.iter().map(usize::to_string).collect();
+        let matches = if numbers.is_empty() {
+            "none: filtered out".to_owned()
         } else {
             numbers.join(", ")
         };
-        table.add_row([Cell::new(partition), Cell::new(offset), Cell::new(fits)]);
+        table.add_row([Cell::new(partition), Cell::new(offset), Cell::new(matches)]);
     }
     table.to_string()
 }

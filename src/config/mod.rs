@@ -99,8 +99,11 @@ pub struct Config {
     pub message_format: MessageFormat,
     /// Where records go.
     pub destination: Destination,
-    /// Which records are handed on; `None`: all.
+    /// Which records are passed to the handler; `None`: all.
     pub filter: Option<Arc<Filter>>,
+    /// Whether the response to a pushed batch names the records that failed,
+    /// instead of failing the invocation.
+    pub report_batch_item_failures: bool,
     /// What happens to a record that cannot be decoded or processed.
     pub on_failure: OnFailure,
     /// How often a record is tried, over all runs, before `on_failure` applies.
@@ -204,6 +207,7 @@ impl Settings<'_> {
         let destination = self.parse("DESTINATION", str::parse);
         let log_values = self.parse("LOG_VALUES", boolean);
         let filter = self.filter();
+        let report_batch_item_failures = self.parse("REPORT_BATCH_ITEM_FAILURES", boolean);
         let on_failure = self.parse("ON_FAILURE", str::parse);
         self.check_dead_letter_topic(on_failure.as_ref(), topics.as_deref());
         let max_attempts = self.parse("MAX_ATTEMPTS", attempts);
@@ -240,6 +244,7 @@ impl Settings<'_> {
             message_format: message_format?,
             destination,
             filter,
+            report_batch_item_failures: report_batch_item_failures?,
             on_failure: on_failure?,
             max_attempts: max_attempts?,
             on_retention_loss: on_retention_loss?,
@@ -353,13 +358,13 @@ fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
     const BASE_MIB: u64 = 40;
     const SHARE_PERCENT: u64 = 40;
     // Room for a few of the largest records that brokers take by default.
-    const LEAST_BYTES: u64 = 8 * MIB;
+    const MIN_BYTES: u64 = 8 * MIB;
     const COMMAND_LINE_BYTES: u64 = 256 * MIB;
     let Some(memory_mib) = function_memory_mib else {
         return COMMAND_LINE_BYTES;
     };
     let left_mib = memory_mib.min(*MAX_MEMORY_BYTES.end() / MIB).saturating_sub(BASE_MIB);
-    (left_mib * MIB * SHARE_PERCENT / 100).max(LEAST_BYTES)
+    (left_mib * MIB * SHARE_PERCENT / 100).max(MIN_BYTES)
 }
 
 fn memory_bytes(text: &str) -> Result<u64, NotAllowed> {

@@ -95,7 +95,13 @@ pub const SETTINGS: &[Setting] = &[
         variable: "FILTER_PATTERNS",
         alias: None,
         default: None,
-        meaning: "JSON array of filter patterns in AWS's syntax, on value, key, headers, topic, partition, offset and timestamp; a record that fits none is settled without being handed on. Unset: every record is handed on",
+        meaning: "JSON array of filter patterns in AWS's syntax, on value, key, headers, topic, partition, offset and timestamp; a record that matches none is settled without the handler. Unset: every record is passed to the handler",
+    },
+    Setting {
+        variable: "REPORT_BATCH_ITEM_FAILURES",
+        alias: None,
+        default: Some("false"),
+        meaning: "Whether the response to an event of AWS's mapping names the records that failed, instead of failing the invocation: true or false. Only where the mapping has FunctionResponseTypes ReportBatchItemFailures; else their records are lost",
     },
     Setting {
         variable: "ON_FAILURE",

@@ -46,7 +46,7 @@ use crate::record::Chunk;
 use crate::security::Security;
 
 /// With less time than this a new connection with TLS is not even tried.
-const LEAST_TIME: Duration = Duration::from_millis(500);
+const MIN_TIME: Duration = Duration::from_millis(500);
 
 /// How long the connections of a kept producer may take for their first
 /// response before they count as dead. Brokers of one region respond in
@@ -56,8 +56,8 @@ const STALE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The time for an acknowledgement is `POLL_TIMEOUT` within these bounds: below, a
 /// connection with TLS and SASL to another region cannot be made; above, a dead
 /// target would use up the runs of a function.
-const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a topic may be unknown: brokers with `auto.create.topics.enable`
 /// take some 100 ms to create it.
@@ -85,7 +85,7 @@ impl KafkaTopic {
     /// The topic `topic` of the brokers of `config`. Nothing is connected yet.
     #[must_use]
     pub fn new(config: &Config, security: Arc<Security>, topic: &TopicName) -> Self {
-        let timeout = config.poll_timeout.clamp(SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        let timeout = config.poll_timeout.clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         Self {
             topic: topic.clone(),
             config: config.clone(),
@@ -308,7 +308,7 @@ impl Processor for KafkaTopic {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let left = run.time_left();
         let mut settled = 0;
-        if left < LEAST_TIME {
+        if left < MIN_TIME {
             return Progress { settled, stop: None };
         }
         let limit = Limit {

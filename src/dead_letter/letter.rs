@@ -65,11 +65,11 @@ pub mod header {
 }
 
 /// Longer error texts are cut: brokers, queues and people want small headers.
-const MOST_ERROR_BYTES: usize = 1_000;
+const MAX_ERROR_BYTES: usize = 1_000;
 
 /// Keys are names of things. One that is longer would make the pointer too
 /// large for the smallest limit that a queue can have, 1 KiB.
-const MOST_POINTER_KEY_BYTES: usize = 256;
+const MAX_POINTER_KEY_BYTES: usize = 256;
 
 /// What was done with the record when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub fn dead_letter(record: &Record, reason: &Reason<'_>) -> Record {
         text(header::GROUP, reason.group_id.to_owned()),
         text(header::STAGE, reason.stage.name().to_owned()),
         text(header::ERROR_TYPE, reason.stage.error_type().to_owned()),
-        text(header::ERROR_MESSAGE, cut(reason.error, MOST_ERROR_BYTES).into_owned()),
+        text(header::ERROR_MESSAGE, cut(reason.error, MAX_ERROR_BYTES).into_owned()),
     ]);
     letter
         .headers
@@ -151,7 +151,7 @@ pub fn pointer(letter: &Record) -> Record {
     headers.push(Header::new(header::OMITTED_BYTES, Some(omitted_bytes)));
     Record {
         timestamp: letter.timestamp,
-        key: letter.key.clone().filter(|key| key.len() <= MOST_POINTER_KEY_BYTES),
+        key: letter.key.clone().filter(|key| key.len() <= MAX_POINTER_KEY_BYTES),
         value: Some(Bytes::new()),
         headers,
         ..Record::new(letter.partition.clone(), letter.offset)

@@ -44,7 +44,7 @@ const ENVELOPE_SOURCES: [&str; 2] = ["aws.events", "aws.scheduler"];
 const FIELDS: &str = "`action`, `max_messages`, `partitions` and `shard`";
 
 /// The longest part of a value or a field's name in a message, in bytes.
-const LONGEST_SHOWN_BYTES: usize = 80;
+const MAX_SHOWN_BYTES: usize = 80;
 
 /// What an invocation requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +256,7 @@ impl Field<'_> {
 }
 
 /// From here on (2^53) a float does not represent every whole number.
-const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
+const MIN_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A whole number, as a number or as text: templates often have text only. `None` for anything else,
 /// for a number that does not fit, and for a float that is not exact.
@@ -265,7 +265,7 @@ fn whole<T: TryFrom<i128>>(value: &Value) -> Option<T> {
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), ..) => T::try_from(number.into()).ok(),
             (None, Some(number), _) => T::try_from(number.into()).ok(),
-            (None, None, Some(float)) if float.abs() < LEAST_INEXACT => whole_number(&float.to_string()),
+            (None, None, Some(float)) if float.abs() < MIN_INEXACT => whole_number(&float.to_string()),
             _ => None,
         },
         Value::String(text) => whole_number(text),
@@ -321,5 +321,5 @@ fn shown(value: &Value) -> String {
 /// The text, cut, on one line.
 fn cut(text: &str) -> String {
     // A field's name may hold line breaks.
-    text::cut(text, LONGEST_SHOWN_BYTES).replace(char::is_control, " ")
+    text::cut(text, MAX_SHOWN_BYTES).replace(char::is_control, " ")
 }

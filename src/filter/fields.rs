@@ -1,4 +1,4 @@
-//! The values that a record has at the paths of a pattern.
+//! What a record has at the paths of a pattern.
 
 use std::fmt;
 use std::str;
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::comparison::Leaf;
 use super::json;
 use super::number::Decimal;
+use super::parse::Condition;
 
 /// How deep a value may be nested: as deep as `serde_json` reads. A deeper one
 /// is no JSON to the handler either.
@@ -18,40 +19,57 @@ const MAX_DEPTH: usize = 128;
 /// are numbered in the order in which they are found.
 pub(super) type Membership = Vec<(u32, u32)>;
 
-/// What a record has at one path of a pattern.
+/// What a record has at the path of one condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The values: none if the field is not there, several within arrays.
-    Values(Vec<(Leaf, Membership)>),
+    /// The field's values: none if it is not there, several within arrays.
+    /// They are compared at once and not kept, because an array of a large
+    /// record may hold very many.
+    Values {
+        /// Where those lie that pass one of the comparisons.
+        passing: Vec<Membership>,
+        /// Where all lie; empty unless a comparison is `exists: false`.
+        all: Vec<Membership>,
+    },
     /// The record holds another format there than the pattern. AWS ignores
     /// that part of the pattern.
     OtherFormat,
 }
 
-/// The paths of a pattern and what was found at each.
+/// The conditions of a pattern and what was found for each.
 #[derive(Debug)]
 pub(super) struct Fields<'p> {
-    paths: &'p [String],
+    conditions: &'p [Condition],
     found: Vec<Found>,
     arrays: u32,
 }
 
-/// A path that goes on in a value: its index, and the names that are left.
+/// A path that goes on in a value: the index of its condition, and the names
+/// that are left.
 type Rest<'p> = (usize, &'p str);
 
 impl<'p> Fields<'p> {
-    /// Nothing found yet at each of `paths`.
-    pub(super) fn new(paths: &'p [String]) -> Self {
+    /// Nothing found yet for each of `conditions`.
+    pub(super) fn new(conditions: &'p [Condition]) -> Self {
+        let nothing = Found::Values {
+            passing: Vec::new(),
+            all: Vec::new(),
+        };
         Self {
-            paths,
-            found: vec![Found::Values(Vec::new()); paths.len()],
+            conditions,
+            found: vec![nothing; conditions.len()],
             arrays: 0,
         }
     }
 
-    /// What was found at the path of this index.
-    pub(super) fn found(&self, path: usize) -> &Found {
-        &self.found[path]
+    /// What was found for the condition of this index.
+    pub(super) fn found(&self, condition: usize) -> &Found {
+        &self.found[condition]
+    }
+
+    /// The condition of this index.
+    pub(super) fn condition(&self, index: usize) -> &Condition {
+        &self.conditions[index]
     }
 
     /// Whether no value lies in an array.
@@ -70,7 +88,12 @@ impl<'p> Fields<'p> {
     }
 
     fn add_at(&mut self, name: &str, leaf: impl Fn() -> Leaf) {
-        for (index, _) in self.paths.iter().enumerate().filter(|(_, path)| *path == name) {
+        for (index, _) in self
+            .conditions
+            .iter()
+            .enumerate()
+            .filter(|(_, condition)| condition.path == name)
+        {
             self.add_leaf(&[index], &leaf(), &Membership::new());
         }
     }
@@ -117,7 +140,11 @@ impl<'p> Fields<'p> {
 
     /// All paths, from their start.
     fn everything(&self) -> Vec<Rest<'p>> {
-        self.paths.iter().map(String::as_str).enumerate().collect()
+        self.conditions
+            .iter()
+            .map(|condition| &*condition.path)
+            .enumerate()
+            .collect()
     }
 
     /// Adds a header of a Kafka record: the field `headers.<name>`, once for
@@ -144,10 +171,17 @@ impl<'p> Fields<'p> {
         }
     }
 
-    fn add_leaf(&mut self, paths: &[usize], leaf: &Leaf, membership: &Membership) {
-        for path in paths {
-            if let Found::Values(values) = &mut self.found[*path] {
-                values.push((leaf.clone(), membership.clone()));
+    fn add_leaf(&mut self, conditions: &[usize], leaf: &Leaf, membership: &Membership) {
+        for index in conditions {
+            let condition = &self.conditions[*index];
+            let Found::Values { passing, all } = &mut self.found[*index] else {
+                continue;
+            };
+            if condition.passes(leaf) {
+                passing.push(membership.clone());
+            }
+            if condition.passes_if_absent() {
+                all.push(membership.clone());
             }
         }
     }

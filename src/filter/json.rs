@@ -1,5 +1,5 @@
-//! JSON with what a pattern depends on: the digits of numbers and members that
-//! stand twice. `serde_json::Value` keeps neither.
+//! JSON with what a pattern depends on: the digits of numbers and duplicate
+//! members. `serde_json::Value` keeps neither.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl<'j> Level<'j> {
     ///
     /// # Errors
     ///
-    /// A name of a member that is no text: half of a surrogate pair.
+    /// A name of a member that is no text: an unpaired surrogate.
     pub(super) fn of(raw: &'j RawValue) -> Result<Self, serde_json::Error> {
         match raw.get().as_bytes() {
             [b'{', ..] => Ok(Self::Object(serde_json::from_str::<Members<'j>>(raw.get())?.0)),

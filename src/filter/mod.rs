@@ -2,7 +2,7 @@
 //!
 //! AWS's mapping filters only values; here a pattern may also name `key`,
 //! `headers`, `topic`, `partition`, `offset` and `timestamp`. A record is
-//! handed on if it fits one of the patterns. The operators and what they match
+//! passed to the handler if it matches one of the patterns. The operators and what they match
 //! are those of [AWS's own matcher](https://github.com/aws/event-ruler); how a
 //! value of another format is treated is AWS's
 //! [table for Kafka](https://docs.aws.amazon.com/lambda/latest/dg/kafka-filtering.html).
@@ -10,12 +10,12 @@
 //! - `parse`: the pattern, and each way to write one that is refused.
 //! - `fields`: what a record has at the paths of a pattern.
 //! - `comparison`, `text`, `number`: one value against one element of a list.
-//! - `fit`: all conditions together, within arrays in one element.
+//! - `matching`: all conditions together, within arrays in one element.
 
 mod comparison;
 mod fields;
-mod fit;
 mod json;
+mod matching;
 mod number;
 mod parse;
 mod text;
@@ -24,28 +24,29 @@ use serde_json::value::RawValue;
 
 use crate::record::Record;
 use fields::Fields;
+use parse::Condition;
 pub use parse::PatternError;
 
 /// The fields of a record that a pattern may name, and whether fields below
 /// them may be.
-const RECORD_FIELDS: [(&str, Below); 7] = [
-    ("value", Below::Allowed),
-    ("key", Below::Allowed),
-    ("headers", Below::Required),
-    ("topic", Below::Refused),
-    ("partition", Below::Refused),
-    ("offset", Below::Refused),
-    ("timestamp", Below::Refused),
+const RECORD_FIELDS: [(&str, Subfields); 7] = [
+    ("value", Subfields::Allowed),
+    ("key", Subfields::Allowed),
+    ("headers", Subfields::Required),
+    ("topic", Subfields::Refused),
+    ("partition", Subfields::Refused),
+    ("offset", Subfields::Refused),
+    ("timestamp", Subfields::Refused),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Below {
+enum Subfields {
     Allowed,
     Required,
     Refused,
 }
 
-/// Patterns of which a record must fit one.
+/// Patterns of which a record must match one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     patterns: Vec<Pattern>,
@@ -58,7 +59,7 @@ pub enum FilterError {
     #[error("is not a JSON array of patterns: {0}")]
     Syntax(String),
     /// An array of no patterns would drop every record.
-    #[error("is an empty array: no record would be handed on. Remove it to hand on all")]
+    #[error("is an empty array: no record would reach the handler. Remove it to pass on all")]
     Empty,
     /// One pattern is wrong.
     #[error("pattern {number}, {error}")]
@@ -92,19 +93,19 @@ impl Filter {
         Ok(Self { patterns: patterns? })
     }
 
-    /// Whether `record` fits one of the patterns.
+    /// Whether `record` matches one of the patterns.
     #[must_use]
-    pub fn fits(&self, record: &Record) -> bool {
-        self.patterns.iter().any(|pattern| pattern.fits(record))
+    pub fn matches(&self, record: &Record) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(record))
     }
 
-    /// The numbers, from 1, of the patterns that `record` fits, in ascending
+    /// The numbers, from 1, of the patterns that `record` matches, in ascending
     /// order.
     #[must_use]
-    pub fn fitting(&self, record: &Record) -> Vec<usize> {
+    pub fn matching(&self, record: &Record) -> Vec<usize> {
         let numbered = (1..).zip(&self.patterns);
         numbered
-            .filter(|(_, pattern)| pattern.fits(record))
+            .filter(|(_, pattern)| pattern.matches(record))
             .map(|(number, _)| number)
             .collect()
     }
@@ -113,38 +114,38 @@ impl Filter {
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
-    /// The paths that its conditions name, each once, in ascending order.
-    paths: Vec<String>,
-    /// A record fits that meets all conditions of one of these.
-    conjunctions: Vec<Vec<fit::Condition>>,
+    /// Its conditions, each once.
+    conditions: Vec<Condition>,
+    /// A record matches that meets all conditions of one of these: indexes of
+    /// conditions, in ascending order of their paths.
+    conjunctions: Vec<Vec<usize>>,
 }
 
 impl Pattern {
     fn parse(raw: &RawValue) -> Result<Self, PatternError> {
-        let conjunctions = parse::pattern(raw)?;
-        let mut paths: Vec<String> = conjunctions
-            .iter()
-            .flatten()
-            .map(|condition| condition.path.clone())
-            .collect();
-        paths.sort();
-        paths.dedup();
-        let indexed = |condition: parse::Condition| fit::Condition {
-            // Each path of a condition is in the list, which was made of them.
-            path: paths.binary_search(&condition.path).unwrap_or_default(),
-            comparisons: condition.comparisons,
+        let mut conditions = Vec::new();
+        let mut index_of = |condition: Condition| {
+            let known = conditions.iter().position(|known| *known == condition);
+            known.unwrap_or_else(|| {
+                conditions.push(condition);
+                conditions.len() - 1
+            })
         };
+        let conjunctions = parse::pattern(raw)?;
         let conjunctions = conjunctions
             .into_iter()
-            .map(|all| all.into_iter().map(indexed).collect())
+            .map(|all| all.into_iter().map(&mut index_of).collect())
             .collect();
-        Ok(Self { paths, conjunctions })
+        Ok(Self {
+            conditions,
+            conjunctions,
+        })
     }
 
     /// A pattern that names only what a Kafka record has.
     fn of_record(raw: &RawValue) -> Result<Self, PatternError> {
         let pattern = Self::parse(raw)?;
-        for path in &pattern.paths {
+        for Condition { path, .. } in &pattern.conditions {
             if let Err(problem) = check_path(path) {
                 let place = path.clone();
                 return Err(PatternError { place, problem });
@@ -153,17 +154,19 @@ impl Pattern {
         Ok(pattern)
     }
 
-    fn fits(&self, record: &Record) -> bool {
-        self.fit(&self.fields(record))
+    fn matches(&self, record: &Record) -> bool {
+        self.matches_fields(&self.fields(record))
     }
 
-    fn fit(&self, fields: &Fields<'_>) -> bool {
-        self.conjunctions.iter().any(|conditions| fit::fits(conditions, fields))
+    fn matches_fields(&self, fields: &Fields<'_>) -> bool {
+        self.conjunctions
+            .iter()
+            .any(|conditions| matching::matches(conditions, fields))
     }
 
     /// What `record` has at the paths.
     fn fields(&self, record: &Record) -> Fields<'_> {
-        let mut fields = Fields::new(&self.paths);
+        let mut fields = Fields::new(&self.conditions);
         fields.add_text("topic", &record.partition.topic);
         fields.add_number("partition", i64::from(record.partition.partition));
         fields.add_number("offset", record.offset);
@@ -189,12 +192,12 @@ fn check_path(path: &str) -> Result<(), String> {
         None => {
             let known: Vec<&str> = RECORD_FIELDS.iter().map(|(name, _)| *name).collect();
             Err(format!(
-                "a record has no field {first:?}, so no record would fit: it has {}",
+                "a record has no field {first:?}, so no record would match: it has {}",
                 known.join(", ")
             ))
         }
-        Some((_, Below::Required)) if !below => Err(format!("name a header: {{\"{first}\":{{\"<name>\":[...]}}}}")),
-        Some((_, Below::Refused)) if below => Err(format!("{first} has no fields: write {{\"{first}\":[...]}}")),
+        Some((_, Subfields::Required)) if !below => Err(format!("name a header: {{\"{first}\":{{\"<name>\":[...]}}}}")),
+        Some((_, Subfields::Refused)) if below => Err(format!("{first} has no fields: write {{\"{first}\":[...]}}")),
         Some(_) => Ok(()),
     }
 }

@@ -1,5 +1,5 @@
 //! Reads a pattern. What AWS's matcher refuses is refused, and so is what can
-//! only be a mistake: a mistake in a filter drops records without a word.
+//! only be a mistake: a mistake in a filter drops records silently.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +31,18 @@ pub(super) struct Condition {
     pub comparisons: Vec<Comparison>,
 }
 
+impl Condition {
+    /// Whether a value that is there passes.
+    pub(super) fn passes(&self, leaf: &Leaf) -> bool {
+        self.comparisons.iter().any(|comparison| comparison.passes(leaf))
+    }
+
+    /// Whether it passes if there is no value.
+    pub(super) fn passes_if_absent(&self) -> bool {
+        self.comparisons.contains(&Comparison::Absent)
+    }
+}
+
 /// Conditions that all hold, in ascending order of their paths.
 pub(super) type Conjunction = Vec<Condition>;
 
@@ -47,7 +59,7 @@ fn problem<T>(place: &str, problem: impl Into<String>) -> Parsed<T> {
 fn level<'j>(place: &str, raw: &'j RawValue) -> Parsed<Level<'j>> {
     let level = Level::of(raw).or_else(|error| problem(place, error.to_string()))?;
     match level {
-        Level::Leaf(Leaf::Unreadable) => problem(place, "the text holds half of a surrogate pair"),
+        Level::Leaf(Leaf::Unreadable) => problem(place, "the text holds an unpaired surrogate"),
         level => Ok(level),
     }
 }
@@ -87,7 +99,7 @@ fn object(members: Vec<(String, &RawValue)>, path: &str, at: At) -> Parsed<Vec<C
         };
         let more = member(&name, value, path, &field, at)?;
         if !names.insert(name) {
-            return problem(&field, "this name stands twice in one object: give it one list");
+            return problem(&field, "duplicate name: merge the two lists");
         }
         conjunctions = all_of(&conjunctions, &more, &field)?;
     }
@@ -170,7 +182,7 @@ const OPERATORS: [&str; 9] = [
 ];
 
 /// `"price": {"numeric": [">", 1]}` is a valid pattern of a field named
-/// `numeric`; whoever wrote it forgot the list around the operator.
+/// `numeric`; most likely the list around the operator is missing.
 fn misplaced_operator(name: &str, elements: &[&RawValue], field: &str) -> Parsed<()> {
     let comparison = elements
         .first()

@@ -16,10 +16,10 @@ fn parse(pattern: &str) -> Result<Pattern, PatternError> {
     Pattern::parse(raw)
 }
 
-fn fits_json(pattern: &Pattern, event: &str) -> bool {
-    let mut fields = Fields::new(&pattern.paths);
+fn matches_json(pattern: &Pattern, event: &str) -> bool {
+    let mut fields = Fields::new(&pattern.conditions);
     fields.add_members(event).unwrap();
-    pattern.fit(&fields)
+    pattern.matches_fields(&fields)
 }
 
 /// Event Ruler takes the last of two members of one name; here they are
@@ -33,7 +33,7 @@ fn each_case_is_decided_as_by_awss_matcher() {
     for case in CASES.lines() {
         let (expected, pattern) = case.split_once('\t').unwrap();
         let decided = match parse(pattern) {
-            Ok(pattern) => fits_json(&pattern, EVENT).to_string(),
+            Ok(pattern) => matches_json(&pattern, EVENT).to_string(),
             Err(_) => "error".to_owned(),
         };
         let expected = if has_a_name_twice(pattern) { "error" } else { expected };
@@ -64,8 +64,8 @@ fn with_value(value: Option<&[u8]>) -> Record {
     }
 }
 
-fn fits(pattern: &str, record: &Record) -> bool {
-    Filter::parse(&format!("[{pattern}]")).unwrap().fits(record)
+fn matches(pattern: &str, record: &Record) -> bool {
+    Filter::parse(&format!("[{pattern}]")).unwrap().matches(record)
 }
 
 #[test]
@@ -91,13 +91,13 @@ fn a_pattern_may_name_each_field_of_a_record() {
         (r#"{"$or":[{"key":["x"]},{"value":{"n":[300]}}]}"#, true),
     ];
     for (pattern, expected) in rows {
-        assert_eq!(fits(pattern, &record()), expected, "{pattern}");
+        assert_eq!(matches(pattern, &record()), expected, "{pattern}");
     }
 }
 
 #[test]
 fn two_headers_of_a_record_meet_two_conditions() {
-    assert!(fits(
+    assert!(matches(
         r#"{"headers":{"tenant":["depot"],"a.b":[{"exists":true}]}}"#,
         &record()
     ));
@@ -109,7 +109,7 @@ fn a_value_of_another_format_than_the_pattern_is_not_compared() {
     let fields = r#"{"value":{"device_ID":[{"prefix":"XY"}]}}"#;
     let list = r#"{"value":["XY"]}"#;
     let rows: [(Option<&[u8]>, bool, bool); 10] = [
-        // value, fits the pattern of fields, fits the pattern of a list
+        // value, matches the pattern of fields, matches the pattern of a list
         (Some(br#"{"device_ID":"AB"}"#), false, true),
         (Some(br#" [{"device_ID":"AB"}]"#), false, true),
         (Some(br#" [{"device_ID":"XYZ"}]"#), true, true),
@@ -121,10 +121,10 @@ fn a_value_of_another_format_than_the_pattern_is_not_compared() {
         (Some(b"\xFF\xFE"), true, true),
         (None, true, false),
     ];
-    for (value, fits_fields, fits_list) in rows {
+    for (value, matches_fields, matches_list) in rows {
         let record = with_value(value);
-        assert_eq!(fits(fields, &record), fits_fields, "fields on {value:?}");
-        assert_eq!(fits(list, &record), fits_list, "list on {value:?}");
+        assert_eq!(matches(fields, &record), matches_fields, "fields on {value:?}");
+        assert_eq!(matches(list, &record), matches_list, "list on {value:?}");
     }
 }
 
@@ -132,19 +132,19 @@ fn a_value_of_another_format_than_the_pattern_is_not_compared() {
 fn a_pattern_can_keep_or_drop_tombstones() {
     let (tombstone, text) = (with_value(None), with_value(Some(b"x")));
     for keep in [r#"{"value":[null]}"#, r#"{"value":[{"exists":false}]}"#] {
-        assert!(fits(keep, &tombstone), "{keep}");
-        assert!(!fits(keep, &text), "{keep}");
+        assert!(matches(keep, &tombstone), "{keep}");
+        assert!(!matches(keep, &text), "{keep}");
     }
     let drop = r#"{"value":[{"exists":true}]}"#;
-    assert!(!fits(drop, &tombstone));
-    assert!(fits(drop, &text));
-    assert!(fits(r#"{"value":[{"anything-but":["error"]}]}"#, &tombstone));
+    assert!(!matches(drop, &tombstone));
+    assert!(matches(drop, &text));
+    assert!(matches(r#"{"value":[{"anything-but":["error"]}]}"#, &tombstone));
 }
 
 #[test]
 fn a_header_that_is_not_text_passes_each_comparison() {
-    assert!(fits(r#"{"headers":{"binary":["x"]}}"#, &record()));
-    assert!(!fits(r#"{"headers":{"binary":[{"exists":false}]}}"#, &record()));
+    assert!(matches(r#"{"headers":{"binary":["x"]}}"#, &record()));
+    assert!(!matches(r#"{"headers":{"binary":[{"exists":false}]}}"#, &record()));
 }
 
 #[test]
@@ -153,14 +153,14 @@ fn a_record_without_a_timestamp_has_no_such_field() {
         timestamp: None,
         ..record()
     };
-    assert!(fits(r#"{"timestamp":[{"exists":false}]}"#, &record));
-    assert!(!fits(r#"{"timestamp":[{"numeric":[">",-5]}]}"#, &record));
+    assert!(matches(r#"{"timestamp":[{"exists":false}]}"#, &record));
+    assert!(!matches(r#"{"timestamp":[{"numeric":[">",-5]}]}"#, &record));
 }
 
 #[test]
-fn the_numbers_of_the_fitting_patterns_are_named() {
+fn the_numbers_of_the_matching_patterns_are_named() {
     let filter = Filter::parse(r#"[{"key":["x"]},{"partition":[3]},{"topic":["orders"]}]"#).unwrap();
-    assert_eq!(filter.fitting(&record()), [2, 3]);
+    assert_eq!(filter.matching(&record()), [2, 3]);
 }
 
 fn assert_refused(filter: &str, message: &str) {
@@ -180,7 +180,7 @@ fn a_filter_of_a_wrong_shape_is_refused_with_its_place() {
         ),
         (
             "[]",
-            "is an empty array: no record would be handed on. Remove it to hand on all",
+            "is an empty array: no record would reach the handler. Remove it to pass on all",
         ),
         ("[5]", "pattern 1, at the pattern itself: a pattern is a JSON object"),
         (
@@ -189,7 +189,7 @@ fn a_filter_of_a_wrong_shape_is_refused_with_its_place() {
         ),
         (
             r#"[{"topic":["t"]},{"valu":{"a":[1]}}]"#,
-            "pattern 2, at valu.a: a record has no field \"valu\", so no record would fit: it has value, key, headers, topic, partition, offset, timestamp",
+            "pattern 2, at valu.a: a record has no field \"valu\", so no record would match: it has value, key, headers, topic, partition, offset, timestamp",
         ),
         (
             r#"[{"headers":["x"]}]"#,
@@ -213,7 +213,7 @@ fn a_filter_of_a_wrong_shape_is_refused_with_its_place() {
         ),
         (
             r#"[{"value":{"a":[1],"a":[2]}}]"#,
-            "pattern 1, at value.a: this name stands twice in one object: give it one list",
+            "pattern 1, at value.a: duplicate name: merge the two lists",
         ),
         (
             r#"[{"value":{"a":[1]},"$or":[{"value":{"a":[2]}},{"key":["k"]}]}]"#,
@@ -287,7 +287,7 @@ fn a_pattern_nested_without_end_is_refused() {
     let pattern = format!("[{}{}", r#"{"value":"#.repeat(100_000), "}".repeat(100_000));
     assert!(matches!(Filter::parse(&pattern), Err(FilterError::Syntax(_))));
     let value = "[".repeat(1_000_000);
-    assert!(fits(r#"{"value":{"a":["x"]}}"#, &with_value(Some(value.as_bytes()))));
+    assert!(matches(r#"{"value":{"a":["x"]}}"#, &with_value(Some(value.as_bytes()))));
 }
 
 #[test]
@@ -312,14 +312,14 @@ fn large_arrays_are_matched_in_a_time_that_grows_with_their_size() {
     let value = format!("{{{},{}}}", elements("a"), elements("b"));
     let record = with_value(Some(value.as_bytes()));
     let both = r#"{"value":{"a":{"x":[1],"y":[1],"z":[1]},"b":{"x":[1],"y":[YY],"z":[1]}}}"#;
-    assert!(fits(&both.replace("YY", "0"), &record));
-    assert!(!fits(&both.replace("YY", "2"), &record));
+    assert!(matches(&both.replace("YY", "0"), &record));
+    assert!(!matches(&both.replace("YY", "2"), &record));
 }
 
 #[test]
 fn exists_false_within_an_array_considers_the_elements_that_are_left() {
     let event = r#"{"objs":[{"k":"Anna","l":"Smith","a":1},{"k":"Peter"}]}"#;
-    let decide = |pattern: &str| fits_json(&parse(pattern).unwrap(), event);
+    let decide = |pattern: &str| matches_json(&parse(pattern).unwrap(), event);
     assert!(decide(r#"{"objs":{"k":["Peter"],"l":[{"exists":false}]}}"#));
     assert!(!decide(r#"{"objs":{"k":["Anna"],"l":[{"exists":false}]}}"#));
     // `a` comes before `k`, when both elements are still possible.
@@ -331,7 +331,7 @@ proptest! {
     #[test]
     fn no_value_makes_a_filter_panic(value in proptest::collection::vec(any::<u8>(), 0..64), json in "[\\[\\]{}\":,a0-9e.\\\\u-]{0,40}") {
         let filter = Filter::parse(r#"[{"value":{"a":["x",{"numeric":[">",1]}]}},{"key":["x"],"value":["a"]}]"#).unwrap();
-        let _ = filter.fits(&with_value(Some(&value)));
-        let _ = filter.fits(&with_value(Some(json.as_bytes())));
+        let _ = filter.matches(&with_value(Some(&value)));
+        let _ = filter.matches(&with_value(Some(json.as_bytes())));
     }
 }

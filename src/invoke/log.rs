@@ -5,7 +5,7 @@ use crate::report::{PlanReport, StopReason};
 
 /// Logs the report of a run, also of a failed one: its main figures as fields to
 /// search by, and the whole report as JSON.
-pub(super) fn log(invoked: &Invoked) {
+pub(crate) fn log(invoked: &Invoked) {
     let report = match &invoked.response {
         Response::Run(report) => report,
         Response::Plan(plan) => return log_plan(plan),

@@ -22,6 +22,10 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub(crate) use log::log;
+pub(crate) use report::most_severe;
+pub(crate) use worker::pause_after;
+
 use crate::backfill;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorType};
 use crate::plan::{self, Decision, PartitionPlan};
 use crate::record::{NextOffset, TopicPartition};
 use crate::report::{
-    Blocked, Held, LONGEST_MESSAGE_BYTES, PartitionReport, RunReport, Status, StopReason, TopicCounts,
+    Blocked, Held, MAX_MESSAGE_BYTES, PartitionReport, RunReport, Status, StopReason, TopicCounts,
     UnavailablePartition, UnprocessedRange, metrics_line,
 };
 use crate::text::cut;
@@ -209,6 +209,7 @@ impl ReportBuilder {
         counts.failed += outcome.failed_tries;
         counts.dropped += outcome.skipped.count();
         counts.filtered += outcome.filtered;
+        counts.invoked += outcome.messages + outcome.failed_tries - outcome.undecodable;
         self.report.filtered += outcome.filtered;
         counts.dead_lettered += outcome.dead_lettered;
         self.report.dead_lettered += outcome.dead_lettered;
@@ -296,7 +297,8 @@ fn blocked_error(
 
 /// The error that a run fails with: the most severe one. Its message counts the
 /// others.
-fn most_severe(mut errors: Vec<Error>) -> Option<Error> {
+/// The most severe of `errors`, with the number of the others.
+pub(crate) fn most_severe(mut errors: Vec<Error>) -> Option<Error> {
     // Stable: among equals, the first partition's.
     errors.sort_by_key(|error| std::cmp::Reverse(error.kind.severity()));
     let others = errors.len().saturating_sub(1);
@@ -306,7 +308,7 @@ fn most_severe(mut errors: Vec<Error>) -> Option<Error> {
     } else {
         String::new()
     };
-    first.what = format!("{}{more}", cut(first.message(), LONGEST_MESSAGE_BYTES - more.len()));
+    first.what = format!("{}{more}", cut(first.message(), MAX_MESSAGE_BYTES - more.len()));
     first.next.clear();
     Some(first)
 }

@@ -29,14 +29,14 @@ use crate::error::{Error, ErrorType};
 
 /// A run with less time than this until its deadline does not start: the last
 /// writes, and a handler that blocks its thread, could overrun it.
-const LEAST_RUN: Duration = Duration::from_millis(900);
+const MIN_RUN: Duration = Duration::from_millis(900);
 
 /// No claim starts with less than this left for work, or with less than half of
 /// the working time where that is shorter: it would be released at once.
-const LEAST_WORK: Duration = Duration::from_secs(1);
+const MIN_WORK: Duration = Duration::from_secs(1);
 
 /// A shorter slice is not started: it would end before the first fetch.
-const LEAST_SLICE: Duration = Duration::from_millis(250);
+const MIN_SLICE: Duration = Duration::from_millis(250);
 
 /// The time for writes of a process that was frozen past its deadline.
 const WRITE_TIME_AFTER_FREEZE: Duration = Duration::from_secs(2);
@@ -116,7 +116,7 @@ impl<B: Backend> Run<'_, B> {
         let now = self.clock.now();
         let left = self.stop.at.saturating_duration_since(now);
         let slice = slices.next(left, self.long_slice())?;
-        (slice >= LEAST_SLICE && !self.must_stop(Duration::ZERO)).then(|| now + slice)
+        (slice >= MIN_SLICE && !self.must_stop(Duration::ZERO)).then(|| now + slice)
     }
 
     /// The same run, which starts nothing from `begin_until` on, and cuts off
@@ -233,11 +233,11 @@ impl<B: Backend> Run<'_, B> {
     /// The error of a run that has too little time to start.
     pub(super) fn too_short(&self) -> Option<Error> {
         let left = self.deadline.at.saturating_duration_since(self.started);
-        (left < LEAST_RUN).then(|| {
+        (left < MIN_RUN).then(|| {
             let what = format!(
                 "only {} ms are left until the deadline, and a run needs {} ms to store its cursors. Nothing was read",
                 left.as_millis(),
-                LEAST_RUN.as_millis()
+                MIN_RUN.as_millis()
             );
             Error::new(ErrorType::Timeout, what).next("Give the function more time")
         })
@@ -249,13 +249,13 @@ impl<B: Backend> Run<'_, B> {
     }
 
     fn least_work(&self) -> Duration {
-        LEAST_WORK.min(self.working_time() / 2)
+        MIN_WORK.min(self.working_time() / 2)
     }
 
     /// Whether so little time is left that a handler, or the target of dead
     /// letters, may decline to start.
     pub(super) fn is_nearly_out_of_time(&self) -> bool {
-        self.clock.now() + LEAST_WORK > self.begin_until
+        self.clock.now() + MIN_WORK > self.begin_until
     }
 
     pub(super) fn halting(&self) -> bool {

@@ -9,7 +9,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Partitions that are read at once, at most: enough to keep several brokers
 /// busy; more only spreads the memory thinner.
-const MOST_PARTITIONS_AT_ONCE: u64 = 16;
+const MAX_PARTITIONS_AT_ONCE: u64 = 16;
 
 /// What one partition should have at least: a fetch, a queue and a chunk of
 /// 1 MiB each (the largest record a broker accepts by default), and as much
@@ -17,7 +17,7 @@ const MOST_PARTITIONS_AT_ONCE: u64 = 16;
 const PARTITION_BYTES: u64 = 4 * MIB;
 
 /// Fetching further ahead than this brings nothing: measured with 1 KB records.
-const MOST_RECORDS_AHEAD: u64 = 20_000;
+const MAX_RECORDS_AHEAD: u64 = 20_000;
 
 /// How much larger a fetch may become when it is decompressed; JSON in batches
 /// reaches this easily. What grows more overshoots.
@@ -61,10 +61,10 @@ impl FetchSizes {
     /// `limit` of them.
     #[must_use]
     pub fn new(memory_bytes: u64, limit: MessageLimit) -> Self {
-        let at_once = (memory_bytes / PARTITION_BYTES).clamp(1, MOST_PARTITIONS_AT_ONCE);
+        let at_once = (memory_bytes / PARTITION_BYTES).clamp(1, MAX_PARTITIONS_AT_ONCE);
         let quarter = (memory_bytes / at_once / 4).max(64 * KIB);
         let partition_fetch_bytes = (quarter / COMPRESSION).clamp(64 * KIB, MIB);
-        let most_ahead = MOST_RECORDS_AHEAD.min(quarter / BYTES_BESIDE_A_RECORD);
+        let most_ahead = MAX_RECORDS_AHEAD.min(quarter / BYTES_BESIDE_A_RECORD);
         let queue_records = match limit {
             MessageLimit::At(records) => records.get().min(most_ahead),
             MessageLimit::Unlimited => most_ahead,

@@ -132,12 +132,12 @@ pub enum Failure {
 }
 
 /// A failure's text is logged for each try of each record, cut to this length.
-const LONGEST_FAILURE_BYTES: usize = 1_000;
+const MAX_FAILURE_BYTES: usize = 1_000;
 
 impl Failure {
     /// The same, with a text of a bounded length.
     pub(crate) fn cut(self) -> Self {
-        let cut = |text: String| cut(text, LONGEST_FAILURE_BYTES).into_owned();
+        let cut = |text: String| cut(text, MAX_FAILURE_BYTES).into_owned();
         match self {
             Self::Retry(text) => Self::Retry(cut(text)),
             Self::Poison(text) => Self::Poison(cut(text)),

@@ -8,11 +8,13 @@ use super::dimension;
 pub struct TopicCounts {
     /// Records fetched.
     pub polled: u64,
-    /// Records that fit no filter pattern.
+    /// Records that match no filter pattern.
     pub filtered: u64,
     /// Records handled.
     pub processed: u64,
-    /// Failed attempts.
+    /// Times that a record was passed to the handler.
+    pub invoked: u64,
+    /// Failed attempts, also of records that could not be decoded.
     pub failed: u64,
     /// Records skipped by policy.
     pub dropped: u64,
@@ -36,8 +38,8 @@ pub fn metrics_line(group_id: &str, topic: &str, counts: &TopicCounts, duration_
     let mut figures = vec![
         count("PolledEventCount", counts.polled),
         count("FilteredOutEventCount", counts.filtered),
-        // As AWS counts: once for each time that a record was handed on.
-        count("InvokedEventCount", counts.processed.saturating_add(counts.failed)),
+        // As AWS counts: once for each time that a record was passed to the handler.
+        count("InvokedEventCount", counts.invoked),
         count("ProcessedEventCount", counts.processed),
         count("FailedInvokeEventCount", counts.failed),
         count("DroppedEventCount", counts.dropped),

@@ -11,7 +11,7 @@ mod skips;
 use serde::Serialize;
 
 pub use dimension::dimension;
-pub use limit::{LIMIT_BYTES, LONGEST_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
+pub use limit::{LIMIT_BYTES, MAX_MESSAGE_BYTES, PLAN_LIMIT_BYTES};
 pub use metrics::{TopicCounts, metrics_line};
 pub use plan::{PlanReport, PlannedPartition};
 pub use skips::{SkipReason, SkippedRecords};
@@ -88,7 +88,7 @@ pub struct RunReport {
     /// Offsets that retention deleted before they were read, or that
     /// `ON_TRUNCATION=latest` skipped.
     pub lost: Vec<UnprocessedRange>,
-    /// Records that fit no filter pattern: settled without the processor.
+    /// Records that match no filter pattern: settled without the processor.
     pub filtered: u64,
     /// Records sent to a dead-letter target.
     pub dead_lettered: u64,

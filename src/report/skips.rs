@@ -1,13 +1,13 @@
 //! The skipped records of one partition, as ranges.
 
 use super::UnprocessedRange;
-use super::limit::LONGEST_TEXT_BYTES;
+use super::limit::MAX_TEXT_BYTES;
 use crate::record::{OffsetRange, TopicPartition};
 use crate::text::cut;
 
 /// A run keeps them in memory until its end, for each partition. Beyond this
 /// number, later records widen the last range.
-const MOST_RANGES: usize = 100;
+const MAX_RANGES: usize = 100;
 
 /// Skipped records of one partition, in ascending order.
 ///
@@ -45,8 +45,8 @@ impl SkipReason {
     #[must_use]
     pub fn new(text: &str, without_place: Option<&str>) -> Self {
         Self {
-            text: cut(text, LONGEST_TEXT_BYTES).into_owned(),
-            without_place: without_place.map(|text| cut(text, LONGEST_TEXT_BYTES).into_owned()),
+            text: cut(text, MAX_TEXT_BYTES).into_owned(),
+            without_place: without_place.map(|text| cut(text, MAX_TEXT_BYTES).into_owned()),
         }
     }
 
@@ -59,7 +59,7 @@ impl SkippedRecords {
     /// The record at `offset` was skipped: a higher one than all before.
     pub fn add(&mut self, offset: i64, reason: SkipReason) {
         self.count += 1;
-        let is_full = self.ranges.len() == MOST_RANGES;
+        let is_full = self.ranges.len() == MAX_RANGES;
         if let Some(last) = self.ranges.last_mut() {
             let same = last.reason.without_place() == reason.without_place();
             let is_neighbour = same && last.offsets.is_followed_by(offset);
@@ -187,11 +187,11 @@ mod tests {
             partition: 0,
         };
         assert_eq!(skips.count(), 1_000_000);
-        assert_eq!(skips.ranges(&place).count(), MOST_RANGES);
+        assert_eq!(skips.ranges(&place).count(), MAX_RANGES);
         assert!(
             skips
                 .ranges(&place)
-                .all(|range| range.reason.len() < LONGEST_TEXT_BYTES + 100)
+                .all(|range| range.reason.len() < MAX_TEXT_BYTES + 100)
         );
     }
 
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn however_many_there_are_each_lies_in_a_range_and_the_ranges_stay_few() {
         let found = ranges((0..1_000).map(|n| (n * 2, "a")));
-        assert_eq!(found.len(), MOST_RANGES);
-        let (first, last, words) = &found[MOST_RANGES - 1];
+        assert_eq!(found.len(), MAX_RANGES);
+        let (first, last, words) = &found[MAX_RANGES - 1];
         assert_eq!((*first, *last), (198, 1_998));
         assert!(words.starts_with("901 records among these"), "{words}");
     }

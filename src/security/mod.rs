@@ -43,7 +43,7 @@ pub type Signer = Box<dyn Fn() -> BoxFuture<'static, Result<Token, String>> + Se
 
 /// A token is replaced before a run when it expires within this time. During a
 /// run librdkafka requests the next one after 80 % of a token's lifetime.
-const LEAST_LIFETIME: Duration = Duration::from_mins(5);
+const MIN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// The librdkafka properties to connect with.
 #[derive(Debug, PartialEq)]
@@ -198,7 +198,7 @@ impl Security {
     }
 
     async fn sign_unless_fresh(&self, limit: Duration) -> Result<(), Error> {
-        let least_ms = SystemClock.wall_ms() + i64::try_from(LEAST_LIFETIME.as_millis()).unwrap_or(i64::MAX);
+        let least_ms = SystemClock.wall_ms() + i64::try_from(MIN_LIFETIME.as_millis()).unwrap_or(i64::MAX);
         let fresh = self.token().is_some_and(|token| token.expires_ms > least_ms);
         if self.signer.is_none() || fresh {
             Ok(())

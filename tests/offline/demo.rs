@@ -155,6 +155,6 @@ fn check_document(document: &Value) {
         "{check}"
     );
     assert!(check["handled_twice"].as_u64().unwrap() > 0, "{check}");
-    assert_eq!(check["handled_twice"], check["in_hand_at_the_crash"], "{check}");
+    assert_eq!(check["handled_twice"], check["unstored_at_the_crash"], "{check}");
     assert_eq!(check["passed"], true, "{check}");
 }

@@ -20,6 +20,7 @@ mod ledger;
 #[cfg(all(feature = "cli", feature = "embedded"))]
 mod offsets;
 mod plan;
+mod push;
 mod semantics;
 #[cfg(feature = "embedded")]
 mod source;

@@ -54,7 +54,7 @@ pub(super) enum Command {
   kafka-consumer plan                            # what the next run reads
   kafka-consumer plan --partition 3              # of one partition
   kafka-consumer plan --shard 2/4 --output json  # of a shard, as JSON
-  kafka-consumer plan --explain-filter           # which filter patterns the next records fit")]
+  kafka-consumer plan --explain-filter           # which filter patterns the next records match")]
     Plan(PlanArgs),
     /// Show the lag and the state of each partition
     #[command(after_help = "EXAMPLES:

@@ -21,7 +21,7 @@ pub(super) struct Check {
     /// How many were never handled.
     pub(super) skipped: u64,
     /// How many the crashed process had handled and not stored.
-    pub(super) in_hand_at_the_crash: u64,
+    pub(super) unstored_at_the_crash: u64,
     /// Whether each order was handled as often as it had to be, and the table
     /// says so.
     pub(super) passed: bool,
@@ -73,7 +73,7 @@ pub(super) fn check(
         handled_twice: count(&|times| times == 2),
         handled_more_often: count(&|times| times > 2),
         skipped: count(&|times| times == 0),
-        in_hand_at_the_crash: not_stored.len() as u64,
+        unstored_at_the_crash: not_stored.len() as u64,
         passed: as_often_as_expected && only_orders && stored,
     }
 }

@@ -192,7 +192,7 @@ fn summary(check: &Check) -> String {
         orders,
         handled,
         handled_twice,
-        in_hand_at_the_crash,
+        unstored_at_the_crash,
         skipped,
         handled_more_often,
         ..
@@ -205,7 +205,7 @@ fn summary(check: &Check) -> String {
     } else {
         format!(
             "Of {orders} orders {handled} were handled, and {skipped} were skipped. {handled_twice} were handled \
-             twice and\n{handled_more_often} more often; {in_hand_at_the_crash} should have been handled twice."
+             twice and\n{handled_more_often} more often; {unstored_at_the_crash} should have been handled twice."
         )
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 
 use super::check::Check;
-use crate::claim::{LONGEST_BELIEVED_MS, MARGIN_MS};
+use crate::claim::{MARGIN_MS, MAX_CLAIM_MS};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::ErrorType;
 
@@ -139,7 +139,7 @@ fn claims() -> String {
         "where clocks differ by more than {} s, a run may treat a live claim as expired; a claim that expires more \
          than {} minutes ahead is ignored",
         MARGIN_MS / SECOND_MS,
-        LONGEST_BELIEVED_MS / SECOND_MS / 60
+        MAX_CLAIM_MS / SECOND_MS / 60
     )
 }
 

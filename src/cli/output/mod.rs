@@ -37,11 +37,11 @@ pub(super) struct Out {
 
 impl Out {
     /// Prints what an invocation returned.
-    pub(super) fn print_result(self, answer: &Response) {
+    pub(super) fn print_result(self, response: &Response) {
         let screen = Screen::of_stdout();
-        match answer {
-            Response::Run(report) => self.print(&run::table(screen, report), answer),
-            Response::Plan(plan) => self.print(&plan::table(screen, plan), answer),
+        match response {
+            Response::Run(report) => self.print(&run::table(screen, report), response),
+            Response::Plan(plan) => self.print(&plan::table(screen, plan), response),
         }
     }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::record::{NextOffset, OffsetRange};
 
 /// The most offsets of one command, as each is reported by itself.
-const MOST_OFFSETS: u64 = 1_000_000;
+const MAX_OFFSETS: u64 = 1_000_000;
 
 /// Two ranges that are no further apart are read together: the records between
 /// them cost less than a new fetch.
@@ -83,9 +83,9 @@ impl FromStr for Offsets {
         };
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
         let offsets = Self::of(ranges.ok_or(allowed)?);
-        if offsets.count() > MOST_OFFSETS {
+        if offsets.count() > MAX_OFFSETS {
             return Err(format!(
-                "{} offsets are more than {MOST_OFFSETS}; for that many use `backfill`",
+                "{} offsets are more than {MAX_OFFSETS}; for that many use `backfill`",
                 offsets.count()
             ));
         }

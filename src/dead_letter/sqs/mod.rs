@@ -55,7 +55,7 @@ use crate::record::{Chunk, Record};
 use refusal::{Call, Refusal};
 
 /// With less time than this a new connection with TLS is not even tried.
-const LEAST_TIME: Duration = Duration::from_millis(500);
+const MIN_TIME: Duration = Duration::from_millis(500);
 
 /// The size limit of SQS, attributes included: 1 MiB since August 2025.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -149,7 +149,7 @@ impl Processor for SqsQueue {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         for (settled, letter) in chunk.records().iter().enumerate() {
             let left = run.time_left();
-            if left < LEAST_TIME {
+            if left < MIN_TIME {
                 return Progress { settled, stop: None };
             }
             match timeout(left, self.send(letter)).await {

@@ -26,7 +26,7 @@ const PARTITION_ALLOWED: &str = "must be a partition's number, 0 to 2147483647, 
 const OFFSET_ALLOWED: &str = "must be the next offset to read, 0 or more";
 const BOUND_TEXT_ALLOWED: &str = "must be `earliest`, `latest`, an RFC 3339 time such as 2026-11-01T06:00:00Z, a \
                                   date, or next offsets by partition, such as 0:100,1:200";
-const LONGEST_NAME_BYTES: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 /// A backfill's name, which becomes part of its cursors' key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ impl FromStr for BackfillName {
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if text.is_empty() || text.len() > LONGEST_NAME_BYTES || !text.bytes().all(is_allowed) {
+        if text.is_empty() || text.len() > MAX_NAME_BYTES || !text.bytes().all(is_allowed) {
             return Err(NotAllowed::new(NAME_ALLOWED));
         }
         Ok(Self(text.into()))

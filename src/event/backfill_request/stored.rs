@@ -2,7 +2,7 @@
 //!
 //! | value of a field | stored |
 //! |---|---|
-//! | up to [`LONGEST_FIELD_BYTES`] of JSON | as it is |
+//! | up to [`MAX_FIELD_BYTES`] of JSON | as it is |
 //! | longer offsets by partition, or partitions | their number and hash: `{"partitions":2000,"sha256":"..."}` |
 //!
 //! So an item stays small, however many partitions the request names, and two
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// The longest value of a field that is stored unchanged, in bytes of JSON.
-const LONGEST_FIELD_BYTES: usize = 200;
+const MAX_FIELD_BYTES: usize = 200;
 
 /// The short form of a request's fields; a value that is not an object is unchanged.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn short(request: Value) -> Value {
 }
 
 fn short_field(value: Value) -> Value {
-    if value.to_string().len() <= LONGEST_FIELD_BYTES {
+    if value.to_string().len() <= MAX_FIELD_BYTES {
         return value;
     }
     let (count, named) = match &value {

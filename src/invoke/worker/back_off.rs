@@ -28,25 +28,23 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const FIRST_DELAY_MS: i64 = 60_000;
 
-const LONGEST_DELAY_MS: i64 = 15 * 60_000;
+const MAX_DELAY_MS: i64 = 15 * 60_000;
 
 /// The pause after `failed_tries` (1 or more) in one run.
-pub(super) fn pause(failed_tries: u32) -> Duration {
+pub(crate) fn pause(failed_tries: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(failed_tries.saturating_sub(1)))
 }
 
 /// The delay after `back_offs` earlier ones, in milliseconds.
 pub(super) fn delay_ms(back_offs: u32) -> i64 {
-    FIRST_DELAY_MS
-        .saturating_mul(1 << back_offs.min(10))
-        .min(LONGEST_DELAY_MS)
+    FIRST_DELAY_MS.saturating_mul(1 << back_offs.min(10)).min(MAX_DELAY_MS)
 }
 
 /// The delay after one of `last_ms`, in milliseconds; `None`: there was none. At or
 /// below half of the first delay it starts over.
 pub(super) fn after_ms(last_ms: Option<i64>) -> i64 {
     last_ms.map_or(FIRST_DELAY_MS, |last| {
-        last.saturating_mul(2).clamp(FIRST_DELAY_MS, LONGEST_DELAY_MS)
+        last.saturating_mul(2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS)
     })
 }
 
@@ -75,7 +73,7 @@ mod tests {
         for last_ms in [i64::MIN, -1, 0, 1, 30_000] {
             assert_eq!(after_ms(Some(last_ms)), delay_ms(0), "{last_ms}");
         }
-        assert_eq!(after_ms(Some(i64::MAX)), LONGEST_DELAY_MS);
+        assert_eq!(after_ms(Some(i64::MAX)), MAX_DELAY_MS);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::text::cut;
 const TRIES_IN_A_RUN: u32 = 3;
 
 /// An error is cut to this length on the item.
-const LONGEST_ERROR_BYTES: usize = 500;
+const MAX_ERROR_BYTES: usize = 500;
 
 /// Why a record is not tried again in this run.
 pub(super) struct GivenUp {
@@ -84,12 +84,13 @@ impl PartitionWorker {
     fn count_try(&mut self, text: &str) {
         self.tries.failed += 1;
         self.outcome.failed_tries += 1;
-        self.tries.last_error = Some(cut(text, LONGEST_ERROR_BYTES).into_owned());
+        self.tries.last_error = Some(cut(text, MAX_ERROR_BYTES).into_owned());
     }
 
     /// The first buffered record cannot be decoded as `MESSAGE_FORMAT`, and never will be.
     pub(super) async fn undecodable<B: Backend>(&mut self, run: &Run<'_, B>, error: DecodeError) {
         let why = GivenUp::undecodable(Stage::Decode, error);
+        self.outcome.undecodable += 1;
         self.count_try(&why.text);
         self.give_up(run, why).await;
     }
@@ -157,7 +158,7 @@ impl PartitionWorker {
         tracing::error!(partition = %self.partition, offset = offset.get(), error = text, "partition blocked");
         let failures = Failures {
             next_try_at_ms: Some(run.clock.wall_ms().saturating_add(self.back_off_ms(run))),
-            error: Some(cut(text, LONGEST_ERROR_BYTES).into_owned()),
+            error: Some(cut(text, MAX_ERROR_BYTES).into_owned()),
             ..self.failures_so_far()
         };
         self.end(EndReason::Blocked(failures));

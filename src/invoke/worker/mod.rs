@@ -33,6 +33,7 @@ use crate::report::SkippedRecords;
 use crate::source::Source;
 use crate::store::Consumer;
 use crate::text;
+pub(crate) use back_off::pause as pause_after;
 pub(super) use end::{CHECK_BROKERS, EndReason, ReadFailure, Stored};
 
 /// The text of a panic is cut to this length for errors and logs.
@@ -49,11 +50,13 @@ pub(super) struct PartitionWorker {
     from: NextOffset,
     /// Fetched, and not settled.
     buffered: VecDeque<Record>,
-    /// The offsets of those of `buffered` and `set_aside` that fit no filter
+    /// The offsets of those of `buffered` and `filtered_in_flight` that match no filter
     /// pattern, in ascending order.
     filtered: VecDeque<i64>,
+    /// How many of the last buffered records are not matched with the filter yet.
+    unfiltered: usize,
     /// The filtered records between those that the handler has now.
-    set_aside: Vec<Record>,
+    filtered_in_flight: Vec<Record>,
     claim: ClaimState,
     /// `updated_at` of this run's last write of the item, in milliseconds since
     /// the epoch.
@@ -120,9 +123,11 @@ pub(super) struct PartitionOutcome {
     pub(super) bytes: u64,
     pub(super) polled: u64,
     pub(super) failed_tries: u64,
+    /// Of these, how many failed before the handler: the record could not be decoded.
+    pub(super) undecodable: u64,
     pub(super) skipped: SkippedRecords,
     pub(super) dead_lettered: u64,
-    /// Records that fit no filter pattern, and are settled.
+    /// Records that match no filter pattern, and are settled.
     pub(super) filtered: u64,
     /// The lost offsets, and why they are lost.
     pub(super) lost: Option<(OffsetRange, &'static str)>,
@@ -170,7 +175,8 @@ impl PartitionWorker {
             from,
             buffered: VecDeque::new(),
             filtered: VecDeque::new(),
-            set_aside: Vec::new(),
+            unfiltered: 0,
+            filtered_in_flight: Vec::new(),
             claim: ClaimState::NotClaimed,
             stamp_ms: run_ms.1,
             unknown: None,

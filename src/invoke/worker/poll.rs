@@ -84,7 +84,7 @@ impl PartitionWorker {
         let taken = self.ledger.polled(&records);
         records.truncate(taken);
         self.outcome.polled += taken as u64;
-        let filtered = self.filter(run, &mut records).await;
+        let filtered = self.filter_polled(run, &mut records).await;
         self.ledger.grant(Self::not_selected(run, &records) + filtered);
         self.buffered.extend(records);
         if self.ledger.has_all() {

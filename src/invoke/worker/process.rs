@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
-use super::filtered::{ON_A_THREAD, on_a_thread};
+use super::filtered::{is_long_work, run_blocking};
 use super::{EndReason, PartitionWorker, Tries};
 use crate::clock::Clock;
 use crate::decode::{self, DecodeError};
@@ -18,11 +18,14 @@ use crate::record::{Chunk, Record};
 impl PartitionWorker {
     pub(super) async fn process<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) {
         let Some(count) = self.selected(run, count) else { return };
-        if self.pass_filtered() {
+        if self.settle_filtered() {
             return;
         }
         if let Some(why) = self.crash_give_up() {
             return self.give_up(run, why).await;
+        }
+        if self.filter_buffer(run).await {
+            return;
         }
         let (decodable, undecodable) = self.decodable(run, count).await;
         // Decoding may have waited for other partitions'.
@@ -113,8 +116,8 @@ impl PartitionWorker {
         self.ledger.measured(1, u64::MAX);
     }
 
-    /// Those of the first `count` records that fit the filter and can be decoded,
-    /// and the error of the one after them. Many are decoded on a thread of their own, while this one
+    /// Takes `count` buffered records. Returns those that match the filter and can
+    /// be decoded, and the error of the one after them. Many are decoded on a thread of their own, while this one
     /// goes on with other partitions.
     async fn decodable<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) -> (Vec<Record>, Option<DecodeError>) {
         let mut records = self.take_batch(count);
@@ -124,12 +127,12 @@ impl PartitionWorker {
         let format = run.config.message_format;
         let good;
         let undecodable;
-        if records.len() < ON_A_THREAD {
-            (good, undecodable) = decode::check(format, &records);
-        } else {
+        if is_long_work(&records) {
             let checked;
-            (checked, records) = on_a_thread(move || (decode::check(format, &records), records)).await;
+            (checked, records) = run_blocking(move || (decode::check(format, &records), records)).await;
             (good, undecodable) = checked;
+        } else {
+            (good, undecodable) = decode::check(format, &records);
         }
         self.return_to_buffer(records.split_off(good));
         (records, undecodable)

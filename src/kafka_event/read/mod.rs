@@ -52,10 +52,11 @@ pub enum ReadError {
 /// An event of another service's mapping, and one that is not as AWS writes it.
 pub fn read(json: &str) -> Result<Option<Vec<Chunk>>, ReadError> {
     let records = if json.trim_start().starts_with('[') {
-        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(json) else {
-            return Ok(None);
-        };
-        of_pipe(&elements)?
+        match serde_json::from_str::<Vec<&RawValue>>(json) {
+            Ok(elements) if !elements.is_empty() => of_pipe(&elements)?,
+            // A pipe sends no empty list.
+            _ => None,
+        }
     } else {
         let Ok(event) = serde_json::from_str::<Probe<'_>>(json) else {
             return Ok(None);

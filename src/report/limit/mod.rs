@@ -1,8 +1,8 @@
 //! How a report fits where it goes: a `CloudWatch` event holds 256 KB, an answer
 //! of Lambda 6 MB.
 //!
-//! Texts are cut at [`LONGEST_TEXT_BYTES`], the message of the error at
-//! [`LONGEST_MESSAGE_BYTES`]. A report that still has more than [`LIMIT_BYTES`]
+//! Texts are cut at [`MAX_TEXT_BYTES`], the message of the error at
+//! [`MAX_MESSAGE_BYTES`]. A report that still has more than [`LIMIT_BYTES`]
 //! keeps its counts and the first entries of its lists, in this order:
 //!
 //! | list | has room for |
@@ -41,10 +41,10 @@ pub const LIMIT_BYTES: usize = 200_000;
 pub const PLAN_LIMIT_BYTES: usize = 5_000_000;
 
 /// The longest message of a report's error, in bytes.
-pub const LONGEST_MESSAGE_BYTES: usize = 2_000;
+pub const MAX_MESSAGE_BYTES: usize = 2_000;
 
 /// The longest reason or error in a list, in bytes.
-pub(super) const LONGEST_TEXT_BYTES: usize = 500;
+pub(super) const MAX_TEXT_BYTES: usize = 500;
 
 /// `,{"omitted":18446744073709551615}`, with its quotes escaped.
 const OMITTED_BYTES: usize = 36;
@@ -54,13 +54,13 @@ const LISTS: usize = 8;
 
 /// The text of an entry.
 pub(super) fn text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&cut(text, LONGEST_TEXT_BYTES))
+    serializer.serialize_str(&cut(text, MAX_TEXT_BYTES))
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
 pub(super) fn optional_text<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     text.as_deref()
-        .map(|text| cut(text, LONGEST_TEXT_BYTES))
+        .map(|text| cut(text, MAX_TEXT_BYTES))
         .serialize(serializer)
 }
 
@@ -151,7 +151,7 @@ impl<'a> Message<'a> {
     fn of(error: &'a Error) -> Self {
         Self {
             error_type: error.kind,
-            message: cut(error.message(), LONGEST_MESSAGE_BYTES),
+            message: cut(error.message(), MAX_MESSAGE_BYTES),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Until when a claim holds a partition.
 
-use kafka_consumer_lambda::claim::{ClaimStatus, LONGEST_BELIEVED_MS};
+use kafka_consumer_lambda::claim::{ClaimStatus, MAX_CLAIM_MS};
 
 use super::{NOW_MS, left};
 
@@ -23,12 +23,12 @@ fn a_partition_is_held_until_its_claim_expires_if_that_is_at_most_92_minutes_awa
         (Some(NOW_MS), ClaimStatus::Expired),
         (Some(NOW_MS + 1), ClaimStatus::Held { until_ms: NOW_MS + 1 }),
         (
-            Some(NOW_MS + LONGEST_BELIEVED_MS),
+            Some(NOW_MS + MAX_CLAIM_MS),
             ClaimStatus::Held {
-                until_ms: NOW_MS + LONGEST_BELIEVED_MS,
+                until_ms: NOW_MS + MAX_CLAIM_MS,
             },
         ),
-        (Some(NOW_MS + LONGEST_BELIEVED_MS + 1), ClaimStatus::Free),
+        (Some(NOW_MS + MAX_CLAIM_MS + 1), ClaimStatus::Free),
         (Some(i64::MAX), ClaimStatus::Free),
     ];
     for (until, status) in rows {

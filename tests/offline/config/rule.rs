@@ -48,6 +48,7 @@ const RULES: &[(&str, &str, &str)] = &[
         r#"[{"topic":["t"]}]|[{"value":{"a":[1]}},{"key":["k"]}]"#,
         r#"x|{}|[]|[{}]|[{"value":{"a":[]}}]|[{"valu":["x"]}]| "#,
     ),
+    ("REPORT_BATCH_ITEM_FAILURES", "true|false|True", "1|yes| "),
     (
         "ON_FAILURE",
         "halt|skip|Halt|kafka://dead|kafka://A.b_c-9|arn:aws:sqs:eu-central-1:123456789012:dead|\

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{any_event, limit, rule, scheduler, shard};
 
 /// The longest part of an event that a message shows, in bytes.
-const LONGEST_MESSAGE: usize = 600;
+const MAX_MESSAGE: usize = 600;
 
 /// A change of a text, like a typing error or a fault of a template.
 #[derive(Debug, Clone)]
@@ -201,7 +201,7 @@ fn check(event: &Value) -> Result<(), TestCaseError> {
         }
         Err(error) => {
             let text = error.to_string();
-            prop_assert!(text.len() < LONGEST_MESSAGE && text.lines().count() == 1, "{}", text);
+            prop_assert!(text.len() < MAX_MESSAGE && text.lines().count() == 1, "{}", text);
             let is_named = names(event).iter().any(|name| text.contains(name.as_str()));
             prop_assert!(is_named || text.starts_with("the event is "), "{}: {}", event, text);
         }
@@ -275,7 +275,7 @@ fn the_largest_payloads_of_lambda_are_parsed_without_delay() {
         let took = began.elapsed();
         assert!(took < Duration::from_secs(3), "{took:?}");
         if let Err(error) = request {
-            assert!(error.to_string().len() < LONGEST_MESSAGE);
+            assert!(error.to_string().len() < MAX_MESSAGE);
         }
     }
 }

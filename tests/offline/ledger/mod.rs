@@ -5,7 +5,7 @@ mod model;
 mod quarantine;
 
 use kafka_consumer_lambda::claim::Quarantine;
-use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
+use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, Ledger, MAX_CHUNK, Step, Stop};
 use kafka_consumer_lambda::record::Record;
 
 use crate::support::states::{next, record};
@@ -184,7 +184,7 @@ fn a_partition_that_has_used_its_share_continues_with_a_grant() {
     ledger.grant(3);
     assert_eq!(ledger.step(false, 0), Step::Poll(3));
     ledger.grant(u64::MAX);
-    assert_eq!(ledger.step(false, 0), Step::Poll(LARGEST_CHUNK));
+    assert_eq!(ledger.step(false, 0), Step::Poll(MAX_CHUNK));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn the_rest_of_a_share_is_returned_once() {
 
 #[test]
 fn a_poll_returns_at_most_the_largest_chunk() {
-    assert_eq!(ledger(i64::MAX, u64::MAX).step(false, 0), Step::Poll(LARGEST_CHUNK));
+    assert_eq!(ledger(i64::MAX, u64::MAX).step(false, 0), Step::Poll(MAX_CHUNK));
 }
 
 #[test]

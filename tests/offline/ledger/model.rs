@@ -1,7 +1,7 @@
 //! The ledger against a model that keeps every record and no sums.
 
 use kafka_consumer_lambda::claim::{ChunkLimit, Quarantine};
-use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, LARGEST_CHUNK, Ledger, Step, Stop};
+use kafka_consumer_lambda::ledger::{FLUSH_EVERY_MS, Ledger, MAX_CHUNK, Step, Stop};
 use kafka_consumer_lambda::record::{NextOffset, Record};
 use proptest::prelude::*;
 
@@ -130,7 +130,7 @@ impl World {
 
     fn largest_chunk(&self) -> usize {
         match self.quarantine() {
-            None => LARGEST_CHUNK,
+            None => MAX_CHUNK,
             Some(ChunkLimit::Small) => 128,
             Some(ChunkLimit::Single) => 1,
         }

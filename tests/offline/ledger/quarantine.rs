@@ -1,7 +1,7 @@
 //! The quarantine after a run that crashed.
 
 use kafka_consumer_lambda::claim::{ChunkLimit, Quarantine, SMALL_CHUNK};
-use kafka_consumer_lambda::ledger::{FIRST_CHUNK, LARGEST_CHUNK, Ledger, Step};
+use kafka_consumer_lambda::ledger::{FIRST_CHUNK, Ledger, MAX_CHUNK, Step};
 
 use super::{busy, chunk, next, record, records, settle, with_quarantine};
 
@@ -19,7 +19,7 @@ fn quarantined(until: i64, limit: ChunkLimit) -> Ledger {
 
 #[test]
 fn after_one_crash_a_chunk_is_at_most_a_32nd_of_the_largest() {
-    assert_eq!(SMALL_CHUNK, LARGEST_CHUNK / 32);
+    assert_eq!(SMALL_CHUNK, MAX_CHUNK / 32);
     let mut ledger = quarantined(20_000, ChunkLimit::Small);
     assert_eq!(chunk(&ledger), FIRST_CHUNK);
     for _ in 0..6 {

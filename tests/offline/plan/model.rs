@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS};
+use kafka_consumer_lambda::claim::{Cursor, MAX_CLAIM_MS};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{
     Decision, PartitionPlan, PartitionState, Policy, Reading, Why, appeared_later, decide, decide_all, fair_shares,
@@ -39,7 +39,7 @@ fn bounds(state: &PartitionState) -> Option<(i64, i64)> {
 }
 
 fn is_left_alone(cursor: &Cursor) -> bool {
-    let is_believable = |until: i64| (1..=LONGEST_BELIEVED_MS).contains(&(until - NOW_MS));
+    let is_believable = |until: i64| (1..=MAX_CLAIM_MS).contains(&(until - NOW_MS));
     let failure = cursor.failure.as_ref().filter(|failure| failure.offset == cursor.next);
     let next_try = failure.and_then(|failure| failure.next_try_at_ms);
     cursor.paused || cursor.claim_until_ms.is_some_and(is_believable) || next_try.is_some_and(|at| at > NOW_MS)
@@ -114,7 +114,7 @@ prop_compose! {
     fn any_cursor()(
         at in OFFSETS,
         claim_until_ms in proptest::option::weighted(0.2, prop_oneof![
-            NOW_MS - 2..NOW_MS + 2, NOW_MS + LONGEST_BELIEVED_MS - 1..NOW_MS + LONGEST_BELIEVED_MS + 3,
+            NOW_MS - 2..NOW_MS + 2, NOW_MS + MAX_CLAIM_MS - 1..NOW_MS + MAX_CLAIM_MS + 3,
         ]),
         failure in proptest::option::weighted(0.3, (-1..2_i64, NOW_MS - 2..NOW_MS + 2)),
         paused in proptest::bool::weighted(0.1),

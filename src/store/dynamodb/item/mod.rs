@@ -289,8 +289,8 @@ fn shown(value: &AttributeValue) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    const LONGEST_BYTES: usize = 60;
-    format!("{:?}", cut(text, LONGEST_BYTES))
+    const MAX_BYTES: usize = 60;
+    format!("{:?}", cut(text, MAX_BYTES))
 }
 
 #[cfg(test)]

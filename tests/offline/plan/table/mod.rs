@@ -2,7 +2,7 @@
 
 mod rows;
 
-use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, ObservedItem};
+use kafka_consumer_lambda::claim::{Cursor, MAX_CLAIM_MS, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{
     Decision, PartitionPlan, PartitionState, Policy, Reading, Why, decide, needs_earliest,
@@ -19,7 +19,7 @@ fn first_row_that_fits(state: &PartitionState, appeared_later: bool, policy: &Po
     let end = state.end.as_ref().and_then(|end| end.as_ref().ok());
     let earliest = state.earliest.as_ref().and_then(|earliest| earliest.as_ref().ok());
     let claim = item.and_then(|item| item.claim_until_ms);
-    let believable = NOW_MS + 1..=NOW_MS + LONGEST_BELIEVED_MS;
+    let believable = NOW_MS + 1..=NOW_MS + MAX_CLAIM_MS;
     let failing = item.and_then(|item| {
         let failure = item.failure.as_ref()?;
         (failure.offset == item.next).then_some(failure.next_try_at_ms?)
@@ -98,12 +98,7 @@ fn bare_items(offsets: &[i64]) -> Vec<Option<Result<Cursor, InvalidCursor>>> {
 fn items(offsets: &[i64]) -> Vec<Option<Result<Cursor, InvalidCursor>>> {
     let mut items = vec![None, Some(Err(invalid()))];
     for &at in offsets {
-        for claim_until_ms in [
-            None,
-            Some(NOW_MS),
-            Some(NOW_MS + 1),
-            Some(NOW_MS + LONGEST_BELIEVED_MS + 1),
-        ] {
+        for claim_until_ms in [None, Some(NOW_MS), Some(NOW_MS + 1), Some(NOW_MS + MAX_CLAIM_MS + 1)] {
             for failure in [
                 None,
                 Some(backing_off(at, NOW_MS)),

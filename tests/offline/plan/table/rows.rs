@@ -1,6 +1,6 @@
 //! Each row of the table of decisions, on each side of its boundary.
 
-use kafka_consumer_lambda::claim::{Cursor, LONGEST_BELIEVED_MS, ObservedItem};
+use kafka_consumer_lambda::claim::{Cursor, MAX_CLAIM_MS, ObservedItem};
 use kafka_consumer_lambda::config::{OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::plan::{Decision, PartitionState, Policy, Why, decide, needs_earliest};
 
@@ -81,11 +81,8 @@ fn a_live_claim_is_respected_until_its_end() {
         decided(&with(log(0, 10), cursor))
     };
     assert_eq!(claimed(NOW_MS + 1), Decision::Held(NOW_MS + 1));
-    assert_eq!(
-        claimed(NOW_MS + LONGEST_BELIEVED_MS),
-        Decision::Held(NOW_MS + LONGEST_BELIEVED_MS)
-    );
-    for over in [NOW_MS, NOW_MS - 1, 0, -1, NOW_MS + LONGEST_BELIEVED_MS + 1, i64::MAX] {
+    assert_eq!(claimed(NOW_MS + MAX_CLAIM_MS), Decision::Held(NOW_MS + MAX_CLAIM_MS));
+    for over in [NOW_MS, NOW_MS - 1, 0, -1, NOW_MS + MAX_CLAIM_MS + 1, i64::MAX] {
         assert!(matches!(claimed(over), Decision::Read(_)), "{over}");
     }
 }

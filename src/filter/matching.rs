@@ -8,46 +8,29 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::comparison::{Comparison, Leaf};
 use super::fields::{Fields, Found, Membership};
 
-/// A condition with its path as an index into the paths of the pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Condition {
-    pub path: usize,
-    pub comparisons: Vec<Comparison>,
-}
-
-impl Condition {
-    fn passes(&self, leaf: &Leaf) -> bool {
-        self.comparisons.iter().any(|comparison| comparison.passes(leaf))
-    }
-
-    fn passes_if_absent(&self) -> bool {
-        self.comparisons.contains(&Comparison::Absent)
-    }
-}
-
-/// Whether `fields` meet all `conditions`, which are in ascending order of
-/// their paths.
+/// Whether `fields` meet all `conditions`, which are indexes in ascending order
+/// of their paths.
 ///
 /// The elements that are still possible are kept as a set, and of each only
 /// what later conditions depend on. So the work grows with the number of values
 /// found and not with their combinations.
-pub(super) fn fits(conditions: &[Condition], fields: &Fields<'_>) -> bool {
+pub(super) fn matches(conditions: &[usize], fields: &Fields<'_>) -> bool {
     if fields.without_arrays() {
-        return conditions.iter().all(|condition| match fields.found(condition.path) {
-            Found::Values(values) => meets(condition, values),
-            Found::OtherFormat => true,
-        });
+        return conditions.iter().all(|condition| meets(*condition, fields));
     }
     let mut possible = BTreeSet::from([Membership::new()]);
     for (index, condition) in conditions.iter().enumerate() {
-        let Found::Values(values) = fields.found(condition.path) else {
+        let Found::Values { passing, all } = fields.found(*condition) else {
             continue;
         };
+        let absent = fields
+            .condition(*condition)
+            .passes_if_absent()
+            .then_some(all.as_slice());
         let later = arrays_of(&conditions[index + 1..], fields);
-        possible = meet(condition, values, &possible)
+        possible = meet(passing, absent, &possible)
             .into_iter()
             .map(|membership| {
                 membership
@@ -63,61 +46,66 @@ pub(super) fn fits(conditions: &[Condition], fields: &Fields<'_>) -> bool {
     true
 }
 
-/// Whether one of `values` passes, or there is none and that is a condition.
-fn meets(condition: &Condition, values: &[(Leaf, Membership)]) -> bool {
-    values.iter().any(|(leaf, _)| condition.passes(leaf)) || (values.is_empty() && condition.passes_if_absent())
+/// Whether a value passes, or there is none and that is a condition.
+fn meets(condition: usize, fields: &Fields<'_>) -> bool {
+    match fields.found(condition) {
+        Found::Values { passing, all } => {
+            !passing.is_empty() || (all.is_empty() && fields.condition(condition).passes_if_absent())
+        }
+        Found::OtherFormat => true,
+    }
 }
 
 /// The arrays in which values of `conditions` lie.
-fn arrays_of(conditions: &[Condition], fields: &Fields<'_>) -> HashSet<u32> {
-    let values = conditions
+fn arrays_of(conditions: &[usize], fields: &Fields<'_>) -> HashSet<u32> {
+    let memberships = conditions
         .iter()
-        .filter_map(|condition| match fields.found(condition.path) {
-            Found::Values(values) => Some(values),
+        .filter_map(|condition| match fields.found(*condition) {
+            Found::Values { passing, all } => Some(passing.iter().chain(all)),
             Found::OtherFormat => None,
         });
-    values
-        .flatten()
-        .flat_map(|(_, membership)| membership)
-        .map(|(array, _)| *array)
-        .collect()
+    memberships.flatten().flatten().map(|(array, _)| *array).collect()
 }
 
-/// What is possible once `condition` is met too.
-fn meet(condition: &Condition, values: &[(Leaf, Membership)], possible: &BTreeSet<Membership>) -> BTreeSet<Membership> {
-    let fitting = ByElement::new(values.iter().filter(|(leaf, _)| condition.passes(leaf)));
+/// What is possible once a condition is met too: by one of `passing`, or with
+/// `exists: false` where none of `absent` lies.
+fn meet(
+    passing: &[Membership],
+    absent: Option<&[Membership]>,
+    possible: &BTreeSet<Membership>,
+) -> BTreeSet<Membership> {
+    let passing = ByElement::new(passing);
     let mut met: BTreeSet<Membership> = possible
         .iter()
         .flat_map(|so_far| {
-            fitting
+            passing
                 .consistent_with(so_far)
                 .map(|membership| union(so_far, membership))
         })
         .collect();
-    if condition.passes_if_absent() {
-        let there = ByElement::new(values.iter());
-        let absent = |so_far: &&Membership| there.consistent_with(so_far).next().is_none();
-        met.extend(possible.iter().filter(absent).cloned());
+    if let Some(all) = absent {
+        let all = ByElement::new(all);
+        let is_absent = |so_far: &&Membership| all.consistent_with(so_far).next().is_none();
+        met.extend(possible.iter().filter(is_absent).cloned());
     }
     met
 }
 
 /// The memberships of values, found by an element they lie in.
 struct ByElement<'v> {
-    all: Vec<&'v Membership>,
+    all: &'v [Membership],
     arrays: HashSet<u32>,
     elements: HashMap<(u32, u32), Vec<&'v Membership>>,
 }
 
 impl<'v> ByElement<'v> {
-    fn new(values: impl Iterator<Item = &'v (Leaf, Membership)>) -> Self {
+    fn new(all: &'v [Membership]) -> Self {
         let mut index = Self {
-            all: Vec::new(),
+            all,
             arrays: HashSet::new(),
             elements: HashMap::new(),
         };
-        for (_, membership) in values {
-            index.all.push(membership);
+        for membership in all {
             for element in membership {
                 index.arrays.insert(element.0);
                 index.elements.entry(*element).or_default().push(membership);
@@ -130,14 +118,12 @@ impl<'v> ByElement<'v> {
     fn consistent_with(&self, so_far: &Membership) -> impl Iterator<Item = &'v Membership> {
         // Arrays are numbered from the outside in, so the highest is innermost.
         let innermost = so_far.iter().filter(|(array, _)| self.arrays.contains(array)).max();
-        let candidates = match innermost {
-            None => &*self.all,
-            Some(element) => self.elements.get(element).map_or(&[][..], Vec::as_slice),
+        let (every, of_element) = match innermost {
+            None => (self.all, [].as_slice()),
+            Some(element) => ([].as_slice(), self.elements.get(element).map_or(&[][..], Vec::as_slice)),
         };
-        candidates
-            .iter()
-            .copied()
-            .filter(move |membership| consistent(so_far, membership))
+        let candidates = every.iter().chain(of_element.iter().copied());
+        candidates.filter(move |membership| consistent(so_far, membership))
     }
 }
 
