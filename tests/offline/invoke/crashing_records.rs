@@ -123,6 +123,20 @@ fn without_repeats(handled: &HandledOffsets) -> Vec<i64> {
     offsets
 }
 
+/// Filtered records around it neither hide the record nor count as crashed.
+#[tokio::test(flavor = "multi_thread")]
+async fn among_filtered_records_the_one_that_crashes_the_process_is_found_and_skipped() {
+    let filter = r#"[{"partition":[0,2]},{"offset":[{"numeric":["<",3]},{"numeric":[">=",17]}]}]"#;
+    let scene = Scene::new(&[("ON_FAILURE", "skip"), ("FILTER_PATTERNS", filter)]).await;
+    let (crashes, report) = scene.runs_until_one_does_not_crash().await;
+    assert_eq!(crashes, 5, "two to find it, MAX_ATTEMPTS with it alone");
+    assert_eq!(report["skipped"][0]["first_offset"], CRASHING.1, "{report}");
+    assert_eq!((&report["status"], &report["lag"]), (&json!("success"), &json!(0)));
+    let expected: Vec<i64> = (0..3).chain(18..40).collect();
+    assert_eq!(without_repeats(&scene.handler.handled[1]), expected);
+    assert_eq!(without_repeats(&scene.handler.handled[0]), (0..40).collect::<Vec<_>>());
+}
+
 /// P5: nothing is passed over silently.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes_alone_and_no_other_is() {

@@ -173,3 +173,45 @@ async fn every_record_is_handled_filtered_or_skipped_and_none_twice() {
         480 - filtered - expected.len()
     );
 }
+
+/// Records are set aside while the handler has the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_panics_or_is_cut_off_loses_no_filtered_record() {
+    let world = World::new(1, 1, 40).await;
+    let even: Vec<i64> = (0..40).filter(|offset| offset % 2 == 0).collect();
+    let filter = offsets(&even);
+    let settings = [("FILTER_PATTERNS", filter.as_str()), ("MAX_ATTEMPTS", "1")];
+    let panics = each(|record: Record| async move {
+        assert!(record.offset != 20, "a bug");
+        Ok(())
+    });
+    let (report, _) = world.run(&settings, panics, 20).await;
+    assert_eq!(
+        (world.cursor(0).next.get(), &report["filtered"]),
+        (20, &json!(10)),
+        "{report}"
+    );
+    let mut item = world.cursor(0);
+    item.failure.as_mut().expect("it failed").next_try_at_ms = Some(0);
+    world.put(0, item);
+    let never_returns = each(|record: Record| async move {
+        if record.offset == 30 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    });
+    let (report, _) = world.run(&settings, never_returns, 3).await;
+    assert_eq!(report["error"]["type"], "Timeout", "{report}");
+    let handled = HandledOffsets::default();
+    let (report, _) = world.run(&settings, handled.handler(), 20).await;
+    assert_eq!(
+        (&report["status"], world.cursor(0).next.get()),
+        (&json!("success"), 40),
+        "{report}"
+    );
+    assert!(
+        handled.offsets().ends_with(&[30, 32, 34, 36, 38]),
+        "{:?}",
+        handled.offsets()
+    );
+}
