@@ -1,4 +1,4 @@
-//! The stages of a run without I/O: plan, ledger, decode, report.
+//! The stages of a run without I/O: plan, ledger, decode, filter, report.
 
 #[path = "order.rs"]
 mod order;
@@ -11,6 +11,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use kafka_consumer_lambda::claim::Cursor;
 use kafka_consumer_lambda::config::{MessageFormat, OnRetentionLoss, OnTruncation, StartPosition};
 use kafka_consumer_lambda::decode::decode;
+use kafka_consumer_lambda::filter::Filter;
 use kafka_consumer_lambda::ledger::{Ledger, Step};
 use kafka_consumer_lambda::plan::{PartitionPlan, PartitionState, Policy, decide_all, fair_shares};
 use kafka_consumer_lambda::record::{NextOffset, Record, TopicPartition};
@@ -108,6 +109,29 @@ fn decoding(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Beside reading over the same values, which is the least that a filter can cost.
+fn filtering(criterion: &mut Criterion) {
+    let records = records();
+    let mut group = criterion.benchmark_group("filter of 1,000 records of 1 KB");
+    group.throughput(Throughput::Elements(RECORDS.into()));
+    let filter = Filter::parse(r#"[{"value":{"status":["none"],"total":[{"numeric":[">",1]}]}}]"#).expect("a filter");
+    group.bench_function("two fields of the value", |bencher| {
+        bencher.iter(|| records.iter().filter(|record| filter.matches(record)).count());
+    });
+    let key = Filter::parse(r#"[{"key":[{"prefix":"a"}]}]"#).expect("a filter");
+    group.bench_function("the key", |bencher| {
+        bencher.iter(|| records.iter().filter(|record| key.matches(record)).count());
+    });
+    group.bench_function("reading over the value", |bencher| {
+        let is_json = |record: &&Record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok()
+        };
+        bencher.iter(|| records.iter().filter(is_json).count());
+    });
+    group.finish();
+}
+
 fn report(criterion: &mut Criterion) {
     let partitions = (0..PARTITIONS).map(|partition| PartitionReport {
         place: TopicPartition {
@@ -136,5 +160,5 @@ fn report(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(stages, plan, ledger, decoding, report);
+criterion_group!(stages, plan, ledger, decoding, filtering, report);
 criterion_main!(stages);
