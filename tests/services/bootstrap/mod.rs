@@ -3,6 +3,7 @@
 mod backfill;
 mod log;
 mod orders;
+mod push;
 
 use std::time::Duration;
 
