@@ -42,7 +42,8 @@ pub const CLEAN_CHUNKS: usize = MAX_CHUNK / SMALL_CHUNK;
 pub enum Step {
     /// Wait for up to this many records.
     Poll(usize),
-    /// Process this many of the buffered records, from the first on.
+    /// Process up to this many of the buffered records that match the filter, from
+    /// the first on, and the filtered ones between them.
     Process(usize),
     /// Write the cursor and go on.
     Flush,

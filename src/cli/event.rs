@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::kafka_event::write::Envelope;
-use crate::kafka_event::{MAX_PAYLOAD_BYTES, Source as EventSource};
+use crate::kafka_event::{EventSource, MAX_PAYLOAD_BYTES};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::{OffsetSpec, Source as _};
 

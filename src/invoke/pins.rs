@@ -18,19 +18,19 @@ pub(super) async fn pin<B: Backend>(
     states: &mut [PartitionState],
     starts: &[usize],
 ) -> Result<(), Error> {
-    let mut wanted = Vec::with_capacity(starts.len());
+    let mut pins = Vec::with_capacity(starts.len());
     for &i in starts {
         match &states[i].start {
-            Some(Ok(start)) => wanted.push((i, claim::pin(*start, run.started_wall_ms))),
+            Some(Ok(start)) => pins.push((i, claim::pin(*start, run.started_wall_ms))),
             Some(Err(unavailable)) => return Err(unpinnable(&states[i].partition, &unavailable.0)),
             None => return Err(unpinnable(&states[i].partition, "it was not listed")),
         }
     }
     for topic in run.topics {
-        let (of_topic, others) = wanted
+        let (of_topic, others) = pins
             .into_iter()
             .partition(|(i, _)| states[*i].partition.topic == *topic);
-        wanted = others;
+        pins = others;
         pin_highest_first(run, states, of_topic, |_| Ok(())).await?;
     }
     Ok(())

@@ -62,11 +62,11 @@ impl KafkaGroup {
     pub async fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<NextOffset>>, Error> {
         let (list, timeout) = (partitions.to_vec(), self.client.poll_timeout);
         self.request("read", move |consumer| {
-            let mut wanted = TopicPartitionList::with_capacity(list.len());
+            let mut requested = TopicPartitionList::with_capacity(list.len());
             for partition in &list {
-                wanted.add_partition(&partition.topic, partition.partition);
+                requested.add_partition(&partition.topic, partition.partition);
             }
-            let found = consumer.committed_offsets(wanted, timeout)?;
+            let found = consumer.committed_offsets(requested, timeout)?;
             let offset = |partition: &TopicPartition| {
                 let Some(element) = found.find_partition(&partition.topic, partition.partition) else {
                     return Ok(None);

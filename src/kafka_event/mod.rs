@@ -27,7 +27,7 @@ const MSK: &str = "aws:kafka";
 
 /// Which kind of cluster an event names as its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum EventSource {
     /// A cluster of one's own, or of another provider: `SelfManagedKafka`.
     SelfManaged,
     /// An MSK cluster: `aws:kafka`.

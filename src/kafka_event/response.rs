@@ -20,12 +20,12 @@ use crate::record::TopicPartition;
 /// Where AWS does not say what an invalid entry means, it counts as a failure of
 /// every record: an entry that was ignored would settle a record that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Response {
+pub enum BatchOutcome {
     /// Every record succeeded.
     Succeeded,
     /// These offsets failed: at least one.
     Failed(BTreeSet<i64>),
-    /// The response does not say which records failed. The text says why.
+    /// The response does not identify the failed records; holds the reason.
     Invalid(String),
 }
 
@@ -65,7 +65,7 @@ impl BatchItemFailure {
     }
 }
 
-impl Response {
+impl BatchOutcome {
     /// What `payload` means for records of these offsets of `partition`.
     #[must_use]
     pub fn read(payload: &[u8], partition: &TopicPartition, offsets: &BTreeSet<i64>) -> Self {
@@ -112,12 +112,12 @@ fn failed_offset(entry: Value, partition: &TopicPartition, offsets: &BTreeSet<i6
 mod tests {
     use super::*;
 
-    fn read(payload: &str) -> Response {
+    fn read(payload: &str) -> BatchOutcome {
         let offsets = BTreeSet::from([5, 6, 7]);
-        Response::read(payload.as_bytes(), &TopicPartition::new("orders", 0), &offsets)
+        BatchOutcome::read(payload.as_bytes(), &TopicPartition::new("orders", 0), &offsets)
     }
 
-    fn entries(entries: &str) -> Response {
+    fn entries(entries: &str) -> BatchOutcome {
         read(&format!(r#"{{"batchItemFailures":[{entries}]}}"#))
     }
 
@@ -134,7 +134,7 @@ mod tests {
             "not json",
         ];
         for response in responses {
-            assert_eq!(read(response), Response::Succeeded, "{response}");
+            assert_eq!(read(response), BatchOutcome::Succeeded, "{response}");
         }
     }
 
@@ -142,10 +142,10 @@ mod tests {
     fn the_named_offsets_failed() {
         let seven = r#"{"itemIdentifier":{"partition":"orders-0","offset":7}}"#;
         let five = r#"{"itemIdentifier":{"partition":"orders-0","offset":5},"more":1}"#;
-        assert_eq!(entries(seven), Response::Failed(BTreeSet::from([7])));
+        assert_eq!(entries(seven), BatchOutcome::Failed(BTreeSet::from([7])));
         assert_eq!(
             entries(&format!("{seven},{five},{seven}")),
-            Response::Failed(BTreeSet::from([5, 7]))
+            BatchOutcome::Failed(BTreeSet::from([5, 7]))
         );
     }
 
@@ -171,7 +171,7 @@ mod tests {
         ];
         let six = r#"{"itemIdentifier":{"partition":"orders-0","offset":6}}"#;
         for (entry, problem) in rows {
-            let Response::Invalid(text) = entries(&format!("{six},{entry}")) else {
+            let BatchOutcome::Invalid(text) = entries(&format!("{six},{entry}")) else {
                 panic!("{entry} was taken");
             };
             assert!(
@@ -184,7 +184,7 @@ mod tests {
             r#"{"batchItemFailures":{}}"#,
             r#"{"batchItemFailures":false}"#,
         ] {
-            assert!(matches!(read(wrong), Response::Invalid(_)), "{wrong}");
+            assert!(matches!(read(wrong), BatchOutcome::Invalid(_)), "{wrong}");
         }
     }
 

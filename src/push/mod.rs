@@ -24,7 +24,7 @@ use crate::invoke::{self, Backend, Invoked, Parts, Response};
 use crate::kafka_event::response::{BatchItemFailure, BatchResponse};
 use crate::record::Chunk;
 use crate::report::{Blocked, PartitionReport, RunReport, Status, TopicCounts, metrics_line};
-use partition::{PartitionOutcome, Worker};
+use partition::{PartitionFailure, PartitionOutcome, Worker};
 
 /// How many partitions are worked on at once.
 const PARTITIONS_AT_ONCE: usize = 16;
@@ -143,7 +143,8 @@ fn count(counts: &mut TopicCounts, outcome: &PartitionOutcome) {
     counts.failed += outcome.failed_tries;
     counts.dropped += outcome.skipped.count();
     counts.dead_lettered += outcome.dead_lettered;
-    counts.blocked += u64::from(outcome.failure.is_some());
+    let is_blocked = |failure: &PartitionFailure| failure.error.kind == ErrorType::PartitionBlocked;
+    counts.blocked += u64::from(outcome.failure.as_ref().is_some_and(is_blocked));
 }
 
 fn add(report: &mut RunReport, errors: &mut Vec<Error>, outcome: PartitionOutcome) {

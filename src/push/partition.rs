@@ -95,12 +95,10 @@ impl<'a, B: Backend> Worker<'a, B> {
     pub(super) async fn work(mut self) -> PartitionOutcome {
         while !self.records.is_empty() && self.outcome.failure.is_none() {
             if self.push.is_stopped() {
-                let what = format!(
-                    "a fatal failure of another partition stopped {}",
-                    self.outcome.partition
-                );
-                self.leave(Error::new(ErrorType::DestinationFailed, what));
-            } else if self.push.parts.clock.now() >= self.push.stop_at {
+                // The failure is that of the other partition.
+                break;
+            }
+            if self.push.parts.clock.now() >= self.push.stop_at {
                 self.out_of_time();
             } else {
                 self.step().await;

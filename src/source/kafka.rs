@@ -65,7 +65,7 @@ impl KafkaSource {
         let of_stray = Arc::clone(&queues);
         let client = KafkaClient::new(config, security).on_stray_record(move |partition| {
             if let Some(queue) = lock(&of_stray).get(partition) {
-                queue.lost_order();
+                queue.mark_out_of_order();
             }
         });
         Self {

@@ -25,7 +25,7 @@ pub(super) struct PartitionQueue {
     ready: Arc<Notify>,
     /// The event behind the records that were returned last.
     pending: Mutex<Option<Polled>>,
-    lost_order: AtomicBool,
+    out_of_order: AtomicBool,
 }
 
 impl PartitionQueue {
@@ -38,7 +38,7 @@ impl PartitionQueue {
             queue,
             ready,
             pending: Mutex::new(None),
-            lost_order: AtomicBool::new(false),
+            out_of_order: AtomicBool::new(false),
         }
     }
 
@@ -48,14 +48,14 @@ impl PartitionQueue {
     }
 
     /// A record of this partition arrived outside this queue: reading on would skip it.
-    pub(super) fn lost_order(&self) {
-        self.lost_order.store(true, Ordering::SeqCst);
+    pub(super) fn mark_out_of_order(&self) {
+        self.out_of_order.store(true, Ordering::SeqCst);
         self.ready.notify_one();
     }
 
     /// What has arrived, without waiting; `None`: nothing.
     pub(super) fn drain(&self, limit: Limit) -> Option<Polled> {
-        if self.lost_order.load(Ordering::SeqCst) {
+        if self.out_of_order.load(Ordering::SeqCst) {
             return Some(Polled::OutOfOrder);
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

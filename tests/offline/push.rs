@@ -222,6 +222,26 @@ async fn a_fatal_failure_fails_the_invocation_even_where_failures_are_reported()
 }
 
 #[tokio::test]
+async fn a_fatal_failure_stops_the_other_partitions_and_is_the_one_that_is_returned() {
+    let processor = each(|record: Record| async move {
+        if &*record.partition.topic == "orders" {
+            return Err(Failure::Fatal("the key is revoked".into()));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        Ok(())
+    });
+    let pushed = pushed(&[], processor, vec![chunk("a", 0..300), chunk("orders", 6..8)]).await;
+    let error = pushed.returned(true).expect_err("it failed").to_string();
+    assert!(error.contains("offset 6 of orders-0: the key is revoked"), "{error}");
+    let left: Vec<i64> = (100..300).collect();
+    let mut expected = failures("a-0", &left);
+    let orders = failures("orders-0", &[6, 7]);
+    let list = expected["batchItemFailures"].as_array_mut().expect("a list");
+    list.extend(orders["batchItemFailures"].as_array().expect("a list").clone());
+    assert_eq!(response(&pushed), expected);
+}
+
+#[tokio::test]
 async fn records_that_are_unfinished_at_the_end_of_the_time_are_named() {
     let processor = each(|record: Record| async move {
         if record.offset == 207 {

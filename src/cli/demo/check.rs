@@ -58,7 +58,7 @@ pub(super) fn check(
         })
         .collect();
     let times = |order: &(i32, i64)| handled.get(order).copied().unwrap_or(0);
-    let count = |wanted: &dyn Fn(u32) -> bool| orders.iter().filter(|order| wanted(times(order))).count() as u64;
+    let count = |predicate: &dyn Fn(u32) -> bool| orders.iter().filter(|order| predicate(times(order))).count() as u64;
     let as_often_as_expected = orders
         .iter()
         .all(|order| times(order) == 1 + u32::from(not_stored.contains(order)));

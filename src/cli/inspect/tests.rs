@@ -44,7 +44,7 @@ fn failed(at: i64, next_try_at_ms: i64) -> Cursor {
         attempts: 3,
         crashes: 0,
         next_try_at_ms: Some(next_try_at_ms),
-        error: Some("the payment service answered 503".into()),
+        error: Some("the payment service returned 503".into()),
     };
     Cursor {
         failure: Some(failure),
@@ -287,7 +287,7 @@ fn the_document_has_the_shape_that_is_documented() {
           "lag": 983,
           "earliest_offset": 100,
           "state": "blocked",
-          "detail": "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503",
+          "detail": "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service returned 503",
           "last_offset": 4016,
           "previous_offset": null,
           "paused": false,
@@ -298,7 +298,7 @@ fn the_document_has_the_shape_that_is_documented() {
             "offset": 4017,
             "attempts": 3,
             "next_try_at": 1800000240000,
-            "error": "the payment service answered 503"
+            "error": "the payment service returned 503"
           }
         },
         {

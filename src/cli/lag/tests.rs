@@ -27,7 +27,7 @@ fn the_table_at_60_columns() {
     │ orders-8  ┆  100 ┆ 5000 ┆ 4900 ┆ new       │
     └───────────┴──────┴──────┴──────┴───────────┘
     orders-2: claimed: until 2027-01-15T08:01:00Z
-    orders-3: blocked: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503
+    orders-3: blocked: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service returned 503
     orders-5: lost: offsets 40 to 99
     orders-6: truncated: the stored position (next offset 9000) lies past the end of the log (5000): the topic was recreated or truncated
     orders-7: unknown: it has no leader

@@ -145,7 +145,7 @@ mod tests {
         └───────────┴──────┴──────┴─────────┴──────┴───────────────┘
         orders-2: lost to retention: offsets 40 to 99
         orders-4: claimed: until 2027-01-15T08:01:00Z
-        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503
+        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service returned 503
         orders-6: unavailable: it has no leader
         ");
     }
@@ -167,7 +167,7 @@ mod tests {
         └───────────┴──────┴──────┴─────────┴──────┴───────────────────┘
         orders-2: lost to retention: offsets 40 to 99
         orders-4: claimed: until 2027-01-15T08:01:00Z
-        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered 503
+        orders-5: backing off: offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service returned 503
         orders-6: unavailable: it has no leader
         ");
     }

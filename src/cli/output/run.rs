@@ -167,7 +167,7 @@ mod tests {
             blocked: vec![Blocked {
                 place: place(12),
                 offset: 4_990,
-                error: "the payment service answered 503".into(),
+                error: "the payment service returned 503".into(),
                 attempts: 3,
                 next_try_at: Some(1_800_000_240_000),
             }],
@@ -200,7 +200,7 @@ mod tests {
         held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
-        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service returned 503
         unavailable: orders-3, orders-4: it has no leader
         ");
     }
@@ -219,7 +219,7 @@ mod tests {
         held: orders-5: its item changed during this run; the next run reads from what is stored
         paused: orders-2
         lost: orders-0 offsets 40 to 99: deleted by retention
-        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service answered 503
+        blocked: orders-12 at offset 4990 after 3 attempts, next try 2027-01-15T08:04:00Z: the payment service returned 503
         unavailable: orders-3, orders-4: it has no leader
         ");
     }

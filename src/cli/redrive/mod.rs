@@ -94,11 +94,11 @@ pub(super) async fn redrive<P: Processor + 'static>(
         interrupt,
         report: RedriveReport::default(),
     };
-    let wanted = match selection {
+    let selected = match selection {
         RecordSelection::Listed(partition, offsets) => OffsetsByPartition::from([(partition, offsets)]),
         RecordSelection::DeadLetters { topic, since_ms } => redrive.dead_letters(&topic, since_ms).await?,
     };
-    let failed = redrive.all(wanted).await.err();
+    let failed = redrive.all(selected).await.err();
     let Redrive { report, interrupt, .. } = redrive;
     let error = failed.or_else(|| report.error(*interrupt.borrow()));
     out.print(&report.table(), &report.json(error.as_ref()));
@@ -204,12 +204,12 @@ impl<P: Processor> Redrive<P> {
     }
 
     /// Processes all selected records, partition by partition in ascending order.
-    async fn all(&mut self, wanted: OffsetsByPartition) -> Result<(), Error> {
+    async fn all(&mut self, selected: OffsetsByPartition) -> Result<(), Error> {
         let topics = &self.parts.config.topics;
         let EndOffsets { partitions, refused } = self.parts.source.end_offsets(topics, self.until()).await?;
         let ends: BTreeMap<TopicPartition, ListedOffset> = partitions.into_iter().collect();
         let mut first_error = None;
-        for (partition, offsets) in wanted {
+        for (partition, offsets) in selected {
             if self.interrupted() || self.report.fatal.is_some() {
                 self.report.ranges(&partition, &offsets, RecordOutcome::NotTried, None);
                 continue;

@@ -66,7 +66,7 @@ pub fn read(json: &str) -> Result<Option<Vec<Chunk>>, ReadError> {
     Ok(records.map(by_partition))
 }
 
-/// What shows whose event it is.
+/// The fields that identify the source.
 #[derive(Deserialize)]
 struct Probe<'j> {
     #[serde(borrow, rename = "eventSource")]

@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::{MSK, OneHeader, SELF_MANAGED, Source, base64};
+use super::{EventSource, MSK, OneHeader, SELF_MANAGED, base64};
 use crate::record::{Chunk, Record, Schema, TimestampType};
 
-/// What an event says beside its records.
+/// The fields of an event other than its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// The kind of cluster.
-    pub source: Source,
+    pub source: EventSource,
     /// The brokers, comma-separated.
     pub bootstrap_servers: String,
 }
@@ -69,8 +69,8 @@ impl Envelope {
     /// The event up to its first record.
     fn before(&self, partition: &str) -> serde_json::Result<Vec<u8>> {
         let (source, arn) = match &self.source {
-            Source::SelfManaged => (SELF_MANAGED, None),
-            Source::Msk { arn } => (MSK, Some(&**arn)),
+            EventSource::SelfManaged => (SELF_MANAGED, None),
+            EventSource::Msk { arn } => (MSK, Some(&**arn)),
         };
         let head = Head {
             source,

@@ -12,7 +12,7 @@ use crate::record::{Header, Schemas, Timestamp, TopicPartition};
 
 fn self_managed() -> Envelope {
     Envelope {
-        source: Source::SelfManaged,
+        source: EventSource::SelfManaged,
         bootstrap_servers: "b1:9092,b2:9092".to_owned(),
     }
 }
@@ -55,7 +55,7 @@ fn the_event_is_awss_byte_for_byte() {
 fn the_event_of_msk_names_the_cluster() {
     let arn = "arn:aws:kafka:eu-central-1:111122223333:cluster/c/11111111-2222-3333-4444-555555555555-1".to_owned();
     let envelope = Envelope {
-        source: Source::Msk { arn: arn.clone() },
+        source: EventSource::Msk { arn: arn.clone() },
         ..self_managed()
     };
     let encoded = envelope.encode(&Chunk::new(vec![record(7)]).unwrap()).unwrap();
