@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | has no bounds | any | [`Invalid`](Decision::Invalid) |
 //! | at `to` or after it | any | [`Idle`](Decision::Idle): done |
-//! | before `to` | ends before `to`, with offsets to read | [`Truncated`](Decision::Truncated), whatever `ON_TRUNCATION` says |
+//! | before `to` | ends before `to`, with offsets to read | [`Truncated`](Decision::Truncated), regardless of `ON_TRUNCATION` |
 //! | before `to` | else | as in [`plan::decide`] |
 
 mod window;
@@ -226,7 +226,7 @@ pub fn check(consumer: &Consumer, request: &BackfillRequest, cursor: &Cursor) ->
                 request.name, consumer.topic
             ),
         )
-        .next("Ask for the same to go on with it, or choose another name"))
+        .next("Request the same bounds to continue it, or choose another name"))
     })
 }
 

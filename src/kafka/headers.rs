@@ -2,7 +2,7 @@
 //!
 //! rdkafka takes and returns names as `str`, and panics at one that is not
 //! UTF-8. These two functions call librdkafka itself, which has bytes, up to
-//! the first zero byte: a C string ends there. docs/adr/0015 says why.
+//! the first zero byte: a C string ends there. see docs/adr/0015.
 #![expect(unsafe_code, reason = "rdkafka has no safe way to a name that is not UTF-8")]
 
 use std::ffi::CStr;

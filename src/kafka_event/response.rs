@@ -17,7 +17,7 @@ use crate::record::TopicPartition;
 ///
 /// The source is AWS's
 /// [guide](https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html).
-/// Where AWS does not say what an invalid entry means, it counts as a failure of
+/// Where AWS does not document what an invalid entry means, it counts as a failure of
 /// every record: an entry that was ignored would settle a record that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchOutcome {

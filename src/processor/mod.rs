@@ -97,7 +97,7 @@ impl Progress {
     }
 }
 
-/// Why a record is not settled. The text says what is wrong and what to do; it
+/// Why a record is not settled. The text names what is wrong and what to do; it
 /// is logged, shown in reports and stored on the cursor's item, so it must hold
 /// no value of a record and no secret. It is cut at 1,000 bytes.
 ///

@@ -137,7 +137,7 @@ pub struct Record {
     pub value: Option<Bytes>,
     /// The headers in the producer's order.
     pub headers: Vec<Header>,
-    /// What a schema registry says of key and value. Only records that AWS's
+    /// What a schema registry has for key and value. Only records that AWS's
     /// mapping pushed have it, and only if the mapping names a registry.
     pub schemas: Schemas,
 }

@@ -224,7 +224,7 @@ fn other_bounds_under_the_same_name_are_refused_with_what_differs() {
         error.to_string(),
         "InvalidEvent: there is a backfill b of t already, and it differs: `to` was \"latest\" and is \
          \"1970-01-01T00:00:00Z\" now, `partitions` was not given and is [2] now (it was started with \
-         {\"from\":\"earliest\",\"to\":\"latest\"}). Ask for the same to go on with it, or choose another name"
+         {\"from\":\"earliest\",\"to\":\"latest\"}). Request the same bounds to continue it, or choose another name"
     );
 }
 

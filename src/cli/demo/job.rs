@@ -103,9 +103,9 @@ impl Job {
     /// One scheduled run.
     pub(super) async fn tick(&mut self) -> Result<Tick, Error> {
         let process = self.process();
-        let answer = run(&process).await?.response;
+        let response = run(&process).await?.response;
         self.process = Some(process);
-        let Response::Run(report) = answer else {
+        let Response::Run(report) = response else {
             return Err(unexpected("a run returned a plan"));
         };
         if let Some(error) = report.error {

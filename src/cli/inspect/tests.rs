@@ -145,7 +145,7 @@ pub(in crate::cli) fn without_brokers() -> Inspection {
         unknown(with(Some(claimed(7, NOW_MS + MINUTE_MS)))),
         unknown(with(Some(paused(cursor(9))))),
     ];
-    let error = Error::new(ErrorType::BrokerUnreachable, "no broker of localhost:9092 answered");
+    let error = Error::new(ErrorType::BrokerUnreachable, "no broker of localhost:9092 responded");
     inspection(states, &HALT, vec![error])
 }
 

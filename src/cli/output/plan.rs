@@ -109,7 +109,7 @@ mod tests {
                 detailed(planned(4, (7, 9), 0, PlanReason::Claimed), "until 2027-01-15T08:01:00Z"),
                 detailed(
                     planned(5, (4_017, 5_000), 0, PlanReason::BackingOff),
-                    "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service answered \
+                    "offset 4017 failed 3 times, tried again after 2027-01-15T08:04:00Z: the payment service returned \
                      503",
                 ),
                 detailed(unavailable, "it has no leader"),

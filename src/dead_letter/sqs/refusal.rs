@@ -35,25 +35,25 @@ impl Call {
     }
 
     pub(super) fn refusal(&self, error: &SdkError<SendMessageError>) -> Refusal {
-        let (code, said) = code_and_message(error, "SQS");
-        if code.is_some_and(|code| is_too_large(code, &said)) {
+        let (code, reason) = code_and_message(error, "SQS");
+        if code.is_some_and(|code| is_too_large(code, &reason)) {
             return Refusal::TooLarge;
         }
-        Refusal::Other(self.explain(code, &said))
+        Refusal::Other(self.explain(code, &reason))
     }
 
-    fn explain(&self, code: Option<&str>, said: &str) -> String {
+    fn explain(&self, code: Option<&str>, reason: &str) -> String {
         let region = &self.region;
         match code {
             Some(code) if code.ends_with("NonExistentQueue") || code == "QueueDoesNotExist" => {
                 format!("the queue does not exist in {region}. Create it, or correct ON_FAILURE")
             }
             Some("AccessDenied" | "AccessDeniedException") => format!(
-                "access denied: {said}. Allow sqs:SendMessage on the queue to this role, for another account's queue in \
+                "access denied: {reason}. Allow sqs:SendMessage on the queue to this role, for another account's queue in \
                  the queue's policy too, and in the policy of the VPC endpoint if there is one"
             ),
             Some(code) if code.starts_with("KMS.") || code.starts_with("Kms") => format!(
-                "the queue's KMS key cannot be used ({code}): {said}. Allow kms:GenerateDataKey and kms:Decrypt on it \
+                "the queue's KMS key cannot be used ({code}): {reason}. Allow kms:GenerateDataKey and kms:Decrypt on it \
                  to this role"
             ),
             // SQS's message can quote the signed request, and with it AWS's
@@ -62,12 +62,12 @@ impl Call {
                 format!("the AWS credentials were refused: {code}. Renew them, and check the clock")
             }
             Some(code) if code.contains("Throttl") => {
-                format!("SQS throttles the queue ({code}): {said}. A FIFO queue takes more in high throughput mode")
+                format!("SQS throttles the queue ({code}): {reason}. A FIFO queue takes more in high throughput mode")
             }
-            Some(code) => format!("{code}: {said}. Try again"),
-            None if !self.observer.sent() => format!("the message could not be sent: {}", unsent(said)),
+            Some(code) => format!("{code}: {reason}. Try again"),
+            None if !self.observer.sent() => format!("the message could not be sent: {}", unsent(reason)),
             None => format!(
-                "no response from {}: {said}. Check the network: a function in a VPC needs an SQS interface endpoint or a \
+                "no response from {}: {reason}. Check the network: a function in a VPC needs an SQS interface endpoint or a \
                  NAT gateway, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL, if set, must be right",
                 self.observer.endpoint().unwrap_or("SQS")
             ),
@@ -77,17 +77,17 @@ impl Call {
 
 /// By the text of SQS for a queue with a lower limit than the service's: there
 /// is no code for it alone.
-fn is_too_large(code: &str, said: &str) -> bool {
-    (code.starts_with("InvalidParameterValue") && said.contains("must be shorter than")) || said == "MessageTooLong"
+fn is_too_large(code: &str, reason: &str) -> bool {
+    (code.starts_with("InvalidParameterValue") && reason.contains("must be shorter than")) || reason == "MessageTooLong"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn explain(code: &str, said: &str) -> String {
+    fn explain(code: &str, reason: &str) -> String {
         let queue = "arn:aws:sqs:eu-west-1:123456789012:dead".parse().expect("an ARN");
-        Call::new(&queue).explain(Some(code), said)
+        Call::new(&queue).explain(Some(code), reason)
     }
 
     #[test]
@@ -124,14 +124,14 @@ mod tests {
 
     #[test]
     fn a_message_above_the_queue_s_limit_differs_from_other_wrong_parameters() {
-        let said = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
-        assert!(is_too_large("InvalidParameterValue", said));
-        assert!(is_too_large("InvalidParameterValueException", said));
+        let reason = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+        assert!(is_too_large("InvalidParameterValue", reason));
+        assert!(is_too_large("InvalidParameterValueException", reason));
         assert!(!is_too_large(
             "InvalidParameterValue",
             "Value for parameter x is invalid"
         ));
-        assert!(!is_too_large("AccessDenied", said));
+        assert!(!is_too_large("AccessDenied", reason));
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl PartitionWorker {
     }
 
     fn back_off_ms<B: Backend>(&self, run: &Run<'_, B>) -> i64 {
-        // Each run that crashed wrote the item at its claim: its times say nothing about failures.
+        // Each run that crashed wrote the item at its claim: its times are not those of failures.
         let crashes = self.crashes().saturating_sub(run.config.max_attempts.get());
         back_off::after_ms(self.last_back_off_ms()).max(back_off::delay_ms(crashes))
     }

@@ -1,4 +1,4 @@
-//! How a report fits where it goes: a `CloudWatch` event holds 256 KB, an answer
+//! How a report fits where it goes: a `CloudWatch` event holds 256 KB, a response
 //! of Lambda 6 MB.
 //!
 //! Texts are cut at [`MAX_TEXT_BYTES`], the message of the error at

@@ -43,8 +43,8 @@ impl Call {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let (code, said) = code_and_message(error, "DynamoDB");
-        self.explain(code, &said)
+        let (code, reason) = code_and_message(error, "DynamoDB");
+        self.explain(code, &reason)
     }
 
     /// Whether the table exists with other keys than ours.
@@ -53,11 +53,11 @@ impl Call {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let (code, said) = code_and_message(error, "DynamoDB");
-        code == Some("ValidationException") && !is_about_name(&said) && self.is_about_keys(&said)
+        let (code, reason) = code_and_message(error, "DynamoDB");
+        code == Some("ValidationException") && !is_about_name(&reason) && self.is_about_keys(&reason)
     }
 
-    fn explain(&self, code: Option<&str>, said: &str) -> Error {
+    fn explain(&self, code: Option<&str>, reason: &str) -> Error {
         use ErrorType::{TableNotFound, TableUnreachable};
         let (action, place) = (self.action, self.place());
         match code {
@@ -65,22 +65,24 @@ impl Call {
                 "Create it with `kafka-consumer table create` or deploy the template, or correct DYNAMODB_TABLE or the \
                  region",
             ),
-            Some("ValidationException") if is_about_name(said) => Error::new(
+            Some("ValidationException") if is_about_name(reason) => Error::new(
                 TableNotFound,
-                format!("no table can be called \"{}\": {said}", self.table),
+                format!("no table can be called \"{}\": {reason}", self.table),
             )
             .next("Correct DYNAMODB_TABLE"),
-            Some("ValidationException") if self.is_about_keys(said) => Error::new(
+            Some("ValidationException") if self.is_about_keys(reason) => Error::new(
                 TableNotFound,
-                format!("{place} exists, but its keys are not consumer_id (S) and partition (N): {said}"),
+                format!("{place} exists, but its keys are not consumer_id (S) and partition (N): {reason}"),
             )
             .next("Name another table in DYNAMODB_TABLE, or create one with `kafka-consumer table create`"),
-            Some("AccessDeniedException") => {
-                Error::new(TableUnreachable, format!("{action} on {place} is not allowed: {said}")).next(format!(
-                    "Allow {} on the table to this role, and in the policy of the VPC endpoint if there is one",
-                    self.permissions()
-                ))
-            }
+            Some("AccessDeniedException") => Error::new(
+                TableUnreachable,
+                format!("{action} on {place} is not allowed: {reason}"),
+            )
+            .next(format!(
+                "Allow {} on the table to this role, and in the policy of the VPC endpoint if there is one",
+                self.permissions()
+            )),
             // The service's message can quote the signed request and with it
             // AWS's temporary token, so only the code is shown.
             Some(code) if is_about_credentials(code) => Error::new(
@@ -89,19 +91,21 @@ impl Call {
             )
             .next("Renew them, and check the clock"),
             Some(code) if is_about_capacity(code) => {
-                Error::new(TableUnreachable, format!("{place} is throttled ({code}): {said}"))
+                Error::new(TableUnreachable, format!("{place} is throttled ({code}): {reason}"))
                     .next("Raise its capacity, or bill it on demand")
             }
-            Some(code) => {
-                Error::new(TableUnreachable, format!("{action} on {place} failed: {code}: {said}")).next("Try again")
-            }
+            Some(code) => Error::new(
+                TableUnreachable,
+                format!("{action} on {place} failed: {code}: {reason}"),
+            )
+            .next("Try again"),
             None if !self.observer.sent() => Error::new(
                 TableUnreachable,
-                format!("{action} on {place} could not be sent: {}", unsent(said)),
+                format!("{action} on {place} could not be sent: {}", unsent(reason)),
             ),
             None => Error::new(
                 TableUnreachable,
-                format!("no response to {action} from {place}: {said}"),
+                format!("no response to {action} from {place}: {reason}"),
             )
             .next(
                 "Check the network: a function in a VPC needs a DynamoDB gateway endpoint in the route tables of its \
@@ -114,12 +118,12 @@ impl Call {
     /// Reads have a fixed form, so only the table's keys can be wrong with them.
     /// A write can also be too large. `DynamoDB`'s message for wrong keys differs
     /// by action and by implementation.
-    fn is_about_keys(&self, said: &str) -> bool {
+    fn is_about_keys(&self, reason: &str) -> bool {
         self.action == "Query"
             || self.action == "GetItem"
-            || said.contains("not match the schema")
-            || said.contains("conditions on the keys")
-            || said.contains("Type mismatch for key")
+            || reason.contains("not match the schema")
+            || reason.contains("conditions on the keys")
+            || reason.contains("Type mismatch for key")
     }
 
     /// A transaction needs the permissions of its parts.
@@ -139,9 +143,9 @@ impl Call {
     }
 }
 
-fn is_about_name(said: &str) -> bool {
-    let said = said.to_lowercase();
-    said.contains("tablename") || said.contains("table/index name")
+fn is_about_name(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    reason.contains("tablename") || reason.contains("table/index name")
 }
 
 fn is_about_capacity(code: &str) -> bool {
@@ -187,10 +191,10 @@ mod tests {
                 "One or more parameter values were invalid: Type mismatch for key",
             ),
         ];
-        for (action, said) in rows {
+        for (action, reason) in rows {
             let (error_type, message) =
-                parts(&Call::new(action, "cursors", None).explain(Some("ValidationException"), said));
-            assert_eq!(error_type, ErrorType::TableNotFound, "{said}");
+                parts(&Call::new(action, "cursors", None).explain(Some("ValidationException"), reason));
+            assert_eq!(error_type, ErrorType::TableNotFound, "{reason}");
             assert!(message.contains("consumer_id (S) and partition (N)"), "{message}");
         }
         let large = "Item size to update has exceeded the maximum allowed size";
@@ -202,11 +206,11 @@ mod tests {
 
     #[test]
     fn a_name_that_no_table_can_have_is_a_table_not_found() {
-        for said in [
+        for reason in [
             "Invalid table/index name. Table/index names must be between 3 and 255 characters long",
             "1 validation error detected: Value 'x!' at 'tableName' failed to satisfy constraint",
         ] {
-            let (error_type, message) = parts(&call().explain(Some("ValidationException"), said));
+            let (error_type, message) = parts(&call().explain(Some("ValidationException"), reason));
             assert_eq!(error_type, ErrorType::TableNotFound);
             assert!(message.ends_with("Correct DYNAMODB_TABLE"), "{message}");
         }
