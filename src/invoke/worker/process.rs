@@ -117,8 +117,8 @@ impl PartitionWorker {
     }
 
     /// Takes `count` buffered records. Returns those that match the filter and can
-    /// be decoded, and the error of the one after them. Many are decoded on a thread of their own, while this one
-    /// goes on with other partitions.
+    /// be decoded, and the error of the one after them. Many are decoded on a
+    /// thread of their own, while this one goes on with other partitions.
     async fn decodable<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) -> (Vec<Record>, Option<DecodeError>) {
         let mut records = self.take_batch(count);
         if run.processor.decodes() {
