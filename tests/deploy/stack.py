@@ -250,7 +250,7 @@ STACKS = {
     "endpoints in subnets of their own": {**SCRAM, **VPC, "EndpointSubnetIds": "subnet-0a1b2c3d", "DualStack": "true"},
     "a key and no queues": {"EncryptionKeyArn": KEY},
     "four shards": {"Shards": 4, "RateMinutes": 5, "ReservedConcurrency": 8, "FailedInvocations": "queue"},
-    "two shards": {"Shards": 2, "MaxMessages": "unlimited", "MaxMemoryBytes": "268435456"},
+    "two shards": {"Shards": 2, "MaxMessages": "unlimited", "MaxMemoryBytes": "268435456", "FilterPatterns": '[{"key":["a"]}]'},
     "three shards, stopped": {"Shards": 3, "ScheduleState": "DISABLED", "Monitoring": "alarms"},
     "a table from before": {"ExistingTable": "offsets", "Monitoring": "none", "AlarmEmail": "ops@example.com"},
     "a layer": {"LayerKey": "layer-1.zip", "Architecture": "arm64", "CodeVersion": "abc", "OnFailure": QUEUE, "DeadLetterKeyArn": DEAD_LETTER_KEY},
