@@ -10,6 +10,7 @@ use super::comparison::Leaf;
 use super::json;
 use super::number::Decimal;
 use super::parse::Condition;
+use crate::record::Header;
 
 /// How deep a value may be nested: as deep as `serde_json` reads. A deeper one
 /// is no JSON to the handler either.
@@ -147,17 +148,22 @@ impl<'p> Fields<'p> {
             .collect()
     }
 
-    /// Adds a header of a Kafka record: the field `headers.<name>`, once for
+    /// Adds the headers of a Kafka record: the field `headers.<name>`, once for
     /// each header of that name.
-    pub(super) fn add_header(&mut self, name: &str, value: Option<&[u8]>) {
-        let leaf = match value.map(str::from_utf8) {
-            None => Leaf::Null,
-            Some(Ok(text)) => Leaf::Text(text.to_owned()),
-            Some(Err(_)) => Leaf::Unreadable,
-        };
+    pub(super) fn add_headers(&mut self, headers: &[Header]) {
         let Selected { below, .. } = select(&self.everything(), "headers");
-        let Selected { here, .. } = select(&below, name);
-        self.add_leaf(&here, &leaf, &Membership::new());
+        if below.is_empty() {
+            return;
+        }
+        for header in headers {
+            let leaf = match header.value.as_deref().map(str::from_utf8) {
+                None => Leaf::Null,
+                Some(Ok(text)) => Leaf::Text(text.to_owned()),
+                Some(Err(_)) => Leaf::Unreadable,
+            };
+            let Selected { here, .. } = select(&below, &header.name());
+            self.add_leaf(&here, &leaf, &Membership::new());
+        }
     }
 
     fn ignore(&mut self, rests: &[Rest<'_>]) {

@@ -173,9 +173,7 @@ impl Pattern {
         if let Some(timestamp) = record.timestamp_ms() {
             fields.add_number("timestamp", timestamp);
         }
-        for header in &record.headers {
-            fields.add_header(&header.name(), header.value.as_deref());
-        }
+        fields.add_headers(&record.headers);
         fields.add_payload("key", record.key.as_deref());
         fields.add_payload("value", record.value.as_deref());
         fields

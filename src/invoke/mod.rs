@@ -24,6 +24,8 @@ use tokio::sync::watch;
 
 pub(crate) use log::log;
 pub(crate) use report::most_severe;
+pub(crate) use run::Allowance;
+pub(crate) use time::MIN_WORK;
 pub(crate) use worker::pause_after;
 
 use crate::backfill;

@@ -245,15 +245,15 @@ impl RunRequest {
 
 /// How many more there may be of something, for all workers of a run together.
 #[derive(Clone)]
-pub(super) struct Allowance(Arc<AtomicU32>);
+pub(crate) struct Allowance(Arc<AtomicU32>);
 
 impl Allowance {
-    fn new(most: u32) -> Self {
+    pub(crate) fn new(most: u32) -> Self {
         Self(Arc::new(AtomicU32::new(most)))
     }
 
     /// Takes one, if there is one left.
-    pub(super) fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         let less = |left: u32| left.checked_sub(1);
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }

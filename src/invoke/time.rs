@@ -33,7 +33,7 @@ const MIN_RUN: Duration = Duration::from_millis(900);
 
 /// No claim starts with less than this left for work, or with less than half of
 /// the working time where that is shorter: it would be released at once.
-const MIN_WORK: Duration = Duration::from_secs(1);
+pub(crate) const MIN_WORK: Duration = Duration::from_secs(1);
 
 /// A shorter slice is not started: it would end before the first fetch.
 const MIN_SLICE: Duration = Duration::from_millis(250);

@@ -20,7 +20,7 @@ use futures::StreamExt as _;
 
 use crate::clock::{Clock as _, Deadline};
 use crate::error::{Error, ErrorType};
-use crate::invoke::{self, Backend, Invoked, Parts, Response};
+use crate::invoke::{self, Allowance, Backend, Invoked, MAX_DEAD_LETTERS, MIN_WORK, Parts, Response};
 use crate::kafka_event::response::{BatchItemFailure, BatchResponse};
 use crate::record::Chunk;
 use crate::report::{Blocked, PartitionReport, RunReport, Status, TopicCounts, metrics_line};
@@ -62,11 +62,18 @@ struct Push<'a, B: Backend> {
     /// When records must be settled.
     stop_at: Instant,
     stopped: AtomicBool,
+    dead_letters_left: Allowance,
 }
 
 impl<B: Backend> Push<'_, B> {
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether so little time is left that a handler, or the target of dead
+    /// letters, may decline to start.
+    fn is_nearly_out_of_time(&self) -> bool {
+        self.parts.clock.now() + MIN_WORK > self.stop_at
     }
 
     /// Whether a failure that concerns all records was found.
@@ -81,8 +88,9 @@ pub async fn push<B: Backend>(parts: &Parts<B>, chunks: Vec<Chunk>, deadline: De
     let started = parts.clock.now();
     let push = Push {
         parts,
-        stop_at: partition::stop_at(deadline, &parts.clock),
+        stop_at: deadline.less_reserve(&parts.clock).at,
         stopped: AtomicBool::new(false),
+        dead_letters_left: Allowance::new(MAX_DEAD_LETTERS),
     };
     let work = futures::stream::iter(chunks).map(|chunk| Worker::new(&push, chunk).work());
     let outcomes: Vec<PartitionOutcome> = work.buffered(PARTITIONS_AT_ONCE).collect().await;

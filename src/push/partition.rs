@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
 
 use futures::FutureExt;
 
@@ -13,7 +12,7 @@ use crate::clock::Clock;
 use crate::dead_letter::{self, Reason, Stage};
 use crate::decode;
 use crate::error::{Error, ErrorType};
-use crate::invoke::{Backend, pause_after};
+use crate::invoke::{Backend, MAX_DEAD_LETTERS, pause_after};
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, Record, TopicPartition};
 use crate::report::{SkipReason, SkippedRecords};
@@ -158,6 +157,7 @@ impl<'a, B: Backend> Worker<'a, B> {
                 self.stop(Error::new(ErrorType::DestinationFailed, what));
             }
             Some(failure) => self.failed(Stage::Handle, failure).await,
+            None if settled == 0 && self.push.is_nearly_out_of_time() => self.out_of_time(),
             None if settled == 0 => {
                 let no_reason = "the handler settled nothing and gave no reason".to_owned();
                 self.failed_without_a_record(handed_over, no_reason).await;
@@ -221,6 +221,13 @@ impl<'a, B: Backend> Worker<'a, B> {
         let (partition, offset) = (self.outcome.partition.clone(), record.offset);
         let config = &self.push.parts.config;
         let text = failure.to_string();
+        if !self.push.dead_letters_left.take() {
+            let what = format!(
+                "{text}; and this invocation has sent {MAX_DEAD_LETTERS} dead letters, the limit of one: correct what \
+                 fails before the whole topic is sent there"
+            );
+            return self.leave(blocked(&partition, offset, &what));
+        }
         let reason = Reason {
             stage,
             error: &text,
@@ -289,9 +296,4 @@ fn blocked(partition: &TopicPartition, offset: i64, text: &str) -> Error {
     let what = format!("offset {offset} of {partition} failed: {text}. AWS sends it and the records behind it again");
     let next = "Correct the handler or the record, or set ON_FAILURE to skip it or to send it as a dead letter";
     Error::new(ErrorType::PartitionBlocked, what).next(next)
-}
-
-/// When records must be settled: in time for the response.
-pub(super) fn stop_at(deadline: crate::clock::Deadline, clock: &impl Clock) -> Instant {
-    deadline.less_reserve(clock).at
 }

@@ -261,6 +261,22 @@ async fn records_that_are_unfinished_at_the_end_of_the_time_are_named() {
     );
 }
 
+/// `ON_FAILURE` must not apply to a record that was not tried.
+#[tokio::test]
+async fn a_processor_that_declines_to_start_for_lack_of_time_fails_no_record() {
+    struct Declines;
+    impl Processor for Declines {
+        async fn process(&self, _: &Chunk, _: &RunContext) -> Progress {
+            Progress { settled: 0, stop: None }
+        }
+    }
+    let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
+    let pushed = pushed_with(&settings, Declines, vec![chunk("orders", 6..7)], Duration::from_secs(1)).await;
+    assert_eq!(response(&pushed), failures("orders-0", &[6]));
+    let error = pushed.returned(false).expect_err("it failed").to_string();
+    assert!(error.starts_with("Timeout: "), "{error}");
+}
+
 #[tokio::test]
 async fn no_records_are_a_success_without_a_call() {
     struct Never;
@@ -272,4 +288,23 @@ async fn no_records_are_a_success_without_a_call() {
     let pushed = pushed(&[], Never, vec![]).await;
     assert_eq!(pushed.returned(false), Ok(&pushed.response));
     assert_eq!(report(&pushed)["messages_processed"], 0);
+}
+
+/// An outage downstream cannot drain a topic into the dead letters.
+#[cfg(feature = "embedded")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_sends_a_hundred_dead_letters_and_leaves_the_rest_to_aws() {
+    let kafka = kafka_consumer_lambda::embedded::EmbeddedKafka::start(1).expect("the embedded Kafka starts");
+    kafka.create_topic("dead", 1).await.expect("a topic");
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers()),
+        ("ON_FAILURE", "kafka://dead"),
+    ];
+    let outage = each(|_: Record| async { Err(Failure::Poison("no response".into())) });
+    let pushed = pushed(&settings, outage, vec![chunk("orders", 0..120)]).await;
+    assert_eq!(report(&pushed)["dead_lettered"], 100);
+    let left: Vec<i64> = (100..120).collect();
+    assert_eq!(response(&pushed), failures("orders-0", &left));
+    let error = pushed.returned(false).expect_err("it failed").to_string();
+    assert!(error.contains("100 dead letters"), "{error}");
 }
