@@ -75,6 +75,8 @@ pub struct Ledger {
     buffered: usize,
     share: u64,
     chunk: usize,
+    /// How many records a chunk holds at best; `None`: as many as the speed allows.
+    batch: Option<usize>,
     quarantine: Option<Quarantine>,
     /// The quarantine stored on the item: a crash is judged by it.
     stored_quarantine: Option<Quarantine>,
@@ -109,6 +111,7 @@ impl Ledger {
             buffered: 0,
             share,
             chunk: FIRST_CHUNK,
+            batch: None,
             quarantine: quarantine.filter(|quarantine| from < quarantine.until),
             stored_quarantine: quarantine,
             marked: None,
@@ -116,6 +119,16 @@ impl Ledger {
             smalls: CLEAN_CHUNKS,
             flushed_at_ms: now_ms,
             failed: false,
+        }
+    }
+
+    /// The same, with chunks of `batch` records where so many can be had.
+    #[must_use]
+    pub fn in_batches(self, batch: Option<usize>) -> Self {
+        Self {
+            chunk: batch.unwrap_or(self.chunk),
+            batch,
+            ..self
         }
     }
 
@@ -290,10 +303,33 @@ impl Ledger {
 
     /// Adapts the chunk size: a chunk of `count` records took `took_ms`, and
     /// the next one aims at [`CHUNK_TARGET_MS`].
+    /// In batches, only their size counts.
     pub fn measured(&mut self, count: usize, took_ms: u64) {
-        let at_this_speed = (count as u64 * CHUNK_TARGET_MS) / took_ms.max(1);
-        let at_most = self.chunk.saturating_mul(4).min(MAX_CHUNK);
-        self.chunk = usize::try_from(at_this_speed).unwrap_or(usize::MAX).clamp(1, at_most);
+        let at_most = self.chunk.saturating_mul(4).min(self.batch.unwrap_or(MAX_CHUNK));
+        let at_this_speed = match self.batch {
+            Some(batch) => batch,
+            None => usize::try_from((count as u64 * CHUNK_TARGET_MS) / took_ms.max(1)).unwrap_or(usize::MAX),
+        };
+        self.chunk = at_this_speed.clamp(1, at_most);
+    }
+
+    /// How many records the buffered ones lack to fill a chunk, within the share.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        let share = usize::try_from(self.share).unwrap_or(usize::MAX);
+        self.chunk.saturating_sub(self.buffered).clamp(1, share.max(1))
+    }
+
+    /// The next chunk holds one record.
+    pub fn hand_over_one(&mut self) {
+        self.chunk = 1;
+    }
+
+    /// Whether `matching` buffered records, that match the filter, do not fill a batch
+    /// yet, and more can be fetched.
+    #[must_use]
+    pub fn awaits_more(&self, matching: usize) -> bool {
+        self.quarantine.is_none() && matching < self.chunk && self.batch.is_some() && !self.has_all()
     }
 
     /// The cursor was written at [`settled_at`](Self::settled_at).

@@ -54,6 +54,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+pub mod destination;
 pub mod lambda;
 pub mod processor;
 pub mod record;

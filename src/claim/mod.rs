@@ -88,6 +88,12 @@ impl RunId {
         Self(name.into())
     }
 
+    /// The name, shared.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The name as stored.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -37,9 +37,10 @@ use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::destination::Configured;
 use crate::error::Error;
 use crate::live;
-use crate::processor::{Configured, Processor};
+use crate::processor::Processor;
 use args::{Cli, Command, TableCommand};
 use exit::Exit;
 use output::Out;

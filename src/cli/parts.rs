@@ -4,11 +4,12 @@ use tokio::sync::watch;
 
 use crate::clock::Deadline;
 use crate::config::Config;
+use crate::destination::Configured;
 use crate::error::Error;
 use crate::event::Request;
 use crate::invoke::{self, Interrupt, Invoked};
 use crate::live::{self, LiveParts};
-use crate::processor::{Configured, Processor};
+use crate::processor::Processor;
 use crate::security::Security;
 
 /// The parts of a command that processes no records.

@@ -14,7 +14,6 @@ use super::selection::Selection;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::event::Request;
-use crate::filter::Filter;
 use crate::invoke::{Interrupt, Response};
 use crate::record::{NextOffset, Record, TopicPartition};
 use crate::report::PlanReport;
@@ -34,22 +33,19 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Result<Exit, Error> {
-    let filter = match (arguments.explain_filter, &config.filter) {
-        (false, _) => None,
-        (true, Some(filter)) => Some(filter.clone()),
-        (true, None) => {
-            let error = Error::new(ErrorType::InvalidConfiguration, "there is no filter to explain");
-            return Err(error.next("Set FILTER_PATTERNS, or leave out --explain-filter"));
-        }
-    };
+    let explains = arguments.explain_filter;
+    if explains && !config.topics.iter().any(|topic| config.filter(topic).is_some()) {
+        let error = Error::new(ErrorType::InvalidConfiguration, "there is no filter to explain");
+        return Err(error.next("Set FILTER_PATTERNS, or leave out --explain-filter"));
+    }
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = invoke_once(parts, &Request::Plan((&arguments.selection).into()), interrupt).await?;
-    let (Some(filter), Response::Plan(plan)) = (filter, &invoked.response) else {
+    let (true, Response::Plan(plan)) = (explains, &invoked.response) else {
         return Ok(output::print_invoked(&invoked, out));
     };
     let mut explained = Vec::new();
-    let unread = explain(parts, plan, &filter, &mut explained).await;
+    let unread = explain(parts, plan, &mut explained).await;
     let text = format!("{}\n{}", output::plan_table(plan), table(&explained));
     out.print(
         &text,
@@ -79,12 +75,7 @@ struct Explained {
 }
 
 /// Adds the decisions to `explained`, up to the first partition that cannot be read.
-async fn explain(
-    parts: &CliParts,
-    plan: &PlanReport,
-    filter: &Filter,
-    explained: &mut Vec<Explained>,
-) -> Result<(), Error> {
+async fn explain(parts: &CliParts, plan: &PlanReport, explained: &mut Vec<Explained>) -> Result<(), Error> {
     let (_, interrupt) = watch::channel(Interrupt::No);
     let reader = Reader {
         source: &parts.source,
@@ -95,6 +86,9 @@ async fn explain(
     let to_read = plan.partitions.iter().filter(|planned| planned.messages > 0);
     for planned in to_read.take(EXPLAINED_PARTITIONS) {
         let Some(bounds) = next(planned.from).zip(next(planned.to)) else {
+            continue;
+        };
+        let Some(filter) = parts.config.filter(&planned.place.topic) else {
             continue;
         };
         let mut left = EXPLAINED_RECORDS;

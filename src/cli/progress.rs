@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
@@ -105,7 +106,11 @@ impl<P: Processor> Processor for WithProgress<P> {
         progress
     }
 
-    fn decodes(&self) -> bool {
-        self.inner.decodes()
+    fn decodes(&self, topic: &str) -> bool {
+        self.inner.decodes(topic)
+    }
+
+    fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
+        self.inner.batch_size(topic)
     }
 }

@@ -7,11 +7,13 @@
 mod authentication;
 mod aws;
 mod foreign;
+mod function;
 mod name;
 mod number;
 mod pem;
 mod problem;
 mod property;
+mod routes;
 mod setting;
 mod suggest;
 mod target;
@@ -20,21 +22,24 @@ mod value;
 mod vars;
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::filter::Filter;
+use crate::kafka_event::EventSource;
 use crate::report::dimension;
 
 pub use authentication::{Authentication, SecretArn};
+pub use function::FunctionArn;
 pub(crate) use name::MAX_KEY_BYTES;
 pub(crate) use number::whole_number;
 pub(crate) use pem::{PemKind, normalised as normalised_pem};
 pub use problem::{InvalidSetting, InvalidSettings, NotAllowed};
 pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
+pub use routes::{Route, Routes, TopicPattern};
 pub use setting::{SETTINGS, Setting};
 pub(crate) use target::is_host_label;
 pub use target::{QueueArn, Target, TopicName};
@@ -62,6 +67,12 @@ const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
 
 /// Lambda sets it: the function's memory in MB, which are MiB.
 const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+
+/// Lambda sets it: the name of the function that this program runs in.
+const FUNCTION_NAME_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
+
+/// As `BatchSize` of AWS's event source mappings.
+const BATCH_SIZE: RangeInclusive<usize> = 1..=10_000;
 
 /// The validated settings of a run. Built by [`Config::from_environment`] alone.
 ///
@@ -95,12 +106,10 @@ pub struct Config {
     pub time_limit: Duration,
     /// Where a topic without cursors starts.
     pub start_position: StartPosition,
-    /// How the values of records are decoded.
-    pub message_format: MessageFormat,
-    /// Where records go.
-    pub destination: Destination,
-    /// Which records are passed to the handler; `None`: all.
-    pub filter: Option<Arc<Filter>>,
+    /// Where the records of each topic go, which of them, and how their values are decoded.
+    pub routes: Routes,
+    /// The kind of cluster that functions see as the source of their events.
+    pub event_source: EventSource,
     /// Whether the response to a pushed batch names the records that failed,
     /// instead of failing the invocation.
     pub report_batch_item_failures: bool,
@@ -127,6 +136,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// Which records of `topic` are passed on; `None`: all.
+    #[must_use]
+    pub fn filter(&self, topic: &str) -> Option<&Arc<Filter>> {
+        self.routes.of(topic)?.filter.as_ref()
+    }
+
+    /// How the values of `topic` are decoded. Those of a topic without a route are not.
+    #[must_use]
+    pub fn message_format(&self, topic: &str) -> MessageFormat {
+        self.routes.of(topic).map_or(MessageFormat::Bytes, |route| route.format)
+    }
+
     /// As [`from_environment`](Self::from_environment), of text.
     ///
     /// # Errors
@@ -203,10 +224,8 @@ impl Settings<'_> {
         let poll_timeout = self.parse("POLL_TIMEOUT", |text| seconds(text, &POLL_TIMEOUT_SECONDS));
         let time_limit = self.parse("TIME_LIMIT", |text| seconds(text, &TIME_LIMIT_SECONDS));
         let start_position = self.parse("START_POSITION", str::parse);
-        let message_format = self.parse("MESSAGE_FORMAT", str::parse);
-        let destination = self.parse("DESTINATION", str::parse);
-        let log_values = self.parse("LOG_VALUES", boolean);
-        let filter = self.filter();
+        let route = self.route();
+        let event_source = self.event_source();
         let report_batch_item_failures = self.parse("REPORT_BATCH_ITEM_FAILURES", boolean);
         let on_failure = self.parse("ON_FAILURE", str::parse);
         self.check_dead_letter_topic(on_failure.as_ref(), topics.as_deref());
@@ -228,10 +247,6 @@ impl Settings<'_> {
         if !no_protocol {
             authentication::check_ca(properties, given, ca_secret.as_ref(), &mut self.problems);
         }
-        let destination = match (destination?, log_values?) {
-            (Destination::Log { .. }, values) => Destination::Log { values },
-            (Destination::Discard, _) => Destination::Discard,
-        };
         Some(Config {
             bootstrap_servers: bootstrap_servers?,
             topics: topics?,
@@ -241,9 +256,8 @@ impl Settings<'_> {
             poll_timeout: poll_timeout?,
             time_limit: time_limit?,
             start_position: start_position?,
-            message_format: message_format?,
-            destination,
-            filter,
+            routes: Routes::all(Arc::new(route?)),
+            event_source: event_source?,
             report_batch_item_failures: report_batch_item_failures?,
             on_failure: on_failure?,
             max_attempts: max_attempts?,
@@ -257,19 +271,68 @@ impl Settings<'_> {
         })
     }
 
+    /// Where records go, how they are decoded, and which are passed on.
+    fn route(&mut self) -> Option<Route> {
+        let format = self.optional("MESSAGE_FORMAT", str::parse);
+        let destination = self.parse("DESTINATION", str::parse);
+        let log_values = self.parse("LOG_VALUES", boolean);
+        let batch_size = self.optional("BATCH_SIZE", batch_size);
+        let filter = self.filter();
+        let to = match destination? {
+            Destination::Log { .. } => Destination::Log { values: log_values? },
+            to => to,
+        };
+        self.check_recursion(&to);
+        Some(Route {
+            format: format.unwrap_or(to.message_format()),
+            to,
+            filter,
+            batch_size,
+        })
+    }
+
+    /// The value of a variable without a default; `None` if it is not set, or wrong.
+    fn optional<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
+        self.vars.is_set(variable).then(|| self.parse(variable, parse))?
+    }
+
+    fn event_source(&mut self) -> Option<EventSource> {
+        let variable = "MSK_CLUSTER_ARN";
+        if !self.vars.is_set(variable) {
+            return Some(EventSource::SelfManaged);
+        }
+        self.parse(variable, function::cluster_arn)
+            .map(|arn| EventSource::Msk { arn })
+    }
+
+    /// A function that invokes itself would do so without end. Its account is not known
+    /// here: the name and the region must differ.
+    fn check_recursion(&mut self, destination: &Destination) {
+        let Destination::Function(function) = destination else {
+            return;
+        };
+        let is = |variable: &str, value: &str| self.vars.get(variable).is_some_and(|text| text.trim() == value);
+        if is(FUNCTION_NAME_VARIABLE, function.name()) && is("AWS_REGION", function.region()) {
+            self.problems.push(InvalidSetting::value(
+                "DESTINATION",
+                function.as_str(),
+                NotAllowed::new(
+                    "is this function itself, which would invoke itself without end; name the function that handles \
+                     the records",
+                ),
+            ));
+        }
+    }
+
     /// The filter; `None` if it is not set, or wrong.
     fn filter(&mut self) -> Option<Arc<Filter>> {
         let parse = |text: &str| Filter::parse(text).map_err(|error| NotAllowed::new(error.to_string()));
-        let variable = "FILTER_PATTERNS";
-        self.vars
-            .is_set(variable)
-            .then(|| self.parse(variable, parse))?
-            .map(Arc::new)
+        self.optional("FILTER_PATTERNS", parse).map(Arc::new)
     }
 
     /// The ARN in a variable; `None` if it is not set, or wrong.
     fn secret(&mut self, variable: &str) -> Option<SecretArn> {
-        self.vars.is_set(variable).then(|| self.parse(variable, str::parse))?
+        self.optional(variable, str::parse)
     }
 
     fn parse<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
@@ -385,6 +448,14 @@ fn attempts(text: &str) -> Result<NonZeroU32, NotAllowed> {
         .filter(|attempts| MAX_ATTEMPTS.contains(attempts))
         .and_then(NonZeroU32::new)
         .ok_or_else(|| NotAllowed::new(format!("must be a whole number, {least} to {most}")))
+}
+
+fn batch_size(text: &str) -> Result<NonZeroUsize, NotAllowed> {
+    let (least, most) = (BATCH_SIZE.start(), BATCH_SIZE.end());
+    whole_number::<usize>(text)
+        .filter(|size| BATCH_SIZE.contains(size))
+        .and_then(NonZeroUsize::new)
+        .ok_or_else(|| NotAllowed::new(format!("must be a whole number of records, {least} to {most}")))
 }
 
 fn boolean(text: &str) -> Result<bool, NotAllowed> {

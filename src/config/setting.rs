@@ -76,14 +76,26 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         variable: "MESSAGE_FORMAT",
         alias: None,
-        default: Some("json"),
-        meaning: "Format of the values: json, text (UTF-8) or bytes",
+        default: None,
+        meaning: "Format of the values: json, text (UTF-8) or bytes. Unset: json; bytes for a function, which gets values as they are",
     },
     Setting {
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each) or discard",
+        meaning: "Where records go: log (one structured line each), discard, or the ARN of a Lambda function, which gets AWS's Kafka event",
+    },
+    Setting {
+        variable: "BATCH_SIZE",
+        alias: None,
+        default: None,
+        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function",
+    },
+    Setting {
+        variable: "MSK_CLUSTER_ARN",
+        alias: None,
+        default: None,
+        meaning: "ARN of the MSK cluster that a function sees as the source: its events name aws:kafka and this ARN. Unset: SelfManagedKafka",
     },
     Setting {
         variable: "LOG_VALUES",

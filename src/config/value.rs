@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
 use super::target::Target;
@@ -130,7 +131,7 @@ words!(MessageFormat { Json = "json", Text = "text", Bytes = "bytes" }
     allowed: "`json`, `text` or `bytes`");
 
 /// Where records go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// One structured log line each.
     Log {
@@ -139,14 +140,29 @@ pub enum Destination {
     },
     /// Nowhere: the records are dropped, and the cursors advance.
     Discard,
+    /// A Lambda function, which gets AWS's Kafka event.
+    Function(FunctionArn),
+}
+
+impl Destination {
+    /// The format of values where `MESSAGE_FORMAT` does not name one: a destination
+    /// that passes values on as they are does not decode them.
+    #[must_use]
+    pub fn message_format(&self) -> MessageFormat {
+        match self {
+            Self::Log { .. } | Self::Discard => MessageFormat::Json,
+            Self::Function(_) => MessageFormat::Bytes,
+        }
+    }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Log { .. } => "log",
-            Self::Discard => "discard",
-        })
+        match self {
+            Self::Log { .. } => f.write_str("log"),
+            Self::Discard => f.write_str("discard"),
+            Self::Function(function) => function.fmt(f),
+        }
     }
 }
 
@@ -158,12 +174,12 @@ impl FromStr for Destination {
             Ok(Self::Log { values: false })
         } else if text.eq_ignore_ascii_case("discard") {
             Ok(Self::Discard)
-        } else if text.starts_with("arn:") || text.contains("://") {
-            Err(NotAllowed::new(
-                "not available in this version yet; use `log` or `discard`",
-            ))
+        } else if text.starts_with("arn:") {
+            text.parse().map(Self::Function)
         } else {
-            Err(NotAllowed::new("must be `log` or `discard`"))
+            Err(NotAllowed::new(
+                "must be `log`, `discard` or the ARN of a Lambda function",
+            ))
         }
     }
 }

@@ -326,7 +326,7 @@ impl Processor for KafkaTopic {
         Progress { settled, stop }
     }
 
-    fn decodes(&self) -> bool {
+    fn decodes(&self, _topic: &str) -> bool {
         true
     }
 }

@@ -68,7 +68,7 @@ impl Processor for DeadLetters {
     }
 
     /// The values need not be of `MESSAGE_FORMAT`: that may be why they failed.
-    fn decodes(&self) -> bool {
+    fn decodes(&self, _topic: &str) -> bool {
         true
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use log::log;
 pub(crate) use report::most_severe;
 pub(crate) use run::Allowance;
 pub(crate) use time::MIN_WORK;
-pub(crate) use worker::pause_after;
+pub(crate) use worker::{pause_after, throttled_pause};
 
 use crate::backfill;
 use crate::clock::{Clock, Deadline};

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, RunRequest};
 use crate::kafka::fetch::FetchSizes;
 use crate::plan::{self, Decision, PartitionPlan, PartitionState};
+use crate::processor::Processor as _;
 use crate::record::TopicPartition;
 use crate::store::Consumer;
 
@@ -223,6 +224,7 @@ impl<'a, B: Backend> Run<'a, B> {
                 reading.clone(),
                 share,
                 run_ms,
+                self.processor.batch_size(&partition.topic),
             ));
         }
         workers

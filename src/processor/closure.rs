@@ -118,7 +118,7 @@ where
         .await
     }
 
-    fn decodes(&self) -> bool {
+    fn decodes(&self, _topic: &str) -> bool {
         true
     }
 }

@@ -1,20 +1,17 @@
-//! Handles records: the [`Processor`] seam, one file per processor.
+//! Handles records: the [`Processor`] seam, and the processors made from functions.
 
 pub mod closure;
-pub mod discard;
-pub mod log;
 
 use std::any::Any;
 use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, Destination};
 #[doc(inline)]
 pub use crate::decode::DecodeError;
 use crate::record::Chunk;
 use crate::text::cut;
-use discard::Discard;
-use log::Log;
 
 /// Handles records. Implement it for work on whole chunks (one
 /// database transaction, one batch request); for work on single records use
@@ -67,10 +64,19 @@ pub trait Processor: Send + Sync {
     /// Handles a chunk, and returns how many of its records are settled.
     fn process(&self, chunk: &Chunk, run: &RunContext) -> impl Future<Output = Progress> + Send;
 
-    /// Whether the processor decodes values itself. If so, the run does not check
-    /// them against `MESSAGE_FORMAT` before the call.
-    fn decodes(&self) -> bool {
+    /// Whether the processor decodes the values of `topic` itself. If so, the run does
+    /// not check them against `MESSAGE_FORMAT` before the call.
+    fn decodes(&self, topic: &str) -> bool {
+        let _ = topic;
         false
+    }
+
+    /// How many records of `topic` a call takes at best, because each call costs the
+    /// same. The run then fills chunks up to this number where it can. `None`: the run
+    /// finds a number by the time that calls take.
+    fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
+        let _ = topic;
+        None
     }
 }
 
@@ -126,7 +132,12 @@ pub enum Failure {
     /// Neighbouring records that are skipped for the same reason are one entry of the report.
     #[error(transparent)]
     Undecodable(DecodeError),
-    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`.
+    /// The destination takes nothing for now: it is throttled, or not ready. The record is not the cause, and no
+    /// attempt is counted: the run waits, and tries again until its time ends.
+    #[error("{0}")]
+    Throttled(String),
+    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`, and no attempt
+    /// is counted.
     #[error("{0}")]
     Fatal(String),
 }
@@ -142,6 +153,7 @@ impl Failure {
             Self::Retry(text) => Self::Retry(cut(text)),
             Self::Poison(text) => Self::Poison(cut(text)),
             Self::Undecodable(error) => Self::Undecodable(error),
+            Self::Throttled(text) => Self::Throttled(cut(text)),
             Self::Fatal(text) => Self::Fatal(cut(text)),
         }
     }
@@ -154,6 +166,13 @@ pub struct RunContext {
     pub stop_at: Instant,
     /// The number of this attempt for the first record of the chunk, over all runs: 1 for the first.
     pub attempt: u32,
+    /// Identifies the run: two calls with the same text are of one run.
+    pub run_id: Arc<str>,
+    /// The name of the cursors, `KAFKA_GROUP_ID`.
+    pub group_id: Arc<str>,
+    /// How many offsets of the partition lie behind the chunk, up to the end seen at
+    /// the start of the run; `None` for a pushed batch or a redrive.
+    pub lag: Option<u64>,
 }
 
 impl RunContext {
@@ -172,36 +191,4 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
-}
-
-/// The processor that `DESTINATION` names.
-#[derive(Debug, Clone, Copy)]
-pub enum Configured {
-    /// `log`.
-    Log(Log),
-    /// `discard`.
-    Discard(Discard),
-}
-
-impl Configured {
-    /// The processor for these settings.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        match config.destination {
-            Destination::Log { values } => Self::Log(Log {
-                format: config.message_format,
-                values,
-            }),
-            Destination::Discard => Self::Discard(Discard),
-        }
-    }
-}
-
-impl Processor for Configured {
-    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
-        match self {
-            Self::Log(log) => log.process(chunk, run).await,
-            Self::Discard(discard) => discard.process(chunk, run).await,
-        }
-    }
 }

@@ -36,6 +36,8 @@ pub(super) enum Next {
 pub(super) fn next(failure: &Failure, attempts: u32, max_attempts: u32, on_failure: &OnFailure) -> Next {
     match failure {
         Failure::Fatal(_) => Next::Stop,
+        // The worker waits for a throttled destination: it makes no attempt.
+        Failure::Throttled(_) => Next::Retry,
         Failure::Retry(_) if attempts < max_attempts => Next::Retry,
         Failure::Retry(_) | Failure::Poison(_) | Failure::Undecodable(_) => match on_failure {
             OnFailure::Halt => Next::Leave,

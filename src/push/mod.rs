@@ -61,6 +61,8 @@ struct Push<'a, B: Backend> {
     parts: &'a Parts<B>,
     /// When records must be settled.
     stop_at: Instant,
+    /// Identifies the batch to the processor.
+    id: Arc<str>,
     stopped: AtomicBool,
     dead_letters_left: Allowance,
 }
@@ -89,6 +91,7 @@ pub async fn push<B: Backend>(parts: &Parts<B>, chunks: Vec<Chunk>, deadline: De
     let push = Push {
         parts,
         stop_at: deadline.less_reserve(&parts.clock).at,
+        id: uuid::Uuid::new_v4().to_string().into(),
         stopped: AtomicBool::new(false),
         dead_letters_left: Allowance::new(MAX_DEAD_LETTERS),
     };

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::dead_letter::{self, Reason, Stage};
 use crate::decode;
 use crate::error::{Error, ErrorType};
-use crate::invoke::{Backend, MAX_DEAD_LETTERS, pause_after};
+use crate::invoke::{Backend, MAX_DEAD_LETTERS, pause_after, throttled_pause};
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, Record, TopicPartition};
 use crate::report::{SkipReason, SkippedRecords};
@@ -57,6 +57,10 @@ pub(super) struct Worker<'a, B: Backend> {
     outcome: PartitionOutcome,
     /// The failed attempts of the first record.
     attempts: u32,
+    /// How often the destination took nothing since the last progress.
+    refusals: u32,
+    /// Why it did, the last time.
+    refusal: Option<String>,
     /// The handler failed without naming a record: it gets one at a time.
     one_at_a_time: bool,
 }
@@ -66,7 +70,7 @@ impl<'a, B: Backend> Worker<'a, B> {
         let partition = chunk.partition().clone();
         let polled = chunk.len() as u64;
         let mut records: VecDeque<Record> = chunk.into_records().into();
-        if let Some(filter) = &push.parts.config.filter {
+        if let Some(filter) = &push.parts.config.filter(&partition.topic) {
             records.retain(|record| filter.matches(record));
         }
         Self {
@@ -87,6 +91,8 @@ impl<'a, B: Backend> Worker<'a, B> {
             },
             records,
             attempts: 0,
+            refusals: 0,
+            refusal: None,
             one_at_a_time: false,
         }
     }
@@ -112,8 +118,9 @@ impl<'a, B: Backend> Worker<'a, B> {
     async fn step(&mut self) {
         let count = if self.one_at_a_time { 1 } else { MAX_CHUNK };
         let mut records: Vec<Record> = self.records.iter().take(count).cloned().collect();
-        if !self.push.parts.processor.decodes() {
-            let (good, undecodable) = decode::check(self.push.parts.config.message_format, &records);
+        let topic = &*self.outcome.partition.topic;
+        if !self.push.parts.processor.decodes(topic) {
+            let (good, undecodable) = decode::check(self.push.parts.config.message_format(topic), &records);
             if let (0, Some(error)) = (good, undecodable) {
                 return self.failed(Stage::Decode, Failure::Undecodable(error)).await;
             }
@@ -136,6 +143,9 @@ impl<'a, B: Backend> Worker<'a, B> {
         RunContext {
             stop_at: self.push.stop_at,
             attempt: self.attempts + 1,
+            run_id: self.push.id.clone(),
+            group_id: self.push.parts.config.group_id.clone(),
+            lag: None,
         }
     }
 
@@ -148,6 +158,8 @@ impl<'a, B: Backend> Worker<'a, B> {
         }
         if settled > 0 {
             self.attempts = 0;
+            self.refusals = 0;
+            self.refusal = None;
         }
         match progress.stop {
             Some(failure) if settled == handed_over => {
@@ -186,6 +198,9 @@ impl<'a, B: Backend> Worker<'a, B> {
         let failure = failure.cut();
         let config = &self.push.parts.config;
         let partition = self.outcome.partition.clone();
+        if let Failure::Throttled(text) = failure {
+            return self.wait(text).await;
+        }
         self.attempts += 1;
         self.outcome.failed_tries += 1;
         self.outcome.undecodable += u64::from(stage == Stage::Decode);
@@ -199,7 +214,7 @@ impl<'a, B: Backend> Worker<'a, B> {
                 tracing::warn!(%partition, offset, error = %failure, "record skipped (ON_FAILURE=skip)");
                 let without_place = match &failure {
                     Failure::Undecodable(error) => Some(&*error.reason),
-                    Failure::Retry(_) | Failure::Poison(_) | Failure::Fatal(_) => None,
+                    Failure::Retry(_) | Failure::Poison(_) | Failure::Throttled(_) | Failure::Fatal(_) => None,
                 };
                 self.outcome
                     .skipped
@@ -214,6 +229,16 @@ impl<'a, B: Backend> Worker<'a, B> {
                 self.stop(Error::new(ErrorType::DestinationFailed, what).next(next));
             }
         }
+    }
+
+    /// The destination takes nothing for now.
+    async fn wait(&mut self, text: String) {
+        self.refusals += 1;
+        let partition = &self.outcome.partition;
+        tracing::warn!(%partition, refusals = self.refusals, error = text, "the destination takes nothing for now, waiting");
+        self.refusal = Some(text);
+        let pause_ends = self.push.parts.clock.now() + throttled_pause(self.refusals);
+        tokio::time::sleep_until(pause_ends.min(self.push.stop_at).into()).await;
     }
 
     async fn send_dead_letter(&mut self, stage: Stage, failure: &Failure) {
@@ -270,8 +295,9 @@ impl<'a, B: Backend> Worker<'a, B> {
         let Some(offset) = self.records.front().map(|first| first.offset) else {
             return;
         };
+        let why = self.refusal.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let what = format!(
-            "the time ended with offset {offset} of {} unfinished. AWS sends it and the records behind it again",
+            "the time ended with offset {offset} of {} unfinished{why}. AWS sends it and the records behind it again",
             self.outcome.partition
         );
         let next = "Give the function more time, or the mapping a smaller BatchSize";

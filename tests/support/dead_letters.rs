@@ -59,6 +59,9 @@ pub(crate) async fn give(target: &impl Processor, letters: &[Record], left: Dura
     let run = RunContext {
         stop_at: Instant::now() + left,
         attempt: 1,
+        run_id: "run".into(),
+        group_id: "group".into(),
+        lag: None,
     };
     target.process(&chunk, &run).await
 }

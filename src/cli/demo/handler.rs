@@ -83,7 +83,7 @@ impl Processor for Handler {
         std::future::pending().await
     }
 
-    fn decodes(&self) -> bool {
+    fn decodes(&self, _topic: &str) -> bool {
         true
     }
 }

@@ -22,9 +22,9 @@ use crate::clock::{Clock as _, Deadline};
 use crate::config::{Config, NotAllowed, OnFailure, Target, TopicName};
 use crate::decode;
 use crate::error::{Error, ErrorType};
-use crate::invoke::Interrupt;
+use crate::invoke::{Interrupt, throttled_pause};
 use crate::live::LiveParts;
-use crate::processor::{Failure, Processor, RunContext, panic_message};
+use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::kafka::KafkaSource;
 use crate::source::{EndOffsets, ListedOffset, OffsetSpec, Source as _, Unavailable};
@@ -91,6 +91,7 @@ pub(super) async fn redrive<P: Processor + 'static>(
     let parts = parts_with(config, make).await?;
     let mut redrive = Redrive {
         parts,
+        run_id: uuid::Uuid::new_v4().to_string().into(),
         interrupt,
         report: RedriveReport::default(),
     };
@@ -140,6 +141,8 @@ impl RecordSelection {
 
 struct Redrive<P: Processor + 'static> {
     parts: &'static LiveParts<P>,
+    /// Identifies the redrive to the processor.
+    run_id: Arc<str>,
     interrupt: watch::Receiver<Interrupt>,
     report: RedriveReport,
 }
@@ -296,8 +299,9 @@ impl<P: Processor> Redrive<P> {
     /// Passes one record to the processor, once.
     async fn record(&mut self, record: &Record) {
         let parts = self.parts;
-        if !parts.processor.decodes()
-            && let Err(error) = decode::decode(parts.config.message_format, record)
+        let topic = &*record.partition.topic;
+        if !parts.processor.decodes(topic)
+            && let Err(error) = decode::decode(parts.config.message_format(topic), record)
         {
             return self
                 .report
@@ -307,8 +311,14 @@ impl<P: Processor> Redrive<P> {
             return;
         };
         let stop_at = parts.clock.now() + parts.config.time_limit;
-        let context = RunContext { stop_at, attempt: 1 };
-        let work = AssertUnwindSafe(parts.processor.process(&chunk, &context)).catch_unwind();
+        let context = RunContext {
+            stop_at,
+            attempt: 1,
+            run_id: self.run_id.clone(),
+            group_id: parts.config.group_id.clone(),
+            lag: None,
+        };
+        let work = AssertUnwindSafe(patiently(&parts.processor, &chunk, &context)).catch_unwind();
         let failure = match tokio::time::timeout_at(stop_at.into(), work).await {
             Ok(Ok(progress)) if progress.stop.is_none() && progress.settled > 0 => None,
             Ok(Ok(progress)) => Some(progress.stop.map_or_else(
@@ -355,4 +365,22 @@ fn unavailable(partition: &TopicPartition, why: &Unavailable) -> Error {
         format!("{partition} is unavailable: {why}"),
     )
     .next("Try again")
+}
+
+/// Passes the chunk to the processor; while that takes nothing, again after a pause,
+/// until the time ends.
+async fn patiently(processor: &impl Processor, chunk: &Chunk, context: &RunContext) -> Progress {
+    let mut refusals = 0;
+    loop {
+        let progress = processor.process(chunk, context).await;
+        let Some(Failure::Throttled(_)) = progress.stop else {
+            return progress;
+        };
+        refusals += 1;
+        let pause = throttled_pause(refusals);
+        if pause >= context.time_left() {
+            return progress;
+        }
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -172,7 +172,7 @@ impl Processor for SqsQueue {
         Progress::all(chunk)
     }
 
-    fn decodes(&self) -> bool {
+    fn decodes(&self, _topic: &str) -> bool {
         true
     }
 }

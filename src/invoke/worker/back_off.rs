@@ -8,6 +8,13 @@
 //! | 2 | 400 ms |
 //! | each further one | four times as long |
 //!
+//! While the destination takes nothing ([`throttled_pause`]):
+//!
+//! | refusals since the last progress | pause |
+//! |---|---|
+//! | 1 | 100 ms |
+//! | each further one | twice as long, at most 10 seconds |
+//!
 //! Between two runs ([`delay_ms`]):
 //!
 //! | back-offs before this one | delay |
@@ -26,6 +33,8 @@ use std::time::Duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+const MAX_THROTTLED_PAUSE: Duration = Duration::from_secs(10);
+
 const FIRST_DELAY_MS: i64 = 60_000;
 
 const MAX_DELAY_MS: i64 = 15 * 60_000;
@@ -33,6 +42,14 @@ const MAX_DELAY_MS: i64 = 15 * 60_000;
 /// The pause after `failed_tries` (1 or more) in one run.
 pub(crate) fn pause(failed_tries: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(failed_tries.saturating_sub(1)))
+}
+
+/// The pause after a destination has taken nothing for the `refusals`th time (1 or
+/// more) since the last progress.
+pub(crate) fn throttled_pause(refusals: u32) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(2_u32.saturating_pow(refusals.saturating_sub(1)))
+        .min(MAX_THROTTLED_PAUSE)
 }
 
 /// The delay after `back_offs` earlier ones, in milliseconds.
@@ -51,6 +68,21 @@ pub(super) fn after_ms(last_ms: Option<i64>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_throttled_destination_is_tried_again_after_100_ms_and_then_ever_more_rarely() {
+        let rows = [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (7, 6_400),
+            (8, 10_000),
+            (u32::MAX, 10_000),
+        ];
+        for (refusals, ms) in rows {
+            assert_eq!(throttled_pause(refusals), Duration::from_millis(ms), "{refusals}");
+        }
+    }
 
     #[test]
     fn a_record_that_fails_again_and_again_waits_1_2_4_8_and_then_15_minutes() {

@@ -11,7 +11,7 @@ use crate::dead_letter::{self, Reason};
 use crate::error::{Error, ErrorType};
 use crate::invoke::run::Run;
 use crate::invoke::{Backend, Interrupt, MAX_DEAD_LETTERS};
-use crate::processor::{Processor, Progress, RunContext};
+use crate::processor::{Processor, Progress};
 use crate::record::{Chunk, Record};
 
 impl PartitionWorker {
@@ -38,10 +38,7 @@ impl PartitionWorker {
         let Some(chunk) = Chunk::new(vec![dead_letter::dead_letter(&record, &reason)]) else {
             return;
         };
-        let context = RunContext {
-            stop_at: run.begin_until,
-            attempt: self.attempts(),
-        };
+        let context = self.context(run, &chunk, self.attempts());
         let sending = AssertUnwindSafe(run.dead_letters.process(&chunk, &context)).catch_unwind();
         let sent = tokio::select! {
             biased;
@@ -74,7 +71,7 @@ impl PartitionWorker {
         }
     }
 
-    fn has_progress(&self) -> bool {
+    pub(super) fn has_progress(&self) -> bool {
         let outcome = &self.outcome;
         outcome.messages + outcome.filtered + outcome.dead_lettered + outcome.skipped.count() > 0
     }

@@ -18,7 +18,7 @@ use crate::text::cut;
 const TRIES_IN_A_RUN: u32 = 3;
 
 /// An error is cut to this length on the item.
-const MAX_ERROR_BYTES: usize = 500;
+pub(super) const MAX_ERROR_BYTES: usize = 500;
 
 /// Why a record is not tried again in this run.
 pub(super) struct GivenUp {
@@ -97,7 +97,15 @@ impl PartitionWorker {
 
     /// The first buffered record failed: retry it, give it up, or block the partition.
     pub(super) async fn failed<B: Backend>(&mut self, run: &Run<'_, B>, failure: Failure) {
-        self.count_try(&failure.to_string());
+        if let Failure::Throttled(text) = &failure {
+            return self.throttled(run, text).await;
+        }
+        if matches!(failure, Failure::Fatal(_)) {
+            // The record is not the cause: no attempt is stored.
+            self.outcome.failed_tries += 1;
+        } else {
+            self.count_try(&failure.to_string());
+        }
         let offset = self.ledger.settled_at();
         let exhausted = self.attempts() >= run.config.max_attempts.get();
         match failure.cut() {
@@ -112,7 +120,7 @@ impl PartitionWorker {
                     "Correct the handler, or what it needs; the next run starts with this record",
                 )));
             }
-            Failure::Retry(text) => {
+            Failure::Retry(text) | Failure::Throttled(text) => {
                 if self.tries.failed < TRIES_IN_A_RUN && !exhausted {
                     tracing::warn!(partition = %self.partition, offset = offset.get(), tries = self.tries.failed, error = text, "record failed, retrying");
                     run.pause(back_off::pause(self.tries.failed)).await;

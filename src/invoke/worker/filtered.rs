@@ -34,7 +34,7 @@ impl PartitionWorker {
     /// there was one.
     pub(super) async fn filter_buffer<B: Backend>(&mut self, run: &Run<'_, B>) -> bool {
         let unfiltered = std::mem::take(&mut self.unfiltered).min(self.buffered.len());
-        if unfiltered == 0 || run.config.filter.is_none() {
+        if unfiltered == 0 || run.config.filter(&self.partition.topic).is_none() {
             return false;
         }
         let mut records: Vec<Record> = self.buffered.drain(self.buffered.len() - unfiltered..).collect();
@@ -47,7 +47,7 @@ impl PartitionWorker {
     /// Notes which of `records` match no pattern, and returns their number. Of
     /// these, only the offset and the time are kept.
     async fn filter<B: Backend>(&mut self, run: &Run<'_, B>, records: &mut Vec<Record>) -> u64 {
-        let Some(filter) = run.config.filter.clone() else {
+        let Some(filter) = run.config.filter(&self.partition.topic).cloned() else {
             return 0;
         };
         let window = run.window();

@@ -14,6 +14,7 @@ mod unreported;
 mod window;
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +31,10 @@ use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_message;
 use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
 use crate::report::SkippedRecords;
-use crate::source::Source;
+use crate::source::{Polled, Source};
 use crate::store::Consumer;
 use crate::text;
-pub(crate) use back_off::pause as pause_after;
+pub(crate) use back_off::{pause as pause_after, throttled_pause};
 pub(super) use end::{CHECK_BROKERS, EndReason, ReadFailure, Stored};
 
 /// The text of a panic is cut to this length for errors and logs.
@@ -76,6 +77,8 @@ pub(super) struct PartitionWorker {
     /// How long one record took in the last chunk, in milliseconds.
     record_ms: u64,
     is_fetching: bool,
+    /// The result of a poll that is acted on once the buffered records are settled.
+    put_off: Option<Polled>,
     /// The end was listed after the last record, and the partition was assigned
     /// again since: the next end that is reached counts.
     end_is_known: bool,
@@ -99,6 +102,8 @@ struct Tries {
     failed: u32,
     /// The error of the last one.
     last_error: Option<String>,
+    /// How often the destination took nothing, since the last progress.
+    throttled: u32,
     /// The run's time ended while the handler had the record alone, and had had
     /// it for a third of the working time: it counts as a crash.
     ran_out_of_time: bool,
@@ -152,6 +157,7 @@ impl PartitionWorker {
         reading: Reading,
         share: u64,
         run_ms: (u64, i64),
+        batch_size: Option<NonZeroUsize>,
     ) -> Self {
         let Reading {
             from,
@@ -166,7 +172,8 @@ impl PartitionWorker {
         };
         Self {
             unreported,
-            ledger: Ledger::new(seen.stored(), (from, to), share, crash_history.quarantine, run_ms.0),
+            ledger: Ledger::new(seen.stored(), (from, to), share, crash_history.quarantine, run_ms.0)
+                .in_batches(batch_size.map(NonZeroUsize::get)),
             outcome: PartitionOutcome::default(),
             consumer,
             partition,
@@ -185,6 +192,7 @@ impl PartitionWorker {
             tries: Tries::default(),
             record_ms: 0,
             is_fetching: false,
+            put_off: None,
             end_is_known: false,
         }
     }
@@ -270,6 +278,7 @@ impl PartitionWorker {
         let stop = loop {
             match self.step(run) {
                 Step::Poll(records) => self.poll(run, records).await,
+                Step::Process(_) if self.awaits_full_batch(run) => self.fill_batch(run).await,
                 Step::Process(count) => {
                     self.process(run, count).await;
                     // A handler that never yields would delay an interrupt.

@@ -9,12 +9,16 @@ use super::{EndReason, PartitionWorker, ReadFailure};
 use crate::error::{Error, ErrorType};
 use crate::invoke::run::Run;
 use crate::invoke::{Backend, Interrupt, next_step};
+use crate::ledger::MAX_CHUNK;
 use crate::ledger::Step;
 use crate::record::Record;
 use crate::source::{Limit, OffsetSpec, Polled, Source};
 
 impl PartitionWorker {
     pub(super) async fn poll<B: Backend>(&mut self, run: &Run<'_, B>, records: usize) {
+        if let Some(polled) = self.put_off.take() {
+            return self.handle_poll(run, polled).await;
+        }
         if !self.is_fetching {
             let here = (self.partition.clone(), self.ledger.settled_at());
             if let Err(error) = run.source.assign(&[here]) {
@@ -22,14 +26,49 @@ impl PartitionWorker {
             }
             self.is_fetching = true;
         }
+        if let Some(polled) = self.next_poll(run, limit(run, records)).await {
+            self.handle_poll(run, polled).await;
+        }
+    }
+
+    /// The next poll's result; `None`: a write is due, or the work ends.
+    async fn next_poll<B: Backend>(&self, run: &Run<'_, B>, limit: Limit) -> Option<Polled> {
         let wake = run.wake_at(self.ledger.due_at_ms());
-        let polled = tokio::select! {
+        tokio::select! {
             biased;
-            polled = run.source.poll(&self.partition, limit(run, records)) => polled,
-            () = tokio::time::sleep_until(wake.into()) => return,
-            () = run.halted(Interrupt::Finish) => return,
+            polled = run.source.poll(&self.partition, limit) => Some(polled),
+            () = tokio::time::sleep_until(wake.into()) => None,
+            () = run.halted(Interrupt::Finish) => None,
+        }
+    }
+
+    /// Whether the handler takes more records in one call than are buffered, more can
+    /// be fetched, and there is memory for them.
+    pub(super) fn awaits_full_batch<B: Backend>(&self, run: &Run<'_, B>) -> bool {
+        let matching = self.buffered.len() - self.filtered.len().min(self.buffered.len());
+        self.is_fetching
+            && self.put_off.is_none()
+            && self.ledger.awaits_more(matching)
+            && self.buffered.len() < MAX_CHUNK
+            && self.free_bytes(run) > run.sizes.chunk_bytes / 2
+    }
+
+    fn free_bytes<B: Backend>(&self, run: &Run<'_, B>) -> usize {
+        let buffered: usize = self.buffered.iter().map(Record::size_bytes).sum();
+        run.sizes.chunk_bytes.saturating_sub(buffered)
+    }
+
+    /// Polls for more records of a batch. Anything else than records is acted on once
+    /// those buffered are settled.
+    pub(super) async fn fill_batch<B: Backend>(&mut self, run: &Run<'_, B>) {
+        let limit = Limit {
+            records: self.ledger.missing(),
+            bytes: self.free_bytes(run),
         };
-        self.handle_poll(run, polled).await;
+        match self.next_poll(run, limit).await {
+            Some(Polled::Records(records)) => self.take(run, records).await,
+            other => self.put_off = other,
+        }
     }
 
     /// Polls once while the claim is written, and keeps the result unread in
@@ -50,7 +89,7 @@ impl PartitionWorker {
             if let Ok(Polled::Records(records)) = &polled
                 && self.ledger.completed_by(records)
                 && run.window().is_none()
-                && run.config.filter.is_none()
+                && run.config.filter(&self.partition.topic).is_none()
             {
                 // Else the client would fetch the end of the log again and again.
                 run.source.unassign(std::slice::from_ref(&self.partition));

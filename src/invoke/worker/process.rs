@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
+use super::failed::MAX_ERROR_BYTES;
 use super::filtered::{is_long_work, run_blocking};
-use super::{EndReason, PartitionWorker, Tries};
+use super::{EndReason, PartitionWorker, Tries, back_off};
 use crate::clock::Clock;
 use crate::decode::{self, DecodeError};
 use crate::error::{Error, ErrorType};
 use crate::invoke::run::Run;
 use crate::invoke::{Backend, Interrupt};
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
-use crate::record::{Chunk, Record};
+use crate::record::{Chunk, NextOffset, Record};
+use crate::text::cut;
 
 impl PartitionWorker {
     pub(super) async fn process<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) {
@@ -38,10 +40,7 @@ impl PartitionWorker {
             }
             return;
         };
-        let context = RunContext {
-            stop_at: run.begin_until,
-            attempt: self.attempts() + 1,
-        };
+        let context = self.context(run, &chunk, self.attempts() + 1);
         let started = run.clock.now();
         let work = AssertUnwindSafe(run.processor.process(&chunk, &context)).catch_unwind();
         let ended = tokio::select! {
@@ -67,6 +66,18 @@ impl PartitionWorker {
                 self.return_to_buffer(chunk.into_records());
                 self.blame_none(run, records, what).await;
             }
+        }
+    }
+
+    pub(super) fn context<B: Backend>(&self, run: &Run<'_, B>, chunk: &Chunk, attempt: u32) -> RunContext {
+        let last = chunk.records().last().map(|last| last.offset);
+        let next = last.and_then(NextOffset::after).unwrap_or(self.ledger.settled_at());
+        RunContext {
+            stop_at: run.begin_until,
+            attempt,
+            run_id: run.id.shared(),
+            group_id: run.config.group_id.clone(),
+            lag: Some(next.distance_to(self.ledger.to())),
         }
     }
 
@@ -104,6 +115,28 @@ impl PartitionWorker {
         }
     }
 
+    /// The destination takes nothing for now: waits, and counts no attempt. Where it
+    /// took nothing of this partition in the whole run, the run fails, so that it is seen.
+    pub(super) async fn throttled<B: Backend>(&mut self, run: &Run<'_, B>, text: &str) {
+        self.tries.throttled += 1;
+        let offset = self.ledger.settled_at();
+        tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination takes nothing for now, waiting");
+        run.pause(back_off::throttled_pause(self.tries.throttled)).await;
+        let out_of_time = run.must_stop(Duration::ZERO) && !run.halting();
+        if out_of_time && !self.has_progress() {
+            let what = format!(
+                "the destination took nothing of {} from offset {offset} on until the run ended: {}. No attempt is \
+                 counted, and the next run starts there",
+                self.partition,
+                cut(text, MAX_ERROR_BYTES)
+            );
+            let error = Error::new(ErrorType::Timeout, what);
+            self.end(EndReason::Failed(
+                error.next("Raise the destination's limit, or lower what others use of it"),
+            ));
+        }
+    }
+
     /// The handler failed without naming the record: none of several is blamed,
     /// and from here on they are handed over one at a time.
     async fn blame_none<B: Backend>(&mut self, run: &Run<'_, B>, records: usize, what: String) {
@@ -113,7 +146,7 @@ impl PartitionWorker {
         let offset = self.buffered.front().map(|first| first.offset);
         tracing::warn!(partition = %self.partition, offset, records, error = what, "the handler failed, retrying one record at a time");
         self.outcome.failed_tries += 1;
-        self.ledger.measured(1, u64::MAX);
+        self.ledger.hand_over_one();
     }
 
     /// Takes `count` buffered records. Returns those that match the filter and can
@@ -121,10 +154,10 @@ impl PartitionWorker {
     /// thread of their own, while this one goes on with other partitions.
     async fn decodable<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) -> (Vec<Record>, Option<DecodeError>) {
         let mut records = self.take_batch(count);
-        if run.processor.decodes() {
+        if run.processor.decodes(&self.partition.topic) {
             return (records, None);
         }
-        let format = run.config.message_format;
+        let format = run.config.message_format(&self.partition.topic);
         let good;
         let undecodable;
         if is_long_work(&records) {

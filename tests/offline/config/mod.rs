@@ -54,8 +54,8 @@ fn without_any_variable_the_contract_s_defaults_apply() {
     assert_eq!(config.poll_timeout, Duration::from_secs(5));
     assert_eq!(config.time_limit, Duration::from_mins(1));
     assert_eq!(config.start_position, StartPosition::Earliest);
-    assert_eq!(config.message_format, MessageFormat::Json);
-    assert_eq!(config.destination, Destination::Log { values: false });
+    assert_eq!(config.message_format("test-topic"), MessageFormat::Json);
+    assert_eq!(destination(&config), Destination::Log { values: false });
     assert_eq!(config.on_failure, OnFailure::Halt);
     assert_eq!(config.max_attempts.get(), 3);
     assert_eq!(config.on_retention_loss, OnRetentionLoss::Continue);
@@ -173,11 +173,11 @@ fn each_value_is_parsed_as_documented() {
             unix_ms: 1_793_512_800_001
         }
     );
-    assert_eq!(config.destination, Destination::Log { values: true });
+    assert_eq!(destination(&config), Destination::Log { values: true });
     assert_eq!(config.on_failure, OnFailure::Skip);
     assert_eq!(config.max_attempts.get(), 7);
     assert_eq!(
-        accepted(&[("DESTINATION", "discard"), ("LOG_VALUES", "true")]).destination,
+        destination(&accepted(&[("DESTINATION", "discard"), ("LOG_VALUES", "true")])),
         Destination::Discard
     );
 }
@@ -285,4 +285,10 @@ fn enum_values_are_parsed_from_their_own_text() {
     ]);
     check(&[OnRetentionLoss::Continue, OnRetentionLoss::Halt]);
     check(&[OnTruncation::Halt, OnTruncation::Earliest, OnTruncation::Latest]);
+}
+
+/// The destination of the first topic.
+fn destination(config: &Config) -> Destination {
+    let route = config.routes.of(&config.topics[0]).expect("it has a route");
+    route.to.clone()
 }
