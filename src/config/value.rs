@@ -145,6 +145,10 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// The destinations that there are, for messages.
+    pub(super) const ALLOWED: &'static str =
+        "`log`, `discard` or the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>)";
+
     /// The format of values where `MESSAGE_FORMAT` does not name one: a destination
     /// that passes values on as they are does not decode them.
     #[must_use]
@@ -174,12 +178,10 @@ impl FromStr for Destination {
             Ok(Self::Log { values: false })
         } else if text.eq_ignore_ascii_case("discard") {
             Ok(Self::Discard)
-        } else if text.starts_with("arn:") {
+        } else if matches!(text.split(':').nth(2), Some("lambda")) {
             text.parse().map(Self::Function)
         } else {
-            Err(NotAllowed::new(
-                "must be `log`, `discard` or the ARN of a Lambda function",
-            ))
+            Err(NotAllowed::new(format!("must be {}", Self::ALLOWED)))
         }
     }
 }
