@@ -172,8 +172,6 @@ fn batch_size(text: &str) -> Result<NonZeroUsize, NotAllowed> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -224,18 +222,18 @@ mod tests {
     proptest! {
         #[test]
         fn the_route_of_a_topic_is_the_first_of_its_patterns(
-            written in proptest::collection::btree_map("[ab]{1,3}|[ab]{0,3}\\*", Just(()), 0..12),
+            written in proptest::collection::btree_set("[ab]{1,3}|[ab]{0,3}\\*", 0..12),
             shuffle in any::<prop::sample::Index>(),
             topic in "[ab]{1,4}",
         ) {
-            let mut texts: Vec<String> = written.keys().cloned().collect();
+            let mut texts: Vec<String> = written.iter().cloned().collect();
             if !texts.is_empty() {
                 let by = shuffle.index(texts.len());
                 texts.rotate_left(by);
             }
-            let model: BTreeMap<String, ()> = written;
-            let expected = patterns_of(&topic).find(|pattern| model.contains_key(pattern));
-            prop_assert_eq!(routes(&texts).of(&topic), expected.as_ref());
+            let expected = patterns_of(&topic).find(|pattern| written.contains(pattern));
+            let routes = routes(&texts);
+            prop_assert_eq!(routes.of(&topic), expected.as_ref());
         }
     }
 }
