@@ -32,6 +32,7 @@ mod store;
 mod support {
     pub(crate) mod dead_letters;
     pub(crate) mod dynamo_conformance;
+    mod http;
     pub(crate) mod runtime_api;
     pub(crate) mod scripted_dynamodb;
     #[cfg(feature = "embedded")]

@@ -30,6 +30,7 @@ mod support {
     pub(crate) mod world;
 
     mod containers;
+    mod http;
     mod jvm;
     pub(crate) mod process;
     mod producer;

@@ -4,11 +4,17 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use aws_sdk_lambda::error::ProvideErrorMetadata as _;
+use aws_sdk_lambda::operation::invoke::InvokeError;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
+use crate::support::function_api::{self, FunctionApi, REQUEST_LIMIT, Reply};
 use crate::support::kafka::{self, Message, unique, values};
 use crate::support::listeners::{Listener, secured};
 use crate::support::services::{
@@ -194,4 +200,121 @@ async fn a_scram_user_is_created_and_its_password_changed() {
         secured.scram_user(&name, "two");
         assert!(accepts("two") && !accepts("one"));
     });
+}
+
+fn lambda(functions: &FunctionApi) -> aws_sdk_lambda::Client {
+    let config = aws_sdk_lambda::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(functions.url())
+        .retry_config(RetryConfig::disabled());
+    aws_sdk_lambda::Client::from_conf(config.build())
+}
+
+/// An event of this many bytes.
+fn event(bytes: usize) -> Blob {
+    Blob::new(format!("\"{}\"", "x".repeat(bytes - 2)))
+}
+
+#[tokio::test]
+async fn the_api_of_functions_returns_what_the_test_decides() {
+    let functions = FunctionApi::start();
+    functions.script(
+        "f",
+        vec![
+            Reply::ok("\"a\""),
+            Reply::function_error("KeyError", "'id'"),
+            Reply::throttled(Some(2)),
+            Reply::DropConnection,
+            Reply::DropBeforeRead,
+            Reply::ok("null"),
+        ],
+    );
+    let client = lambda(&functions);
+    let invoke = || {
+        let arn = format!("{}:live", function_api::arn("f"));
+        client
+            .invoke()
+            .function_name(arn)
+            .client_context("eyJhIjoxfQ==")
+            .payload(Blob::new("{}"))
+            .send()
+    };
+    let returned = invoke().await.expect("a result");
+    assert_eq!(returned.payload(), Some(&Blob::new("\"a\"")));
+    assert_eq!((returned.function_error(), returned.status_code()), (None, 200));
+    let failed = invoke().await.expect("a result");
+    assert_eq!(failed.function_error(), Some("Unhandled"));
+    assert_eq!(
+        failed.payload(),
+        Some(&Blob::new(r#"{"errorMessage":"'id'","errorType":"KeyError"}"#))
+    );
+    let throttled = invoke().await.expect_err("an error").into_service_error();
+    let InvokeError::TooManyRequestsException(throttled) = throttled else {
+        panic!("{throttled}")
+    };
+    assert_eq!(throttled.retry_after_seconds(), Some("2"));
+    for _ in 0..2 {
+        assert!(invoke().await.expect_err("an error").as_service_error().is_none());
+    }
+    invoke().await.expect("a result");
+
+    let calls = functions.calls("f");
+    // The function did not run where the connection was closed before the request was read.
+    assert_eq!(calls.len(), 5);
+    assert_eq!(
+        (calls[0].qualifier.as_deref(), calls[0].payload.as_slice()),
+        (Some("live"), &b"{}"[..])
+    );
+    assert_eq!(calls[0].client_context, serde_json::json!({"a": 1}));
+    assert_eq!(functions.connections(), 3);
+}
+
+#[tokio::test]
+async fn the_api_of_functions_has_the_limits_and_permissions_of_aws() {
+    let functions = FunctionApi::start();
+    functions.on("f", |call| Reply::ok(call.payload.len().to_string()));
+    functions.on("large", |_| Reply::ok("x".repeat(6_291_557)));
+    functions.forbid("forbidden", "lambda:InvokeFunction");
+    let client = lambda(&functions);
+    let invoke = |name: &str| client.invoke().function_name(function_api::arn(name));
+
+    let largest = invoke("f").payload(event(REQUEST_LIMIT)).send().await.expect("it fits");
+    assert_eq!(largest.payload(), Some(&Blob::new("6291456")));
+    let larger = invoke("f").payload(event(REQUEST_LIMIT + 1)).send().await;
+    let larger = larger.expect_err("too large");
+    assert_eq!(larger.raw_response().map(|it| it.status().as_u16()), Some(413));
+    assert_eq!(larger.code(), Some("RequestEntityTooLargeException"));
+    let response = invoke("large").send().await.expect("a result");
+    assert!(response.function_error().is_some());
+
+    assert_eq!(
+        invoke("g").send().await.expect_err("unknown").code(),
+        Some("ResourceNotFoundException")
+    );
+    assert_eq!(
+        invoke("forbidden").send().await.expect_err("denied").code(),
+        Some("AccessDeniedException")
+    );
+    let dry = invoke("f")
+        .invocation_type(InvocationType::DryRun)
+        .send()
+        .await
+        .expect("permitted");
+    assert_eq!(
+        (dry.status_code(), functions.dry_runs("f"), functions.calls("f").len()),
+        (204, 1, 1)
+    );
+    let configuration = client
+        .get_function_configuration()
+        .function_name(function_api::arn("f"));
+    assert_eq!(configuration.send().await.expect("it exists").timeout(), Some(30));
+    let unknown = client
+        .get_function_configuration()
+        .function_name(function_api::arn("g"));
+    assert_eq!(
+        unknown.send().await.expect_err("unknown").code(),
+        Some("ResourceNotFoundException")
+    );
 }

@@ -15,6 +15,7 @@ pub(crate) mod certificates;
 pub(crate) mod dead_letters;
 pub(crate) mod dynamo_conformance;
 pub(crate) mod endpoints;
+pub(crate) mod function_api;
 pub(crate) mod kafka;
 pub(crate) mod listeners;
 pub(crate) mod midway;
@@ -31,6 +32,7 @@ pub(crate) mod table;
 pub(crate) mod world;
 
 mod containers;
+mod http;
 mod jvm;
 pub(crate) mod process;
 mod producer;

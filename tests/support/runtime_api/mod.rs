@@ -211,7 +211,7 @@ struct Program {
     child: Child,
     calls: Receiver<Call>,
     /// Sends the response to its pending request for an event.
-    next: Option<Sender<String>>,
+    next: Option<Sender<Vec<u8>>>,
     /// Files, not pipes: all output before a response can be read after it.
     output: TempDir,
 }
