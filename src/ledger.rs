@@ -132,6 +132,12 @@ impl Ledger {
         }
     }
 
+    /// Whether chunks are batches: a call costs the same for any number of records.
+    #[must_use]
+    pub fn takes_batches(&self) -> bool {
+        self.batch.is_some()
+    }
+
     /// What to do next. `stop`: the run's time has expired, or it was interrupted.
     #[must_use]
     pub fn step(&self, stop: bool, now_ms: u64) -> Step {

@@ -11,16 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::pool::{self, ConnectionPool};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::shared::IntoShared as _;
 
 use super::CallLimits;
 use crate::clock::{Clock as _, SystemClock};
@@ -187,6 +189,27 @@ impl Attempt {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// An HTTP client for calls whose response takes as long as the work that they start.
+///
+/// Nothing is sent on their connections meanwhile: TCP's own keep-alive shows each end,
+/// and what lies between them, that they are in use. A NAT gateway drops a connection
+/// after 350 seconds without a packet.
+///
+/// # Errors
+///
+/// The TLS library's, as text.
+pub(crate) fn long_calls() -> Result<SharedHttpClient, String> {
+    const KEEP_ALIVE: Duration = Duration::from_mins(1);
+    let pool = ConnectionPool::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .proxy_config(ProxyConfig::from_env())
+        .tcp_keepalive(KEEP_ALIVE)
+        .build_https()
+        .map_err(|error| error.to_string())?;
+    let client = pool::Client::new(&pool).map_err(|error| error.to_string())?;
+    Ok(client.into_shared())
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

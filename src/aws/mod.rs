@@ -23,6 +23,7 @@ use aws_sdk_dynamodb::config::SharedIdentityCache;
 
 use self::call::Unsent;
 use self::connections::Connections;
+pub(crate) use self::connections::long_calls;
 
 /// The time-outs and the number of attempts of a call.
 ///

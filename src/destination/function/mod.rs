@@ -1,37 +1,213 @@
-//! A Lambda function, in any language: it gets AWS's Kafka event.
+//! A Lambda function as destination, in any language. It gets AWS's
+//! [Kafka event](crate::kafka_event), so that a handler written for AWS's event source
+//! mapping works unchanged.
+//!
+//! **Calls.** A synchronous `Invoke` with at most `BATCH_SIZE` records and 6,291,456
+//! bytes. One at a time for each partition, in the order of offsets.
+//!
+//! **Outcomes.** [`Outcome`](outcome::Outcome) has the table. A batch that fails is
+//! halved, in order, until the record that fails is alone: only then an attempt counts.
+//! Records that succeeded behind it are not sent again in this run; the next run sends
+//! them again, because only a cursor is stored.
+//!
+//! **Repetition.** A call whose response is lost, or that the end of the run cuts off,
+//! is made again: the function may handle a record twice. Topic, partition and offset
+//! identify it.
+//!
+//! **Time.** A call has no time-out of its own: the run ends it. The function then goes
+//! on by itself, up to its own timeout.
+//!
+//! **Permissions.** `lambda:InvokeFunction` on the ARN, with its alias or version.
+//!
+//! | file | |
+//! |---|---|
+//! | `tried.rs` | which records the next call holds; pure |
+//! | `outcome.rs` | what the end of a call means; pure |
+//! | `client.rs` | the call |
 
+mod client;
+mod outcome;
+mod tried;
+
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::config::{Config, FunctionArn};
+use crate::kafka_event::MAX_PAYLOAD_BYTES;
+use crate::kafka_event::write::{Batch, Envelope, Payload};
 use crate::processor::{Failure, Processor, Progress, RunContext};
-use crate::record::Chunk;
+use crate::record::{Chunk, TopicPartition};
+use client::{FunctionClient, Response};
+use outcome::Outcome;
+use tried::Tried;
 
-/// `BatchSize` of AWS's mapping where none is set.
+/// `BatchSize` of AWS's event source mappings, where none is set.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
 
 /// A function as destination.
 pub struct Function {
     arn: FunctionArn,
+    envelope: Envelope,
     batch_size: NonZeroUsize,
+    client: FunctionClient,
+    remembered: Mutex<Remembered>,
+}
+
+/// What calls of one run have shown.
+#[derive(Default)]
+struct Remembered {
+    run_id: Arc<str>,
+    partitions: HashMap<TopicPartition, Tried>,
 }
 
 impl Function {
     /// The function `arn`. Nothing is connected before the first record.
     #[must_use]
-    pub fn new(_config: &Config, arn: FunctionArn, batch_size: Option<NonZeroUsize>) -> Self {
+    pub fn new(config: &Config, arn: FunctionArn, batch_size: Option<NonZeroUsize>) -> Self {
         Self {
-            arn,
+            envelope: Envelope {
+                source: config.event_source.clone(),
+                bootstrap_servers: config.bootstrap_servers.clone(),
+            },
             batch_size: batch_size.unwrap_or(BATCH_SIZE),
+            client: FunctionClient::new(arn.clone()),
+            arn,
+            remembered: Mutex::default(),
+        }
+    }
+
+    /// Calls the function until the first record is settled, or has failed.
+    async fn work(&self, chunk: &Chunk, run: &RunContext, tried: &mut Tried) -> Progress {
+        let offsets: Vec<i64> = chunk.records().iter().map(|record| record.offset).collect();
+        loop {
+            let settled = tried.settled(&offsets);
+            if settled > 0 {
+                return Progress { settled, stop: None };
+            }
+            let Some(next) = tried.next(&offsets) else {
+                return Progress::all(chunk);
+            };
+            let (batch, outcome) = self.call(chunk, next, run).await;
+            if let Some(failure) = apply(tried, &offsets[batch], outcome) {
+                return self.stopped(failure);
+            }
+            if tried.settled(&offsets) == 0 && run.time_left() == Duration::ZERO {
+                return Progress { settled: 0, stop: None };
+            }
+        }
+    }
+
+    /// Calls the function with the first of the records `next`, as many as a call takes.
+    /// Returns which they were.
+    async fn call(&self, chunk: &Chunk, next: Range<usize>, run: &RunContext) -> (Range<usize>, Outcome) {
+        let first = next.start;
+        let most = NonZeroUsize::new(next.len()).map_or(NonZeroUsize::MIN, |most| most.min(self.batch_size));
+        let batch = self
+            .envelope
+            .encode(chunk)
+            .map(|encoded| encoded.batch(first, most, MAX_PAYLOAD_BYTES));
+        let Ok(Some(Batch { records, payload })) = batch else {
+            let what = "the records could not be written as an event".to_owned();
+            return (first..first + 1, Outcome::Failed(what));
+        };
+        let outcome = match payload {
+            Payload::TooLarge { .. } => Outcome::TooLarge,
+            Payload::Fits(event) => match self.client.invoke(event, run).await {
+                Response::FunctionError(payload) => Outcome::of_function_error(&payload),
+                Response::Refused(outcome) => outcome,
+                Response::Returned(payload) => {
+                    let sent = &chunk.records()[records.clone()];
+                    let offsets: BTreeSet<i64> = sent.iter().map(|record| record.offset).collect();
+                    Outcome::of_response(&payload, chunk.partition(), &offsets)
+                }
+            },
+        };
+        (records, outcome)
+    }
+
+    fn stopped(&self, failure: Failure) -> Progress {
+        let named = |text: String| format!("{}: {text}", self.arn);
+        let failure = match failure {
+            Failure::Retry(text) => Failure::Retry(named(text)),
+            Failure::Poison(text) => Failure::Poison(named(text)),
+            Failure::Throttled(text) => Failure::Throttled(named(text)),
+            Failure::Fatal(text) => Failure::Fatal(named(text)),
+            Failure::Undecodable(error) => Failure::Undecodable(error),
+        };
+        Progress {
+            settled: 0,
+            stop: Some(failure),
+        }
+    }
+
+    /// What calls of this run have shown of the partition; it is taken out.
+    fn recall(&self, chunk: &Chunk, run: &RunContext) -> Tried {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.run_id != run.run_id {
+            *remembered = Remembered {
+                run_id: run.run_id.clone(),
+                partitions: HashMap::new(),
+            };
+        }
+        remembered.partitions.remove(chunk.partition()).unwrap_or_default()
+    }
+
+    fn remember(&self, chunk: &Chunk, run: &RunContext, tried: Tried) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.run_id == run.run_id && tried != Tried::default() {
+            remembered.partitions.insert(chunk.partition().clone(), tried);
         }
     }
 }
 
-impl Processor for Function {
-    async fn process(&self, _chunk: &Chunk, _run: &RunContext) -> Progress {
-        Progress {
-            settled: 0,
-            stop: Some(Failure::Fatal(format!("{} cannot be invoked yet", self.arn))),
+/// Notes the outcome of a call with these offsets, which begin at the first that is not
+/// settled. Returns the failure of that record, if it was alone in the call, or of all.
+fn apply(tried: &mut Tried, batch: &[i64], outcome: Outcome) -> Option<Failure> {
+    let alone = batch.len() == 1;
+    match outcome {
+        Outcome::Succeeded => tried.succeeded(batch),
+        Outcome::Reported(_) if alone => {
+            return Some(Failure::Retry("the function reported the record as failed".to_owned()));
         }
+        Outcome::Reported(failed) => tried.reported(batch, &failed),
+        Outcome::Failed(text) if alone => return Some(Failure::Retry(text)),
+        Outcome::TooLarge if alone => {
+            return Some(Failure::Poison(format!(
+                "MaximumPayloadSizeExceeded: the event of this record alone is larger than {MAX_PAYLOAD_BYTES} bytes, \
+                 and Lambda takes no larger one"
+            )));
+        }
+        Outcome::Failed(text) => {
+            tracing::warn!(
+                first_offset = batch.first(),
+                last_offset = batch.last(),
+                error = text,
+                "a batch failed, calling with half of it"
+            );
+            tried.failed(batch);
+        }
+        Outcome::TooLarge => tried.failed(batch),
+        Outcome::Throttled(text) => return Some(Failure::Throttled(text)),
+        Outcome::Fatal(text) => return Some(Failure::Fatal(text)),
+    }
+    None
+}
+
+impl Processor for Function {
+    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
+        let first = chunk.records()[0].offset;
+        let mut tried = self.recall(chunk, run);
+        tried.forget_before(first);
+        if run.attempt > 1 {
+            // It has failed before: a batch with it would fail again.
+            tried.alone(first);
+        }
+        let progress = self.work(chunk, run, &mut tried).await;
+        self.remember(chunk, run, tried);
+        progress
     }
 
     fn batch_size(&self, _topic: &str) -> Option<NonZeroUsize> {

@@ -74,7 +74,7 @@ pub(super) struct PartitionWorker {
     skip_without_retry: bool,
     /// This run's failed tries of the record at the cursor.
     tries: Tries,
-    /// How long one record took in the last chunk, in milliseconds.
+    /// How long one record took in the last chunk, in milliseconds; of batches, the call.
     record_ms: u64,
     is_fetching: bool,
     /// The result of a poll that is acted on once the buffered records are settled.

@@ -87,7 +87,11 @@ impl PartitionWorker {
         let settled = progress.settled.min(records);
         self.settle(chunk, settled);
         if settled > 0 {
-            self.record_ms = took / settled as u64;
+            self.record_ms = if self.ledger.takes_batches() {
+                took
+            } else {
+                took / settled as u64
+            };
             self.ledger.measured(settled, took);
         }
         match progress.stop {

@@ -9,6 +9,7 @@ mod brokers;
 mod crash;
 mod crashing_records;
 mod dead_letters;
+mod destination;
 mod faults;
 mod filters;
 mod handler;
