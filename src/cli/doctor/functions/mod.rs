@@ -15,23 +15,11 @@ use super::check::Check;
 use crate::aws;
 use crate::aws::call::{AttemptObserver, Unsent, code_and_message, is_about_credentials, unsent};
 use crate::config::{Config, Destination, FunctionArn};
+use crate::destination::function::{Outcome, Refusal};
 use crate::error::ErrorType::DestinationFailed;
 
 const NAME: &str = "function";
 const RIGHTS: &str = "function_rights";
-
-/// The codes with which Lambda refuses an invocation for now: a run waits, and tries again.
-const PASSING: [&str; 9] = [
-    "CodeArtifactUserPendingException",
-    "EC2ThrottledException",
-    "ENINotReadyException",
-    "ResourceConflictException",
-    "ResourceNotReadyException",
-    "ServiceException",
-    "SnapStartNotReadyException",
-    "SnapStartRegenerationFailureException",
-    "TooManyRequestsException",
-];
 
 pub(super) async fn checks(context: &DoctorContext) -> Vec<Check> {
     let checks = functions(context.config()).into_iter().map(async |arn| {
@@ -82,41 +70,42 @@ impl From<GetFunctionConfigurationOutput> for Found {
 
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Refusal {
-    /// Lambda's error code and message.
-    Code(String, String),
+enum Failure {
+    /// Lambda's HTTP status, error code and message.
+    Refused(u16, String, String),
     /// A response of another service, such as a local runtime, which has only a part of the API.
     NotLambda(String),
     /// No response.
-    Unanswered(String),
+    NoResponse(String),
     /// The request was not sent.
     Unsent(Unsent),
 }
 
-async fn find(client: &Client, arn: &FunctionArn) -> Result<Found, Refusal> {
+async fn find(client: &Client, arn: &FunctionArn) -> Result<Found, Failure> {
     let observer = AttemptObserver::default();
     let request = client.get_function_configuration().function_name(arn.as_str());
     let response = request.customize().interceptor(observer.clone()).send().await;
-    response.map(Found::from).map_err(|error| refusal(&error, &observer))
+    response.map(Found::from).map_err(|error| failure(&error, &observer))
 }
 
-async fn dry_run(client: &Client, arn: &FunctionArn) -> Result<(), Refusal> {
+async fn dry_run(client: &Client, arn: &FunctionArn) -> Result<(), Failure> {
     let observer = AttemptObserver::default();
     let request = client.invoke().function_name(arn.as_str());
     let request = request.invocation_type(InvocationType::DryRun).customize();
     let response = request.interceptor(observer.clone()).send().await;
-    response.map(|_| ()).map_err(|error| refusal(&error, &observer))
+    response.map(|_| ()).map_err(|error| failure(&error, &observer))
 }
 
-fn refusal<E>(error: &SdkError<E>, observer: &AttemptObserver) -> Refusal
+fn failure<E>(error: &SdkError<E>, observer: &AttemptObserver) -> Failure
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    match code_and_message(error, "Lambda") {
-        (Some(code), message) => Refusal::Code(code.to_owned(), message),
-        (None, message) if error.raw_response().is_some() => Refusal::NotLambda(message),
-        (None, message) if observer.sent() => Refusal::Unanswered(message),
-        (None, message) => Refusal::Unsent(unsent(&message)),
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match (status, code_and_message(error, "Lambda")) {
+        (Some(status), (Some(code), message)) => Failure::Refused(status, code.to_owned(), message),
+        (Some(_), (None, message)) => Failure::NotLambda(message),
+        (None, (_, message)) if observer.sent() => Failure::NoResponse(message),
+        (None, (_, message)) => Failure::Unsent(unsent(&message)),
     }
 }
 
@@ -126,16 +115,14 @@ where
 /// |---|---|---|
 /// | either: it does not exist | failed | not checked |
 /// | no permission to read its configuration | warning: runs do not need it | by the dry run |
-/// | the credentials are rejected, or no response | failed | failed |
-/// | else | [`of_configuration`] | [`of_dry_run`] |
+/// | else | [`of_configuration`], or [`failed_request`] | [`of_dry_run`] |
 fn judge(
     arn: &FunctionArn,
-    found: &Result<Found, Refusal>,
-    permitted: &Result<(), Refusal>,
+    found: &Result<Found, Failure>,
+    permitted: &Result<(), Failure>,
     run: Duration,
 ) -> [Check; 2] {
-    let is_missing = |refusal: Option<&Refusal>| matches!(refusal, Some(Refusal::Code(code, _)) if code == "ResourceNotFoundException");
-    if is_missing(found.as_ref().err()) || is_missing(permitted.as_ref().err()) {
+    if is_missing(found) || is_missing(permitted) {
         return [
             failed(
                 NAME,
@@ -147,15 +134,19 @@ fn judge(
     }
     let function = match found {
         Ok(found) => of_configuration(found, run),
-        Err(Refusal::Code(code, _)) if code == "AccessDeniedException" => Check::warning(
+        Err(Failure::Refused(_, code, _)) if code == "AccessDeniedException" => Check::warning(
             NAME,
             "its state and its timeout are unknown: this role has no permission lambda:GetFunctionConfiguration, which runs do \
              not need",
             "Allow it to this role, for this check; or compare the function's timeout with the time of a run",
         ),
-        Err(refusal) => refused(NAME, refusal, "its configuration"),
+        Err(failure) => failed_request(NAME, failure, "GetFunctionConfiguration"),
     };
     [function, of_dry_run(arn, permitted)]
+}
+
+fn is_missing<T>(response: &Result<T, Failure>) -> bool {
+    matches!(response, Err(Failure::Refused(_, code, _)) if code == "ResourceNotFoundException")
 }
 
 /// The check of a function that exists.
@@ -228,56 +219,77 @@ fn in_brackets(reason: Option<&str>) -> String {
 /// |---|---|
 /// | is accepted | ok |
 /// | is denied | failed: names the permission, and the ARN with alias or version |
-/// | is refused by the function's key | failed |
-/// | is refused for now | warning |
-/// | is refused otherwise | failed, as a run would |
-fn of_dry_run(arn: &FunctionArn, permitted: &Result<(), Refusal>) -> Check {
-    match permitted {
-        Ok(()) => Check::ok(RIGHTS, "this role may invoke it; it was not run"),
-        Err(Refusal::Code(code, _)) if code == "AccessDeniedException" => failed(
+/// | is refused because of the function's key | failed |
+/// | else | [`failed_request`] |
+fn of_dry_run(arn: &FunctionArn, permitted: &Result<(), Failure>) -> Check {
+    let failure = match permitted {
+        Ok(()) => return Check::ok(RIGHTS, "this role may invoke it; it was not run"),
+        Err(failure) => failure,
+    };
+    match failure {
+        Failure::Refused(_, code, message) if code == "AccessDeniedException" => failed(
             RIGHTS,
             "this role may not lambda:InvokeFunction",
             format!(
                 "Allow lambda:InvokeFunction on exactly {arn} to this role, in the function's own policy too if it is of \
                  another account, and in the policy of the VPC endpoint if there is one"
             ),
-        ),
-        Err(Refusal::Code(code, _)) if code.starts_with("KMS") => failed(
+        )
+        .with([message.clone()]),
+        Failure::Refused(_, code, _) if code.starts_with("KMS") => failed(
             RIGHTS,
             format!("Lambda cannot use the KMS key of the function: {code}"),
             "Enable the key, and allow kms:Decrypt on it to the role of the function",
         ),
-        Err(Refusal::Code(code, message)) if PASSING.contains(&code.as_str()) => Check::warning(
-            RIGHTS,
-            format!("the dry run was refused for now, and runs wait for the function: {code}: {message}"),
-            "Try again",
-        ),
-        Err(refusal) => refused(RIGHTS, refusal, "the dry run"),
+        failure => failed_request(RIGHTS, failure, "the dry run of Invoke"),
     }
 }
 
+/// Whether a run makes such a call again.
+fn passes(status: u16, code: &str, reason: &str) -> bool {
+    let outcome = Outcome::of_refusal(Refusal {
+        status: Some(status),
+        code: Some(code),
+        reason,
+        may_have_run: true,
+    });
+    matches!(outcome, Outcome::Throttled(_) | Outcome::Failed(_))
+}
+
 /// The check of a request that failed, whatever it was.
-fn refused(name: &'static str, refusal: &Refusal, what: &str) -> Check {
-    match refusal {
+///
+/// | | |
+/// |---|---|
+/// | the credentials are rejected, or there are none | failed |
+/// | refused for now, or Lambda failed | warning |
+/// | refused otherwise, or no response | failed, as a run would |
+/// | a response of another service | not checked |
+fn failed_request(name: &'static str, failure: &Failure, what: &str) -> Check {
+    match failure {
         // The service's message can quote the signed request.
-        Refusal::Code(code, _) if is_about_credentials(code) => {
+        Failure::Refused(_, code, _) if is_about_credentials(code) => {
             Check::credentials_refused(name, DestinationFailed, code)
         }
-        Refusal::Code(code, message) => failed(
+        Failure::Refused(status, code, message) if passes(*status, code, message) => Check::warning(
+            name,
+            format!("Lambda refused {what} for now: {code}: {message}"),
+            "Try again; a run does so itself",
+        ),
+        Failure::Refused(_, code, message) => failed(
             name,
             format!("Lambda refused {what}: {code}: {message}"),
-            "Correct what it names; AWS documents the code with Lambda's Invoke",
+            "Correct the function; aws lambda get-function shows its settings",
         ),
-        Refusal::NotLambda(message) => Check::skipped(
+        Failure::NotLambda(message) => Check::skipped(
             name,
             format!("{message}; a local runtime (AWS_ENDPOINT_URL_LAMBDA) has only a part of Lambda's API"),
         ),
-        Refusal::Unanswered(message) => failed(
+        Failure::NoResponse(message) => failed(
             name,
             format!("Lambda did not respond: {message}"),
             "Check the network: a consumer in a VPC needs a Lambda interface endpoint or a NAT gateway",
         ),
-        Refusal::Unsent(unsent) => failed(
+        Failure::Unsent(unsent) => failed(
             name,
             format!("no request was sent to Lambda: {}", unsent.what),
             unsent.next,

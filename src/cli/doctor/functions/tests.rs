@@ -18,42 +18,43 @@ fn found() -> Found {
     }
 }
 
-fn code<T>(code: &str) -> Result<T, Refusal> {
-    Err(Refusal::Code(code.into(), "planted".into()))
+fn refused<T>(status: u16, code: &str) -> Result<T, Failure> {
+    Err(Failure::Refused(status, code.into(), "planted".into()))
 }
 
-fn judged(found: &Result<Found, Refusal>, permitted: &Result<(), Refusal>) -> [Check; 2] {
+fn denied<T>() -> Result<T, Failure> {
+    refused(403, "AccessDeniedException")
+}
+
+fn missing<T>() -> Result<T, Failure> {
+    refused(404, "ResourceNotFoundException")
+}
+
+fn throttled<T>() -> Result<T, Failure> {
+    refused(429, "TooManyRequestsException")
+}
+
+fn expired<T>() -> Result<T, Failure> {
+    refused(403, "ExpiredTokenException")
+}
+
+fn judged(found: &Result<Found, Failure>, permitted: &Result<(), Failure>) -> [Check; 2] {
     judge(&arn(), found, permitted, RUN)
 }
 
 #[test]
 fn each_combination_of_responses_has_the_checks_of_the_function() {
-    type Row = (Result<Found, Refusal>, Result<(), Refusal>, [Status; 2]);
-    let rows: [Row; 8] = [
+    type Row = (Result<Found, Failure>, Result<(), Failure>, [Status; 2]);
+    let rows: [Row; 9] = [
         (Ok(found()), Ok(()), [Fine, Fine]),
-        (Ok(found()), code("AccessDeniedException"), [Fine, Failed]),
-        (code("AccessDeniedException"), Ok(()), [Warning, Fine]),
-        (
-            code("AccessDeniedException"),
-            code("AccessDeniedException"),
-            [Warning, Failed],
-        ),
-        (
-            code("ResourceNotFoundException"),
-            code("AccessDeniedException"),
-            [Failed, Skipped],
-        ),
-        (
-            code("AccessDeniedException"),
-            code("ResourceNotFoundException"),
-            [Failed, Skipped],
-        ),
-        (
-            code("ExpiredTokenException"),
-            code("ExpiredTokenException"),
-            [Failed, Failed],
-        ),
-        (Ok(found()), code("TooManyRequestsException"), [Fine, Warning]),
+        (Ok(found()), denied(), [Fine, Failed]),
+        (denied(), Ok(()), [Warning, Fine]),
+        (denied(), denied(), [Warning, Failed]),
+        (missing(), denied(), [Failed, Skipped]),
+        (denied(), missing(), [Failed, Skipped]),
+        (expired(), expired(), [Failed, Failed]),
+        (Ok(found()), throttled(), [Fine, Warning]),
+        (throttled(), Ok(()), [Warning, Fine]),
     ];
     for (found, permitted, expected) in rows {
         let checks = judged(&found, &permitted);
@@ -106,7 +107,7 @@ fn each_state_of_a_function_has_its_check() {
 
 #[test]
 fn a_denied_invocation_names_the_permission_and_the_whole_arn() {
-    let [_, check] = judged(&Ok(found()), &code("AccessDeniedException"));
+    let [_, check] = judged(&Ok(found()), &denied());
     assert_eq!(check.what, "this role may not lambda:InvokeFunction");
     let next = check.next.expect("a next step");
     assert!(
@@ -116,34 +117,38 @@ fn a_denied_invocation_names_the_permission_and_the_whole_arn() {
 }
 
 #[test]
-fn a_refused_dry_run_is_a_failure_unless_runs_wait_for_it() {
+fn a_refused_dry_run_is_a_failure_unless_a_run_calls_again() {
+    let not_lambda = "a response that is not from Lambda, with HTTP status 404";
     let rows = [
         (
-            code("KMSDisabledException"),
+            refused(502, "KMSDisabledException"),
             Failed,
             "KMS key of the function: KMSDisabledException",
         ),
         (
-            code("InvalidRuntimeException"),
+            refused(502, "InvalidRuntimeException"),
             Failed,
-            "refused the dry run: InvalidRuntimeException",
+            "refused the dry run of Invoke: InvalidRuntimeException",
         ),
-        (code("SnapStartNotReadyException"), Warning, "refused for now"),
-        (code("ExpiredTokenException"), Failed, "refused: ExpiredTokenException"),
         (
-            Err(Refusal::Unanswered("timed out".into())),
+            refused(409, "SnapStartNotReadyException"),
+            Warning,
+            "dry run of Invoke for now",
+        ),
+        (refused(500, "ServiceException"), Warning, "dry run of Invoke for now"),
+        (expired(), Failed, "refused: ExpiredTokenException"),
+        (
+            Err(Failure::NoResponse("timed out".into())),
             Failed,
             "did not respond: timed out",
         ),
         (
-            Err(Refusal::NotLambda(
-                "a response that is not from Lambda, with HTTP status 404".into(),
-            )),
+            Err(Failure::NotLambda(not_lambda.into())),
             Skipped,
-            "with HTTP status 404; a local runtime",
+            "status 404; a local runtime",
         ),
         (
-            Err(Refusal::Unsent(unsent("no credentials"))),
+            Err(Failure::Unsent(unsent("no credentials"))),
             Failed,
             "no request was sent",
         ),
@@ -156,13 +161,9 @@ fn a_refused_dry_run_is_a_failure_unless_runs_wait_for_it() {
 }
 
 #[test]
-fn messages_about_credentials_and_permissions_are_not_quoted() {
-    for denied in [
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "InvalidSignatureException",
-    ] {
-        let checks = judged(&code(denied), &code(denied));
+fn messages_about_credentials_are_not_quoted() {
+    for code in ["ExpiredTokenException", "InvalidSignatureException"] {
+        let checks = judged(&refused(403, code), &refused(403, code));
         assert!(!format!("{checks:?}").contains("planted"), "{checks:?}");
     }
 }
