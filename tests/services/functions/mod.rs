@@ -1,0 +1,3 @@
+//! Functions as destination, over the local Lambda API.
+
+mod handlers;
