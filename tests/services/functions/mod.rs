@@ -1,3 +1,4 @@
 //! Functions as destination, over the local Lambda API.
 
 mod handlers;
+mod trigger;
