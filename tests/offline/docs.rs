@@ -105,6 +105,23 @@ fn operations_has_every_error_type_by_severity_with_its_meaning_and_next_step() 
 }
 
 #[test]
+fn destinations_lists_every_example_of_a_handler_and_quotes_one_as_it_is() {
+    let table = table("docs/DESTINATIONS.md", "## A function in any language");
+    let listed: BTreeSet<String> = table
+        .iter()
+        .filter_map(|row| Some(row[0].split(['[', ']']).nth(1)?.to_owned()))
+        .collect();
+    let examples = ["python", "node"].into_iter().flat_map(|folder| {
+        let entries = fs::read_dir(root().join("examples/handlers").join(folder)).expect("a folder");
+        entries.map(move |entry| format!("{folder}/{}", entry.expect("an entry").file_name().display()))
+    });
+    let is_handler = |name: &String| Path::new(name).extension().is_some_and(|it| it == "py" || it == "mjs");
+    assert_eq!(listed, examples.filter(is_handler).collect());
+    let quoted = text("examples/handlers/python/batch.py");
+    assert!(text("docs/DESTINATIONS.md").contains(&format!("```python\n{quoted}```")));
+}
+
+#[test]
 fn architecture_lists_every_module_of_the_crate_and_no_other() {
     let rows = table("docs/ARCHITECTURE.md", "## Modules");
     let listed: BTreeSet<&str> = rows.iter().flat_map(|row| code(&row[0])).collect();

@@ -32,6 +32,7 @@ mod support {
     mod containers;
     mod http;
     mod jvm;
+    mod prepared;
     pub(crate) mod process;
     mod producer;
 }

@@ -1,7 +1,6 @@
 //! Apache Kafka, DynamoDB Local and `ElasticMQ` from Maven Central, as plain JVMs on free ports.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::listeners::{self, Listener, Ports};
+use super::prepared::{self, fetch, prepared, write};
 use super::process::{self, Guarded};
 use super::proxy::Proxy;
 use super::services::looks_like_dynamodb;
@@ -196,53 +196,19 @@ pub(super) fn free_ports<const N: usize>() -> [u16; N] {
 
 /// The folder with a pom's jars; fetched once for each content of the pom.
 fn jars(name: &str, pom: &str) -> Result<PathBuf, String> {
-    let home = folder()?;
-    let jars = home.join(name);
-    // It is written when the folder is complete, with the pom that the jars are for.
-    let stamp = jars.join("pom.xml");
-    // One for all jars: two Mavens at once damage their common repository.
-    let lock = home.join("jars.lock");
-    let _held = File::create(&lock)
-        .and_then(|file| file.lock().map(|()| file))
-        .map_err(|error| format!("cannot lock {}: {error}", lock.display()))?;
-    if fs::read_to_string(&stamp).is_ok_and(|content| content == pom) {
-        return Ok(jars);
-    }
-    // Jars of an older pom would stay on the class path.
-    if jars.exists() {
-        fs::remove_dir_all(&jars).map_err(|error| format!("cannot remove {}: {error}", jars.display()))?;
-    }
-    super::services::print(&format!("fetching the jars of {name} into {}", jars.display()));
-    let source = home.join(format!("{name}-pom.xml"));
-    write(&source, pom)?;
-    let mut output_directory = std::ffi::OsString::from("-DoutputDirectory=");
-    output_directory.push(&jars);
-    let output = Command::new("mvn")
-        .args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"])
-        .args([OsStr::new("-DincludeScope=runtime"), &output_directory])
-        .arg("-f")
-        .arg(&source)
-        .output()
-        .map_err(|error| format!("cannot run `mvn`: {error}"))?;
-    if !output.status.success() {
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        return Err(format!(
-            "Maven cannot fetch the jars of {name}. Check that Maven Central can be reached:\n{}",
-            process::tail(&stdout, 15)
-        ));
-    }
-    write(&stamp, pom)?;
-    Ok(jars)
-}
-
-/// The folder of the jars and the lock, below the target folder.
-pub(super) fn folder() -> Result<PathBuf, String> {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = scratch.parent().unwrap_or(scratch).join("test-services");
-    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    Ok(folder)
-}
-
-fn write(path: &Path, content: &str) -> Result<(), String> {
-    fs::write(path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    // One lock for all jars: two Mavens at once damage their common repository.
+    prepared(name, pom, "jars.lock", |jars| {
+        let source = prepared::home()?.join(format!("{name}-pom.xml"));
+        write(&source, pom)?;
+        let mut output_directory = std::ffi::OsString::from("-DoutputDirectory=");
+        output_directory.push(jars);
+        fetch(
+            &format!("Maven cannot fetch the jars of {name}. Check that Maven Central can be reached"),
+            Command::new("mvn")
+                .args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"])
+                .args([OsStr::new("-DincludeScope=runtime"), &output_directory])
+                .arg("-f")
+                .arg(&source),
+        )
+    })
 }

@@ -1,11 +1,12 @@
 //! The call: `Invoke`, and waiting for its response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
-use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::RequestId as _;
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
@@ -13,6 +14,7 @@ use aws_sdk_lambda::{Client, config};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use super::emulator;
 use super::outcome::{Outcome, Refusal};
 use crate::aws::call::{AttemptObserver, code_and_message, unsent};
 use crate::aws::{self, CallLimits};
@@ -27,6 +29,8 @@ const MAX_CONTEXT_CHARS: usize = 3_583;
 pub(super) struct FunctionClient {
     arn: FunctionArn,
     state: Mutex<State>,
+    /// The endpoint is an emulator's that has functions by their name only.
+    by_name: AtomicBool,
 }
 
 /// What is kept between calls.
@@ -53,6 +57,7 @@ impl FunctionClient {
         Self {
             arn,
             state: Mutex::default(),
+            by_name: AtomicBool::new(false),
         }
     }
 
@@ -64,9 +69,11 @@ impl FunctionClient {
             Err(what) => return Response::Refused(Outcome::Fatal(what)),
         };
         let observer = AttemptObserver::default();
+        let by_name = self.by_name.load(Ordering::Relaxed);
+        let function = if by_name { self.arn.name() } else { self.arn.as_str() };
         let request = client
             .invoke()
-            .function_name(self.arn.as_str())
+            .function_name(function)
             .client_context(context(run))
             .payload(Blob::new(event));
         match request.customize().interceptor(observer.clone()).send().await {
@@ -76,11 +83,18 @@ impl FunctionClient {
                     tracing::warn!(function = %self.arn, request_id = output.request_id(), "the function failed");
                 }
                 let payload = output.payload.map(Blob::into_inner).unwrap_or_default();
-                if failed {
+                if failed || by_name && emulator::is_unmarked_error(&payload) {
                     Response::FunctionError(payload)
                 } else {
                     Response::Returned(payload)
                 }
+            }
+            Err(error) if !by_name && emulator::has_names_only(observer.endpoint(), status(&error), error.code()) => {
+                self.by_name.store(true, Ordering::Relaxed);
+                Response::Refused(Outcome::Throttled(format!(
+                    "the endpoint has no function by this ARN, and is not Lambda's: the next call is by the name {}",
+                    self.arn.name()
+                )))
             }
             Err(error) => Response::Refused(refused(&error, &observer)),
         }
@@ -118,6 +132,10 @@ impl FunctionClient {
     }
 }
 
+fn status(error: &SdkError<InvokeError>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
 fn refused(error: &SdkError<InvokeError>, observer: &AttemptObserver) -> Outcome {
     let (code, reason) = code_and_message(error, "Lambda");
     if code.is_none() && !observer.sent() {
@@ -130,7 +148,7 @@ fn refused(error: &SdkError<InvokeError>, observer: &AttemptObserver) -> Outcome
         _ => true,
     };
     Outcome::of_refusal(Refusal {
-        status: error.raw_response().map(|response| response.status().as_u16()),
+        status: status(error),
         code,
         reason: &reason,
         may_have_run: connected,

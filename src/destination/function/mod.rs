@@ -24,8 +24,10 @@
 //! | `tried.rs` | which records the next call holds; pure |
 //! | `outcome.rs` | what the end of a call means; pure |
 //! | `client.rs` | the call |
+//! | `emulator.rs` | where emulators of Lambda differ from it; pure |
 
 mod client;
+mod emulator;
 mod outcome;
 mod tried;
 

@@ -2,8 +2,10 @@
 //! Lambda does, also wrongly.
 
 mod failures;
+mod handlers;
 mod refusals;
 mod sizes;
+mod trigger;
 mod written;
 
 use serde_json::Value;

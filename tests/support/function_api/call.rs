@@ -64,6 +64,11 @@ impl Call {
         }
     }
 
+    /// The event as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.payload.clone()).expect("JSON is UTF-8")
+    }
+
     /// The records of the event, in its order within each partition.
     pub(crate) fn records(&self) -> Vec<&Value> {
         let partitions = self.event["records"].as_object();

@@ -7,7 +7,7 @@ mod reply;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::json;
@@ -15,6 +15,7 @@ use serde_json::json;
 pub(crate) use self::call::Call;
 pub(crate) use self::reply::Reply;
 use super::http::{self, Request};
+use super::runtime_api;
 
 /// AWS's limit of a synchronous request's payload, in bytes.
 pub(crate) const REQUEST_LIMIT: usize = 6_291_456;
@@ -28,6 +29,7 @@ type Rule = Arc<dyn Fn(&Call) -> Reply + Send + Sync>;
 pub(crate) struct FunctionApi {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    is_emulator: Arc<AtomicBool>,
     functions: Arc<Mutex<HashMap<String, Function>>>,
 }
 
@@ -75,17 +77,19 @@ impl FunctionApi {
     /// Starts a server that has no functions.
     pub(crate) fn start() -> Self {
         let (functions, connections) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
+        let is_emulator = Arc::new(AtomicBool::new(false));
         let accepted = Arc::clone(&connections);
-        let serving = Arc::clone(&functions);
+        let (serving, emulates) = (Arc::clone(&functions), Arc::clone(&is_emulator));
         let address = http::start(
             move || {
                 accepted.fetch_add(1, Ordering::SeqCst);
             },
-            move |request| serve(request, &serving),
+            move |request| serve(request, &serving, emulates.load(Ordering::SeqCst)),
         );
         Self {
             address,
             connections,
+            is_emulator,
             functions,
         }
     }
@@ -93,6 +97,14 @@ impl FunctionApi {
     /// A value for `AWS_ENDPOINT_URL_LAMBDA`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on it is as Lambda's emulators are on a developer's machine: `cargo lambda watch` and the Runtime
+    /// Interface Emulator have no function by an ARN, and their 404 has no error code; the latter does not mark a
+    /// function's error.
+    pub(crate) fn emulate(&self) -> &Self {
+        self.is_emulator.store(true, Ordering::SeqCst);
+        self
     }
 
     /// Creates the function `name`, or replaces its code: `rule` decides the reply to each invocation.
@@ -111,6 +123,22 @@ impl FunctionApi {
             function.script.extend(replies);
         });
         self
+    }
+
+    /// Creates the function `name` whose code is a program that uses the Runtime API. It is killed when what is
+    /// returned is dropped.
+    pub(crate) fn run(&self, name: &str, program: runtime_api::Function) -> Arc<Mutex<runtime_api::Function>> {
+        let program = Arc::new(Mutex::new(program));
+        // This server does not end before the process, and a process that ends drops nothing.
+        let running = Arc::downgrade(&program);
+        self.on(name, move |call| {
+            let Some(running) = running.upgrade() else {
+                return Reply::DropConnection;
+            };
+            let mut program = running.lock().expect("the program runs");
+            Reply::of(program.invoke_with(&call.text(), Some(&call.client_context)))
+        });
+        program
     }
 
     /// Sets what `GetFunctionConfiguration` returns.
@@ -169,12 +197,18 @@ fn lock(functions: &Mutex<HashMap<String, Function>>) -> MutexGuard<'_, HashMap<
 }
 
 /// The response to a request; `None` closes the connection.
-fn serve(request: Request, functions: &Mutex<HashMap<String, Function>>) -> Option<Vec<u8>> {
+fn serve(request: Request, functions: &Mutex<HashMap<String, Function>>, is_emulator: bool) -> Option<Vec<u8>> {
     let path = request.path.split('?').next().unwrap_or_default().to_owned();
     let place = path
         .strip_prefix("/2015-03-31/functions/")
         .and_then(|rest| rest.split_once('/'));
     match (request.method.as_str(), place) {
+        (_, Some((id, _))) if is_emulator && id.starts_with("arn") => {
+            Some(http::response(404, "", b"404 page not found"))
+        }
+        ("POST", Some((id, "invocations"))) if is_emulator => invoke(Call::of(id, request), functions)
+            .map_or_else(|error| error, Reply::without_mark)
+            .send(),
         ("POST", Some((id, "invocations"))) => match invoke(Call::of(id, request), functions) {
             Ok(reply) => reply.send(),
             Err(error) => error.send(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::http;
+use crate::support::runtime_api::Invocation;
 
 /// AWS's limit of a synchronous response's payload, in bytes.
 pub(crate) const RESPONSE_LIMIT: usize = 6_291_556;
@@ -82,6 +83,24 @@ impl Reply {
 
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self::Sleep(wait, Box::new(self))
+    }
+
+    /// A function's error as the Runtime Interface Emulator returns it.
+    pub(super) fn without_mark(self) -> Self {
+        match self {
+            Self::FunctionError { error_type, message } => {
+                Self::json(&json!({"errorMessage": message, "errorType": error_type}))
+            }
+            other => other,
+        }
+    }
+
+    /// What a program returned, or its error.
+    pub(super) fn of(invocation: Invocation) -> Self {
+        match invocation.result {
+            Ok(payload) => Self::json(&payload),
+            Err(error) => Self::function_error(&error.error_type, &error.message),
+        }
     }
 
     /// The response as bytes; `None` to close the connection.

@@ -71,8 +71,17 @@ impl Function {
         settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
         timeout: Duration,
     ) -> Result<Self, Box<InitError>> {
+        Self::start_command(Command::new(binary.as_ref()), settings, timeout)
+    }
+
+    /// As [`start`](Self::start), for a program with arguments and a working folder.
+    pub(crate) fn start_command(
+        command: Command,
+        settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+        timeout: Duration,
+    ) -> Result<Self, Box<InitError>> {
         let started = now();
-        let mut program = Program::start(binary.as_ref(), settings);
+        let mut program = Program::start(command, settings);
         match program.until_next(INIT_LIMIT, |_| None) {
             Ok(()) => Ok(Self {
                 init: started.elapsed(),
@@ -97,6 +106,11 @@ impl Function {
 
     /// The same with an event that is any text.
     pub(crate) fn invoke_text(&mut self, event: &str) -> Invocation {
+        self.invoke_with(event, None)
+    }
+
+    /// The same with a client context, as JSON.
+    pub(crate) fn invoke_with(&mut self, event: &str, client_context: Option<&Value>) -> Invocation {
         let request_id = uuid::Uuid::new_v4().to_string();
         let deadline = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970") + self.timeout;
         let before = ["stdout", "stderr"].map(|stream| self.program.lines(stream).len());
@@ -109,8 +123,9 @@ impl Function {
         let headers = format!(
             "Lambda-Runtime-Aws-Request-Id: {request_id}\r\nLambda-Runtime-Deadline-Ms: {}\r\n\
              Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:test\r\n\
-             Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n",
-            deadline.as_millis()
+             Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n{}",
+            deadline.as_millis(),
+            client_context.map_or_else(String::new, |it| format!("Lambda-Runtime-Client-Context: {it}\r\n")),
         );
         // A program that has ended is detected below.
         let _ = next.send(server::event(&headers, event));
@@ -143,6 +158,11 @@ impl Function {
     /// All lines that the program has written to stdout, also between events.
     pub(crate) fn stdout(&self) -> Vec<String> {
         self.program.lines("stdout")
+    }
+
+    /// All lines that the program has written to stderr, also between events.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.program.lines("stderr")
     }
 
     /// Stops the program, as Lambda does between invocations.
@@ -217,11 +237,11 @@ struct Program {
 }
 
 impl Program {
-    fn start(binary: &Path, settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
+    fn start(mut command: Command, settings: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
         let (address, calls) = server::start();
         let output = tempfile::tempdir().expect("a temporary folder");
         let file = |name| File::create(output.path().join(name)).expect("a file for the output");
-        let child = Command::new(binary)
+        let child = command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             // Not the developer's, which may contain AWS settings.
@@ -238,7 +258,7 @@ impl Program {
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary.display()));
+            .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         Self {
             child,
             calls,
