@@ -13,6 +13,7 @@ mod doctor;
 mod event;
 mod failure;
 mod filters;
+mod functions;
 mod harness;
 mod headers;
 mod inspect;

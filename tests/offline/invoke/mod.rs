@@ -16,6 +16,7 @@ mod handler;
 mod items;
 mod left_claims;
 mod prefetch;
+mod routes;
 mod source;
 
 use std::sync::atomic::{AtomicU64, Ordering};
