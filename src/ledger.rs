@@ -162,8 +162,14 @@ impl Ledger {
         if self.share == 0 {
             return Step::Stop(Stop::ShareUsed);
         }
+        Step::Poll(self.poll_limit())
+    }
+
+    /// How many records the next poll may return.
+    #[must_use]
+    pub fn poll_limit(&self) -> usize {
         let most = self.quarantine.map_or(MAX_CHUNK, |_| self.chunk_now());
-        Step::Poll(usize::try_from(self.share).unwrap_or(usize::MAX).min(most))
+        usize::try_from(self.share).unwrap_or(usize::MAX).min(most)
     }
 
     /// Whether the next flush writes the mark at [`settled_at`](Self::settled_at):
@@ -317,13 +323,6 @@ impl Ledger {
             None => usize::try_from((count as u64 * CHUNK_TARGET_MS) / took_ms.max(1)).unwrap_or(usize::MAX),
         };
         self.chunk = at_this_speed.clamp(1, at_most);
-    }
-
-    /// How many records the buffered ones lack to fill a chunk, within the share.
-    #[must_use]
-    pub fn missing(&self) -> usize {
-        let share = usize::try_from(self.share).unwrap_or(usize::MAX);
-        self.chunk.saturating_sub(self.buffered).clamp(1, share.max(1))
     }
 
     /// The next chunk holds one record.

@@ -314,6 +314,7 @@ impl PartitionWorker {
     /// Prepares the worker to run again, from where its last write left the item.
     pub(super) fn reopen<B: Backend>(&mut self, run: &Run<'_, B>, share: u64) {
         self.outcome.end = None;
+        self.put_off = None;
         self.skip_without_retry = false;
         self.claim = ClaimState::NotClaimed;
         self.why = Why::Resumed;
