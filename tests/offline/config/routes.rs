@@ -228,6 +228,8 @@ fn a_topic_without_a_route_is_an_error_that_names_it() {
         problems,
         "DESTINATION: has no route for \"users\", \"payments\" of KAFKA_TOPIC; add it, or `*` for every other topic"
     );
+    let with_another = [("KAFKA_TOPIC", "orders,users"), ("LOG_VALUES", "maybe")];
+    assert_eq!(refused(&[&routes[..], &with_another].concat()).lines().count(), 2);
     accepted(&[&routes[..], &[("KAFKA_TOPIC", "orders,user-eu")]].concat());
 }
 
