@@ -12,7 +12,7 @@ use kafka_consumer_lambda::processor::routes::Router;
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::record::{Chunk, Header, Record, TopicPartition};
 
-/// The calls of handlers: who was called with which offsets, at which attempt and lag.
+/// The calls of handlers, with their offsets, attempt and lag.
 #[derive(Clone, Default)]
 struct Calls(Arc<Mutex<Vec<Call>>>);
 
@@ -57,7 +57,7 @@ impl Calls {
         self.0.lock().expect("no panic").clone()
     }
 
-    /// Who was called with which offsets.
+    /// The handler and the offsets of each call.
     fn offsets(&self) -> Vec<(&'static str, Vec<i64>)> {
         self.all()
             .into_iter()
