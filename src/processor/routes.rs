@@ -95,7 +95,7 @@ impl Router {
     /// Passes records whose header `name` has this value to `handler`, whatever
     /// their topic.
     ///
-    /// The bytes are compared, so neither name nor value need to be UTF-8. Of a
+    /// The bytes are compared: the value need not be UTF-8, and case matters. Of a
     /// header that is there several times, the last counts, as for Kafka's
     /// `lastHeader`. A header without a value matches no route, not even that of
     /// an empty value.

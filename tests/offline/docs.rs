@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use kafka_consumer_lambda::config::SETTINGS;
+use kafka_consumer_lambda::config::{Config, SETTINGS};
 use kafka_consumer_lambda::error::ErrorType;
 use kafka_consumer_lambda::report::{TopicCounts, metrics_line};
 
@@ -62,6 +62,21 @@ fn configuration_lists_every_setting_with_its_flag_and_default_and_no_other() {
         })
         .collect();
     assert_eq!(listed, settings);
+}
+
+#[test]
+fn the_example_of_routes_is_a_valid_setting() {
+    let page = text("docs/CONFIGURATION.md");
+    let (_, section) = page.split_once("\n## Routes\n").expect("there is such a section");
+    let (_, rest) = section.split_once("```json\n").expect("there is an example");
+    let (example, _) = rest.split_once("```").expect("the example ends");
+    let settings = [
+        ("KAFKA_TOPIC", "orders,users,payments-eu,payments-us,audit,clicks"),
+        ("DESTINATION", example),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_lookup(settings).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::kafka::Message;
+use crate::support::kafka::{self, Message, unique, values};
 use crate::support::world::World;
 
 async fn world() -> World {
@@ -85,6 +85,47 @@ async fn the_plan_explains_which_patterns_the_next_records_fit_and_writes_nothin
         table.contains("matches pattern") && table.contains("none: filtered out"),
         "{table}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_explains_each_topic_by_its_route_and_names_those_without_a_filter() {
+    let mut world = world().await;
+    let [filtered, other] = ["filtered", "other"].map(unique);
+    for topic in [&filtered, &other] {
+        kafka::create_topic(&world.bootstrap, topic, 1, &[]);
+        kafka::produce(&world.bootstrap, topic, 0, &values(["1", "2"]), &[]);
+    }
+    let routes = json!({
+        world.topic.clone(): {"to": "discard", "filters": [{"key": [{"prefix": "us-"}]}]},
+        "filtered*": {"to": "discard", "filters": [{"offset": [9]}, {"offset": [1]}]},
+        "*": "discard",
+    });
+    let topics = format!("{},{filtered},{other}", world.topic);
+    world.set("KAFKA_TOPIC", topics).set("DESTINATION", routes);
+    let ran = world.ran(&["plan", "--explain-filter", "--output", "json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let plan = ran.json();
+    let explained = plan["filter"].as_array().expect("a list").iter();
+    let matching: Vec<_> = explained
+        .filter(|record| record["matches"] != json!([]))
+        .map(|record| {
+            (
+                record["topic"].clone(),
+                record["offset"].clone(),
+                record["matches"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        matching,
+        [
+            (json!(filtered), json!(1), json!([2])),
+            (json!(world.topic), json!(3), json!([1])),
+        ],
+        "{plan}"
+    );
+    assert_eq!(plan["filter"].as_array().map(Vec::len), Some(7), "{plan}");
+    assert_eq!(plan["topics_without_filter"], json!([other]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

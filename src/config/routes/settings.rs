@@ -20,10 +20,10 @@ impl Settings<'_> {
     pub(in crate::config) fn routes(&mut self, topics: Option<&[Arc<str>]>) -> Option<Routes> {
         let format = self.optional("MESSAGE_FORMAT", str::parse);
         let written = self.written_routes();
-        let log_values = self.parse("LOG_VALUES", boolean);
+        // Where it is wrong, that is reported already.
+        let values = self.parse("LOG_VALUES", boolean).unwrap_or_default();
         let batch_size = self.optional("BATCH_SIZE", batch_size);
         let filter = self.optional("FILTER_PATTERNS", filter).map(Arc::new);
-        let values = log_values?;
         let route = |written: WrittenRoute| Route {
             format: written.format.or(format).unwrap_or(written.to.message_format()),
             to: match written.to {

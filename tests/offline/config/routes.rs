@@ -9,7 +9,7 @@ use super::{accepted, read, refused};
 
 const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:f";
 
-/// What a message says is allowed.
+/// What is allowed, as messages name it.
 const DESTINATIONS: &str =
     "`log`, `discard` or the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>)";
 
@@ -30,7 +30,7 @@ fn to(config: &Config, topic: &str) -> String {
 }
 
 #[test]
-fn each_topic_goes_where_its_name_its_longest_prefix_or_the_star_says() {
+fn each_topic_has_the_route_of_its_name_its_longest_prefix_or_the_star() {
     let routes = json!({"*": "log", "orders-*": "discard", "orders-eu": FUNCTION, "orders-eu-*": "log"}).to_string();
     let config = routed("orders-eu,orders-us,users,orders-eu-1", &routes, &[]);
     let rows = [
@@ -228,6 +228,8 @@ fn a_topic_without_a_route_is_an_error_that_names_it() {
         problems,
         "DESTINATION: has no route for \"users\", \"payments\" of KAFKA_TOPIC; add it, or `*` for every other topic"
     );
+    let with_another = [("KAFKA_TOPIC", "orders,users"), ("LOG_VALUES", "maybe")];
+    assert_eq!(refused(&[&routes[..], &with_another].concat()).lines().count(), 2);
     accepted(&[&routes[..], &[("KAFKA_TOPIC", "orders,user-eu")]].concat());
 }
 
