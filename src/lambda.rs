@@ -149,6 +149,7 @@ async fn invoked<P: Processor>(
     request: &Request,
     deadline: Deadline,
 ) -> Result<Response, Diagnostic> {
+    live::check_topics(&parts.config, &parts.processor).map_err(logged)?;
     // Lambda sends no interrupt: the sender is dropped at once.
     let (_, interrupt) = watch::channel(Interrupt::No);
     let invoked = invoke::invoke(parts, request, deadline, interrupt)

@@ -34,6 +34,7 @@
 //! |---|---|
 //! | [`lambda`] | the entry point of a function |
 //! | [`each()`], [`json()`] | a processor from an async function, called for each record |
+//! | [`routes()`] | a processor that passes records to several of them, by topic and header |
 //! | [`Failure`] | why a record is not settled: try again, never, or stop |
 //! | [`Record`], [`record`] | record, partition, offset, chunk |
 //! | [`processor`] | the [`Processor`](processor::Processor) trait, for work on whole chunks |
@@ -111,4 +112,5 @@ mod words;
 pub use lambda_runtime;
 pub use processor::Failure;
 pub use processor::closure::{each, json};
+pub use processor::routes::routes;
 pub use record::Record;

@@ -18,6 +18,10 @@ use crate::store::dynamodb::{self, DynamoStore};
 /// Parts that connect to Kafka and `DynamoDB`.
 pub type LiveParts<P> = Parts<(DynamoStore, KafkaSource, P, DeadLetters, SystemClock)>;
 
+/// The next step for a topic without a handler.
+const ADD_A_ROUTE: &str = "Add a route for it to DESTINATION, or `topic` or `otherwise` to the routes of the handler; \
+                           or remove it from KAFKA_TOPIC";
+
 /// Reads the settings from the environment and from `more`, which overrides it.
 /// Settings that are valid but may be a mistake are logged as warnings.
 ///
@@ -45,11 +49,15 @@ pub fn settings(more: impl IntoIterator<Item = (String, OsString)>) -> Result<Co
 /// Secrets Manager yet.
 ///
 /// # Errors
-/// `InvalidConfiguration` when no AWS region is set.
+/// `InvalidConfiguration` when no AWS region is set, or when the processor has no handler
+/// for a topic of `KAFKA_TOPIC`. Where the only topic is the default, it may be that no run
+/// is ever made: [`check_topics`] finds it when one is.
 pub async fn parts<P: Processor>(config: Config, processor: impl FnOnce(&Config) -> P) -> Result<LiveParts<P>, Error> {
+    let processor = checked(&config, processor)?;
     let client = dynamodb::client(dynamodb::CallLimits::default()).await?;
     let security = Arc::new(Security::new(&config));
-    Ok(parts_on(config, &security, client, processor))
+    let source = KafkaSource::new(&config, Arc::clone(&security));
+    Ok(assemble(config, &security, source, client, processor))
 }
 
 /// Builds the parts for a run, and [prefetches metadata](crate::kafka::KafkaClient::prefetch_metadata)
@@ -64,6 +72,7 @@ pub async fn parts_for_a_run<P: Processor>(
     config: Config,
     processor: impl FnOnce(&Config) -> P,
 ) -> Result<LiveParts<P>, Error> {
+    let processor = checked(&config, processor)?;
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
     let (prefetched, client) = futures::join!(
@@ -84,7 +93,34 @@ pub fn parts_on<P: Processor>(
     processor: impl FnOnce(&Config) -> P,
 ) -> LiveParts<P> {
     let source = KafkaSource::new(&config, Arc::clone(security));
+    let processor = processor(&config);
     assemble(config, security, source, client, processor)
+}
+
+/// Checks that `processor` has a handler for each topic that a run reads.
+///
+/// # Errors
+/// `InvalidConfiguration`, which names the topics without a handler.
+pub fn check_topics<P: Processor>(config: &Config, processor: &P) -> Result<(), Error> {
+    let without: Vec<&str> = config
+        .topics
+        .iter()
+        .map(|topic| &**topic)
+        .filter(|topic| !processor.takes(topic))
+        .collect();
+    if without.is_empty() {
+        return Ok(());
+    }
+    let what = format!("no handler for topic {} of KAFKA_TOPIC", without.join(", "));
+    Err(Error::new(ErrorType::InvalidConfiguration, what).next(ADD_A_ROUTE))
+}
+
+fn checked<P: Processor>(config: &Config, processor: impl FnOnce(&Config) -> P) -> Result<P, Error> {
+    let processor = processor(config);
+    if !config.has_default_topic() {
+        check_topics(config, &processor)?;
+    }
+    Ok(processor)
 }
 
 fn assemble<P: Processor>(
@@ -92,12 +128,12 @@ fn assemble<P: Processor>(
     security: &Arc<Security>,
     source: KafkaSource,
     client: dynamodb::Client,
-    processor: impl FnOnce(&Config) -> P,
+    processor: P,
 ) -> LiveParts<P> {
     Parts {
         store: DynamoStore::new(client, &config.table),
         source,
-        processor: processor(&config),
+        processor,
         dead_letters: DeadLetters::new(&config, security),
         clock: SystemClock,
         config: Arc::new(config),

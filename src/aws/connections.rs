@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::pool::{self, ConnectionPool};
+use aws_smithy_http_client::pool::{self, ConnectionPool, DriverSpawner, Partition, PartitionId};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -202,13 +202,16 @@ impl Attempt {
 /// The TLS library's, as text.
 pub(crate) fn long_calls() -> Result<SharedHttpClient, String> {
     const KEEP_ALIVE: Duration = Duration::from_mins(1);
+    const ONLY: PartitionId = PartitionId::from_index(0);
+    let on_this_runtime = DriverSpawner::from_fn(|connection| drop(tokio::spawn(connection)));
     let pool = ConnectionPool::builder()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .proxy_config(ProxyConfig::from_env())
         .tcp_keepalive(KEEP_ALIVE)
+        .partitions([Partition::new(ONLY, on_this_runtime)])
         .build_https()
         .map_err(|error| error.to_string())?;
-    let client = pool::Client::new(&pool).map_err(|error| error.to_string())?;
+    let client = pool::Client::from_partition(&pool, ONLY).map_err(|error| error.to_string())?;
     Ok(client.into_shared())
 }
 

@@ -17,17 +17,15 @@ pub(super) type CliParts = LiveParts<Configured>;
 
 /// Connects for a command that processes no records.
 pub(super) async fn parts(config: Config) -> Result<&'static CliParts, Error> {
-    parts_with(config, Configured::new).await
+    Ok(leaked(live::parts(config, Configured::new).await?))
 }
 
-/// Connects for a command with a processor. Leaked until the process ends:
-/// closing a client takes 100 ms, longer with an unreachable broker, and saves
-/// nothing here.
+/// Connects for a command with a processor, which must have a handler for each topic.
 pub(super) async fn parts_with<P: Processor + 'static>(
     config: Config,
     make: impl FnOnce(&Config) -> P,
 ) -> Result<&'static LiveParts<P>, Error> {
-    Ok(Box::leak(Box::new(live::parts(config, make).await?)))
+    with_handlers(live::parts(config, make).await?)
 }
 
 /// Connects for a run.
@@ -39,7 +37,18 @@ pub(super) async fn parts_for_a_run<P: Processor + 'static>(
     if Security::new(&config).may_change() {
         return parts_with(config, make).await;
     }
-    Ok(Box::leak(Box::new(live::parts_for_a_run(config, make).await?)))
+    with_handlers(live::parts_for_a_run(config, make).await?)
+}
+
+fn with_handlers<P: Processor + 'static>(parts: LiveParts<P>) -> Result<&'static LiveParts<P>, Error> {
+    live::check_topics(&parts.config, &parts.processor)?;
+    Ok(leaked(parts))
+}
+
+/// Until the process ends: closing a client takes 100 ms, longer with an unreachable
+/// broker, and saves nothing here.
+fn leaked<P: Processor + 'static>(parts: LiveParts<P>) -> &'static LiveParts<P> {
+    Box::leak(Box::new(parts))
 }
 
 /// One invocation as in Lambda, within `TIME_LIMIT`. Logs its metrics.

@@ -27,7 +27,8 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     selection: Selection,
 
-    /// Also read the next records, at most 5 of each of 20 partitions, and show which filter patterns each matches
+    /// Also read the next records, at most 5 of each of 20 partitions, and show which filter patterns of its topic's
+    /// route each matches
     #[arg(long)]
     explain_filter: bool,
 }
@@ -36,7 +37,7 @@ pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Resu
     let explains = arguments.explain_filter;
     if explains && !config.topics.iter().any(|topic| config.filter(topic).is_some()) {
         let error = Error::new(ErrorType::InvalidConfiguration, "there is no filter to explain");
-        return Err(error.next("Set FILTER_PATTERNS, or leave out --explain-filter"));
+        return Err(error.next("Set FILTER_PATTERNS or `filters` of a route, or leave out --explain-filter"));
     }
     let parts = parts(config).await?;
     let (_, interrupt) = watch::channel(Interrupt::No);
@@ -46,12 +47,19 @@ pub(super) async fn plan(config: Config, arguments: &PlanArgs, out: Out) -> Resu
     };
     let mut explained = Vec::new();
     let unread = explain(parts, plan, &mut explained).await;
-    let text = format!("{}\n{}", output::plan_table(plan), table(&explained));
+    let topics = parts.config.topics.iter().map(|topic| &**topic);
+    let without_filter: Vec<&str> = topics.filter(|topic| parts.config.filter(topic).is_none()).collect();
+    let text = format!(
+        "{}\n{}",
+        output::plan_table(plan),
+        filter_table(&explained, &without_filter)
+    );
     out.print(
         &text,
         &ExplainedPlan {
             plan,
             filter: &explained,
+            topics_without_filter: &without_filter,
         },
     );
     unread.map(|()| output::exit_of(&invoked))
@@ -62,6 +70,8 @@ struct ExplainedPlan<'a> {
     #[serde(flatten)]
     plan: &'a PlanReport,
     filter: &'a [Explained],
+    /// All records of these are passed on; none of them is explained.
+    topics_without_filter: &'a [&'a str],
 }
 
 /// The filter's decision about one record.
@@ -110,10 +120,20 @@ async fn explain(parts: &CliParts, plan: &PlanReport, explained: &mut Vec<Explai
     Ok(())
 }
 
-fn table(explained: &[Explained]) -> String {
-    if explained.is_empty() {
-        return "filter: there is no record to explain".to_owned();
+fn filter_table(explained: &[Explained], without_filter: &[&str]) -> String {
+    let decisions = if explained.is_empty() {
+        "filter: there is no record to explain".to_owned()
+    } else {
+        decision_table(explained)
+    };
+    if without_filter.is_empty() {
+        decisions
+    } else {
+        format!("{decisions}\ntopics without a filter: {}", without_filter.join(", "))
     }
+}
+
+fn decision_table(explained: &[Explained]) -> String {
     let mut table = output::table(&["partition", "offset", "matches pattern"], [1]);
     for Explained {
         partition,
@@ -130,4 +150,33 @@ fn table(explained: &[Explained]) -> String {
         table.add_row([Cell::new(partition), Cell::new(offset), Cell::new(matches)]);
     }
     table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_shows_the_patterns_that_match_and_names_the_topics_without_a_filter() {
+        let explained = |offset, matches: &[usize]| Explained {
+            partition: TopicPartition::new("orders", 0),
+            offset,
+            matches: matches.to_vec(),
+        };
+        let table = filter_table(&[explained(7, &[1, 3]), explained(8, &[])], &["users", "payments"]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(
+            lines.iter().any(|line| line.contains('7') && line.contains("1, 3")),
+            "{table}"
+        );
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains('8') && line.contains("filtered out")),
+            "{table}"
+        );
+        assert_eq!(lines.last(), Some(&"topics without a filter: users, payments"));
+        assert!(!filter_table(&[explained(7, &[1])], &[]).contains("without"));
+        assert!(filter_table(&[], &["users"]).starts_with("filter: there is no record to explain\n"));
+    }
 }

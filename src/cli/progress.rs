@@ -113,4 +113,8 @@ impl<P: Processor> Processor for WithProgress<P> {
     fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
         self.inner.batch_size(topic)
     }
+
+    fn takes(&self, topic: &str) -> bool {
+        self.inner.takes(topic)
+    }
 }

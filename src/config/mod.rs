@@ -8,6 +8,7 @@ mod authentication;
 mod aws;
 mod foreign;
 mod function;
+mod memory;
 mod name;
 mod number;
 mod pem;
@@ -22,7 +23,7 @@ mod value;
 mod vars;
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +49,6 @@ pub(crate) use time::{InvalidTime, TIME_ALLOWED, unix_ms};
 pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
 use vars::Vars;
 
-const MIB: u64 = 1024 * 1024;
-
 /// Below 0.1 s a connection with TLS and SASL to a broker in another region cannot be made.
 /// Above 300 s a silent broker would take a third of the longest run there is.
 const POLL_TIMEOUT_SECONDS: RangeInclusive<f64> = 0.1..=300.0;
@@ -60,19 +59,6 @@ const TIME_LIMIT_SECONDS: RangeInclusive<f64> = 1.0..=5400.0;
 
 /// 10,000 is the maximum of AWS's event source mappings too. For unlimited attempts there is `halt`.
 const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=10_000;
-
-/// From the largest record of a broker with default settings to the memory of the largest Lambda
-/// function.
-const MAX_MEMORY_BYTES: RangeInclusive<u64> = MIB..=10_240 * MIB;
-
-/// Lambda sets it: the function's memory in MB, which are MiB.
-const FUNCTION_MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-
-/// Lambda sets it: the name of the function that this program runs in.
-const FUNCTION_NAME_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
-
-/// As `BatchSize` of AWS's event source mappings.
-const BATCH_SIZE: RangeInclusive<usize> = 1..=10_000;
 
 /// The validated settings of a run. Built by [`Config::from_environment`] alone.
 ///
@@ -136,6 +122,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the only topic is the default of `KAFKA_TOPIC`, as where the variable is not set:
+    /// a function that gets pushed events only does not need it.
+    #[must_use]
+    pub fn has_default_topic(&self) -> bool {
+        name::are_default(&self.topics)
+    }
+
     /// Which records of `topic` are passed on; `None`: all.
     #[must_use]
     pub fn filter(&self, topic: &str) -> Option<&Arc<Filter>> {
@@ -183,6 +176,7 @@ impl Config {
             Some(mut config) if problems.is_empty() => {
                 config.warnings = warnings;
                 config.warnings.extend(unfit_dimension(&config.group_id));
+                config.warnings.extend(routes::unused(&config));
                 Ok(config)
             }
             _ => Err(InvalidSettings::new(problems)),
@@ -224,7 +218,7 @@ impl Settings<'_> {
         let poll_timeout = self.parse("POLL_TIMEOUT", |text| seconds(text, &POLL_TIMEOUT_SECONDS));
         let time_limit = self.parse("TIME_LIMIT", |text| seconds(text, &TIME_LIMIT_SECONDS));
         let start_position = self.parse("START_POSITION", str::parse);
-        let route = self.route();
+        let routes = self.routes(topics.as_deref());
         let event_source = self.event_source();
         let report_batch_item_failures = self.parse("REPORT_BATCH_ITEM_FAILURES", boolean);
         let on_failure = self.parse("ON_FAILURE", str::parse);
@@ -256,7 +250,7 @@ impl Settings<'_> {
             poll_timeout: poll_timeout?,
             time_limit: time_limit?,
             start_position: start_position?,
-            routes: Routes::all(Arc::new(route?)),
+            routes: routes?,
             event_source: event_source?,
             report_batch_item_failures: report_batch_item_failures?,
             on_failure: on_failure?,
@@ -271,63 +265,9 @@ impl Settings<'_> {
         })
     }
 
-    /// Where records go, how they are decoded, and which are passed on.
-    fn route(&mut self) -> Option<Route> {
-        let format = self.optional("MESSAGE_FORMAT", str::parse);
-        let destination = self.parse("DESTINATION", str::parse);
-        let log_values = self.parse("LOG_VALUES", boolean);
-        let batch_size = self.optional("BATCH_SIZE", batch_size);
-        let filter = self.filter();
-        let to = match destination? {
-            Destination::Log { .. } => Destination::Log { values: log_values? },
-            to => to,
-        };
-        self.check_recursion(&to);
-        Some(Route {
-            format: format.unwrap_or(to.message_format()),
-            to,
-            filter,
-            batch_size,
-        })
-    }
-
     /// The value of a variable without a default; `None` if it is not set, or wrong.
     fn optional<T>(&mut self, variable: &str, parse: impl FnOnce(&str) -> Result<T, NotAllowed>) -> Option<T> {
         self.vars.is_set(variable).then(|| self.parse(variable, parse))?
-    }
-
-    fn event_source(&mut self) -> Option<EventSource> {
-        let variable = "MSK_CLUSTER_ARN";
-        if !self.vars.is_set(variable) {
-            return Some(EventSource::SelfManaged);
-        }
-        self.parse(variable, function::cluster_arn)
-            .map(|arn| EventSource::Msk { arn })
-    }
-
-    /// A function that invokes itself would do so without end. Its account is not known
-    /// here: the name and the region must differ.
-    fn check_recursion(&mut self, destination: &Destination) {
-        let Destination::Function(function) = destination else {
-            return;
-        };
-        let is = |variable: &str, value: &str| self.vars.get(variable).is_some_and(|text| text.trim() == value);
-        if is(FUNCTION_NAME_VARIABLE, function.name()) && is("AWS_REGION", function.region()) {
-            self.problems.push(InvalidSetting::value(
-                "DESTINATION",
-                function.as_str(),
-                NotAllowed::new(
-                    "is this function itself, which would invoke itself without end; name the function that handles \
-                     the records",
-                ),
-            ));
-        }
-    }
-
-    /// The filter; `None` if it is not set, or wrong.
-    fn filter(&mut self) -> Option<Arc<Filter>> {
-        let parse = |text: &str| Filter::parse(text).map_err(|error| NotAllowed::new(error.to_string()));
-        self.optional("FILTER_PATTERNS", parse).map(Arc::new)
     }
 
     /// The ARN in a variable; `None` if it is not set, or wrong.
@@ -356,22 +296,6 @@ impl Settings<'_> {
                 None
             }
         }
-    }
-
-    fn max_memory_bytes(&mut self) -> Option<u64> {
-        let setting = "MAX_MEMORY_BYTES";
-        if self.vars.is_set(setting) {
-            return self.parse(setting, memory_bytes);
-        }
-        if !self.vars.is_set(FUNCTION_MEMORY_VARIABLE) {
-            return Some(default_memory_bytes(None));
-        }
-        self.parse(FUNCTION_MEMORY_VARIABLE, |text| {
-            let allowed = || NotAllowed::new("must be a whole number of MB; or set MAX_MEMORY_BYTES");
-            whole_number(text)
-                .map(|mib| default_memory_bytes(Some(mib)))
-                .ok_or_else(allowed)
-        })
     }
 
     /// Group and topic form one key in the table, whose length is limited.
@@ -411,51 +335,12 @@ impl Settings<'_> {
     }
 }
 
-/// The default limit of fetched records, in bytes.
-///
-/// In a function: 40 % of the memory that remains after 40 MiB. The process itself, with the SDK,
-/// TLS and small buffers, was measured at 17 MB; 40 leave room for the handler. A record exists up
-/// to twice while it is handled, as fetched and as decoded; the remaining 60 % is for the decoded
-/// copies. On the command line: 256 MiB, as in a function of 680 MB.
-fn default_memory_bytes(function_memory_mib: Option<u64>) -> u64 {
-    const BASE_MIB: u64 = 40;
-    const SHARE_PERCENT: u64 = 40;
-    // Room for a few of the largest records that brokers take by default.
-    const MIN_BYTES: u64 = 8 * MIB;
-    const COMMAND_LINE_BYTES: u64 = 256 * MIB;
-    let Some(memory_mib) = function_memory_mib else {
-        return COMMAND_LINE_BYTES;
-    };
-    let left_mib = memory_mib.min(*MAX_MEMORY_BYTES.end() / MIB).saturating_sub(BASE_MIB);
-    (left_mib * MIB * SHARE_PERCENT / 100).max(MIN_BYTES)
-}
-
-fn memory_bytes(text: &str) -> Result<u64, NotAllowed> {
-    whole_number(text)
-        .filter(|bytes| MAX_MEMORY_BYTES.contains(bytes))
-        .ok_or_else(|| {
-            NotAllowed::new(format!(
-                "must be a whole number of bytes, {} (1 MiB) to {} (10 GiB)",
-                MAX_MEMORY_BYTES.start(),
-                MAX_MEMORY_BYTES.end()
-            ))
-        })
-}
-
 fn attempts(text: &str) -> Result<NonZeroU32, NotAllowed> {
     let (least, most) = (MAX_ATTEMPTS.start(), MAX_ATTEMPTS.end());
     whole_number(text)
         .filter(|attempts| MAX_ATTEMPTS.contains(attempts))
         .and_then(NonZeroU32::new)
         .ok_or_else(|| NotAllowed::new(format!("must be a whole number, {least} to {most}")))
-}
-
-fn batch_size(text: &str) -> Result<NonZeroUsize, NotAllowed> {
-    let (least, most) = (BATCH_SIZE.start(), BATCH_SIZE.end());
-    whole_number::<usize>(text)
-        .filter(|size| BATCH_SIZE.contains(size))
-        .and_then(NonZeroUsize::new)
-        .ok_or_else(|| NotAllowed::new(format!("must be a whole number of records, {least} to {most}")))
 }
 
 fn boolean(text: &str) -> Result<bool, NotAllowed> {

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use super::problem::NotAllowed;
+use super::setting::SETTINGS;
 
 /// Kafka's own limit, in characters: a log directory's name has to fit into a file name.
 const MAX_TOPIC_CHARS: usize = 249;
@@ -95,6 +96,18 @@ pub(super) fn topics(text: &str) -> Result<Vec<Arc<str>>, NotAllowed> {
 pub(super) fn is_topic(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=MAX_TOPIC_CHARS).contains(&text.len()) && !matches!(text, "." | "..") && text.bytes().all(valid)
+}
+
+/// Whether the name of a topic can begin so.
+pub(super) fn is_topic_prefix(text: &str) -> bool {
+    matches!(text, "." | "..") || is_topic(text)
+}
+
+/// Whether the only topic is the default of `KAFKA_TOPIC`.
+pub(super) fn are_default(topics: &[Arc<str>]) -> bool {
+    let default = SETTINGS.iter().find(|setting| setting.variable == "KAFKA_TOPIC");
+    let default = default.and_then(|setting| setting.default);
+    matches!(topics, [topic] if Some(&**topic) == default)
 }
 
 /// A group id: anything but control characters and blanks at its ends.

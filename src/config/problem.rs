@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::value::RawValue;
+
+use crate::text::cut;
+
 /// The parts of a name that make its value a secret.
 ///
 /// More than strictly needed: hiding a harmless value costs little, showing a password much.
@@ -138,4 +142,15 @@ pub(super) fn shown(name: &str, value: &str) -> String {
     }
     let start: String = value.chars().take(SHOWN_CHARS).collect();
     format!("{start:?}... ({} characters)", value.chars().count())
+}
+
+/// As [`shown`], a value of a JSON text: a text in quotes, and anything else as it is written, in one line.
+pub(super) fn shown_json(name: &str, value: &RawValue) -> String {
+    let json = value.get();
+    match serde_json::from_str::<String>(json) {
+        Ok(text) => shown(name, &text),
+        Err(_) if is_secret(name) || json.contains('@') => HIDDEN.to_owned(),
+        // A line break between the parts of a JSON text has no meaning.
+        Err(_) => cut(json, SHOWN_CHARS).replace(['\n', '\r'], " "),
+    }
 }

@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, or the ARN of a Lambda function, which gets AWS's Kafka event",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
     },
     Setting {
         variable: "BATCH_SIZE",

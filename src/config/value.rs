@@ -145,6 +145,23 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// The destinations that there are, for messages.
+    pub(super) const ALLOWED: &'static str =
+        "`log`, `discard` or the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>)";
+
+    /// Parses the text of a destination; `None` for a text that has the form of none.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
+        Ok(Some(if text.eq_ignore_ascii_case("log") {
+            Self::Log { values: false }
+        } else if text.eq_ignore_ascii_case("discard") {
+            Self::Discard
+        } else if text.split(':').nth(2) == Some("lambda") {
+            Self::Function(text.parse()?)
+        } else {
+            return Ok(None);
+        }))
+    }
+
     /// The format of values where `MESSAGE_FORMAT` does not name one: a destination
     /// that passes values on as they are does not decode them.
     #[must_use]
@@ -170,17 +187,7 @@ impl FromStr for Destination {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        if text.eq_ignore_ascii_case("log") {
-            Ok(Self::Log { values: false })
-        } else if text.eq_ignore_ascii_case("discard") {
-            Ok(Self::Discard)
-        } else if text.starts_with("arn:") {
-            text.parse().map(Self::Function)
-        } else {
-            Err(NotAllowed::new(
-                "must be `log`, `discard` or the ARN of a Lambda function",
-            ))
-        }
+        Self::parse(text)?.ok_or_else(|| NotAllowed::new(format!("must be {}", Self::ALLOWED)))
     }
 }
 

@@ -60,7 +60,7 @@ impl Processor for Configured {
             None => Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
-                    "DESTINATION has no route for the topic {topic}"
+                    "DESTINATION has no route for the topic {topic}; add it, or `*` for every other topic"
                 ))),
             },
         }
@@ -71,5 +71,9 @@ impl Processor for Configured {
             Some(Sink::Function(function)) => function.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
         }
+    }
+
+    fn takes(&self, topic: &str) -> bool {
+        self.routes.of(topic).is_some()
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn leaf(json: &str) -> Leaf {
     }
 }
 
-struct Members<'j>(Vec<(String, &'j RawValue)>);
+/// The members of a JSON object in their order, each name as often as it is written.
+pub(crate) struct Members<'j>(pub(crate) Vec<(String, &'j RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

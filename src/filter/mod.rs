@@ -24,6 +24,7 @@ use serde_json::value::RawValue;
 
 use crate::record::Record;
 use fields::Fields;
+pub(crate) use json::Members;
 use parse::Condition;
 pub use parse::PatternError;
 

@@ -1,6 +1,7 @@
-//! Handles records: the [`Processor`] seam, and the processors made from functions.
+//! Handles records: the [`Processor`] seam, the processors made from functions, and routes to several of them.
 
 pub mod closure;
+pub mod routes;
 
 use std::any::Any;
 use std::future::Future;
@@ -77,6 +78,13 @@ pub trait Processor: Send + Sync {
     fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
         let _ = topic;
         None
+    }
+
+    /// Whether the records of `topic` may be handed over. If not, a run fails at its start with
+    /// `InvalidConfiguration`, and a pushed batch with `InvalidEvent`, before any record is handed over.
+    fn takes(&self, topic: &str) -> bool {
+        let _ = topic;
+        true
     }
 }
 

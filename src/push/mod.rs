@@ -11,7 +11,7 @@
 mod failure;
 mod partition;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -22,6 +22,7 @@ use crate::clock::{Clock as _, Deadline};
 use crate::error::{Error, ErrorType};
 use crate::invoke::{self, Allowance, Backend, Invoked, MAX_DEAD_LETTERS, MIN_WORK, Parts, Response};
 use crate::kafka_event::response::{BatchItemFailure, BatchResponse};
+use crate::processor::Processor;
 use crate::record::Chunk;
 use crate::report::{Blocked, PartitionReport, RunReport, Status, TopicCounts, metrics_line};
 use partition::{PartitionFailure, PartitionOutcome, Worker};
@@ -47,13 +48,18 @@ impl Pushed {
     /// | nothing | either | the empty response |
     /// | records that failed or were out of time | `true` | the response that names them |
     /// | the same | `false` | the error |
-    /// | records of a fatal failure | either | the error, so that the function shows it |
+    /// | records of a fatal failure, or all because a topic has no handler | either | the error, so that the function shows it |
     pub fn returned(&self, report: bool) -> Result<&BatchResponse, &Error> {
         match self.invoked.error() {
-            Some(error) if !report || error.kind == ErrorType::DestinationFailed => Err(error),
+            Some(error) if !report || is_of_all_records(error.kind) => Err(error),
             _ => Ok(&self.response),
         }
     }
+}
+
+/// Whether the failure is not that of a record.
+fn is_of_all_records(kind: ErrorType) -> bool {
+    matches!(kind, ErrorType::DestinationFailed | ErrorType::InvalidEvent)
 }
 
 /// What the partitions of one batch share.
@@ -85,7 +91,8 @@ impl<B: Backend> Push<'_, B> {
 }
 
 /// Processes `chunks`, one for each partition, within `deadline`, and logs the
-/// report. No chunks: nothing is called.
+/// report. No chunks: nothing is called. If the processor has no handler for one
+/// of the topics, no record is handed over.
 pub async fn push<B: Backend>(parts: &Parts<B>, chunks: Vec<Chunk>, deadline: Deadline) -> Pushed {
     let started = parts.clock.now();
     let push = Push {
@@ -95,12 +102,35 @@ pub async fn push<B: Backend>(parts: &Parts<B>, chunks: Vec<Chunk>, deadline: De
         stopped: AtomicBool::new(false),
         dead_letters_left: Allowance::new(MAX_DEAD_LETTERS),
     };
-    let work = futures::stream::iter(chunks).map(|chunk| Worker::new(&push, chunk).work());
-    let outcomes: Vec<PartitionOutcome> = work.buffered(PARTITIONS_AT_ONCE).collect().await;
+    let mut refused = without_handler(&parts.processor, &chunks);
+    let outcomes: Vec<PartitionOutcome> = if refused.is_some() {
+        // One error for all.
+        let left = |chunk| PartitionOutcome::left(chunk, refused.take());
+        chunks.iter().map(left).collect()
+    } else {
+        let work = futures::stream::iter(chunks).map(|chunk| Worker::new(&push, chunk).work());
+        work.buffered(PARTITIONS_AT_ONCE).collect().await
+    };
     let took = parts.clock.now().saturating_duration_since(started);
     let pushed = pushed(parts, outcomes, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     invoke::log(&pushed.invoked);
     pushed
+}
+
+/// The error for topics without a handler.
+fn without_handler<P: Processor>(processor: &P, chunks: &[Chunk]) -> Option<Error> {
+    let topics = chunks.iter().map(|chunk| &*chunk.partition().topic);
+    let without: BTreeSet<&str> = topics.filter(|topic| !processor.takes(topic)).collect();
+    if without.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = without.into_iter().collect();
+    let what = format!(
+        "No handler for topic {}. No record of the batch was handed over, and AWS sends all of them again",
+        names.join(", ")
+    );
+    let next = "Add a route for it to DESTINATION, or `topic` or `otherwise` to the routes of the handler";
+    Some(Error::new(ErrorType::InvalidEvent, what).next(next))
 }
 
 fn pushed<B: Backend>(parts: &Parts<B>, outcomes: Vec<PartitionOutcome>, duration_ms: u64) -> Pushed {

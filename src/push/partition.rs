@@ -65,29 +65,47 @@ pub(super) struct Worker<'a, B: Backend> {
     one_at_a_time: bool,
 }
 
+impl PartitionOutcome {
+    /// Of a partition that no record was handled of.
+    fn new(chunk: &Chunk) -> Self {
+        Self {
+            partition: chunk.partition().clone(),
+            polled: chunk.len() as u64,
+            filtered: 0,
+            first_offset: None,
+            processed: 0,
+            bytes: 0,
+            failed_tries: 0,
+            undecodable: 0,
+            skipped: SkippedRecords::default(),
+            dead_lettered: 0,
+            failure: None,
+            left: Vec::new(),
+        }
+    }
+
+    /// All records are left, because of `error` or of that of another partition.
+    pub(super) fn left(chunk: &Chunk, error: Option<Error>) -> Self {
+        Self {
+            failure: error.map(|error| PartitionFailure { error, attempts: 0 }),
+            left: chunk.records().iter().map(|record| record.offset).collect(),
+            ..Self::new(chunk)
+        }
+    }
+}
+
 impl<'a, B: Backend> Worker<'a, B> {
     pub(super) fn new(push: &'a Push<'a, B>, chunk: Chunk) -> Self {
-        let partition = chunk.partition().clone();
-        let polled = chunk.len() as u64;
+        let outcome = PartitionOutcome::new(&chunk);
         let mut records: VecDeque<Record> = chunk.into_records().into();
-        if let Some(filter) = &push.parts.config.filter(&partition.topic) {
+        if let Some(filter) = &push.parts.config.filter(&outcome.partition.topic) {
             records.retain(|record| filter.matches(record));
         }
         Self {
             push,
             outcome: PartitionOutcome {
-                partition,
-                polled,
-                filtered: polled - records.len() as u64,
-                first_offset: None,
-                processed: 0,
-                bytes: 0,
-                failed_tries: 0,
-                undecodable: 0,
-                skipped: SkippedRecords::default(),
-                dead_lettered: 0,
-                failure: None,
-                left: Vec::new(),
+                filtered: outcome.polled - records.len() as u64,
+                ..outcome
             },
             records,
             attempts: 0,

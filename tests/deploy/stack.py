@@ -198,6 +198,9 @@ KEY = "arn:aws:kms:eu-central-1:123456789012:key/66666666-7777-8888-9999-0000000
 DEAD_LETTER_KEY = "arn:aws:kms:eu-central-1:123456789012:key/22222222-3333-4444-5555-666666666666"
 CLUSTER = "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-s1"
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:orders-dead"
+FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:handle-orders"
+ALIAS = f"{FUNCTION}:live"
+ROUTES = f'{{"orders":{{"to":"{ALIAS}","batch_size":10}},"refunds-*": "{FUNCTION}","*":"discard"}}'
 HANDLER_POLICIES = ["arn:aws:iam::123456789012:policy/customers", "arn:aws:iam::aws:policy/AmazonSNSFullAccess"]
 EXTENSIONS = [
     "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-collector-amd64-ver-0-117-0:1",
@@ -231,6 +234,8 @@ STACKS = {
         "KafkaTopic": "orders,refunds",
     },
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
+    "a destination function": {"Destination": ALIAS, "BatchSize": "500"},
+    "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},
     "a key of one's own": {

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, EXTENSIONS, HANDLER_POLICIES, ROOT, SECRET, STACKS, stack, template
+from stack import ALIAS, CA_SECRET, CLUSTER, EXTENSIONS, HANDLER_POLICIES, ROOT, SECRET, STACKS, stack, template
 
 SETTINGS = dict(
     re.findall(
@@ -47,7 +47,7 @@ def test_parameters_left_at_their_default_have_the_programs_default():
 
 def test_an_empty_parameter_sets_no_variable():
     assert OTHERS & variables(stack()).keys() == {"KAFKA_SECURITY_PROTOCOL"}
-    assert not {"MAX_MEMORY_BYTES", *NOT_THE_PROGRAMS} & variables(stack()).keys()
+    assert not {"MAX_MEMORY_BYTES", "MESSAGE_FORMAT", "BATCH_SIZE", "MSK_CLUSTER_ARN", *NOT_THE_PROGRAMS} & variables(stack()).keys()
 
 
 def test_secrets_are_referenced_by_arn_only():
@@ -62,6 +62,17 @@ def test_secrets_are_referenced_by_arn_only():
 )
 def test_dead_letters_go_where_they_are_sent(chosen, variable):
     assert variables(stack(OnFailure=chosen))["ON_FAILURE"] == variable
+
+
+def test_a_destination_function_gets_batches_in_the_format_of_the_program_unless_one_is_set():
+    made = variables(stack("a destination function"))
+    assert (made["DESTINATION"], made["BATCH_SIZE"]) == (ALIAS, "500")
+    assert "MESSAGE_FORMAT" not in made
+    assert variables(stack("destination functions by topic, in a VPC"))["MESSAGE_FORMAT"] == "text"
+
+
+def test_the_cluster_of_msk_is_the_source_of_events_whatever_the_authentication():
+    assert variables(stack(MskClusterArn=CLUSTER))["MSK_CLUSTER_ARN"] == CLUSTER
 
 
 def test_the_function_writes_to_its_table():
@@ -188,6 +199,7 @@ def test_endpoints_are_of_services_that_the_function_uses():
         }
 
     assert services(stack("SCRAM in a VPC")) == {"dynamodb": "Gateway", "secretsmanager": "Interface", "sqs": "Interface"}
+    assert services(stack("destination functions by topic, in a VPC")) == {"dynamodb": "Gateway", "lambda": "Interface"}
     assert services(stack("a private CA alone")) == {"dynamodb": "Gateway", "secretsmanager": "Interface"}
     assert services(stack("MSK IAM in a VPC with a NAT")) == {}
     assert services(stack()) == {}

@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from stack import ROOT, SCRAM, stack
+from stack import FUNCTION, ROOT, SCRAM, stack
 from test_roles import permissions
 
 sys.path.append(str(ROOT / "deploy"))
@@ -32,6 +32,8 @@ NOT_THE_CODES = {
     "logs:PutLogEvents": "Lambda writes the log",
     "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt with the permissions of the caller",
 }
+# Every other operation needs the permission of its name.
+PERMISSIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 # Linked and not called: aws-config can get credentials in more ways than the one in Lambda.
 UNUSED = {"sts"}
 
@@ -110,20 +112,24 @@ def linked():
     content = (UNPACKED / "function/bootstrap").read_bytes()
     found = set(re.findall(rb"/aws-sdk-([a-z0-9]+)-[0-9.]+/src/operation/([a-z_]+)\.rs", content))
     assert found, "the names of operations are not where they were"
-    return {
+    return needed(
         f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
         for service, operation in ((service.decode(), operation.decode()) for service, operation in found)
         if service not in UNUSED
-    }
+    )
 
 
 def requested():
-    return set(json.loads((UNPACKED / "requests.json").read_text()))
+    return needed(json.loads((UNPACKED / "requests.json").read_text()))
+
+
+def needed(operations):
+    return {PERMISSIONS.get(each, each) for each in operations}
 
 
 def granted():
-    """Of the code: a stack that reads with a secret and has a queue of dead letters."""
-    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue"))}
+    """Of the code: a stack that reads with a secret, has a destination function and a queue of dead letters."""
+    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue", Destination=FUNCTION))}
     assert NOT_THE_CODES.keys() < actions
     return actions - NOT_THE_CODES.keys()
 

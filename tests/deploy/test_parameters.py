@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stack import CA_SECRET, EXTENSIONS, HANDLER_POLICIES, IAM, KEY, PSEUDO, ROOT, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import ALIAS, CA_SECRET, EXTENSIONS, FUNCTION, HANDLER_POLICIES, IAM, KEY, PSEUDO, QUEUE, ROOT, ROUTES, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
 from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
@@ -67,6 +67,23 @@ def test_only_parameters_without_a_sensible_value_have_no_default():
         ("ExtensionLayerArns", EXTENSIONS[0].rsplit(":", 1)[0]),
         ("ExtensionLayerArns", ",".join(EXTENSIONS * 3)),
         ("HandlerSettings", "x" * 2049),
+        ("Destination", ""),
+        ("Destination", "Log"),
+        ("Destination", "handle-orders"),
+        ("Destination", QUEUE),
+        ("Destination", f"{FUNCTION}:"),
+        ("Destination", f"{FUNCTION},{FUNCTION}"),
+        ("Destination", f"{FUNCTION}:{'v' * 65}"),
+        ("Destination", FUNCTION.replace("function", "layer")),
+        ("Destination", '["log"]'),
+        ("Destination", f'{{"orders":"{FUNCTION}"'),
+        ("Destination", f'{{"orders":"{QUEUE}"}}'),
+        ("Destination", f'{{"orders":"{FUNCTION}:live:2"}}'),
+        ("Destination", f'{{"orders":"{FUNCTION}","refunds":"{QUEUE}"}}'),
+        ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(6)})),
+        ("BatchSize", "0"),
+        ("BatchSize", "10001"),
+        ("BatchSize", "1e3"),
         ("OnFailure", "kafka://"),
         ("OnFailure", "drop"),
         ("StartPosition", "2026-01-31"),
@@ -88,6 +105,15 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("ExtensionLayerArns", ",".join(EXTENSIONS)),
         ("HandlerSettings", '{"a":\n"=,"}'),
         ("KafkaTopic", "a,b.c,d_e"),
+        ("Destination", FUNCTION),
+        ("Destination", ALIAS),
+        ("Destination", f"{FUNCTION}:$LATEST"),
+        ("Destination", f"{FUNCTION}:17".replace("aws:", "aws-cn:")),
+        ("Destination", ROUTES),
+        ("Destination", '{"orders":"log"}'),
+        ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(5)}, indent=1)),
+        ("BatchSize", "1"),
+        ("BatchSize", "10000"),
         ("SecretKeyArns", "arn:aws:kms:x:123456789012:key/a-1,arn:aws-us-gov:kms:x:123456789012:key/b-2"),
         ("OnFailure", "arn:aws-cn:sqs:cn-north-1:123456789012:dead.fifo"),
         ("StartPosition", "2026-01-31T08:00:00.5+01:00"),
@@ -164,6 +190,7 @@ def longest(name):
         "KafkaTopic": ",".join([letter * 249 for letter in "abcde"]),
         "KafkaGroupId": "g" * 250,
         "OnFailure": "kafka://" + "d" * 249,
+        "Destination": json.dumps({letter: f"{FUNCTION.rsplit(':', 1)[0]}:{letter * 64}:{'v' * 64}" for letter in "abcde"}),
     }[name]
 
 
@@ -182,7 +209,7 @@ LIMITS = {
 @pytest.mark.parametrize("choice", ["skip", "queue", longest("OnFailure")])
 def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
     monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
-    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), OnFailure=choice)
+    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), Destination=longest("Destination"), OnFailure=choice)
     limited = set()
     for name, resource in made.resources.items():
         for key, value in leaves(resource["Properties"]):

@@ -1,8 +1,10 @@
 """The permissions of the roles: none missing, none extra."""
 
+import json
+
 import pytest
 
-from stack import CA_SECRET, CLUSTER, DEAD_LETTER_KEY, IAM, KEY, QUEUE, SCRAM, SECRET, SECRET_KEY, VPC, stack
+from stack import ALIAS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, VPC, stack
 
 ALWAYS = {
     ("logs:CreateLogStream", "arn:made-up:LogGroup"),
@@ -96,6 +98,31 @@ def test_a_secret_without_its_own_key_needs_no_permission_on_keys():
 )
 def test_dead_letters_are_sent_to_their_queue_only(choice, expected):
     assert permissions(stack(OnFailure=choice)) - ALWAYS == expected
+
+
+@pytest.mark.parametrize(
+    "destination, functions",
+    [
+        ("log", []),
+        ("discard", []),
+        ('{"orders":"log","*":"discard"}', []),
+        (FUNCTION, [FUNCTION]),
+        (ALIAS, [ALIAS]),
+        (f"{FUNCTION}:$LATEST", [f"{FUNCTION}:$LATEST"]),
+        (ROUTES, [ALIAS, FUNCTION]),
+        (json.dumps({"orders": ALIAS}, indent=2), [ALIAS]),
+        ('{"orders":{"to":"discard","filters":[{"value":{"a arn:":["x"]}}]}}', []),
+    ],
+)
+def test_the_functions_of_the_destination_may_be_invoked_and_no_other(destination, functions):
+    assert permissions(stack(Destination=destination)) - ALWAYS == {("lambda:InvokeFunction", each) for each in functions}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_each_function_of_the_routes_may_be_invoked(count):
+    functions = [f"{FUNCTION}-{number}:live" for number in range(count)]
+    made = stack(Destination=json.dumps(dict(zip("abcde", functions))))
+    assert permissions(made) - ALWAYS == {("lambda:InvokeFunction", each) for each in functions}
 
 
 def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():

@@ -144,6 +144,45 @@ fn an_event_that_json_libraries_refuse_is_an_invalid_event_and_the_function_cont
     function.invoke_text("{}").failure("TableUnreachable");
 }
 
+/// Which topics AWS's mapping pushes is not a setting; which a run reads is.
+#[test]
+fn a_function_for_pushed_events_needs_no_topic_and_refuses_those_without_a_route() {
+    let settings = [
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_REGION", "us-east-1"),
+        ("DESTINATION", r#"{"orders": "log", "user-*": "discard"}"#),
+    ];
+    let mut function = Function::start(BOOTSTRAP, settings, Duration::from_secs(5)).expect("it starts");
+    let event = |topics: &[&str]| {
+        let records = topics.iter().map(|topic| {
+            let record = json!({"topic": topic, "partition": 0, "offset": 7, "value": "e30="});
+            (format!("{topic}-0"), json!([record]))
+        });
+        let records: serde_json::Map<_, _> = records.collect();
+        json!({"eventSource": "SelfManagedKafka", "bootstrapServers": "b:9092", "records": records})
+    };
+    let logged = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.contains("\"message\":\"record\""))
+            .count()
+    };
+    let pushed = function.invoke(&event(&["orders", "user-eu"]));
+    assert_eq!(pushed.success(), &json!({"batchItemFailures": []}));
+    assert_eq!(logged(&pushed.stdout), 1);
+    let pushed = function.invoke(&event(&["orders", "payments"]));
+    let message = pushed.failure("InvalidEvent");
+    assert!(message.starts_with("No handler for topic payments."), "{message}");
+    assert_eq!(logged(&pushed.stdout), 0);
+    let run = function.invoke(&json!({}));
+    let message = run.failure("InvalidConfiguration");
+    assert!(
+        message.starts_with("no handler for topic test-topic of KAFKA_TOPIC."),
+        "{message}"
+    );
+}
+
 #[test]
 fn settings_that_are_not_utf_8_are_named_together_and_never_shown() {
     let not_text = OsStr::from_bytes(b"planted\xe9");

@@ -21,6 +21,7 @@ mod ledger;
 mod offsets;
 mod plan;
 mod push;
+mod routes;
 mod semantics;
 #[cfg(feature = "embedded")]
 mod source;

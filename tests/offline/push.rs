@@ -6,14 +6,15 @@ use std::time::Duration;
 use kafka_consumer_lambda::clock::{Deadline, SystemClock};
 use kafka_consumer_lambda::config::Config;
 use kafka_consumer_lambda::dead_letter::target::DeadLetters;
+use kafka_consumer_lambda::destination::Configured;
 use kafka_consumer_lambda::invoke::Parts;
 use kafka_consumer_lambda::processor::{Processor, Progress, RunContext};
 use kafka_consumer_lambda::push::{Pushed, push};
-use kafka_consumer_lambda::record::{Chunk, Record, TopicPartition};
+use kafka_consumer_lambda::record::{Chunk, Header, Record, TopicPartition};
 use kafka_consumer_lambda::security::Security;
 use kafka_consumer_lambda::source::kafka::KafkaSource;
 use kafka_consumer_lambda::store::memory::MemoryStore;
-use kafka_consumer_lambda::{Failure, each};
+use kafka_consumer_lambda::{Failure, each, routes};
 use serde_json::{Value, json};
 
 /// The record keys that a handler was called with, in that order.
@@ -288,6 +289,79 @@ async fn no_records_are_a_success_without_a_call() {
     let pushed = pushed(&[], Never, vec![]).await;
     assert_eq!(pushed.returned(false), Ok(&pushed.response));
     assert_eq!(report(&pushed)["messages_processed"], 0);
+}
+
+#[tokio::test]
+async fn each_topic_is_handled_by_its_route() {
+    let (orders, users) = (Handled::default(), Handled::default());
+    let settles = |handled: &Handled| failing_at(handled, -1, Failure::Poison(String::new()));
+    let router = routes().topic("orders", settles(&orders)).otherwise(settles(&users));
+    let pushed = pushed(&[], router, vec![chunk("orders", 6..9), chunk("users", [3])]).await;
+    assert_eq!((orders.of("orders-0"), users.of("users-0")), (vec![6, 7, 8], vec![3]));
+    assert_eq!(response(&pushed), failures("orders-0", &[]));
+}
+
+#[tokio::test]
+async fn of_a_batch_with_a_topic_that_has_no_handler_no_record_is_handed_over() {
+    let handled = Handled::default();
+    let orders = failing_at(&handled, -1, Failure::Poison(String::new()));
+    let chunks = vec![chunk("orders", 6..8), chunk("users", [3]), chunk("payments", [9])];
+    let pushed = pushed(&[("ON_FAILURE", "skip")], routes().topic("orders", orders), chunks).await;
+    assert!(handled.of("orders-0").is_empty());
+    // Where AWS ignores the response, only an error keeps the records.
+    for report in [false, true] {
+        let error = pushed.returned(report).expect_err("it failed").to_string();
+        assert_eq!(
+            error,
+            "InvalidEvent: No handler for topic payments, users. No record of the batch was handed over, and AWS sends \
+             all of them again. Add a route for it to DESTINATION, or `topic` or `otherwise` to the routes of the handler"
+        );
+    }
+    let report = report(&pushed);
+    assert_eq!(
+        (&report["status"], &report["messages_processed"], &report["skipped"]),
+        (&json!("failed"), &json!(0), &json!([]))
+    );
+    let left = response(&pushed)["batchItemFailures"].as_array().map(Vec::len);
+    assert_eq!(left, Some(4));
+}
+
+#[tokio::test]
+async fn a_topic_without_a_route_of_destination_is_refused_as_one_without_a_handler() {
+    let settings = [("DESTINATION", r#"{"orders": "discard"}"#)];
+    let configured = |topic: &'static str| async move {
+        let config = Config::from_lookup(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let configured = Configured::new(&config.expect("these are settings"));
+        pushed(&settings, configured, vec![chunk(topic, [1])]).await
+    };
+    let accepted = configured("orders").await;
+    assert_eq!(accepted.returned(false), Ok(&accepted.response));
+    let refused = configured("users").await;
+    let error = refused.returned(true).expect_err("it failed").to_string();
+    assert!(
+        error.starts_with("InvalidEvent: No handler for topic users."),
+        "{error}"
+    );
+}
+
+/// The two handlers share a partition, so the failure of one keeps the records of the other in order.
+#[tokio::test]
+async fn a_failure_of_one_header_s_handler_leaves_the_records_of_the_others_behind_it() {
+    let mut records = chunk("orders", 6..10).records().to_vec();
+    for offset in [1, 2] {
+        records[offset].headers = vec![Header::new("type", Some("priority".into()))];
+    }
+    let (priority, other) = (Handled::default(), Handled::default());
+    let router = routes()
+        .header(
+            "type",
+            "priority",
+            failing_at(&priority, 8, Failure::Poison("no price".into())),
+        )
+        .otherwise(failing_at(&other, -1, Failure::Poison(String::new())));
+    let pushed = pushed(&[], router, vec![Chunk::new(records).expect("records")]).await;
+    assert_eq!((priority.of("orders-0"), other.of("orders-0")), (vec![7, 8], vec![6]));
+    assert_eq!(response(&pushed), failures("orders-0", &[8, 9]));
 }
 
 /// An outage downstream cannot drain a topic into the dead letters.

@@ -1,5 +1,6 @@
 //! `doctor`: checks what a run needs, and shows the next step where a check fails.
-//! It writes nothing, joins no group, claims no cursor, and processes no record.
+//! It writes nothing, joins no group, claims no cursor, runs no function, and
+//! processes no record.
 //!
 //! The checks run concurrently and are printed in this order:
 //!
@@ -13,6 +14,7 @@
 //! | `kafka/` | `authentication`, `topic`, `brokers`, `group` |
 //! | `table` | `table`, `table_rights` |
 //! | `cursors/` | `cursors` |
+//! | `functions/` | `function`, `function_rights`: of `DESTINATION` |
 //! | `dead_letters` | `dead_letters` |
 //! | `clock` | `clock`: this machine's against AWS's |
 //!
@@ -24,6 +26,7 @@ mod check;
 mod clock;
 mod cursors;
 mod dead_letters;
+mod functions;
 mod identity;
 mod kafka;
 mod network;
@@ -183,6 +186,7 @@ fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> 
     results.push_back(kafka::checks(context, snapshot.clone(), reached, tls, secrets).boxed());
     results.push_back(table::checks(context, permissions.clone()).boxed());
     results.push_back(cursors::checks(snapshot.clone(), &context.config().topics).boxed());
+    results.push_back(functions::checks(context).boxed());
     results.push_back(dead_letters::checks(context, snapshot).boxed());
     let responses = futures::future::join(permissions, identity);
     results.push_back(responses.map(|_| vec![context.aws_clock.check()]).boxed());

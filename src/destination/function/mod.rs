@@ -43,7 +43,7 @@ use crate::kafka_event::write::{Batch, Envelope, Payload};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, TopicPartition};
 use client::{FunctionClient, Response};
-use outcome::Outcome;
+pub(crate) use outcome::{Outcome, Refusal};
 use tried::Tried;
 
 /// `BatchSize` of AWS's event source mappings, where none is set.

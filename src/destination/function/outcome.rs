@@ -26,7 +26,7 @@ use crate::record::TopicPartition;
 /// [`Invoke`](https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html) and
 /// [`BatchOutcome`], which has the rules of responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Every record succeeded.
     Succeeded,
     /// These offsets failed, and the others succeeded.
@@ -43,15 +43,15 @@ pub(super) enum Outcome {
 
 /// A call that ended without a response of the function.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal<'a> {
+pub(crate) struct Refusal<'a> {
     /// The HTTP status, if there was a response.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// Lambda's error code.
-    pub(super) code: Option<&'a str>,
+    pub(crate) code: Option<&'a str>,
     /// Lambda's message, or the error of the connection.
-    pub(super) reason: &'a str,
+    pub(crate) reason: &'a str,
     /// Whether the request may have reached Lambda.
-    pub(super) may_have_run: bool,
+    pub(crate) may_have_run: bool,
 }
 
 /// Lambda's codes of functions that are not ready yet, whatever their HTTP status.
@@ -117,7 +117,7 @@ impl Outcome {
         Self::Failed(format!("the function failed with {error_type}. Its log has the error"))
     }
 
-    pub(super) fn of_refusal(refusal: Refusal<'_>) -> Self {
+    pub(crate) fn of_refusal(refusal: Refusal<'_>) -> Self {
         let Refusal {
             status,
             code,

@@ -58,6 +58,8 @@ fn any_value() -> impl Strategy<Value = String> {
             "SCRAM-SHA-512",
             "ssl",
             "b:9092",
+            r#"{"a":"log","*":"discard"}"#,
+            r#"{"t":{"to":"x","filters":[]}}"#,
         ])
         .prop_map(str::to_owned),
     ]

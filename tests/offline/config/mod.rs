@@ -3,8 +3,10 @@
 mod arbitrary;
 mod authentication;
 mod dead_letter;
+mod destination;
 mod environment;
 mod property;
+mod routes;
 mod rule;
 
 use std::collections::BTreeSet;
@@ -139,7 +141,7 @@ fn all_wrong_settings_are_reported_together() {
         problems,
         "KAFKA_TOPIC=\"a b\": must be topic names, comma-separated: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-` each, not `.` or `..`\n\
          MAX_MESSAGES=\"0\": must be a whole number, 1 or more, or `unlimited`\n\
-         DESTINATION=\"printer\": must be `log` or `discard`\n\
+         DESTINATION=\"printer\": must be `log`, `discard` or the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>), or routes: a JSON object from topic to one of these\n\
          LOG_VALUES=\"maybe\": must be `true` or `false`\n\
          ON_FAILURE=\"explode\": must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue\n\
          KAFKA_CHECK_CRCS: owned by the program: damaged records are always detected; remove it\n\
@@ -179,16 +181,6 @@ fn each_value_is_parsed_as_documented() {
     assert_eq!(
         destination(&accepted(&[("DESTINATION", "discard"), ("LOG_VALUES", "true")])),
         Destination::Discard
-    );
-}
-
-#[test]
-fn a_destination_of_a_later_version_is_recognised_and_refused() {
-    let later = "not available in this version yet; use";
-    assert_refused(
-        "DESTINATION",
-        "arn:aws:sqs:eu:1:q",
-        &format!("=\"arn:aws:sqs:eu:1:q\": {later} `log` or `discard`"),
     );
 }
 

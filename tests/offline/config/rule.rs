@@ -39,8 +39,17 @@ const RULES: &[(&str, &str, &str)] = &[
     ("MESSAGE_FORMAT", "json|text|bytes|JSON", "avro|utf8| "),
     (
         "DESTINATION",
-        "log|discard",
-        "logs|https://example.com|arn:aws:sqs:eu:1:q| ",
+        "log|discard|Log|arn:aws:lambda:eu-central-1:123456789012:function:f|\
+         arn:aws-cn:lambda:cn-north-1:123456789012:function:f_2-a:live| arn:aws:lambda:eu:123456789012:function:f:$LATEST |\
+         {\"*\":\"log\"}| {\"a-*\": {\"to\": \"discard\", \"format\": \"text\"}} ",
+        "logs|https://example.com|arn:aws:sqs:eu:1:q|arn:aws:lambda:eu:1:function:f|\
+         arn:aws:lambda:eu:123456789012:function:f:a:b|lambda|f| |{}|{|{\"*\":log}|[\"log\"]|\"log\"",
+    ),
+    ("BATCH_SIZE", "1|100|10000|1e4", "0|10001|-1|1.5|all| "),
+    (
+        "MSK_CLUSTER_ARN",
+        "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/6f8e-22",
+        "shop|arn:aws:kafka:eu-central-1:123456789012:cluster/shop|arn:aws:kafka:eu-central-1:1:cluster/shop/x| ",
     ),
     ("LOG_VALUES", "true|false|True", "1|yes| "),
     (

@@ -9,12 +9,14 @@ mod brokers;
 mod crash;
 mod crashing_records;
 mod dead_letters;
+mod destination;
 mod faults;
 mod filters;
 mod handler;
 mod items;
 mod left_claims;
 mod prefetch;
+mod routes;
 mod source;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,10 @@
 //! How many records are handed over at once.
 
+use kafka_consumer_lambda::claim::{ChunkLimit, Quarantine};
 use kafka_consumer_lambda::ledger::{CHUNK_TARGET_MS, FIRST_CHUNK};
 
-use super::{busy, chunk};
+use super::{busy, chunk, ledger, records, with_quarantine};
+use crate::support::states::next;
 
 #[test]
 fn the_first_chunk_is_small() {
@@ -44,4 +46,50 @@ fn the_slowest_handler_gets_one_record() {
     }
     ledger.measured(1, 10);
     assert_eq!(chunk(&ledger), 4);
+}
+
+#[test]
+fn a_batch_keeps_its_size_however_long_a_call_takes() {
+    let mut ledger = busy().in_batches(Some(100));
+    assert_eq!(chunk(&ledger), 100);
+    for took_ms in [0, CHUNK_TARGET_MS * 100] {
+        ledger.measured(100, took_ms);
+        assert_eq!(chunk(&ledger), 100);
+    }
+}
+
+#[test]
+fn after_a_single_record_a_batch_grows_fourfold_up_to_its_size() {
+    let mut ledger = busy().in_batches(Some(100));
+    ledger.hand_over_one();
+    let mut sizes = vec![];
+    for _ in 0..5 {
+        sizes.push(chunk(&ledger));
+        ledger.measured(chunk(&ledger), 1_000);
+    }
+    assert_eq!(sizes, [1, 4, 16, 64, 100]);
+}
+
+#[test]
+fn more_is_fetched_for_a_batch_while_it_is_not_full_and_there_is_more() {
+    let batched = |to, polled| {
+        let mut partial = ledger(to, 20_000).in_batches(Some(100));
+        partial.polled(&records(0..polled));
+        partial
+    };
+    let partial = batched(1_000, 40);
+    assert!(partial.awaits_more(40));
+    assert_eq!(partial.missing(), 60);
+    assert!(!partial.awaits_more(100), "the batch is full");
+    assert!(!batched(40, 40).awaits_more(40), "there is no more");
+    assert!(!busy().awaits_more(1), "chunks that are no batches take what there is");
+    let mut limited = ledger(1_000, 50).in_batches(Some(100));
+    limited.polled(&records(0..50));
+    assert!(!limited.awaits_more(50), "the share is used");
+    let careful = with_quarantine(Some(Quarantine {
+        until: next(1_000),
+        limit: ChunkLimit::Small,
+    }))
+    .in_batches(Some(100));
+    assert!(!careful.awaits_more(1), "one after the other where a run crashed");
 }
