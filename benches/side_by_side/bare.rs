@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::{LambdaEvent, service_fn};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 /// The variable that selects the bare program, and its mode.
 pub(crate) const VARIABLE: &str = "BENCH_BARE";
@@ -19,6 +22,8 @@ pub(crate) const FUNCTION: &str = "function";
 /// One cold run that reads this many records, in [`RECORDS`].
 pub(crate) const ONCE: &str = "once";
 pub(crate) const RECORDS: &str = "BENCH_RECORDS";
+/// The function that is invoked.
+const FUNCTION_ARN: &str = "DESTINATION";
 
 /// The minimal update and condition of a claim, and of the cursor that ends it.
 const CLAIM: (&str, &str) = (
@@ -50,6 +55,9 @@ pub(crate) enum Event {
         /// Reads from the beginning instead.
         again: bool,
     },
+    /// The same from the beginning, and invokes a function with each batch of a partition, of this size. The
+    /// partitions side by side.
+    Invoke { records: u64, batch: usize },
     /// The same with the minimum for the product's promises: the requests of an idle run first, a claim of each
     /// partition in parallel with the fetch, cursors that are conditional on it.
     Claim { records: u64 },
@@ -78,6 +86,7 @@ pub(crate) fn main(what: &str) -> Result<(), Failure> {
 struct Bare {
     consumer: Arc<BaseConsumer>,
     client: Client,
+    functions: aws_sdk_lambda::Client,
     table: String,
     consumer_id: String,
     topic: String,
@@ -116,6 +125,7 @@ impl Bare {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
         Ok(Self {
             client: Client::new(&config),
+            functions: aws_sdk_lambda::Client::new(&config),
             table: variable("DYNAMODB_TABLE")?,
             consumer_id: format!("{group}_{topic}"),
             next: std::sync::Mutex::new(vec![0; partitions.await??]),
@@ -135,6 +145,7 @@ impl Bare {
                 futures::future::try_join(self.query(), self.ends()).await?;
             }
             Event::Read { records, again } => self.read(records, again).await?,
+            Event::Invoke { records, batch } => self.invoke(records, batch).await?,
             Event::Claim { records } => self.claim(records).await?,
         }
         Ok(u64::try_from(started.elapsed().as_micros())?)
@@ -183,6 +194,53 @@ impl Bare {
         let writes = moved.iter().map(|(partition, last)| self.write(*partition, *last));
         futures::future::try_join_all(writes).await?;
         self.on_to(&moved)
+    }
+
+    async fn invoke(&self, records: u64, batch: usize) -> Result<(), Failure> {
+        self.next.lock().map_err(|_| "a panic before")?.fill(0);
+        let (consumer, list) = (Arc::clone(&self.consumer), self.list(|_, _| Offset::Offset(0))?);
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..list.count()).map(|_| mpsc::channel::<Vec<EventRecord>>(1)).unzip();
+        let reading = tokio::task::spawn_blocking(move || {
+            consumer.assign(&list)?;
+            read_batches(&consumer, &senders, records, batch)?;
+            consumer.assign(&TopicPartitionList::new())?;
+            Ok::<_, Failure>(())
+        });
+        let partitions = receivers.into_iter().enumerate();
+        let invoking = partitions.map(|(partition, batches)| self.invoke_each(partition, batches));
+        let (reading, invoked) = futures::future::join(reading, futures::future::try_join_all(invoking)).await;
+        reading??;
+        let writes = invoked?.into_iter().enumerate();
+        futures::future::try_join_all(writes.map(|(partition, last)| self.write(partition, last))).await?;
+        Ok(())
+    }
+
+    /// Invokes the function with each batch of one partition, and returns the last offset.
+    async fn invoke_each(
+        &self,
+        partition: usize,
+        mut batches: mpsc::Receiver<Vec<EventRecord>>,
+    ) -> Result<i64, Failure> {
+        let mut last = -1;
+        while let Some(batch) = batches.recv().await {
+            last = batch.last().map_or(last, |record| record.offset);
+            let name = format!("{}-{partition}", self.topic);
+            let event = serde_json::json!({"eventSource": "SelfManagedKafka", "bootstrapServers": "b:9092"});
+            let mut event = serde_json::to_vec(&event)?;
+            event.pop();
+            event.extend_from_slice(b",\"records\":{");
+            serde_json::to_writer(&mut event, &name)?;
+            event.push(b':');
+            serde_json::to_writer(&mut event, &batch)?;
+            event.extend_from_slice(b"}}");
+            let request = self.functions.invoke().function_name(variable(FUNCTION_ARN)?);
+            request
+                .payload(aws_sdk_lambda::primitives::Blob::new(event))
+                .send()
+                .await?;
+        }
+        Ok(last)
     }
 
     async fn claim(&self, records: u64) -> Result<(), Failure> {
@@ -271,6 +329,51 @@ fn poll(consumer: &BaseConsumer, partitions: usize, records: u64) -> Result<Vec<
         left -= 1;
     }
     Ok(last)
+}
+
+/// A record of an event, as AWS writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventRecord {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    timestamp: i64,
+    timestamp_type: &'static str,
+    value: String,
+    headers: Vec<()>,
+}
+
+/// Reads this number of records, and sends them on in batches of each partition.
+fn read_batches(
+    consumer: &BaseConsumer,
+    senders: &[mpsc::Sender<Vec<EventRecord>>],
+    records: u64,
+    batch: usize,
+) -> Result<(), Failure> {
+    let mut waiting: Vec<Vec<EventRecord>> = senders.iter().map(|_| vec![]).collect();
+    for _ in 0..records {
+        let message = consumer.poll(LIMIT).ok_or("nothing came")??;
+        let partition = usize::try_from(message.partition())?;
+        waiting[partition].push(EventRecord {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or(-1),
+            timestamp_type: "CREATE_TIME",
+            value: STANDARD.encode(message.payload().ok_or("no value")?),
+            headers: vec![],
+        });
+        if waiting[partition].len() == batch {
+            senders[partition].blocking_send(std::mem::take(&mut waiting[partition]))?;
+        }
+    }
+    for (sender, rest) in senders.iter().zip(waiting) {
+        if !rest.is_empty() {
+            sender.blocking_send(rest)?;
+        }
+    }
+    Ok(())
 }
 
 fn variable(name: &str) -> Result<String, Failure> {

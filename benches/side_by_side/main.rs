@@ -52,6 +52,7 @@ enum Section {
     Memory,
     Instructions,
     Throughput,
+    Functions,
 }
 
 fn main() {

@@ -79,6 +79,9 @@ def test_only_parameters_without_a_sensible_value_have_no_default():
         ("Destination", f'{{"orders":"{FUNCTION}"'),
         ("Destination", f'{{"orders":"{QUEUE}"}}'),
         ("Destination", f'{{"orders":"{FUNCTION}:live:2"}}'),
+        # The program reads both, and the role would lack them.
+        ("Destination", f'{{"orders":" {FUNCTION}"}}'),
+        ("Destination", f'{{"orders":"{FUNCTION} "}}'),
         ("Destination", f'{{"orders":"{FUNCTION}","refunds":"{QUEUE}"}}'),
         ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(6)})),
         ("BatchSize", "0"),

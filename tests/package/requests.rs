@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kafka::with_secrets;
 use crate::packages::{Package, folder};
+use crate::support::function_api::{FunctionApi, Reply, arn};
 use crate::support::kafka::values;
 use crate::support::scripted_dynamodb::{Act, Scripted};
 use crate::support::sqs::{self, Queue};
@@ -21,6 +22,7 @@ async fn the_requests_of_all_kinds_of_runs_are_recorded() {
         ("dynamodb", table().await),
         ("sqs", queue().await),
         ("secretsmanager", secrets().await),
+        ("lambda", functions().await),
     ];
     let notes = notes
         .iter()
@@ -87,4 +89,19 @@ async fn secrets() -> BTreeSet<String> {
     let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
     assert_eq!(invocation.success()["messages_processed"], 3);
     proxy.take_operations().into_iter().collect()
+}
+
+/// The requests to a destination function. The API has no operation that a run needs beside this one.
+async fn functions() -> BTreeSet<String> {
+    let mut world = World::new("requests", 1).await;
+    let api = FunctionApi::start();
+    api.on("orders", |_| Reply::ok("null"));
+    world
+        .set("AWS_ENDPOINT_URL_LAMBDA", api.url())
+        .set("DESTINATION", arn("orders"));
+    world.produce(0, 3);
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["messages_processed"], 3);
+    assert_eq!(api.offsets("orders"), [vec![0, 1, 2]]);
+    BTreeSet::from(["Invoke".to_owned()])
 }

@@ -40,6 +40,29 @@ async fn a_run_hands_on_the_records_that_fit_and_passes_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_lets_one_in_a_thousand_pass_moves_the_cursors_over_all() {
+    let mut world = World::new("filters", 2).await;
+    let values: Vec<Message> = (0..2_500).map(|n| Message::value(format!("{{\"n\":{n}}}"))).collect();
+    for partition in 0..2 {
+        world.produce_these(partition, &values);
+    }
+    world
+        .set("FILTER_PATTERNS", r#"[{"value":{"n":[1000,2000]}}]"#)
+        .set("MAX_MESSAGES", "3");
+    let ran = world.run();
+    let report = ran.success();
+    // Filtered records do not count for the limit.
+    assert_eq!(report["messages_processed"], 3, "{report}");
+    let ran = world.run();
+    let report = ran.success();
+    assert_eq!(report["messages_processed"], 1, "{report}");
+    assert_eq!(
+        (report["lag"].as_i64(), world.offset(0).await, world.offset(1).await),
+        (Some(0), Some(2_499), Some(2_499))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_plan_explains_which_patterns_the_next_records_fit_and_writes_nothing() {
     let mut world = world().await;
     world.set("FILTER_PATTERNS", FILTER);

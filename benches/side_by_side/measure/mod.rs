@@ -1,7 +1,7 @@
 //! The measurements, in turns, so that a slow moment of the machine affects all alike.
 
+mod functions;
 mod growth;
-
 mod requests;
 mod resources;
 mod times;
@@ -16,6 +16,7 @@ use crate::figures::Row;
 use crate::order::order;
 use crate::support::kafka::{self, Message, values};
 use crate::support::listeners::{Listener, secured};
+use crate::support::table::number;
 use crate::support::world::World;
 
 pub(crate) use growth::GROWTH;
@@ -42,6 +43,7 @@ impl Bench {
             Section::Growth => self.growth(),
             Section::Memory => self.memory(),
             Section::Throughput => self.throughput(),
+            Section::Functions => self.functions(),
             Section::Instructions => self.instructions(),
         }
     }
@@ -64,6 +66,16 @@ impl Bench {
             world.set(name, value);
         }
         world
+    }
+
+    /// The next run reads from the beginning.
+    fn forget_cursors(&self, world: &World) {
+        self.runtime.block_on(async {
+            for item in world.table.items().await {
+                let partition = i32::try_from(number(&item, "partition")).expect("a partition");
+                world.table.delete_item(&world.consumer_id(), partition).await;
+            }
+        });
     }
 }
 

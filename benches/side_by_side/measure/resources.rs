@@ -85,6 +85,38 @@ impl Bench {
     }
 
     pub(super) fn throughput(&self) -> Vec<Row> {
+        let mut rows = self.unfiltered_throughput();
+        rows.push(self.filtered_throughput());
+        rows
+    }
+
+    /// With a filter that one of 1,000 records matches, beside the same run without.
+    fn filtered_throughput(&self) -> Row {
+        let records = 100_000;
+        let mut world = self.world("filtered", PARTITIONS);
+        world.set("MAX_MESSAGES", "unlimited");
+        produce(&world, records);
+        let mut without = programs::product(&world);
+        // Each partition holds the same orders, from number 0 on.
+        world.set(
+            "FILTER_PATTERNS",
+            r#"[{"value":{"id":[{"suffix":"000"}],"status":["placed"]}}]"#,
+        );
+        let mut with = programs::product(&world);
+        let (mut speed, mut unfiltered) = (Sample::default(), Sample::default());
+        for _ in 0..self.rounds(10) {
+            self.forget_cursors(&world);
+            speed.add(per_second(records, run(&mut with, records / 1_000)));
+            self.forget_cursors(&world);
+            unfiltered.add(per_second(records, run(&mut without, records)));
+        }
+        let what = format!("{records} records, of which a filter lets one in 1,000 pass");
+        Row::new(what, "records/s", speed)
+            .beside("without a filter", unfiltered)
+            .at_least_times(1.0 / 1.5)
+    }
+
+    fn unfiltered_throughput(&self) -> Vec<Row> {
         let mut rows = vec![];
         for (records, rounds) in [(100_000, self.rounds(10)), (1_000_000, self.rounds(4))] {
             let mut world = self.world("throughput", PARTITIONS);
@@ -94,11 +126,7 @@ impl Bench {
             let mut bare = Bare::start(&world);
             let (mut speed, mut bare_speed) = (Sample::default(), Sample::default());
             for _ in 0..rounds {
-                self.runtime.block_on(async {
-                    for partition in 0..PARTITIONS {
-                        world.table.delete_item(&world.consumer_id(), partition).await;
-                    }
-                });
+                self.forget_cursors(&world);
                 speed.add(per_second(records, run(&mut product, records)));
                 let event = Event::Read { records, again: true };
                 bare_speed.add(per_second(records, bare.invoke(&event).inside));
@@ -123,12 +151,12 @@ impl Bench {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn per_second(records: u64, millis: f64) -> f64 {
+pub(super) fn per_second(records: u64, millis: f64) -> f64 {
     records as f64 / millis * 1000.0
 }
 
 /// A line of `/proc/PID/status`.
-fn mebibytes(pid: u32, line: &str) -> f64 {
+pub(super) fn mebibytes(pid: u32, line: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there, on Linux");
     let of_line = status
         .lines()

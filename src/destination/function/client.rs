@@ -89,7 +89,7 @@ impl FunctionClient {
                     Response::Returned(payload)
                 }
             }
-            Err(error) if !by_name && emulator::has_names_only(status(&error), error.code()) => {
+            Err(error) if !by_name && emulator::has_names_only(observer.endpoint(), status(&error), error.code()) => {
                 self.by_name.store(true, Ordering::Relaxed);
                 Response::Refused(Outcome::Throttled(format!(
                     "the endpoint has no function by this ARN, and is not Lambda's: the next call is by the name {}",

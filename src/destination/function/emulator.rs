@@ -6,9 +6,11 @@
 
 use serde_json::Value;
 
-/// Whether an emulator has no function by this ARN. Lambda's own 404 has an error code.
-pub(super) fn has_names_only(status: Option<u16>, code: Option<&str>) -> bool {
-    status == Some(404) && code.is_none()
+/// Whether the endpoint is an emulator that has no function by this ARN: its URL is
+/// without TLS, and Lambda's own 404 has an error code. Elsewhere the name alone could
+/// be that of another function.
+pub(super) fn has_names_only(endpoint: Option<&str>, status: Option<u16>, code: Option<&str>) -> bool {
+    endpoint.is_some_and(|url| url.starts_with("http://")) && status == Some(404) && code.is_none()
 }
 
 /// Whether a response that is not marked as an error is one: a runtime reports errors
@@ -26,11 +28,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_404_without_a_code_is_an_emulator_s() {
-        assert!(has_names_only(Some(404), None));
-        assert!(!has_names_only(Some(404), Some("ResourceNotFoundException")));
-        assert!(!has_names_only(Some(403), None));
-        assert!(!has_names_only(None, None));
+    fn a_404_without_a_code_from_a_url_without_tls_is_an_emulator_s() {
+        let local = Some("http://127.0.0.1:9000");
+        assert!(has_names_only(local, Some(404), None));
+        assert!(!has_names_only(local, Some(404), Some("ResourceNotFoundException")));
+        assert!(!has_names_only(local, Some(403), None));
+        assert!(!has_names_only(local, None, None));
+        assert!(!has_names_only(
+            Some("https://lambda.eu-west-1.amazonaws.com"),
+            Some(404),
+            None
+        ));
+        assert!(!has_names_only(None, Some(404), None));
     }
 
     #[test]

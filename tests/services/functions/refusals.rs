@@ -121,7 +121,9 @@ async fn calls_of_a_run_share_connections() {
     to.world.produce(0, 50);
     to.world.set("BATCH_SIZE", "5").run().success();
     assert_eq!(to.sizes(), [5; 10]);
-    assert_eq!(to.functions.connections(), 1);
+    // A call may begin before the connection of the last one is known to be free.
+    let connections = to.functions.connections();
+    assert!(connections <= 3, "{connections}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

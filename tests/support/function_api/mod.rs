@@ -181,6 +181,12 @@ impl FunctionApi {
     }
 }
 
+/// The URL of a server whose functions all return at once, and remember no call.
+pub(crate) fn start_of_instant_functions() -> String {
+    let reply = || Reply::ok("null").send();
+    format!("http://{}", http::start(|| {}, move |_| reply()))
+}
+
 /// The ARN of a function that [`FunctionApi`] has by this name.
 pub(crate) fn arn(name: &str) -> String {
     format!("arn:aws:lambda:us-east-1:123456789012:function:{name}")

@@ -109,6 +109,7 @@ fn each_state_of_a_function_has_its_check() {
 fn a_denied_invocation_names_the_permission_and_the_whole_arn() {
     let [_, check] = judged(&Ok(found()), &denied());
     assert_eq!(check.what, "this role may not lambda:InvokeFunction");
+    assert_eq!(check.details, ["planted"], "AWS's message names the role");
     let next = check.next.expect("a next step");
     assert!(
         next.starts_with(&format!("Allow lambda:InvokeFunction on exactly {} to", arn())),
