@@ -13,8 +13,8 @@ use crate::clock::Deadline;
 use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
+use crate::kafka_event::MAX_PAYLOAD_BYTES;
 use crate::kafka_event::write::Envelope;
-use crate::kafka_event::{EventSource, MAX_PAYLOAD_BYTES};
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::{OffsetSpec, Source as _};
 
@@ -40,7 +40,7 @@ pub(super) async fn event(config: Config, arguments: &EventArgs) -> Result<Exit,
     }
     let chunk = Chunk::new(records).ok_or_else(|| no_record(&partition, "at these offsets"))?;
     let envelope = Envelope {
-        source: EventSource::SelfManaged,
+        source: parts.config.event_source.clone(),
         bootstrap_servers: parts.config.bootstrap_servers.clone(),
     };
     let encoded = envelope.encode(&chunk).map_err(|error| {

@@ -44,6 +44,19 @@ async fn the_event_of_the_selected_records_is_printed_and_no_cursor_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_event_names_the_cluster_of_msk_as_a_function_would_see_it() {
+    let mut world = World::new("event", 1).await;
+    world.produce(0, 1);
+    let cluster = "arn:aws:kafka:us-east-1:123456789012:cluster/shop/abc-1";
+    world.set("MSK_CLUSTER_ARN", cluster);
+    let event = world.ran(&["event", "--partition", "0", "--offsets", "0"]).json();
+    assert_eq!(
+        (&event["eventSource"], &event["eventSourceArn"]),
+        (&"aws:kafka".into(), &cluster.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_not_there_is_named() {
     let world = World::new("event", 1).await;
     world.produce(0, 3);

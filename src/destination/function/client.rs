@@ -46,8 +46,11 @@ struct State {
 pub(super) enum Response {
     /// The function's own response.
     Returned(Vec<u8>),
-    /// The function's error.
-    FunctionError(Vec<u8>),
+    /// The function's error, and the id by which its log has the call.
+    FunctionError {
+        payload: Vec<u8>,
+        request_id: Option<String>,
+    },
     /// None of the function.
     Refused(Outcome),
 }
@@ -79,12 +82,10 @@ impl FunctionClient {
         match request.customize().interceptor(observer.clone()).send().await {
             Ok(output) => {
                 let failed = output.function_error().is_some();
-                if failed {
-                    tracing::warn!(function = %self.arn, request_id = output.request_id(), "the function failed");
-                }
+                let request_id = output.request_id().map(str::to_owned);
                 let payload = output.payload.map(Blob::into_inner).unwrap_or_default();
                 if failed || by_name && emulator::is_unmarked_error(&payload) {
-                    Response::FunctionError(payload)
+                    Response::FunctionError { payload, request_id }
                 } else {
                     Response::Returned(payload)
                 }
@@ -142,6 +143,10 @@ fn refused(error: &SdkError<InvokeError>, observer: &AttemptObserver) -> Outcome
         return Outcome::Fatal(format!("the call could not be sent: {}", unsent(&reason)));
     }
     let connected = match error {
+        // The request itself is the cause, not the network: it would fail again.
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            return Outcome::Fatal(format!("the call could not be sent: {reason}"));
+        }
         SdkError::DispatchFailure(failure) => failure
             .as_connector_error()
             .is_some_and(|error| error.connection_metadata().is_some()),

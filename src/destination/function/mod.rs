@@ -41,7 +41,7 @@ use crate::config::{Config, FunctionArn};
 use crate::kafka_event::MAX_PAYLOAD_BYTES;
 use crate::kafka_event::write::{Batch, Envelope, Payload};
 use crate::processor::{Failure, Processor, Progress, RunContext};
-use crate::record::{Chunk, TopicPartition};
+use crate::record::{Chunk, Record, TopicPartition};
 use client::{FunctionClient, Response};
 pub(crate) use outcome::{Outcome, Refusal};
 use tried::Tried;
@@ -117,17 +117,31 @@ impl Function {
         };
         let outcome = match payload {
             Payload::TooLarge { .. } => Outcome::TooLarge,
-            Payload::Fits(event) => match self.client.invoke(event, run).await {
-                Response::FunctionError(payload) => Outcome::of_function_error(&payload),
-                Response::Refused(outcome) => outcome,
-                Response::Returned(payload) => {
-                    let sent = &chunk.records()[records.clone()];
-                    let offsets: BTreeSet<i64> = sent.iter().map(|record| record.offset).collect();
-                    Outcome::of_response(&payload, chunk.partition(), &offsets)
-                }
-            },
+            Payload::Fits(event) => self.invoke(event, &chunk.records()[records.clone()], run).await,
         };
         (records, outcome)
+    }
+
+    /// Calls the function with the event of these records.
+    async fn invoke(&self, event: Vec<u8>, sent: &[Record], run: &RunContext) -> Outcome {
+        let partition = &sent[0].partition;
+        let (first_offset, last_offset) = (sent[0].offset, sent[sent.len() - 1].offset);
+        let mut failed_request = None;
+        let outcome = match self.client.invoke(event, run).await {
+            Response::Refused(outcome) => outcome,
+            Response::FunctionError { payload, request_id } => {
+                failed_request = request_id;
+                Outcome::of_function_error(&payload)
+            }
+            Response::Returned(payload) => {
+                let offsets: BTreeSet<i64> = sent.iter().map(|record| record.offset).collect();
+                Outcome::of_response(&payload, partition, &offsets)
+            }
+        };
+        if let Outcome::Failed(error) = &outcome {
+            tracing::warn!(function = %self.arn, %partition, first_offset, last_offset, request_id = failed_request, error, "a call failed");
+        }
+        outcome
     }
 
     fn stopped(&self, failure: Failure) -> Progress {
@@ -182,16 +196,8 @@ fn apply(tried: &mut Tried, batch: &[i64], outcome: Outcome) -> Option<Failure> 
                  and Lambda takes no larger one"
             )));
         }
-        Outcome::Failed(text) => {
-            tracing::warn!(
-                first_offset = batch.first(),
-                last_offset = batch.last(),
-                error = text,
-                "a batch failed, calling with half of it"
-            );
-            tried.failed(batch);
-        }
-        Outcome::TooLarge => tried.failed(batch),
+        // The next call holds half of it.
+        Outcome::Failed(_) | Outcome::TooLarge => tried.failed(batch),
         Outcome::Throttled(text) => return Some(Failure::Throttled(text)),
         Outcome::Fatal(text) => return Some(Failure::Fatal(text)),
     }

@@ -62,11 +62,7 @@ impl PartitionWorker {
     /// those buffered are settled.
     pub(super) async fn fill_batch<B: Backend>(&mut self, run: &Run<'_, B>) {
         let limit = Limit {
-            records: self
-                .ledger
-                .poll_limit()
-                .min(MAX_CHUNK - self.buffered.len().min(MAX_CHUNK))
-                .max(1),
+            records: self.ledger.poll_limit().min(MAX_CHUNK - self.buffered.len()),
             bytes: self.free_bytes(run),
         };
         match self.next_poll(run, limit).await {

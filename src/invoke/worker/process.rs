@@ -135,9 +135,9 @@ impl PartitionWorker {
                 cut(text, MAX_ERROR_BYTES)
             );
             let error = Error::new(ErrorType::Timeout, what);
-            self.end(EndReason::Failed(
-                error.next("Raise the destination's limit, or lower what others use of it"),
-            ));
+            self.end(EndReason::Failed(error.next(
+                "Increase the limit that the message names, or correct the connection",
+            )));
         }
     }
 
