@@ -1,6 +1,6 @@
 //! The functions of `DESTINATION`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Checks, fails, reports, skipped};
 use crate::support::function_api::{Configuration, FunctionApi, Reply, arn};
@@ -133,4 +133,25 @@ async fn without_a_response_of_lambda_the_network_is_the_next_step() {
             "Lambda interface endpoint",
         );
     }
+}
+
+#[tokio::test]
+async fn each_function_of_the_routes_is_checked_once() {
+    let (mut world, api, live) = world().await;
+    api.on("refunds", |_| Reply::ok("null"));
+    let routes = json!({
+        world.topic.clone(): {"to": live, "batch_size": 10},
+        "refunds-*": arn("refunds"),
+        "other": live,
+        "*": "discard",
+    });
+    world.set("DESTINATION", routes.to_string());
+    let (checks, _) = world.doctor(0);
+    // Of the routes without a topic. Their functions are checked all the same.
+    assert_eq!(checks.wrong(), [("settings", "warning")]);
+    for function in [live, arn("refunds")] {
+        let [function, rights] = both(&checks, &function);
+        assert_eq!((&function["status"], &rights["status"]), (&json!("ok"), &json!("ok")));
+    }
+    assert_eq!((api.dry_runs("orders"), api.dry_runs("refunds")), (1, 1));
 }
