@@ -132,6 +132,12 @@ impl Ledger {
         }
     }
 
+    /// The size of a batch; 0 where chunks are no batches.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.batch.unwrap_or(0)
+    }
+
     /// Whether chunks are batches: a call costs the same for any number of records.
     #[must_use]
     pub fn takes_batches(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Runs the workers: how many at once, in which order, and which of them get
 //! what others leave of the limit.
 
+use std::sync::atomic::Ordering;
+
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt};
 use tokio::sync::watch;
@@ -60,6 +62,7 @@ impl<B: Backend> Run<'_, B> {
                 .saturating_sub(running.len())
                 .min(workers.waiting.len());
             let starting: Vec<PartitionWorker> = workers.waiting.drain(..free).collect();
+            self.others_wait.store(!workers.waiting.is_empty(), Ordering::Relaxed);
             match self.assign(starting) {
                 Ok(assigned) => running.extend(assigned.into_iter().map(|worker| worker.work(self).boxed())),
                 Err((starting, error)) => {

@@ -20,6 +20,8 @@
 //! it at once: the reserve does not depend on the number of partitions.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::run::Run;
@@ -128,6 +130,8 @@ impl<B: Backend> Run<'_, B> {
             cut_at,
             id: self.id.clone(),
             halt: self.halt.clone(),
+            others_wait: self.others_wait.clone(),
+            stopped_topics: self.stopped_topics.clone(),
             dead_letters_left: self.dead_letters_left.clone(),
             ..*self
         }
@@ -259,6 +263,11 @@ impl<B: Backend> Run<'_, B> {
         self.clock.now() + MIN_WORK > self.begin_until
     }
 
+    /// Whether partitions wait for one of those in flight to end.
+    pub(super) fn others_wait(&self) -> bool {
+        self.others_wait.load(Ordering::Relaxed)
+    }
+
     pub(super) fn halting(&self) -> bool {
         *self.halt.borrow() > Interrupt::No
     }
@@ -266,6 +275,18 @@ impl<B: Backend> Run<'_, B> {
     /// Stops every worker after the chunk in flight.
     pub(super) fn abort(&self) {
         self.interrupt(Interrupt::Finish);
+    }
+
+    /// Stops the workers of `topic` after the chunk in flight. Other topics may have
+    /// another handler.
+    pub(super) fn stop_topic(&self, topic: &Arc<str>) {
+        let mut stopped = self.stopped_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.insert(Arc::clone(topic));
+    }
+
+    pub(super) fn is_stopped(&self, topic: &str) -> bool {
+        let stopped = self.stopped_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.contains(topic)
     }
 
     /// Passes `interrupt` on to the workers, if it is more urgent than the last

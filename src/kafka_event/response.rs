@@ -11,9 +11,9 @@ use crate::record::TopicPartition;
 ///
 /// | response | meaning |
 /// |---|---|
-/// | no `batchItemFailures`, or `null` or `[]` there; any JSON that is no object; no JSON | every record succeeded |
+/// | no `batchItemFailures`, or `null` or `[]` there; any JSON that is no object; other text | every record succeeded |
 /// | each entry names the partition and an offset of the batch | those failed, the others succeeded |
-/// | an entry of another shape, partition or offset; no list | every record failed |
+/// | an entry of another shape, partition or offset; no list; text that begins with `{` and is no valid JSON | every record failed |
 ///
 /// The source is AWS's
 /// [guide](https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html).
@@ -69,8 +69,17 @@ impl BatchOutcome {
     /// What `payload` means for records of these offsets of `partition`.
     #[must_use]
     pub fn read(payload: &[u8], partition: &TopicPartition, offsets: &BTreeSet<i64>) -> Self {
-        let Ok(Value::Object(mut response)) = serde_json::from_slice(payload) else {
-            return Self::Succeeded;
+        let mut response = match serde_json::from_slice(payload) {
+            Ok(Value::Object(response)) => response,
+            // It may hold failures, and something that is not valid beside them.
+            Err(error) if payload.trim_ascii_start().starts_with(b"{") => {
+                return Self::Invalid(format!(
+                    "the response is not valid JSON at line {}, column {}",
+                    error.line(),
+                    error.column()
+                ));
+            }
+            Ok(_) | Err(_) => return Self::Succeeded,
         };
         let entries = match response.remove("batchItemFailures") {
             None | Some(Value::Null) => return Self::Succeeded,
@@ -180,6 +189,9 @@ mod tests {
             );
         }
         for wrong in [
+            r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":6}}],"note":"\ud83d"}"#,
+            r#"{"batchItemFailures":[],"n":1e400}"#,
+            "{",
             r#"{"batchItemFailures":"x"}"#,
             r#"{"batchItemFailures":{}}"#,
             r#"{"batchItemFailures":false}"#,

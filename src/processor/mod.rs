@@ -144,8 +144,8 @@ pub enum Failure {
     /// attempt is counted: the run waits, and tries again until its time ends.
     #[error("{0}")]
     Throttled(String),
-    /// No record can be processed: wrong credentials, a bug. The run stops with `DestinationFailed`, and no attempt
-    /// is counted.
+    /// No record can be processed: wrong credentials, a bug. The partitions of the topic stop, and the run fails with
+    /// `DestinationFailed`. No attempt is counted.
     #[error("{0}")]
     Fatal(String),
 }

@@ -2,6 +2,7 @@
 //! in the order of their offsets.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
@@ -134,9 +135,14 @@ impl<'a, B: Backend> Worker<'a, B> {
     /// Hands over the records up to the first that cannot be decoded, or acts on
     /// that one.
     async fn step(&mut self) {
-        let count = if self.one_at_a_time { 1 } else { MAX_CHUNK };
-        let mut records: Vec<Record> = self.records.iter().take(count).cloned().collect();
         let topic = &*self.outcome.partition.topic;
+        let batch_size = self.push.parts.processor.batch_size(topic);
+        let count = if self.one_at_a_time {
+            1
+        } else {
+            batch_size.map_or(MAX_CHUNK, NonZeroUsize::get)
+        };
+        let mut records: Vec<Record> = self.records.iter().take(count).cloned().collect();
         if !self.push.parts.processor.decodes(topic) {
             let (good, undecodable) = decode::check(self.push.parts.config.message_format(topic), &records);
             if let (0, Some(error)) = (good, undecodable) {

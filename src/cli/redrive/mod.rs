@@ -318,7 +318,8 @@ impl<P: Processor> Redrive<P> {
             group_id: parts.config.group_id.clone(),
             lag: None,
         };
-        let work = AssertUnwindSafe(patiently(&parts.processor, &chunk, &context)).catch_unwind();
+        let work =
+            AssertUnwindSafe(patiently(&parts.processor, &chunk, &context, self.interrupt.clone())).catch_unwind();
         let failure = match tokio::time::timeout_at(stop_at.into(), work).await {
             Ok(Ok(progress)) if progress.stop.is_none() && progress.settled > 0 => None,
             Ok(Ok(progress)) => Some(progress.stop.map_or_else(
@@ -368,8 +369,13 @@ fn unavailable(partition: &TopicPartition, why: &Unavailable) -> Error {
 }
 
 /// Passes the chunk to the processor; while that takes nothing, again after a pause,
-/// until the time ends.
-async fn patiently(processor: &impl Processor, chunk: &Chunk, context: &RunContext) -> Progress {
+/// until the time ends or ctrl-c.
+async fn patiently(
+    processor: &impl Processor,
+    chunk: &Chunk,
+    context: &RunContext,
+    mut interrupt: watch::Receiver<Interrupt>,
+) -> Progress {
     let mut refusals = 0;
     loop {
         let progress = processor.process(chunk, context).await;
@@ -381,6 +387,9 @@ async fn patiently(processor: &impl Processor, chunk: &Chunk, context: &RunConte
         if pause >= context.time_left() {
             return progress;
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Ok(_) = interrupt.wait_for(|interrupt| *interrupt > Interrupt::No) => return progress,
+        }
     }
 }

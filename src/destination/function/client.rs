@@ -120,6 +120,10 @@ impl FunctionClient {
         };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CallLimits::default().connect)
+            // What is not set would be that of other calls, which take milliseconds.
+            .disable_read_timeout()
+            .disable_operation_timeout()
+            .disable_operation_attempt_timeout()
             .build();
         let config = config::Builder::from(&sdk)
             .http_client(aws::long_calls()?)

@@ -35,7 +35,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::config::{Config, FunctionArn};
 use crate::kafka_event::MAX_PAYLOAD_BYTES;
@@ -95,9 +94,6 @@ impl Function {
             let (batch, outcome) = self.call(chunk, next, run).await;
             if let Some(failure) = apply(tried, &offsets[batch], outcome) {
                 return self.stopped(failure);
-            }
-            if tried.settled(&offsets) == 0 && run.time_left() == Duration::ZERO {
-                return Progress { settled: 0, stop: None };
             }
         }
     }

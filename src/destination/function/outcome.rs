@@ -16,10 +16,11 @@ use crate::record::TopicPartition;
 /// | a response with `batchItemFailures` of the call's records | [`Reported`](Outcome::Reported) |
 /// | a response whose `batchItemFailures` name anything else | [`Failed`](Outcome::Failed) |
 /// | an error of the function (`X-Amz-Function-Error`) | [`Failed`](Outcome::Failed) |
-/// | no response to a request that was sent; an error of Lambda itself (5xx) | [`Failed`](Outcome::Failed): it may have run |
+/// | no response to a request that was sent, or a part of one | [`Failed`](Outcome::Failed): it may have run |
 /// | HTTP 413 | [`TooLarge`](Outcome::TooLarge) |
 /// | HTTP 429; EC2, ENI, `SnapStart`, a file system or the function not ready; a conflict with an update (409) | [`Throttled`](Outcome::Throttled): it has not run |
 /// | no connection | [`Throttled`](Outcome::Throttled): it has not run |
+/// | an error of Lambda itself (any other 5xx) | [`Throttled`](Outcome::Throttled): it may have run, and no record is the cause |
 /// | HTTP 403 and 404, KMS, code, runtime or network settings that cannot be used, credentials, any other 4xx | [`Fatal`](Outcome::Fatal) |
 ///
 /// The sources are the errors of Lambda's
@@ -153,7 +154,10 @@ impl Outcome {
             ));
         }
         if status >= 500 {
-            return Self::Failed(format!("Lambda failed, so that it may have run: {named}: {reason}"));
+            return Self::Throttled(format!("Lambda failed: {named}: {reason}"));
+        }
+        if status < 400 {
+            return Self::Failed(format!("the response broke off, so that it may have run: {reason}"));
         }
         Self::Fatal(explain(status, code, &named, reason))
     }
@@ -250,14 +254,20 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_may_have_run_without_a_response_is_a_failure_of_its_batch() {
+    fn an_error_of_lambda_itself_is_caused_by_no_record() {
         for status in [500, 502, 503, 504] {
-            assert!(
-                matches!(refused(status, "ServiceException"), Outcome::Failed(_)),
-                "{status}"
-            );
-            assert!(matches!(refused(status, ""), Outcome::Failed(_)), "{status}");
+            for code in ["ServiceException", ""] {
+                assert!(
+                    matches!(refused(status, code), Outcome::Throttled(_)),
+                    "{status} {code}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn a_request_that_may_have_run_without_a_response_is_a_failure_of_its_batch() {
+        assert!(matches!(refused(200, ""), Outcome::Failed(_)), "it broke off");
         let lost = |may_have_run| {
             Outcome::of_refusal(Refusal {
                 status: None,

@@ -114,7 +114,7 @@ impl PartitionWorker {
                     "the handler failed fatally at offset {offset} of {}: {text}",
                     self.partition
                 );
-                run.abort();
+                run.stop_topic(&self.partition.topic);
                 let error = Error::new(ErrorType::DestinationFailed, what);
                 self.end(EndReason::Failed(error.next(
                     "Correct the handler, or what it needs; the next run starts with this record",

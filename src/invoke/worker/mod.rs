@@ -264,6 +264,9 @@ impl PartitionWorker {
     }
 
     async fn claim_and_work<B: Backend>(&mut self, run: &Run<'_, B>) {
+        if run.is_stopped(&self.partition.topic) {
+            return self.end(EndReason::OutOfTime);
+        }
         let prefetched = self.claim(run).await;
         if self.claim != ClaimState::Active || self.outcome.end.is_some() {
             return;
@@ -292,7 +295,8 @@ impl PartitionWorker {
     }
 
     fn step<B: Backend>(&self, run: &Run<'_, B>) -> Step {
-        self.ledger.step(run.must_stop(self.expected()), run.now_ms())
+        let stop = run.must_stop(self.expected()) || run.is_stopped(&self.partition.topic);
+        self.ledger.step(stop, run.now_ms())
     }
 
     /// How long the next record will take, once one is settled: a record that

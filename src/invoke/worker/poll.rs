@@ -49,8 +49,13 @@ impl PartitionWorker {
         self.is_fetching
             && self.put_off.is_none()
             && self.ledger.awaits_more(matching)
-            && self.buffered.len() < MAX_CHUNK
+            && self.buffered.len() < self.max_buffered()
             && self.free_bytes(run) > run.sizes.chunk_bytes / 2
+    }
+
+    /// How many records are buffered for a batch, with those that match no filter.
+    fn max_buffered(&self) -> usize {
+        MAX_CHUNK.max(self.ledger.batch_size())
     }
 
     fn free_bytes<B: Backend>(&self, run: &Run<'_, B>) -> usize {
@@ -62,7 +67,7 @@ impl PartitionWorker {
     /// those buffered are settled.
     pub(super) async fn fill_batch<B: Backend>(&mut self, run: &Run<'_, B>) {
         let limit = Limit {
-            records: self.ledger.poll_limit().min(MAX_CHUNK - self.buffered.len()),
+            records: self.ledger.poll_limit().min(self.max_buffered() - self.buffered.len()),
             bytes: self.free_bytes(run),
         };
         match self.next_poll(run, limit).await {
@@ -114,10 +119,11 @@ impl PartitionWorker {
 
     async fn take<B: Backend>(&mut self, run: &Run<'_, B>, mut records: Vec<Record>) {
         self.end_is_known = false;
-        if records
-            .first()
-            .is_some_and(|first| first.offset < self.ledger.settled_at().get())
-        {
+        let expected = match self.buffered.back() {
+            Some(last) => last.offset.saturating_add(1),
+            None => self.ledger.settled_at().get(),
+        };
+        if records.first().is_some_and(|first| first.offset < expected) {
             return self.out_of_order();
         }
         let taken = self.ledger.polled(&records);

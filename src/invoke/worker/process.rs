@@ -17,6 +17,10 @@ use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, NextOffset, Record};
 use crate::text::cut;
 
+/// How often a destination is tried in a row if other partitions wait for this one to
+/// end: for about 6 seconds, by [`back_off::throttled_pause`].
+const MAX_REFUSALS_IF_OTHERS_WAIT: u32 = 6;
+
 impl PartitionWorker {
     pub(super) async fn process<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) {
         let Some(count) = self.selected(run, count) else { return };
@@ -98,7 +102,7 @@ impl PartitionWorker {
             // It concerns no record of this chunk, and counts against no other.
             Some(failure) if settled == records => {
                 if matches!(failure, Failure::Fatal(_)) {
-                    run.abort();
+                    run.stop_topic(&self.partition.topic);
                 }
                 let partition = &self.partition;
                 let what =
@@ -119,18 +123,27 @@ impl PartitionWorker {
         }
     }
 
-    /// The destination takes nothing for now: waits, and counts no attempt. Where it
-    /// took nothing of this partition in the whole run, the run fails, so that it is seen.
+    /// The destination takes nothing for now: waits, and counts no attempt. If it takes
+    /// nothing of this partition in the whole run, the run fails, so that it is seen. So
+    /// that others are not kept waiting, the partition is left to the next run earlier.
     pub(super) async fn throttled<B: Backend>(&mut self, run: &Run<'_, B>, text: &str) {
         self.tries.throttled += 1;
         let offset = self.ledger.settled_at();
         tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination takes nothing for now, waiting");
         run.pause(back_off::throttled_pause(self.tries.throttled)).await;
-        let out_of_time = run.must_stop(Duration::ZERO) && !run.halting();
-        if out_of_time && !self.has_progress() {
+        if run.halting() {
+            return;
+        }
+        let others_first = self.tries.throttled >= MAX_REFUSALS_IF_OTHERS_WAIT && run.others_wait();
+        if !others_first && !run.must_stop(Duration::ZERO) {
+            return;
+        }
+        if self.has_progress() {
+            self.end(EndReason::OutOfTime);
+        } else {
             let what = format!(
-                "the destination took nothing of {} from offset {offset} on until the run ended: {}. No attempt is \
-                 counted, and the next run starts there",
+                "the destination took nothing of {} from offset {offset} on in this run: {}. No attempt is counted, \
+                 and the next run starts there",
                 self.partition,
                 cut(text, MAX_ERROR_BYTES)
             );

@@ -126,6 +126,31 @@ async fn a_destination_that_takes_nothing_in_the_whole_run_fails_it_without_an_a
     assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
+/// A destination takes nothing of the first partitions. As memory allows one partition
+/// at a time, the last would never be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_destination_does_not_keep_other_partitions_waiting_for_the_whole_run() {
+    struct ThrottledAtFirst;
+    impl Processor for ThrottledAtFirst {
+        async fn process(&self, chunk: &Chunk, _: &RunContext) -> Progress {
+            if chunk.partition().partition == 1 {
+                return Progress::all(chunk);
+            }
+            Progress {
+                settled: 0,
+                stop: Some(Failure::Throttled("too many requests".into())),
+            }
+        }
+    }
+    let world = World::new(1, 2, 3).await;
+    let (report, took) = world
+        .run(&[("MAX_MEMORY_BYTES", "1048576")], ThrottledAtFirst, 40)
+        .await;
+    assert_eq!(report["error"]["type"], "Timeout", "{report}");
+    assert_eq!(report["last_offsets"], json!({"1": 2}));
+    assert!(took.as_secs() < 20, "{took:?}");
+}
+
 /// A record is not dead-lettered because the function was gone for some runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fatal_failure_counts_no_attempt() {

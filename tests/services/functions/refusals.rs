@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Destination;
-use crate::support::function_api::{FunctionApi, Reply};
-use crate::support::kafka;
+use crate::support::function_api::{FunctionApi, Reply, arn};
+use crate::support::kafka::{self, values};
 
 /// No attempt: the record would be skipped at the first.
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +99,61 @@ async fn a_function_that_outlives_the_run_is_a_timeout_and_its_records_come_agai
     let report = to.world.run().success();
     assert_eq!(report["messages_processed"], 2);
     assert_eq!(to.calls(), [vec![0, 1], vec![0, 1]]);
+}
+
+/// Longer than other calls of AWS's services may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_takes_as_long_as_the_function_does() {
+    let mut to = Destination::with(["0", "1"]).await;
+    to.functions
+        .on("orders", |_| Reply::ok("null").after(Duration::from_secs(10)));
+    let report = to.world.set("TIME_LIMIT", "40").run().success();
+    assert_eq!(report["messages_processed"], 2);
+    assert_eq!(to.calls(), [vec![0, 1]], "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_lambda_itself_skips_nothing() {
+    let mut to = Destination::with(["0", "1"]).await;
+    let failed = Reply::error(500, "ServiceException", "internal");
+    to.functions
+        .script("orders", vec![failed.clone(), failed, Reply::ok("null")]);
+    let report = to.skip_at_once().world.run().success();
+    assert_eq!(
+        (&report["messages_processed"], &report["skipped"]),
+        (&json!(2), &json!([]))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_breaks_off_is_a_call_that_may_have_run() {
+    let to = Destination::with(["0", "1"]).await;
+    let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nnul".to_vec();
+    to.functions
+        .script("orders", vec![Reply::Raw(broken), Reply::ok("null")]);
+    let report = to.world.run().success();
+    assert_eq!(report["messages_processed"], 2);
+    assert_eq!(to.calls(), [vec![0, 1], vec![0], vec![1]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_gone_does_not_stop_the_topics_of_others() {
+    let mut to = Destination::new(4).await;
+    let users = kafka::unique("users");
+    kafka::create_topic(&to.world.bootstrap, &users, 1, &[]);
+    kafka::produce_to_each(&to.world.bootstrap, &users, 0..1, &values(["a", "b", "c"]));
+    for partition in 0..4 {
+        to.world.produce(partition, 1);
+    }
+    to.functions
+        .on("orders", |_| Reply::error(404, "ResourceNotFoundException", "gone"));
+    to.functions.on("users", |_| Reply::ok("null"));
+    let routes = json!({to.world.topic.clone(): arn("orders"), users.clone(): {"to": arn("users"), "batch_size": 1}});
+    let topics = format!("{},{users}", to.world.topic);
+    to.world.set("KAFKA_TOPIC", topics).set("DESTINATION", routes);
+    let report = to.world.run().failure("DestinationFailed", 1);
+    assert_eq!(to.functions.offsets("users"), [vec![0], vec![1], vec![2]]);
+    assert_eq!(report["messages_processed"], 3);
 }
 
 /// A call that was not sent is no attempt.
