@@ -82,6 +82,8 @@ pub struct Ledger {
     stored_quarantine: Option<Quarantine>,
     /// The offset of the mark on the item.
     marked: Option<NextOffset>,
+    /// Nothing is handed over for now.
+    waiting: bool,
     /// Records still to be handed over one by one.
     singles: usize,
     /// Small chunks still to be settled before the quarantine ends.
@@ -115,6 +117,7 @@ impl Ledger {
             quarantine: quarantine.filter(|quarantine| from < quarantine.until),
             stored_quarantine: quarantine,
             marked: None,
+            waiting: false,
             singles: SMALL_CHUNK,
             smalls: CLEAN_CHUNKS,
             flushed_at_ms: now_ms,
@@ -182,7 +185,13 @@ impl Ledger {
     /// a quarantine is active, and records are buffered.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.quarantine.is_some() && self.buffered > 0
+        self.quarantine.is_some() && self.buffered > 0 && !self.waiting
+    }
+
+    /// Whether the run waits before it hands anything over: until then no flush writes
+    /// the mark, and the next hand-over writes it again.
+    pub fn set_waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
     }
 
     fn flush_due(&self, now_ms: u64) -> bool {

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use super::failed::MAX_ERROR_BYTES;
 use super::filtered::{is_long_work, run_blocking};
 use super::{EndReason, PartitionWorker, Tries, back_off};
+use crate::claim::Ending;
 use crate::clock::Clock;
 use crate::decode::{self, DecodeError};
 use crate::error::{Error, ErrorType};
@@ -130,6 +131,12 @@ impl PartitionWorker {
         self.tries.throttled += 1;
         let offset = self.ledger.settled_at();
         tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination takes nothing for now, waiting");
+        if self.ledger.hands_over() {
+            // A process that dies while it waits does not die of this record.
+            self.ledger.set_waiting(true);
+            self.flush(run, &Ending::Interim).await;
+            self.ledger.set_waiting(false);
+        }
         run.pause(back_off::throttled_pause(self.tries.throttled)).await;
         if run.halting() {
             return;

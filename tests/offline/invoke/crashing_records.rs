@@ -53,6 +53,8 @@ struct Deadly {
     handled: [HandledOffsets; 3],
     has_crashed: Arc<Notify>,
     corrected: Arc<AtomicBool>,
+    /// It takes nothing of the chunk with that record, and the process crashes while the run waits.
+    throttled: Arc<AtomicBool>,
 }
 
 impl Processor for Deadly {
@@ -61,6 +63,12 @@ impl Processor for Deadly {
         let at = |record: &Record| (record.partition.partition, record.offset);
         if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == CRASHING) {
             self.has_crashed.notify_one();
+            if self.throttled.load(Ordering::SeqCst) {
+                return Progress {
+                    settled: 0,
+                    stop: Some(Failure::Throttled("too many requests".into())),
+                };
+            }
             pending::<()>().await;
         }
         for record in chunk.records() {
@@ -159,6 +167,20 @@ async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes
         (cursor.next.get(), cursor.claim_chunk, cursor.failure),
         (40, None, None)
     );
+}
+
+/// P14: it was handed over, and the destination did not take it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_while_the_destination_takes_nothing_counts_against_no_record() {
+    let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "2")]).await;
+    for throttled in [false, false, true, true, true, true] {
+        scene.handler.throttled.store(throttled, Ordering::SeqCst);
+        assert_eq!(scene.run().await, None, "it crashes");
+    }
+    scene.handler.corrected.store(true, Ordering::SeqCst);
+    let report = scene.run().await.expect("no crash");
+    assert_eq!(report["skipped"], json!([]), "{report}");
+    assert_eq!(without_repeats(&scene.handler.handled[1]), (0..40).collect::<Vec<_>>());
 }
 
 /// P9: one partition's failure is its own.

@@ -13,6 +13,20 @@ fn quarantine(until: i64, limit: ChunkLimit) -> Option<Quarantine> {
     })
 }
 
+/// While a destination takes nothing, a crash is not that of the record.
+#[test]
+fn while_the_run_waits_the_mark_is_removed_and_the_next_hand_over_writes_it_again() {
+    let mut ledger = quarantined(20_000, ChunkLimit::Single);
+    assert_eq!(ledger.step(false, 0), Step::Process(1), "the mark is written");
+    ledger.set_waiting(true);
+    assert!(!ledger.hands_over());
+    ledger.flushed(0);
+    ledger.set_waiting(false);
+    assert_eq!(ledger.step(false, 0), Step::Flush);
+    ledger.flushed(0);
+    assert_eq!(ledger.step(false, 0), Step::Process(1));
+}
+
 fn quarantined(until: i64, limit: ChunkLimit) -> Ledger {
     with_quarantine(quarantine(until, limit))
 }
