@@ -10,7 +10,7 @@
 //! | the start of a claim | [`may_claim`](Run::may_claim): a second before `stop` |
 //! | records, the pause before a retry, the next chunk | `begin_until`: `stop`, or the end of a slice |
 //! | the handler, a call of a function, a dead letter | `cut_at`: `stop`, or the end of a slice |
-//! | the pause before a destination is called again that takes nothing | `begin_until` |
+//! | the pause before a destination that is throttled or not ready is called again | `begin_until` |
 //! | the response to a claim | [`claim_response_until`](Run::claim_response_until): half of the reserve |
 //! | the response to a flush | [`flush_response_until`](Run::flush_response_until): two thirds of it |
 //! | the read that decides after it; the response to a release; the removal of `unreported` | [`last_write_at`](Run::last_write_at): four fifths of it |

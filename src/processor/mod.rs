@@ -140,7 +140,7 @@ pub enum Failure {
     /// Neighbouring records that are skipped for the same reason are one entry of the report.
     #[error(transparent)]
     Undecodable(DecodeError),
-    /// The destination takes nothing for now: it is throttled, or not ready. The record is not the cause, and no
+    /// The destination is throttled, or not ready. The record is not the cause, and no
     /// attempt is counted: the run waits, and tries again until its time ends.
     #[error("{0}")]
     Throttled(String),

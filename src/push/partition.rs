@@ -58,7 +58,7 @@ pub(super) struct Worker<'a, B: Backend> {
     outcome: PartitionOutcome,
     /// The failed attempts of the first record.
     attempts: u32,
-    /// How often the destination took nothing since the last progress.
+    /// How often the destination was throttled or not ready since the last progress.
     refusals: u32,
     /// Why it did, the last time.
     refusal: Option<String>,
@@ -255,11 +255,11 @@ impl<'a, B: Backend> Worker<'a, B> {
         }
     }
 
-    /// The destination takes nothing for now.
+    /// The destination is throttled, or not ready.
     async fn wait(&mut self, text: String) {
         self.refusals += 1;
         let partition = &self.outcome.partition;
-        tracing::warn!(%partition, refusals = self.refusals, error = text, "the destination takes nothing for now, waiting");
+        tracing::warn!(%partition, refusals = self.refusals, error = text, "the destination is throttled or not ready, waiting");
         self.refusal = Some(text);
         let pause_ends = self.push.parts.clock.now() + throttled_pause(self.refusals);
         tokio::time::sleep_until(pause_ends.min(self.push.stop_at).into()).await;

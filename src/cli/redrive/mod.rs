@@ -368,7 +368,7 @@ fn unavailable(partition: &TopicPartition, why: &Unavailable) -> Error {
     .next("Try again")
 }
 
-/// Passes the chunk to the processor; while that takes nothing, again after a pause,
+/// Passes the chunk to the processor; while that is throttled or not ready, again after a pause,
 /// until the time ends or ctrl-c.
 async fn patiently(
     processor: &impl Processor,

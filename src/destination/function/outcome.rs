@@ -36,9 +36,9 @@ pub(crate) enum Outcome {
     Failed(String),
     /// Lambda takes no event of this size.
     TooLarge,
-    /// The function takes nothing for now: what happened.
+    /// The function is throttled, or not ready: what happened.
     Throttled(String),
-    /// The function takes nothing before something is corrected: what happened, and what to do.
+    /// The function cannot run before something is corrected: what happened, and what to do.
     Fatal(String),
 }
 

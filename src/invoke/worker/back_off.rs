@@ -8,7 +8,7 @@
 //! | 2 | 400 ms |
 //! | each further one | four times as long |
 //!
-//! While the destination takes nothing ([`throttled_pause`]):
+//! While the destination is throttled or not ready ([`throttled_pause`]):
 //!
 //! | refusals since the last progress | pause |
 //! |---|---|

@@ -102,7 +102,7 @@ struct Tries {
     failed: u32,
     /// The error of the last one.
     last_error: Option<String>,
-    /// How often the destination took nothing, since the last progress.
+    /// How often the destination was throttled or not ready, since the last progress.
     throttled: u32,
     /// The run's time ended while the handler had the record alone, and had had
     /// it for a third of the working time: it counts as a crash.

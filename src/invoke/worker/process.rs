@@ -124,13 +124,13 @@ impl PartitionWorker {
         }
     }
 
-    /// The destination takes nothing for now: waits, and counts no attempt. If it takes
-    /// nothing of this partition in the whole run, the run fails, so that it is seen. So
+    /// The destination accepts no record for now: waits, and counts no attempt. If it accepts
+    /// none of this partition in the whole run, the run fails, so that it is seen. So
     /// that others are not kept waiting, the partition is left to the next run earlier.
     pub(super) async fn throttled<B: Backend>(&mut self, run: &Run<'_, B>, text: &str) {
         self.tries.throttled += 1;
         let offset = self.ledger.settled_at();
-        tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination takes nothing for now, waiting");
+        tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination is throttled or not ready, waiting");
         if self.ledger.hands_over() {
             // A process that dies while it waits does not die of this record.
             self.ledger.set_waiting(true);
@@ -149,7 +149,7 @@ impl PartitionWorker {
             self.end(EndReason::OutOfTime);
         } else {
             let what = format!(
-                "the destination took nothing of {} from offset {offset} on in this run: {}. No attempt is counted, \
+                "the destination accepted no record of {} from offset {offset} on in this run: {}. No attempt is counted, \
                  and the next run starts there",
                 self.partition,
                 cut(text, MAX_ERROR_BYTES)

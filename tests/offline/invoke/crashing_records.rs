@@ -53,7 +53,7 @@ struct Deadly {
     handled: [HandledOffsets; 3],
     has_crashed: Arc<Notify>,
     corrected: Arc<AtomicBool>,
-    /// It takes nothing of the chunk with that record, and the process crashes while the run waits.
+    /// It is throttled at the chunk with that record, and the process crashes while the run waits.
     throttled: Arc<AtomicBool>,
 }
 
@@ -169,9 +169,9 @@ async fn a_record_that_crashes_the_process_is_skipped_after_max_attempts_crashes
     );
 }
 
-/// P14: it was handed over, and the destination did not take it.
+/// P14: it was handed over, and not accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_while_the_destination_takes_nothing_counts_against_no_record() {
+async fn a_crash_while_the_destination_is_throttled_counts_against_no_record() {
     let scene = Scene::new(&[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "2")]).await;
     for throttled in [false, false, true, true, true, true] {
         scene.handler.throttled.store(throttled, Ordering::SeqCst);

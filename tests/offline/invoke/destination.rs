@@ -1,4 +1,4 @@
-//! Destinations that take batches, and destinations that take nothing for now.
+//! Destinations that take batches, and destinations that are throttled.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ impl Processor for Batches {
     }
 }
 
-/// A destination that takes nothing for the first calls.
+/// A destination that is throttled for the first calls.
 struct Throttled {
     calls: Mutex<u32>,
     refusals: u32,
@@ -111,7 +111,7 @@ async fn a_throttled_destination_is_waited_for_without_an_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_takes_nothing_in_the_whole_run_fails_it_without_an_attempt() {
+async fn a_destination_that_is_throttled_for_the_whole_run_fails_it_without_an_attempt() {
     let world = World::new(1, 1, 3).await;
     let settings = [("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "1")];
     let (report, _) = world.run(&settings, Throttled::for_calls(u32::MAX), 3).await;
@@ -126,7 +126,7 @@ async fn a_destination_that_takes_nothing_in_the_whole_run_fails_it_without_an_a
     assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
-/// A destination takes nothing of the first partitions. As memory allows one partition
+/// A destination is throttled for the first partitions. As memory allows one partition
 /// at a time, the last would never be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_destination_does_not_keep_other_partitions_waiting_for_the_whole_run() {

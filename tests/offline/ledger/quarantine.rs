@@ -13,7 +13,7 @@ fn quarantine(until: i64, limit: ChunkLimit) -> Option<Quarantine> {
     })
 }
 
-/// While a destination takes nothing, a crash is not that of the record.
+/// While a destination is throttled, a crash is not that of the record.
 #[test]
 fn while_the_run_waits_the_mark_is_removed_and_the_next_hand_over_writes_it_again() {
     let mut ledger = quarantined(20_000, ChunkLimit::Single);

@@ -15,8 +15,11 @@
 //! | share used up | [`Stop`](Step::Stop): `ShareUsed` |
 //! | else | [`Poll`](Step::Poll) |
 
+mod chunk;
+
 use crate::claim::{ChunkLimit, Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
+use chunk::ChunkSize;
 
 /// How long settled records may wait for the write of their cursor: what a
 /// crash repeats at most, besides the chunk in flight.
@@ -74,9 +77,7 @@ pub struct Ledger {
     to: NextOffset,
     buffered: usize,
     share: u64,
-    chunk: usize,
-    /// How many records a chunk holds at best; `None`: as many as the speed allows.
-    batch: Option<usize>,
+    chunk: ChunkSize,
     quarantine: Option<Quarantine>,
     /// The quarantine stored on the item: a crash is judged by it.
     stored_quarantine: Option<Quarantine>,
@@ -112,8 +113,7 @@ impl Ledger {
             to,
             buffered: 0,
             share,
-            chunk: FIRST_CHUNK,
-            batch: None,
+            chunk: ChunkSize::new(None),
             quarantine: quarantine.filter(|quarantine| from < quarantine.until),
             stored_quarantine: quarantine,
             marked: None,
@@ -129,8 +129,7 @@ impl Ledger {
     #[must_use]
     pub fn in_batches(self, batch: Option<usize>) -> Self {
         Self {
-            chunk: batch.unwrap_or(self.chunk),
-            batch,
+            chunk: ChunkSize::new(batch),
             ..self
         }
     }
@@ -138,13 +137,13 @@ impl Ledger {
     /// The size of a batch; 0 where chunks are no batches.
     #[must_use]
     pub fn batch_size(&self) -> usize {
-        self.batch.unwrap_or(0)
+        self.chunk.batch().unwrap_or(0)
     }
 
     /// Whether chunks are batches: a call costs the same for any number of records.
     #[must_use]
     pub fn takes_batches(&self) -> bool {
-        self.batch.is_some()
+        self.chunk.batch().is_some()
     }
 
     /// What to do next. `stop`: the run's time has expired, or it was interrupted.
@@ -206,8 +205,9 @@ impl Ledger {
     }
 
     fn chunk_now(&self) -> usize {
+        let chunk = self.chunk.get();
         self.quarantine
-            .map_or(self.chunk, |quarantine| quarantine.limit.records().min(self.chunk))
+            .map_or(chunk, |quarantine| quarantine.limit.records().min(chunk))
     }
 
     /// Adds a poll's records: those before the end are buffered, and their
@@ -332,24 +332,19 @@ impl Ledger {
     /// the next one aims at [`CHUNK_TARGET_MS`].
     /// In batches, only their size counts.
     pub fn measured(&mut self, count: usize, took_ms: u64) {
-        let at_most = self.chunk.saturating_mul(4).min(self.batch.unwrap_or(MAX_CHUNK));
-        let at_this_speed = match self.batch {
-            Some(batch) => batch,
-            None => usize::try_from((count as u64 * CHUNK_TARGET_MS) / took_ms.max(1)).unwrap_or(usize::MAX),
-        };
-        self.chunk = at_this_speed.clamp(1, at_most);
+        self.chunk.measured(count, took_ms);
     }
 
     /// The next chunk holds one record.
     pub fn hand_over_one(&mut self) {
-        self.chunk = 1;
+        self.chunk.one();
     }
 
     /// Whether `matching` buffered records, that match the filter, do not fill a batch
     /// yet, and more can be fetched.
     #[must_use]
     pub fn awaits_more(&self, matching: usize) -> bool {
-        self.quarantine.is_none() && matching < self.chunk && self.batch.is_some() && !self.has_all()
+        self.quarantine.is_none() && matching < self.chunk.get() && self.takes_batches() && !self.has_all()
     }
 
     /// The cursor was written at [`settled_at`](Self::settled_at).
