@@ -64,7 +64,7 @@ pub async fn parts<P: Processor>(config: Config, processor: impl FnOnce(&Config)
 /// from the brokers while it builds the `DynamoDB` client. That client takes most of
 /// a cold start, because it loads every CA certificate of the system.
 ///
-/// An error of the brokers is not returned: the run's own requests decide.
+/// Nothing is prefetched of the default topic. An error of the brokers is not returned: the run's own requests decide.
 ///
 /// # Errors
 /// As [`parts`].
@@ -75,10 +75,14 @@ pub async fn parts_for_a_run<P: Processor>(
     let processor = checked(&config, processor)?;
     let security = Arc::new(Security::new(&config));
     let source = KafkaSource::new(&config, Arc::clone(&security));
-    let (prefetched, client) = futures::join!(
-        source.client().prefetch_metadata(&config.topics),
-        dynamodb::client(dynamodb::CallLimits::default())
-    );
+    let prefetch = async {
+        // A function that gets pushed events only names no topic, and contacts no broker.
+        if config.has_default_topic() {
+            return Ok(());
+        }
+        source.client().prefetch_metadata(&config.topics).await
+    };
+    let (prefetched, client) = futures::join!(prefetch, dynamodb::client(dynamodb::CallLimits::default()));
     if let Err(error) = prefetched {
         tracing::debug!(%error, "metadata not prefetched");
     }

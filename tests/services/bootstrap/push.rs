@@ -1,5 +1,8 @@
 //! Events of AWS's event source mapping, to the same function.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
 use super::start;
@@ -38,6 +41,29 @@ async fn a_pushed_batch_is_handled_without_brokers_and_table() {
     event["records"]["orders-0"][1]["value"] = json!("e30=");
     let invocation = start(&world).invoke(&event);
     assert_eq!(*invocation.success(), json!({"batchItemFailures": []}));
+}
+
+#[tokio::test]
+async fn a_function_without_a_topic_of_its_own_connects_to_no_broker_and_no_table() {
+    let never = || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a setting of a socket");
+        let port = listener.local_addr().expect("bound").port();
+        (listener, port)
+    };
+    let [(brokers, kafka), (table, dynamodb)] = [never(), never()];
+    let mut world = World::new("push", 1).await;
+    world
+        .set("KAFKA_TOPIC", "")
+        .set("KAFKA_BOOTSTRAP_SERVERS", format!("127.0.0.1:{kafka}"))
+        .set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{dynamodb}"));
+    let mut event = event();
+    event["records"]["orders-0"][1]["value"] = json!("e30=");
+    start(&world).invoke(&event).success();
+    for listener in [brokers, table] {
+        let accepted = listener.accept().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(accepted, Err(ErrorKind::WouldBlock));
+    }
 }
 
 #[tokio::test]
