@@ -84,6 +84,12 @@ pub(super) fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     response
 }
 
+/// Whether the head of a response has `Connection: close`.
+fn closes(response: &[u8]) -> bool {
+    let mut head = response.split(|byte| *byte == b'\n').take_while(|line| line.len() > 1);
+    head.any(|line| line == b"Connection: close\r")
+}
+
 /// Starts a server on a free port. `serve` gets each request and returns the response, or `None` to close the
 /// connection; `accepted` is called for each connection.
 ///
@@ -111,6 +117,9 @@ fn connected(mut connection: TcpStream, serve: impl Fn(Request) -> Option<Vec<u8
     while let Some(request) = Request::read(&mut reader)? {
         let Some(response) = serve(request) else { return Ok(()) };
         connection.write_all(&response)?;
+        if closes(&response) {
+            return Ok(());
+        }
     }
     Ok(())
 }
