@@ -56,13 +56,14 @@ impl<B: Backend> Run<'_, B> {
             {
                 break;
             }
+            workers.stop(|topic| self.is_stopped(topic));
             let free = self
                 .sizes
                 .partitions_at_once
                 .saturating_sub(running.len())
                 .min(workers.waiting.len());
             let starting: Vec<PartitionWorker> = workers.waiting.drain(..free).collect();
-            self.others_wait.store(!workers.waiting.is_empty(), Ordering::Relaxed);
+            self.waiting.store(workers.waiting.len(), Ordering::Relaxed);
             match self.assign(starting) {
                 Ok(assigned) => running.extend(assigned.into_iter().map(|worker| worker.work(self).boxed())),
                 Err((starting, error)) => {

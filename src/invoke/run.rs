@@ -1,7 +1,7 @@
 //! One run: snapshot, decisions, workers, report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -50,8 +50,8 @@ pub(super) struct Run<'a, B: Backend> {
     /// Handlers are cut off here: at the stop, or at the end of a slice.
     pub(super) cut_at: Instant,
     pub(super) halt: Arc<watch::Sender<Interrupt>>,
-    /// Whether partitions wait for one of those in flight to end.
-    pub(super) others_wait: Arc<AtomicBool>,
+    /// How many partitions wait for one of those in flight to end.
+    pub(super) waiting: Arc<AtomicUsize>,
     /// The topics whose handler failed fatally.
     pub(super) stopped_topics: Arc<Mutex<BTreeSet<Arc<str>>>>,
 }
@@ -104,7 +104,7 @@ impl<'a, B: Backend> Run<'a, B> {
             begin_until: stop.at,
             cut_at: stop.at,
             halt: Arc::new(watch::Sender::new(Interrupt::No)),
-            others_wait: Arc::default(),
+            waiting: Arc::default(),
             stopped_topics: Arc::default(),
         }
     }

@@ -130,7 +130,7 @@ impl<B: Backend> Run<'_, B> {
             cut_at,
             id: self.id.clone(),
             halt: self.halt.clone(),
-            others_wait: self.others_wait.clone(),
+            waiting: self.waiting.clone(),
             stopped_topics: self.stopped_topics.clone(),
             dead_letters_left: self.dead_letters_left.clone(),
             ..*self
@@ -263,9 +263,13 @@ impl<B: Backend> Run<'_, B> {
         self.clock.now() + MIN_WORK > self.begin_until
     }
 
-    /// Whether partitions wait for one of those in flight to end.
-    pub(super) fn others_wait(&self) -> bool {
-        self.others_wait.load(Ordering::Relaxed)
+    /// Whether a partition waits for one of those in flight to end. The caller makes
+    /// room for it: no other does.
+    pub(super) fn another_waits(&self) -> bool {
+        let one_less = |waiting: usize| waiting.checked_sub(1);
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
     }
 
     pub(super) fn halting(&self) -> bool {

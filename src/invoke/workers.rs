@@ -97,6 +97,18 @@ impl Workers {
         }
     }
 
+    /// Ends what was not started of the topics that are stopped.
+    pub(super) fn stop(&mut self, is_stopped: impl Fn(&str) -> bool) {
+        let (stopped, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|worker| is_stopped(&worker.partition.topic));
+        self.waiting = waiting;
+        for mut worker in stopped {
+            worker.outcome.end = Some(EndReason::OutOfTime);
+            self.done.push(worker);
+        }
+    }
+
     /// Ends workers whose partitions the client did not assign.
     pub(super) fn not_assigned(&mut self, starting: Vec<PartitionWorker>, error: &Error) {
         for mut worker in starting {

@@ -29,6 +29,9 @@ pub enum BatchOutcome {
     Invalid(String),
 }
 
+/// In front of UTF-8 text, where its writer puts one.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The record that failed, in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +72,14 @@ impl BatchOutcome {
     /// What `payload` means for records of these offsets of `partition`.
     #[must_use]
     pub fn read(payload: &[u8], partition: &TopicPartition, offsets: &BTreeSet<i64>) -> Self {
+        let payload = payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload);
         let mut response = match serde_json::from_slice(payload) {
             Ok(Value::Object(response)) => response,
+            // Written as JSON twice, as by `json.dumps` in a handler.
+            Ok(Value::String(text)) => match serde_json::from_str(&text) {
+                Ok(Value::Object(response)) => response,
+                Ok(_) | Err(_) => return Self::Succeeded,
+            },
             // It may hold failures, and something that is not valid beside them.
             Err(error) if payload.trim_ascii_start().starts_with(b"{") => {
                 return Self::Invalid(format!(
@@ -156,6 +165,18 @@ mod tests {
             entries(&format!("{seven},{five},{seven}")),
             BatchOutcome::Failed(BTreeSet::from([5, 7]))
         );
+    }
+
+    #[test]
+    fn a_response_that_is_written_as_json_twice_is_read() {
+        let seven = r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":7}}]}"#;
+        let twice = serde_json::to_string(seven).expect("text");
+        assert_eq!(read(&twice), BatchOutcome::Failed(BTreeSet::from([7])));
+        assert_eq!(
+            read(&format!("\u{feff}{seven}")),
+            BatchOutcome::Failed(BTreeSet::from([7]))
+        );
+        assert_eq!(read(r#""{\"statusCode\":200}""#), BatchOutcome::Succeeded);
     }
 
     #[test]

@@ -141,7 +141,8 @@ pub enum Failure {
     #[error(transparent)]
     Undecodable(DecodeError),
     /// The destination is throttled, or not ready. The record is not the cause, and no
-    /// attempt is counted: the run waits, and tries again until its time ends.
+    /// attempt is counted: the run waits, and tries again until its time ends, or until it
+    /// has been refused six times in a row while other partitions wait to be read.
     #[error("{0}")]
     Throttled(String),
     /// No record can be processed: wrong credentials, a bug. The partitions of the topic stop, and the run fails with

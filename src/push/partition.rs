@@ -313,6 +313,8 @@ impl<'a, B: Backend> Worker<'a, B> {
     fn pass(&mut self) {
         self.records.pop_front();
         self.attempts = 0;
+        self.refusals = 0;
+        self.refusal = None;
     }
 
     fn out_of_time(&mut self) {

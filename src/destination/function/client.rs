@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::{self, StalledStreamProtectionConfig};
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::RequestId as _;
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::{Client, config};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -128,6 +129,8 @@ impl FunctionClient {
         let config = config::Builder::from(&sdk)
             .http_client(aws::long_calls()?)
             .timeout_config(timeouts)
+            // It would end a call that receives nothing for a while.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // Another attempt would run the function again, unseen by the run.
             .retry_config(RetryConfig::disabled())
             .build();

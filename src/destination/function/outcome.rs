@@ -21,7 +21,7 @@ use crate::record::TopicPartition;
 /// | HTTP 429; EC2, ENI, `SnapStart`, a file system or the function not ready; a conflict with an update (409) | [`Throttled`](Outcome::Throttled): it has not run |
 /// | no connection | [`Throttled`](Outcome::Throttled): it has not run |
 /// | an error of Lambda itself (any other 5xx) | [`Throttled`](Outcome::Throttled): it may have run, and no record is the cause |
-/// | HTTP 403 and 404, KMS, code, runtime or network settings that cannot be used, credentials, any other 4xx | [`Fatal`](Outcome::Fatal) |
+/// | HTTP 403 and 404, KMS, code, runtime or network settings that cannot be used, credentials, any other 3xx or 4xx | [`Fatal`](Outcome::Fatal) |
 ///
 /// The sources are the errors of Lambda's
 /// [`Invoke`](https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html) and
@@ -156,14 +156,14 @@ impl Outcome {
         if status >= 500 {
             return Self::Throttled(format!("Lambda failed: {named}: {reason}"));
         }
-        if status < 400 {
+        if status < 300 {
             return Self::Failed(format!("the response broke off, so that it may have run: {reason}"));
         }
         Self::Fatal(explain(status, code, &named, reason))
     }
 }
 
-/// What a 4xx status means, and what to do.
+/// What a 3xx or 4xx status means, and what to do.
 fn explain(status: u16, code: Option<&str>, named: &str, reason: &str) -> String {
     match code {
         // AWS's message can quote the signed request, and with it AWS's temporary
@@ -182,7 +182,7 @@ fn explain(status: u16, code: Option<&str>, named: &str, reason: &str) -> String
         Some("RecursiveInvocationException") => {
             format!("Lambda stopped a loop of functions that invoke each other: {reason}. Correct DESTINATION")
         }
-        _ if status == 403 || status == 404 => {
+        _ if status < 400 || status == 403 || status == 404 => {
             format!("{named}: {reason}. Check DESTINATION, and the endpoint that AWS_ENDPOINT_URL_LAMBDA names")
         }
         _ => format!("{named}: {reason}"),
@@ -238,6 +238,7 @@ mod tests {
             (403, "AccessDeniedException"),
             (403, "ExpiredTokenException"),
             (403, ""),
+            (302, ""),
             (400, "InvalidParameterValueException"),
             (400, "RecursiveInvocationException"),
             (415, "UnsupportedMediaTypeException"),

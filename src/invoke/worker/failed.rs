@@ -97,6 +97,7 @@ impl PartitionWorker {
 
     /// The first buffered record failed: retry it, give it up, or block the partition.
     pub(super) async fn failed<B: Backend>(&mut self, run: &Run<'_, B>, failure: Failure) {
+        let failure = failure.cut();
         if let Failure::Throttled(text) = &failure {
             return self.throttled(run, text).await;
         }
@@ -108,7 +109,7 @@ impl PartitionWorker {
         }
         let offset = self.ledger.settled_at();
         let exhausted = self.attempts() >= run.config.max_attempts.get();
-        match failure.cut() {
+        match failure {
             Failure::Fatal(text) => {
                 let what = format!(
                     "the handler failed fatally at offset {offset} of {}: {text}",

@@ -77,6 +77,9 @@ pub(super) struct PartitionWorker {
     /// How long one record took in the last chunk, in milliseconds; of batches, the call.
     record_ms: u64,
     is_fetching: bool,
+    /// Until when buffered records wait for others of their batch, by
+    /// [`Run::now_ms`]; `None`: they do not wait yet.
+    fill_until_ms: Option<u64>,
     /// The result of a poll that is acted on once the buffered records are settled.
     put_off: Option<Polled>,
     /// The end was listed after the last record, and the partition was assigned
@@ -192,6 +195,7 @@ impl PartitionWorker {
             tries: Tries::default(),
             record_ms: 0,
             is_fetching: false,
+            fill_until_ms: None,
             put_off: None,
             end_is_known: false,
         }
@@ -264,9 +268,6 @@ impl PartitionWorker {
     }
 
     async fn claim_and_work<B: Backend>(&mut self, run: &Run<'_, B>) {
-        if run.is_stopped(&self.partition.topic) {
-            return self.end(EndReason::OutOfTime);
-        }
         let prefetched = self.claim(run).await;
         if self.claim != ClaimState::Active || self.outcome.end.is_some() {
             return;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures::FutureExt;
 
@@ -13,6 +14,10 @@ use crate::ledger::MAX_CHUNK;
 use crate::ledger::Step;
 use crate::record::Record;
 use crate::source::{Limit, OffsetSpec, Polled, Source};
+
+/// How long buffered records wait for others of their batch. Those that are known to
+/// be there arrive within milliseconds, unless the brokers or the network limit the speed.
+const MAX_FILL_MS: u64 = 1_000;
 
 impl PartitionWorker {
     pub(super) async fn poll<B: Backend>(&mut self, run: &Run<'_, B>, records: usize) {
@@ -26,14 +31,14 @@ impl PartitionWorker {
             }
             self.is_fetching = true;
         }
-        if let Some(polled) = self.next_poll(run, limit(run, records)).await {
+        let wake = run.wake_at(self.ledger.due_at_ms());
+        if let Some(polled) = self.next_poll(run, limit(run, records), wake).await {
             self.handle_poll(run, polled).await;
         }
     }
 
-    /// The next poll's result; `None`: a write is due, or the work ends.
-    async fn next_poll<B: Backend>(&self, run: &Run<'_, B>, limit: Limit) -> Option<Polled> {
-        let wake = run.wake_at(self.ledger.due_at_ms());
+    /// The next poll's result; `None`: it is `wake`, or the run is to end.
+    async fn next_poll<B: Backend>(&self, run: &Run<'_, B>, limit: Limit, wake: Instant) -> Option<Polled> {
         tokio::select! {
             biased;
             polled = run.source.poll(&self.partition, limit) => Some(polled),
@@ -48,6 +53,7 @@ impl PartitionWorker {
         let matching = self.buffered.len() - self.filtered.len().min(self.buffered.len());
         self.is_fetching
             && self.put_off.is_none()
+            && self.fill_until_ms.is_none_or(|until| run.now_ms() < until)
             && self.ledger.awaits_more(matching)
             && self.buffered.len() < self.max_buffered()
             && self.free_bytes(run) > run.sizes.chunk_bytes / 2
@@ -66,11 +72,16 @@ impl PartitionWorker {
     /// Polls for more records of a batch. Anything else than records is acted on once
     /// those buffered are settled.
     pub(super) async fn fill_batch<B: Backend>(&mut self, run: &Run<'_, B>) {
+        if self.settle_filtered() {
+            return;
+        }
+        let until_ms = *self.fill_until_ms.get_or_insert(run.now_ms() + MAX_FILL_MS);
+        let due_ms = self.ledger.due_at_ms().map_or(until_ms, |due| due.min(until_ms));
         let limit = Limit {
             records: self.ledger.poll_limit().min(self.max_buffered() - self.buffered.len()),
             bytes: self.free_bytes(run),
         };
-        match self.next_poll(run, limit).await {
+        match self.next_poll(run, limit, run.wake_at(Some(due_ms))).await {
             Some(Polled::Records(records)) => self.take(run, records).await,
             other => self.put_off = other,
         }

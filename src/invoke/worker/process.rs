@@ -24,6 +24,7 @@ const MAX_REFUSALS_IF_OTHERS_WAIT: u32 = 6;
 
 impl PartitionWorker {
     pub(super) async fn process<B: Backend>(&mut self, run: &Run<'_, B>, count: usize) {
+        self.fill_until_ms = None;
         let Some(count) = self.selected(run, count) else { return };
         if self.settle_filtered() {
             return;
@@ -102,6 +103,7 @@ impl PartitionWorker {
         match progress.stop {
             // It concerns no record of this chunk, and counts against no other.
             Some(failure) if settled == records => {
+                let failure = failure.cut();
                 if matches!(failure, Failure::Fatal(_)) {
                     run.stop_topic(&self.partition.topic);
                 }
@@ -131,17 +133,22 @@ impl PartitionWorker {
         self.tries.throttled += 1;
         let offset = self.ledger.settled_at();
         tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination is throttled or not ready, waiting");
-        if self.ledger.hands_over() {
-            // A process that dies while it waits does not die of this record.
+        let pause = back_off::throttled_pause(self.tries.throttled);
+        let is_due = |due: u64| Duration::from_millis(due.saturating_sub(run.now_ms())) <= pause;
+        if self.ledger.hands_over() || self.ledger.due_at_ms().is_some_and(is_due) {
+            // Without the mark: a process that dies while it waits does not die of this record.
             self.ledger.set_waiting(true);
             self.flush(run, &Ending::Interim).await;
             self.ledger.set_waiting(false);
+            if self.outcome.end.is_some() {
+                return;
+            }
         }
-        run.pause(back_off::throttled_pause(self.tries.throttled)).await;
+        run.pause(pause).await;
         if run.halting() {
             return;
         }
-        let others_first = self.tries.throttled >= MAX_REFUSALS_IF_OTHERS_WAIT && run.others_wait();
+        let others_first = self.tries.throttled >= MAX_REFUSALS_IF_OTHERS_WAIT && run.another_waits();
         if !others_first && !run.must_stop(Duration::ZERO) {
             return;
         }

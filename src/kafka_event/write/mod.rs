@@ -38,8 +38,7 @@ pub enum Payload {
     },
 }
 
-/// The records of one chunk, each written once. Events are put together from
-/// them, so that a batch that is split is not written again.
+/// The records of one chunk, each written once. Events are put together from them.
 #[derive(Debug)]
 pub struct Encoded {
     before: Vec<u8>,
