@@ -42,7 +42,9 @@ use crate::kafka_event::write::{Batch, Envelope, Payload};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record, TopicPartition};
 use client::{FunctionClient, Response};
-pub(crate) use outcome::{Outcome, Refusal};
+pub(crate) use outcome::Outcome;
+#[cfg(feature = "cli")]
+pub(crate) use outcome::Refusal;
 use tried::Tried;
 
 /// `BatchSize` of AWS's event source mappings, where none is set.
