@@ -62,13 +62,19 @@ impl Processor for Deadly {
     async fn process(&self, chunk: &Chunk, _run: &RunContext) -> Progress {
         let at = |record: &Record| (record.partition.partition, record.offset);
         if !self.corrected.load(Ordering::SeqCst) && chunk.records().iter().any(|record| at(record) == CRASHING) {
-            self.has_crashed.notify_one();
             if self.throttled.load(Ordering::SeqCst) {
+                // In the pause that follows.
+                let has_crashed = Arc::clone(&self.has_crashed);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(60)).await;
+                    has_crashed.notify_one();
+                });
                 return Progress {
                     settled: 0,
                     stop: Some(Failure::Throttled("too many requests".into())),
                 };
             }
+            self.has_crashed.notify_one();
             pending::<()>().await;
         }
         for record in chunk.records() {
