@@ -5,7 +5,7 @@
 //! **Calls.** A synchronous `Invoke` with at most `BATCH_SIZE` records and 6,291,456
 //! bytes. One at a time for each partition, in the order of offsets.
 //!
-//! **Outcomes.** [`Outcome`](outcome::Outcome) has the table. A batch that fails is
+//! **Outcomes.** `outcome.rs` has the table. A batch that fails is
 //! halved, in order, until the record that fails is alone: only then an attempt counts.
 //! Records that succeeded behind it are not sent again in this run; the next run sends
 //! them again, because only a cursor is stored.
