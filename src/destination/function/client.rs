@@ -131,7 +131,7 @@ impl FunctionClient {
             .timeout_config(timeouts)
             // It would end a call that receives nothing for a while.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            // Another attempt would run the function again, unseen by the run.
+            // Another attempt would run the function again, and the run would not count it.
             .retry_config(RetryConfig::disabled())
             .build();
         let client = Client::from_conf(config);

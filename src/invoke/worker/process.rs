@@ -136,7 +136,7 @@ impl PartitionWorker {
         let pause = back_off::throttled_pause(self.tries.throttled);
         let is_due = |due: u64| Duration::from_millis(due.saturating_sub(run.now_ms())) <= pause;
         if self.ledger.hands_over() || self.ledger.due_at_ms().is_some_and(is_due) {
-            // Without the mark: a process that dies while it waits does not die of this record.
+            // Without the mark: a crash while the run waits does not count against the record.
             self.ledger.set_waiting(true);
             self.flush(run, &Ending::Interim).await;
             self.ledger.set_waiting(false);
