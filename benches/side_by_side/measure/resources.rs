@@ -113,7 +113,8 @@ impl Bench {
         let what = format!("{records} records, of which a filter lets one in 1,000 pass");
         Row::new(what, "records/s", speed)
             .beside("without a filter", unfiltered)
-            .at_least_times(1.0 / 1.5)
+            // A filter may take half as long again.
+            .at_least_times(0.67)
     }
 
     fn unfiltered_throughput(&self) -> Vec<Row> {
