@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::arn::Arn;
 use super::problem::{InvalidSetting, NotAllowed};
 use super::property::{MECHANISMS, Properties, variable_of};
-use super::target::{is_account, is_partition, is_region};
 
 /// The properties that `KAFKA_SECRET_ARN` sets, with SASL.
 const PASSWORD: [&str; 2] = ["sasl.username", "sasl.password"];
@@ -57,16 +57,12 @@ impl FromStr for SecretArn {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            ["arn", partition, "secretsmanager", region, account, "secret", name]
-                if is_partition(partition) && is_region(region) && is_account(account) && is_secret_name(name) =>
-            {
-                Ok(Self {
-                    text: text.to_owned(),
-                    region: (*region).to_owned(),
-                })
-            }
+        let arn = Arn::parse(text, "secretsmanager");
+        match arn.and_then(|arn| Some((arn.region, arn.resource.strip_prefix("secret:")?))) {
+            Some((region, name)) if is_secret_name(name) => Ok(Self {
+                text: text.to_owned(),
+                region: region.to_owned(),
+            }),
             _ => Err(NotAllowed::new(
                 "must be the ARN of a Secrets Manager secret, arn:aws:secretsmanager:<region>:<account of 12 \
                  digits>:secret:<name>, such as \

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::arn::Arn;
 use super::problem::NotAllowed;
-use super::target::{is_account, is_partition, is_region};
 
 /// The longest name of a function, in characters.
 const MAX_NAME_CHARS: usize = 64;
@@ -51,24 +51,19 @@ impl FromStr for FunctionArn {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        let parts: Vec<&str> = text.split(':').collect();
-        let (account, qualifier) = match parts.as_slice() {
-            ["arn", _, "lambda", _, account, "function", _] => (account, None),
-            ["arn", _, "lambda", _, account, "function", _, qualifier] => (account, Some(*qualifier)),
+        let arn = Arn::parse(text, "lambda").ok_or_else(not_a_function)?;
+        let (name, qualifier) = match arn.resource.split(':').collect::<Vec<_>>().as_slice() {
+            ["function", name] => (*name, None),
+            ["function", name, qualifier] => (*name, Some(*qualifier)),
             _ => return Err(not_a_function()),
         };
-        let (partition, region, name) = (parts[1], parts[3], parts[6]);
-        let valid = is_partition(partition)
-            && is_region(region)
-            && is_account(account)
-            && is_word(name, MAX_NAME_CHARS)
-            && qualifier.is_none_or(|qualifier| qualifier == "$LATEST" || is_word(qualifier, MAX_QUALIFIER_CHARS));
-        if !valid {
+        let is_qualifier = |text| text == "$LATEST" || is_word(text, MAX_QUALIFIER_CHARS);
+        if !is_word(name, MAX_NAME_CHARS) || !qualifier.is_none_or(is_qualifier) {
             return Err(not_a_function());
         }
         Ok(Self {
             arn: text.to_owned(),
-            region: region.to_owned(),
+            region: arn.region.to_owned(),
             name: name.to_owned(),
         })
     }
@@ -89,17 +84,11 @@ fn is_word(text: &str, max_chars: usize) -> bool {
 
 /// The ARN of an MSK cluster: `arn:<partition>:kafka:<region>:<account>:cluster/<name>/<id>`.
 pub(super) fn cluster_arn(text: &str) -> Result<String, NotAllowed> {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let is_valid = match parts.as_slice() {
-        ["arn", partition, "kafka", region, account, cluster] => {
-            let of_a_cluster: Vec<&str> = cluster.split('/').collect();
-            is_partition(partition)
-                && is_region(region)
-                && is_account(account)
-                && matches!(of_a_cluster.as_slice(), ["cluster", name, id] if is_word(name, 64) && is_word(id, 128))
-        }
-        _ => false,
+    let is_cluster = |arn: Arn<'_>| {
+        let of_a_cluster: Vec<&str> = arn.resource.split('/').collect();
+        matches!(of_a_cluster.as_slice(), ["cluster", name, id] if is_word(name, 64) && is_word(id, 128))
     };
+    let is_valid = Arn::parse(text, "kafka").is_some_and(is_cluster);
     is_valid.then(|| text.to_owned()).ok_or_else(|| {
         NotAllowed::new(
             "must be the ARN of an MSK cluster, arn:aws:kafka:<region>:<account of 12 digits>:cluster/<name>/<id>",

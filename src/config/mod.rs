@@ -4,6 +4,7 @@
 //! test can pass anything. No connection is made: all wrong settings are reported together, before
 //! the first effect.
 
+mod arn;
 mod authentication;
 mod aws;
 mod foreign;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::arn::Arn;
 use super::name::is_topic;
 use super::problem::NotAllowed;
 
@@ -12,9 +13,6 @@ const QUEUE_CHARS: RangeInclusive<usize> = 1..=80;
 
 /// The end of the name of a FIFO queue.
 const FIFO: &str = ".fifo";
-
-/// The digits of an account's number.
-const ACCOUNT_DIGITS: usize = 12;
 
 /// The target of dead letters, as `ON_FAILURE` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,18 +148,13 @@ impl FromStr for QueueArn {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            ["arn", partition, "sqs", region, account, name]
-                if is_partition(partition) && is_region(region) && is_account(account) && is_queue(name) =>
-            {
-                Ok(Self {
-                    partition: (*partition).to_owned(),
-                    region: (*region).to_owned(),
-                    account: (*account).to_owned(),
-                    name: (*name).to_owned(),
-                })
-            }
+        match Arn::parse(text, "sqs") {
+            Some(arn) if is_queue(arn.resource) => Ok(Self {
+                partition: arn.partition.to_owned(),
+                region: arn.region.to_owned(),
+                account: arn.account.to_owned(),
+                name: arn.resource.to_owned(),
+            }),
             _ => Err(NotAllowed::new(
                 "must be the ARN of an SQS queue, arn:aws:sqs:<region>:<account of 12 digits>:<name>, such as \
                  arn:aws:sqs:eu-central-1:123456789012:dead-letters",
@@ -170,25 +163,10 @@ impl FromStr for QueueArn {
     }
 }
 
-pub(super) fn is_partition(text: &str) -> bool {
-    let rest = text.strip_prefix("aws");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') && is_region(&rest[1..]))
-}
-
-/// Checks the characters only: there are new regions every year.
-pub(super) fn is_region(text: &str) -> bool {
-    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && text.bytes().all(valid)
-}
-
 /// Whether it is a label of a host name: the SDK uses the region as one.
 pub(crate) fn is_host_label(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(valid) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-pub(super) fn is_account(text: &str) -> bool {
-    text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_queue(text: &str) -> bool {
