@@ -16,10 +16,12 @@
 //! | else | [`Poll`](Step::Poll) |
 
 mod chunk;
+mod quarantine;
 
-use crate::claim::{ChunkLimit, Quarantine, SMALL_CHUNK};
+use crate::claim::{Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 use chunk::ChunkSize;
+use quarantine::QuarantineProgress;
 
 /// How long settled records may wait for the write of their cursor: what a
 /// crash repeats at most, besides the chunk in flight.
@@ -78,17 +80,13 @@ pub struct Ledger {
     buffered: usize,
     share: u64,
     chunk: ChunkSize,
-    quarantine: Option<Quarantine>,
+    quarantine: QuarantineProgress,
     /// The quarantine stored on the item: a crash is judged by it.
     stored_quarantine: Option<Quarantine>,
     /// The offset of the mark on the item.
     marked: Option<NextOffset>,
     /// Nothing is handed over for now.
     waiting: bool,
-    /// Records still to be handed over one by one.
-    singles: usize,
-    /// Small chunks still to be settled before the quarantine ends.
-    smalls: usize,
     flushed_at_ms: u64,
     failed: bool,
 }
@@ -114,12 +112,10 @@ impl Ledger {
             buffered: 0,
             share,
             chunk: ChunkSize::new(None),
-            quarantine: quarantine.filter(|quarantine| from < quarantine.until),
+            quarantine: QuarantineProgress::new(quarantine, from),
             stored_quarantine: quarantine,
             marked: None,
             waiting: false,
-            singles: SMALL_CHUNK,
-            smalls: CLEAN_CHUNKS,
             flushed_at_ms: now_ms,
             failed: false,
         }
@@ -134,16 +130,11 @@ impl Ledger {
         }
     }
 
-    /// The size of a batch; 0 where chunks are no batches.
+    /// The size of a batch: a call costs the same for any number of records up to it.
+    /// `None`: chunks are no batches.
     #[must_use]
-    pub fn batch_size(&self) -> usize {
-        self.chunk.batch().unwrap_or(0)
-    }
-
-    /// Whether chunks are batches: a call costs the same for any number of records.
-    #[must_use]
-    pub fn takes_batches(&self) -> bool {
-        self.chunk.batch().is_some()
+    pub fn batch(&self) -> Option<usize> {
+        self.chunk.batch()
     }
 
     /// What to do next. `stop`: the run's time has expired, or it was interrupted.
@@ -176,7 +167,11 @@ impl Ledger {
     /// How many records the next poll may return.
     #[must_use]
     pub fn poll_limit(&self) -> usize {
-        let most = self.quarantine.map_or(MAX_CHUNK, |_| self.chunk_now());
+        let most = if self.quarantine.is_active() {
+            self.chunk_now()
+        } else {
+            MAX_CHUNK
+        };
         usize::try_from(self.share).unwrap_or(usize::MAX).min(most)
     }
 
@@ -184,7 +179,7 @@ impl Ledger {
     /// a quarantine is active, and records are buffered.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.quarantine.is_some() && self.buffered > 0 && !self.waiting
+        self.quarantine.is_active() && self.buffered > 0 && !self.waiting
     }
 
     /// Whether the run waits before it hands anything over: until then no flush writes
@@ -205,9 +200,7 @@ impl Ledger {
     }
 
     fn chunk_now(&self) -> usize {
-        let chunk = self.chunk.get();
-        self.quarantine
-            .map_or(chunk, |quarantine| quarantine.limit.records().min(chunk))
+        self.quarantine.limited(self.chunk.get())
     }
 
     /// Adds a poll's records: those before the end are buffered, and their
@@ -239,7 +232,7 @@ impl Ledger {
         if let Some(at) = NextOffset::new(first.offset) {
             debug_assert!(at >= self.settled);
             self.settled = at;
-            self.relax(0);
+            self.quarantine.relax(at, 0);
         }
     }
 
@@ -253,19 +246,15 @@ impl Ledger {
     /// The first `count` buffered records are settled; `last` is the last of them.
     pub fn settled(&mut self, count: usize, last: &Record) {
         self.move_past(count, last);
-        self.relax(count);
+        self.quarantine.relax(self.settled, count);
     }
 
     /// As [`settled`](Self::settled), of records that the handler did not get: they
     /// do not show that it survives a small chunk.
     pub fn settled_without_handler(&mut self, count: usize, last: &Record) {
         self.move_past(count, last);
-        let is_single = |quarantine: Quarantine| quarantine.limit == ChunkLimit::Single;
-        self.relax(if self.quarantine.is_some_and(is_single) {
-            count
-        } else {
-            0
-        });
+        let singles = if self.quarantine.is_single() { count } else { 0 };
+        self.quarantine.relax(self.settled, singles);
     }
 
     fn move_past(&mut self, count: usize, last: &Record) {
@@ -277,47 +266,16 @@ impl Ledger {
         self.settle_gap();
     }
 
-    /// The quarantine ends at the planned end of the crashed run, or after
-    /// [`CLEAN_CHUNKS`] small chunks. After as many single records as a small
-    /// chunk holds, the record that crashed the run is passed, and chunks are
-    /// small again.
-    fn relax(&mut self, settled: usize) {
-        self.quarantine = self.quarantine.filter(|quarantine| self.settled < quarantine.until);
-        let Some(quarantine) = &mut self.quarantine else { return };
-        match quarantine.limit {
-            ChunkLimit::Single => {
-                self.singles = self.singles.saturating_sub(settled);
-                if self.singles == 0 {
-                    quarantine.limit = ChunkLimit::Small;
-                }
-            }
-            ChunkLimit::Small => {
-                self.smalls = self.smalls.saturating_sub(usize::from(settled > 0));
-                if self.smalls == 0 {
-                    self.quarantine = None;
-                }
-            }
-        }
-    }
-
     /// A chunk was not finished in time: smaller chunks from here on, as if the
     /// run had crashed.
     pub fn tighten_quarantine(&mut self) {
-        let until = self.quarantine.map_or(self.to, |quarantine| quarantine.until);
-        let limit = if self.quarantine.is_some() {
-            ChunkLimit::Single
-        } else {
-            ChunkLimit::Small
-        };
-        self.quarantine = Some(Quarantine { until, limit }).filter(|quarantine| self.settled < quarantine.until);
-        self.singles = SMALL_CHUNK;
-        self.smalls = CLEAN_CHUNKS;
+        self.quarantine.tighten(self.settled, self.to);
     }
 
     /// The quarantine that applies from [`settled_at`](Self::settled_at) on.
     #[must_use]
     pub fn quarantine(&self) -> Option<Quarantine> {
-        self.quarantine
+        self.quarantine.get()
     }
 
     /// Where all that was delivered is settled, the cursor may pass the gap to
@@ -344,13 +302,13 @@ impl Ledger {
     /// yet, and more can be fetched.
     #[must_use]
     pub fn awaits_more(&self, matching: usize) -> bool {
-        self.quarantine.is_none() && matching < self.chunk.get() && self.takes_batches() && !self.has_all()
+        matching < self.chunk.get() && self.batch().is_some() && !self.has_all()
     }
 
     /// The cursor was written at [`settled_at`](Self::settled_at).
     pub fn flushed(&mut self, now_ms: u64) {
         self.stored = self.settled;
-        self.stored_quarantine = self.quarantine;
+        self.stored_quarantine = self.quarantine.get();
         self.marked = self.hands_over().then_some(self.settled);
         self.flushed_at_ms = now_ms;
     }
@@ -399,7 +357,7 @@ impl Ledger {
     /// fetched while the handler works.
     #[must_use]
     pub fn has_all(&self) -> bool {
-        self.polled >= self.to || self.share == 0 || self.quarantine.is_some()
+        self.polled >= self.to || self.share == 0 || self.quarantine.is_active()
     }
 
     /// A write with an unknown result turned out to be applied: the stored

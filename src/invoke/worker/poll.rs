@@ -61,7 +61,7 @@ impl PartitionWorker {
 
     /// How many records are buffered for a batch, with those that match no filter.
     fn max_buffered(&self) -> usize {
-        MAX_CHUNK.max(self.ledger.batch_size())
+        MAX_CHUNK.max(self.ledger.batch().unwrap_or_default())
     }
 
     fn free_bytes<B: Backend>(&self, run: &Run<'_, B>) -> usize {
