@@ -33,6 +33,11 @@ where
     (code, message)
 }
 
+/// The HTTP status of a failed call, if there was a response.
+pub(crate) fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
 /// Whether the error code refuses the credentials themselves, whatever their permissions.
 pub(crate) fn is_about_credentials(code: &str) -> bool {
     matches!(

@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::error::{Error, ErrorType};
 use crate::invoke::Interrupt;
 use crate::kafka_event::MAX_PAYLOAD_BYTES;
-use crate::kafka_event::write::Envelope;
 use crate::record::{Chunk, NextOffset, Record, TopicPartition};
 use crate::source::{OffsetSpec, Source as _};
 
@@ -39,11 +38,7 @@ pub(super) async fn event(config: Config, arguments: &EventArgs) -> Result<Exit,
         return Err(no_record(&partition, &format!("at offset {}", range.first)));
     }
     let chunk = Chunk::new(records).ok_or_else(|| no_record(&partition, "at these offsets"))?;
-    let envelope = Envelope {
-        source: parts.config.event_source.clone(),
-        bootstrap_servers: parts.config.bootstrap_servers.clone(),
-    };
-    let encoded = envelope.encode(&chunk).map_err(|error| {
+    let encoded = parts.config.envelope().encode(&chunk).map_err(|error| {
         Error::new(
             ErrorType::DestinationFailed,
             format!("the event cannot be written: {error}"),

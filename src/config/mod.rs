@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use crate::filter::Filter;
 use crate::kafka_event::EventSource;
+use crate::kafka_event::write::Envelope;
 use crate::report::dimension;
 
 pub use authentication::{Authentication, SecretArn};
@@ -128,6 +129,15 @@ impl Config {
     #[must_use]
     pub fn has_default_topic(&self) -> bool {
         name::are_default(&self.topics)
+    }
+
+    /// What a function's events name beside their records.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            source: self.event_source.clone(),
+            bootstrap_servers: self.bootstrap_servers.clone(),
+        }
     }
 
     /// Which records of `topic` are passed on; `None`: all.

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use super::emulator;
 use super::outcome::{Outcome, Refusal};
-use crate::aws::call::{AttemptObserver, code_and_message, unsent};
+use crate::aws::call::{AttemptObserver, code_and_message, status, unsent};
 use crate::aws::{self, CallLimits};
 use crate::config::FunctionArn;
 use crate::kafka_event::base64;
@@ -138,10 +138,6 @@ impl FunctionClient {
         state.of_run = Some((run.run_id.clone(), client.clone()));
         Ok(client)
     }
-}
-
-fn status(error: &SdkError<InvokeError>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
 }
 
 fn refused(error: &SdkError<InvokeError>, observer: &AttemptObserver) -> Outcome {

@@ -71,10 +71,7 @@ impl Function {
     #[must_use]
     pub fn new(config: &Config, arn: FunctionArn, batch_size: Option<NonZeroUsize>) -> Self {
         Self {
-            envelope: Envelope {
-                source: config.event_source.clone(),
-                bootstrap_servers: config.bootstrap_servers.clone(),
-            },
+            envelope: config.envelope(),
             batch_size: batch_size.unwrap_or(BATCH_SIZE),
             client: FunctionClient::new(arn.clone()),
             arn,

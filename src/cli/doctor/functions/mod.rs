@@ -13,7 +13,7 @@ use aws_sdk_lambda::types::InvocationType;
 use super::DoctorContext;
 use super::check::Check;
 use crate::aws;
-use crate::aws::call::{AttemptObserver, Unsent, code_and_message, is_about_credentials, unsent};
+use crate::aws::call::{AttemptObserver, Unsent, code_and_message, is_about_credentials, status, unsent};
 use crate::config::{Config, Destination, FunctionArn};
 use crate::destination::function::{Outcome, Refusal};
 use crate::error::ErrorType::DestinationFailed;
@@ -100,8 +100,7 @@ fn failure<E>(error: &SdkError<E>, observer: &AttemptObserver) -> Failure
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    match (status, code_and_message(error, "Lambda")) {
+    match (status(error), code_and_message(error, "Lambda")) {
         (Some(status), (Some(code), message)) => Failure::Refused(status, code.to_owned(), message),
         (Some(_), (None, message)) => Failure::NotLambda(message),
         (None, (_, message)) if observer.sent() => Failure::NoResponse(message),
