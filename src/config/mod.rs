@@ -48,7 +48,9 @@ pub(crate) use target::is_host_label;
 pub use target::{QueueArn, Target, TopicName};
 #[cfg(feature = "cli")]
 pub(crate) use time::{InvalidTime, TIME_ALLOWED, unix_ms};
-pub use value::{Destination, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition};
+pub use value::{
+    Destination, MessageEnvelope, MessageFormat, MessageLimit, OnFailure, OnRetentionLoss, OnTruncation, StartPosition,
+};
 use vars::Vars;
 
 /// Below 0.1 s a connection with TLS and SASL to a broker in another region cannot be made.

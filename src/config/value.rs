@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
-use super::target::Target;
+use super::target::{QueueArn, Target};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
 /// `Display` and `FromStr` for an enum whose values are words. Case does not matter, as in
@@ -130,6 +130,18 @@ pub enum MessageFormat {
 words!(MessageFormat { Json = "json", Text = "text", Bytes = "bytes" }
     allowed: "`json`, `text` or `bytes`");
 
+/// What queues, topics and HTTP endpoints get of a record, `ENVELOPE`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MessageEnvelope {
+    /// The value, with topic, partition, offset, timestamp, key and headers beside it.
+    #[default]
+    Value,
+    /// The whole record as JSON.
+    Record,
+}
+
+words!(MessageEnvelope { Value = "value", Record = "record" } allowed: "`value` or `record`");
+
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -142,24 +154,28 @@ pub enum Destination {
     Discard,
     /// A Lambda function, which gets AWS's Kafka event.
     Function(FunctionArn),
+    /// An SQS queue.
+    Sqs(QueueArn),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str =
-        "`log`, `discard` or the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>)";
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>) or the ARN \
+         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>)";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
-        Ok(Some(if text.eq_ignore_ascii_case("log") {
-            Self::Log { values: false }
-        } else if text.eq_ignore_ascii_case("discard") {
-            Self::Discard
-        } else if text.split(':').nth(2) == Some("lambda") {
-            Self::Function(text.parse()?)
-        } else {
-            return Ok(None);
-        }))
+        if text.eq_ignore_ascii_case("log") {
+            return Ok(Some(Self::Log { values: false }));
+        }
+        if text.eq_ignore_ascii_case("discard") {
+            return Ok(Some(Self::Discard));
+        }
+        Ok(match text.split(':').nth(2) {
+            Some("lambda") => Some(Self::Function(text.parse()?)),
+            Some("sqs") => Some(Self::Sqs(text.parse()?)),
+            _ => None,
+        })
     }
 
     /// The format of values where `MESSAGE_FORMAT` does not name one: a destination
@@ -168,7 +184,7 @@ impl Destination {
     pub fn message_format(&self) -> MessageFormat {
         match self {
             Self::Log { .. } | Self::Discard => MessageFormat::Json,
-            Self::Function(_) => MessageFormat::Bytes,
+            Self::Function(_) | Self::Sqs(_) => MessageFormat::Bytes,
         }
     }
 }
@@ -179,6 +195,7 @@ impl fmt::Display for Destination {
             Self::Log { .. } => f.write_str("log"),
             Self::Discard => f.write_str("discard"),
             Self::Function(function) => function.fmt(f),
+            Self::Sqs(queue) => queue.fmt(f),
         }
     }
 }

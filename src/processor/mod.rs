@@ -157,13 +157,17 @@ const MAX_FAILURE_BYTES: usize = 1_000;
 impl Failure {
     /// The same, with a text of a bounded length.
     pub(crate) fn cut(self) -> Self {
-        let cut = |text: String| cut(text, MAX_FAILURE_BYTES).into_owned();
+        self.map_text(|text| cut(text, MAX_FAILURE_BYTES).into_owned())
+    }
+
+    /// The same, with another text; an undecodable record keeps its own.
+    pub(crate) fn map_text(self, map: impl FnOnce(String) -> String) -> Self {
         match self {
-            Self::Retry(text) => Self::Retry(cut(text)),
-            Self::Poison(text) => Self::Poison(cut(text)),
+            Self::Retry(text) => Self::Retry(map(text)),
+            Self::Poison(text) => Self::Poison(map(text)),
             Self::Undecodable(error) => Self::Undecodable(error),
-            Self::Throttled(text) => Self::Throttled(cut(text)),
-            Self::Fatal(text) => Self::Fatal(cut(text)),
+            Self::Throttled(text) => Self::Throttled(map(text)),
+            Self::Fatal(text) => Self::Fatal(map(text)),
         }
     }
 }

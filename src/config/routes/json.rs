@@ -12,7 +12,7 @@ use crate::config::value::Destination;
 use crate::filter::{Filter, Members};
 
 /// The fields of a route.
-const FIELDS: &str = "`to`, `filters`, `format` and `batch_size`";
+const FIELDS: &str = "`to`, `filters`, `format`, `batch_size` and `envelope`";
 
 /// The routes that `json` writes: at least one, no topic twice. If there is a
 /// problem, `None`, and each problem in `problems`.
@@ -99,6 +99,7 @@ impl RouteReader<'_> {
                 "filters" => route.filter = self.filter(raw),
                 "format" => route.format = self.field(name, raw, str::parse),
                 "batch_size" => route.batch_size = self.field(name, raw, batch_size),
+                "envelope" => route.envelope = self.field(name, raw, str::parse),
                 _ => self.report(
                     &shown(VARIABLE, name),
                     format!("is not a field; the fields are {FIELDS}"),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::name;
 use super::number::whole_number;
 use super::problem::NotAllowed;
-use super::value::{Destination, MessageFormat};
+use super::value::{Destination, MessageEnvelope, MessageFormat};
 use crate::filter::Filter;
 pub(super) use settings::unused;
 
@@ -37,6 +37,8 @@ pub struct Route {
     pub format: MessageFormat,
     /// How many of them one call takes at most; `None`: the destination's own number.
     pub batch_size: Option<NonZeroUsize>,
+    /// What queues, topics and HTTP endpoints get of them.
+    pub envelope: MessageEnvelope,
 }
 
 /// A route as it is written: the settings apply for what it leaves out.
@@ -45,6 +47,7 @@ struct WrittenRoute {
     filter: Option<Filter>,
     format: Option<MessageFormat>,
     batch_size: Option<NonZeroUsize>,
+    envelope: Option<MessageEnvelope>,
 }
 
 impl From<Destination> for WrittenRoute {
@@ -54,6 +57,7 @@ impl From<Destination> for WrittenRoute {
             filter: None,
             format: None,
             batch_size: None,
+            envelope: None,
         }
     }
 }

@@ -23,6 +23,7 @@ impl Settings<'_> {
         // Where it is wrong, that is reported already.
         let values = self.parse("LOG_VALUES", boolean).unwrap_or_default();
         let batch_size = self.optional("BATCH_SIZE", batch_size);
+        let envelope = self.optional("ENVELOPE", str::parse);
         let filter = self.optional("FILTER_PATTERNS", filter).map(Arc::new);
         let route = |written: WrittenRoute| Route {
             format: written.format.or(format).unwrap_or(written.to.message_format()),
@@ -32,6 +33,7 @@ impl Settings<'_> {
             },
             filter: written.filter.map(Arc::new).or_else(|| filter.clone()),
             batch_size: written.batch_size.or(batch_size),
+            envelope: written.envelope.or(envelope).unwrap_or_default(),
         };
         let written = written?.into_iter();
         let routes = Routes::new(

@@ -1,35 +1,46 @@
 //! A dead letter -> the parts of its message.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use super::MAX_BYTES;
-use crate::dead_letter::{header, split};
+use crate::dead_letter::{header, pointer, split};
+use crate::destination::batched::{Encoder, Limits, Unfit};
+use crate::destination::message::id::{self, Grouping};
+use crate::destination::message::{Attribute, Message, allowed_json};
+use crate::destination::sqs::MAX_BYTES;
 use crate::kafka_event::{OneHeader, base64};
 use crate::record::{Header, Record};
 
-/// The longest id of a group, and of a message for its deduplication.
-const MAX_ID_CHARS: usize = 128;
+/// Makes the messages of dead letters.
+pub(super) struct LetterMessages;
 
-/// Name, type and value of the message's attributes.
-pub(super) fn attributes(letter: &Record) -> [(&'static str, &'static str, String); 3] {
-    [
-        ("topic", "String", letter.partition.topic.to_string()),
-        ("partition", "Number", letter.partition.partition.to_string()),
-        ("offset", "Number", letter.offset.to_string()),
-    ]
-}
-
-/// The size limit of the body: names, types and values of the attributes count.
-pub(super) fn max_body_bytes(letter: &Record) -> usize {
-    let bytes = |(name, kind, value): (&str, &str, String)| name.len() + kind.len() + value.len();
-    MAX_BYTES - attributes(letter).map(bytes).iter().sum::<usize>()
-}
-
-/// The body as JSON; `None` if the record alone is above the size limit.
-pub(super) fn body(letter: &Record) -> Option<String> {
-    if letter.size_bytes() > MAX_BYTES {
-        return None;
+impl Encoder<Message> for LetterMessages {
+    fn encode(&self, letter: &Record) -> Result<Message, Unfit> {
+        if letter.size_bytes() > MAX_BYTES {
+            return Err(Unfit::TooLarge);
+        }
+        let body = body(letter).map_err(|error| Unfit::Invalid(error.to_string()))?;
+        Ok(Message {
+            body,
+            attributes: vec![
+                Attribute::text("topic", &*letter.partition.topic),
+                Attribute::number("partition", letter.partition.partition),
+                Attribute::number("offset", letter.offset),
+            ],
+            group: id::group(letter, Grouping::Partition),
+            deduplication: id::deduplication(letter),
+        })
     }
+
+    /// The [`pointer`] to the record.
+    fn reduced(&self, letter: &Record) -> Option<Message> {
+        self.encode(&pointer(letter)).ok()
+    }
+
+    fn too_large(&self, _: Limits) -> String {
+        "not even a pointer to the record fits. Raise the queue's MaximumMessageSize".to_owned()
+    }
+}
+
+/// The body as JSON.
+fn body(letter: &Record) -> serde_json::Result<String> {
     let (own, ours) = split(letter);
     let body = Body {
         topic: &letter.partition.topic,
@@ -41,33 +52,7 @@ pub(super) fn body(letter: &Record) -> Option<String> {
         headers: own.iter().map(OneHeader).collect(),
         error: Cause::read(ours),
     };
-    let json = serde_json::to_string(&body).ok()?;
-    // The two characters that SQS replaces or refuses and JSON allows. They can
-    // only be inside of strings.
-    Some(json.replace('\u{FFFE}', "\\uFFFE").replace('\u{FFFF}', "\\uFFFF"))
-}
-
-/// The message group of a FIFO queue: the partition.
-pub(super) fn group(letter: &Record) -> String {
-    shortened(letter.partition.to_string())
-}
-
-/// What makes two messages of a FIFO queue the same: the record's id.
-pub(super) fn deduplication(letter: &Record) -> String {
-    shortened(letter.id())
-}
-
-/// An id within SQS's limit. One that is too long, of a topic with a name of
-/// over 100 characters, becomes its end behind a hash of all of it.
-fn shortened(id: String) -> String {
-    if id.len() <= MAX_ID_CHARS {
-        return id;
-    }
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    let hash = format!("{:016x}-", hasher.finish());
-    let end = id.ceil_char_boundary(id.len() + hash.len() - MAX_ID_CHARS);
-    hash + &id[end..]
+    serde_json::to_string(&body).map(allowed_json)
 }
 
 #[derive(serde::Serialize)]
@@ -117,7 +102,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::dead_letter::{Reason, Stage, dead_letter, pointer};
+    use crate::dead_letter::{Reason, Stage, dead_letter};
     use crate::record::{Timestamp, TopicPartition};
 
     fn letter(record: &Record) -> Record {
@@ -205,40 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_above_the_limit_of_sqs_is_not_encoded() {
+    fn a_record_above_the_limit_of_sqs_is_not_encoded_and_its_pointer_is_sent() {
         let with = |bytes: usize| Record {
             value: Some(Bytes::from(vec![0; bytes])),
             ..record()
         };
-        assert_eq!(body(&with(MAX_BYTES)), None);
-        assert!(body(&with(MAX_BYTES / 2)).is_some());
-        // `topic`, `String` and `orders`; `partition`, `Number` and `3`; `offset`, `Number` and `17`.
-        assert_eq!(max_body_bytes(&record()), MAX_BYTES - 17 - 16 - 14);
-    }
-
-    #[test]
-    fn ids_name_the_partition_and_the_record() {
-        let letter = letter(&record());
-        assert_eq!(group(&letter), "orders-3");
-        assert_eq!(deduplication(&letter), "orders-3-17");
-    }
-
-    #[test]
-    fn ids_of_long_topics_fit_and_stay_different() {
-        let of = |topic: String, offset| {
-            let record = Record {
-                partition: TopicPartition::new(topic, 3),
-                offset,
-                ..record()
-            };
-            (group(&record), deduplication(&record))
-        };
-        let (long, other) = ("t".repeat(249), format!("x{}", "t".repeat(248)));
-        let (group, id) = of(long.clone(), 17);
-        assert_eq!((group.len(), id.len()), (128, 128));
-        assert!(group.ends_with("t-3") && id.ends_with("t-3-17"), "{id}");
-        assert_ne!(id, of(long, 18).1);
-        assert_ne!(id, of(other, 17).1);
-        assert_eq!(of("t".repeat(123), 17).1, format!("{}-3-17", "t".repeat(123)));
+        assert_eq!(LetterMessages.encode(&with(MAX_BYTES)), Err(Unfit::TooLarge));
+        assert!(LetterMessages.encode(&with(MAX_BYTES / 2)).is_ok());
+        let reduced = LetterMessages.reduced(&letter(&with(MAX_BYTES))).expect("a pointer");
+        assert!(reduced.body.contains("\"omitted_bytes\":1048610"), "{}", reduced.body);
     }
 }

@@ -85,6 +85,15 @@ impl Envelope {
     }
 }
 
+/// One record as JSON, as in an event.
+///
+/// # Errors
+///
+/// None that a record can cause: the writer's, which needs memory alone.
+pub(crate) fn record_json(record: &Record) -> serde_json::Result<String> {
+    serde_json::to_string(&EventRecord::of(record))
+}
+
 impl Encoded {
     /// The size of the event of these records, in bytes.
     #[must_use]
