@@ -77,19 +77,25 @@ pub const SETTINGS: &[Setting] = &[
         variable: "MESSAGE_FORMAT",
         alias: None,
         default: None,
-        meaning: "Format of the values: json, text (UTF-8) or bytes. Unset: json; bytes for a function, which gets values as they are",
+        meaning: "Format of the values: json, text (UTF-8) or bytes. Unset: json; bytes for a destination that gets values as they are: functions, queues, topics, buses",
     },
     Setting {
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, of an SQS queue, an SNS topic or an EventBridge bus, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, envelope}",
     },
     Setting {
         variable: "BATCH_SIZE",
         alias: None,
         default: None,
-        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function",
+        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function, else as many as the service takes",
+    },
+    Setting {
+        variable: "ENVELOPE",
+        alias: None,
+        default: Some("value"),
+        meaning: "What queues and topics get: the value, with the rest of the record as attributes, or the whole record as JSON",
     },
     Setting {
         variable: "MSK_CLUSTER_ARN",

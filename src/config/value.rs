@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
+use super::resource::{EventBusArn, SnsTopicArn};
 use super::target::{QueueArn, Target};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
@@ -156,6 +157,10 @@ pub enum Destination {
     Function(FunctionArn),
     /// An SQS queue.
     Sqs(QueueArn),
+    /// An SNS topic.
+    Sns(SnsTopicArn),
+    /// An EventBridge bus.
+    EventBridge(EventBusArn),
 }
 
 impl Destination {
@@ -174,6 +179,8 @@ impl Destination {
         Ok(match text.split(':').nth(2) {
             Some("lambda") => Some(Self::Function(text.parse()?)),
             Some("sqs") => Some(Self::Sqs(text.parse()?)),
+            Some("sns") => Some(Self::Sns(text.parse()?)),
+            Some("events") => Some(Self::EventBridge(text.parse()?)),
             _ => None,
         })
     }
@@ -184,7 +191,7 @@ impl Destination {
     pub fn message_format(&self) -> MessageFormat {
         match self {
             Self::Log { .. } | Self::Discard => MessageFormat::Json,
-            Self::Function(_) | Self::Sqs(_) => MessageFormat::Bytes,
+            Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) => MessageFormat::Bytes,
         }
     }
 }
@@ -196,6 +203,8 @@ impl fmt::Display for Destination {
             Self::Discard => f.write_str("discard"),
             Self::Function(function) => function.fmt(f),
             Self::Sqs(queue) => queue.fmt(f),
+            Self::Sns(topic) => topic.fmt(f),
+            Self::EventBridge(bus) => bus.fmt(f),
         }
     }
 }

@@ -9,14 +9,18 @@
 //! | [`function`] | a Lambda function |
 //! | `batched` | the seam of services, and how records are sent, again and in order |
 //! | `message` | what queues and topics get; pure |
-//! | `sqs` | an SQS queue |
+//! | `refusal` | what errors of AWS's services mean; pure |
+//! | `sqs`, `sns`, `eventbridge` | an SQS queue, an SNS topic, an EventBridge bus |
 
 pub(crate) mod batched;
 pub mod discard;
+mod eventbridge;
 pub mod function;
 pub mod log;
 pub(crate) mod message;
 mod of_run;
+mod refusal;
+mod sns;
 pub(crate) mod sqs;
 
 use std::num::NonZeroUsize;
@@ -24,12 +28,14 @@ use std::num::NonZeroUsize;
 use crate::config::{Config, Destination, Route, Routes};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
-use batched::Batched;
+use batched::{Batched, Encoder, Sender};
 use discard::Discard;
+use eventbridge::{BusSender, RecordEvents};
 use function::Function;
 use log::Log;
 use message::RecordMessages;
 use message::id::Grouping;
+use sns::SnsSender;
 use sqs::QueueSender;
 
 /// The setting that names destinations, for messages.
@@ -46,6 +52,8 @@ enum Sink {
     Discard(Discard),
     Function(Box<Function>),
     Sqs(Box<Named<Batched<QueueSender, RecordMessages>>>),
+    Sns(Box<Named<Batched<SnsSender, RecordMessages>>>),
+    EventBridge(Box<Named<Batched<BusSender, RecordEvents>>>),
 }
 
 /// A destination whose failures begin with its name.
@@ -86,16 +94,24 @@ impl Sink {
             Destination::Function(arn) => {
                 Self::Function(Box::new(Function::new(config, arn.clone(), route.batch_size)))
             }
-            Destination::Sqs(arn) => Self::Sqs(Box::new(Named {
-                name: arn.to_string(),
-                inner: Batched::new(
-                    QueueSender::new(arn.clone(), SETTING),
-                    messages(route),
-                    route.batch_size,
-                ),
-            })),
+            Destination::Sqs(arn) => {
+                let sender = QueueSender::new(arn.clone(), SETTING);
+                Self::Sqs(batched(sender, messages(route), route))
+            }
+            Destination::Sns(arn) => Self::Sns(batched(SnsSender::new(arn.clone()), messages(route), route)),
+            Destination::EventBridge(arn) => {
+                let events = RecordEvents::new(&config.group_id);
+                Self::EventBridge(batched(BusSender::new(arn.clone()), events, route))
+            }
         }
     }
+}
+
+fn batched<S: Sender, E: Encoder<S::Entry>>(sender: S, encoder: E, route: &Route) -> Box<Named<Batched<S, E>>> {
+    Box::new(Named {
+        name: route.to.to_string(),
+        inner: Batched::new(sender, encoder, route.batch_size),
+    })
 }
 
 /// The messages of the records of a route.
@@ -114,6 +130,8 @@ impl Processor for Configured {
             Some(Sink::Discard(discard)) => discard.process(chunk, run).await,
             Some(Sink::Function(function)) => function.process(chunk, run).await,
             Some(Sink::Sqs(queue)) => queue.process(chunk, run).await,
+            Some(Sink::Sns(topic)) => topic.process(chunk, run).await,
+            Some(Sink::EventBridge(bus)) => bus.process(chunk, run).await,
             None => Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
@@ -127,6 +145,8 @@ impl Processor for Configured {
         match self.routes.of(topic) {
             Some(Sink::Function(function)) => function.batch_size(topic),
             Some(Sink::Sqs(queue)) => queue.inner.batch_size(topic),
+            Some(Sink::Sns(sns)) => sns.inner.batch_size(topic),
+            Some(Sink::EventBridge(bus)) => bus.inner.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
         }
     }

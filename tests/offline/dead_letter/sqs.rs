@@ -43,9 +43,11 @@ fn queue(arn: &str, endpoint: &str) -> SqsQueue {
     SqsQueue::with_client(arn.parse().expect("an ARN"), Client::from_conf(config.build()))
 }
 
-/// SQS's response to a message that it accepted.
-fn accepted() -> Act {
-    Act::Respond(200, json!({"MessageId": "1"}).to_string())
+/// SQS's response to a call with this number of messages, which it accepted.
+fn accepted(messages: usize) -> Act {
+    let accepted = |id: usize| json!({"Id": id.to_string(), "MessageId": "1", "MD5OfMessageBody": "x"});
+    let accepted: Vec<_> = (0..messages).map(accepted).collect();
+    Act::Respond(200, json!({"Successful": accepted, "Failed": []}).to_string())
 }
 
 fn error(code: &str, message: &str) -> Act {
@@ -59,16 +61,28 @@ async fn scripted(acts: impl IntoIterator<Item = Act>) -> Scripted {
     server
 }
 
-/// The requests, and the message in each.
+/// The entries of the requests, and the message in each. Every request names the queue.
 fn messages(server: &Scripted) -> Vec<(Value, Value)> {
     let read = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-    let bodies = server.take_bodies();
-    let both = |body: &String| {
-        let request = read(body);
-        let message = read(request["MessageBody"].as_str().expect("a body"));
-        (request, message)
+    let both = |entry: &Value| {
+        let message = read(entry["MessageBody"].as_str().expect("a body"));
+        (entry.clone(), message)
     };
-    bodies.iter().map(both).collect()
+    let entries = |body: &String| -> Vec<_> {
+        let request = read(body);
+        let url = request["QueueUrl"].as_str().expect("a URL");
+        assert!(
+            url.starts_with("https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
+            "{url}"
+        );
+        request["Entries"]
+            .as_array()
+            .expect("entries")
+            .iter()
+            .map(both)
+            .collect()
+    };
+    server.take_bodies().iter().flat_map(entries).collect()
 }
 
 fn all(count: usize) -> Progress {
@@ -80,16 +94,12 @@ fn all(count: usize) -> Progress {
 
 #[tokio::test]
 async fn each_dead_letter_is_one_message_and_they_are_sent_in_order() {
-    let server = scripted([accepted(), accepted()]).await;
+    let server = scripted([accepted(2)]).await;
     let letters = [letter(17, Some("k"), Some(b"{}")), letter(18, None, None)];
     assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(2));
-    assert_eq!(server.take_operations(), ["SendMessage", "SendMessage"]);
+    assert_eq!(server.take_operations(), ["SendMessageBatch"]);
     let sent = messages(&server);
     let (request, message) = &sent[0];
-    assert_eq!(
-        request["QueueUrl"],
-        "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
-    );
     assert_eq!(
         request["MessageAttributes"],
         json!({
@@ -115,7 +125,7 @@ async fn each_dead_letter_is_one_message_and_they_are_sent_in_order() {
 
 #[tokio::test]
 async fn a_fifo_queue_gets_the_partition_as_group_and_the_record_as_deduplication_id() {
-    let server = scripted([accepted()]).await;
+    let server = scripted([accepted(1)]).await;
     let fifo = queue(&format!("{QUEUE}.fifo"), &server.endpoint);
     assert_eq!(give(&fifo, &[letter(17, None, None)], PLENTY).await, all(1));
     let (request, _) = &messages(&server)[0];
@@ -126,7 +136,7 @@ async fn a_fifo_queue_gets_the_partition_as_group_and_the_record_as_deduplicatio
 #[tokio::test]
 async fn a_queue_with_a_lower_limit_gets_a_pointer() {
     let message = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
-    let server = scripted([error("InvalidParameterValueException", message), accepted()]).await;
+    let server = scripted([error("InvalidParameterValueException", message), accepted(1)]).await;
     let value = vec![7; 300_000];
     let letters = [letter(17, Some("k"), Some(&value))];
     assert_eq!(give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await, all(1));
@@ -139,7 +149,7 @@ async fn a_queue_with_a_lower_limit_gets_a_pointer() {
 
 #[tokio::test]
 async fn a_record_above_the_limit_of_every_queue_is_sent_as_a_pointer_at_once() {
-    let server = scripted([accepted(), accepted(), accepted()]).await;
+    let server = scripted([accepted(1), accepted(2)]).await;
     // As base64 three quarters of the limit, less the rest of the body, fit.
     let letters = [
         letter(17, None, Some(&vec![7; 785_000])),
@@ -191,8 +201,10 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
         ),
     ];
     for (act, message) in rows {
-        let server = scripted([accepted(), act]).await;
-        let letters = [letter(1, Some("planted"), Some(b"planted")), letter(2, None, None)];
+        let server = scripted([accepted(1), act]).await;
+        // Too large for one call.
+        let large = vec![7; 600_000];
+        let letters = [letter(1, Some("planted"), Some(&large)), letter(2, None, Some(&large))];
         let progress = give(&queue(QUEUE, &server.endpoint), &letters, PLENTY).await;
         assert_eq!(progress.settled, 1);
         let text = retry(progress);
@@ -207,7 +219,7 @@ async fn a_failure_names_the_queue_and_what_to_do_and_keeps_what_was_sent() {
 #[tokio::test]
 async fn a_temporary_failure_is_retried() {
     let unavailable = Act::Respond(503, "{}".into());
-    let server = scripted([unavailable, Act::HangUp, accepted()]).await;
+    let server = scripted([unavailable, Act::HangUp, accepted(1)]).await;
     let sent = give(&queue(QUEUE, &server.endpoint), &[letter(1, None, None)], PLENTY).await;
     assert_eq!(sent, all(1));
 }
@@ -245,7 +257,7 @@ async fn no_dead_letter_is_sent_or_awaited_after_the_deadline() {
 
 #[tokio::test]
 async fn ids_of_a_long_topic_fit_into_a_fifo_queue() {
-    let server = scripted([accepted()]).await;
+    let server = scripted([accepted(1)]).await;
     let long = Record {
         partition: TopicPartition::new("t".repeat(249), 3),
         key: Some(Bytes::new()),

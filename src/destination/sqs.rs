@@ -11,12 +11,6 @@
 //!
 //! **Permissions.** `sqs:SendMessage` on the queue and nothing else. For a queue with a KMS
 //! key of its own also `kms:GenerateDataKey` and `kms:Decrypt`.
-//!
-//! | file | |
-//! |---|---|
-//! | `refusal.rs` | what SQS's errors mean, and what to do next; pure |
-
-mod refusal;
 
 use aws_config::Region;
 use aws_sdk_sqs::Client;
@@ -26,13 +20,31 @@ use tokio::sync::OnceCell;
 
 use super::batched::{CallFailure, EntryOutcome, Limits, Sender};
 use super::message::{AttributeValue, Message};
+use super::refusal::{Refusals, Service};
 use crate::aws::{self, CallLimits};
 use crate::config::QueueArn;
-use refusal::Refusals;
 
 /// The size limit of SQS for a message and for a call, attributes included: 1 MiB since
 /// August 2025. A queue's `MaximumMessageSize` may be less.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+
+pub(super) static SERVICE: Service = Service {
+    name: "SQS",
+    a_name: "an SQS",
+    thing: "queue",
+    action: "sqs:SendMessage",
+    variable: "AWS_ENDPOINT_URL_SQS",
+    if_throttled: "A FIFO queue takes more in high throughput mode",
+    is_too_large,
+};
+
+/// Of a queue with a lower limit than the service's there is only a text: there is no code
+/// for it alone.
+fn is_too_large(code: &str, reason: &str) -> bool {
+    (code.starts_with("InvalidParameterValue") && reason.contains("must be shorter than"))
+        || reason == "MessageTooLong"
+        || code.ends_with("BatchRequestTooLong")
+}
 
 /// A queue. The SQS client is created for the first call.
 pub(crate) struct QueueSender {
@@ -107,7 +119,7 @@ impl Sender for QueueSender {
     }
 
     async fn send(&self, entries: &[Message]) -> Result<Vec<EntryOutcome>, CallFailure> {
-        let refusals = Refusals::new(&self.arn, self.setting);
+        let refusals = Refusals::new(&SERVICE, self.arn.region(), self.setting);
         let mut request = self.client().await.send_message_batch().queue_url(self.arn.url());
         for (id, message) in entries.iter().enumerate() {
             request = request.entries(self.entry(id, message)?);
@@ -124,7 +136,7 @@ impl Sender for QueueSender {
                     Some(failed) => {
                         refusals.of_entry(&failed.code, failed.message().unwrap_or_default(), failed.sender_fault)
                     }
-                    None => EntryOutcome::Throttled("SQS's response does not name the message".to_owned()),
+                    None => refusals.of_unnamed_entry(),
                 }
             })
             .collect())
