@@ -26,7 +26,7 @@ use super::run::Run;
 use crate::claim::{ChunkLimit, CrashHistory, Ending, LastWrite, ObservedItem, Unreported};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::ledger::{Ledger, Step};
+use crate::ledger::{Ledger, Step, Stop};
 use crate::plan::{Demand, Reading, Why};
 use crate::processor::panic_message;
 use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
@@ -107,6 +107,8 @@ struct Tries {
     last_error: Option<String>,
     /// How often the destination was throttled or not ready, since the last progress.
     throttled: u32,
+    /// The text of the last time.
+    refusal: Option<String>,
     /// The run's time ended while the handler had the record alone, and had had
     /// it for a third of the working time: it counts as a crash.
     ran_out_of_time: bool,
@@ -292,6 +294,9 @@ impl PartitionWorker {
                 Step::Stop(stop) => break stop,
             }
         };
+        if self.outcome.end.is_none() && matches!(stop, Stop::OutOfTime) && !run.halting() {
+            self.end_out_of_time();
+        }
         self.outcome.end.get_or_insert_with(|| EndReason::of(stop));
     }
 

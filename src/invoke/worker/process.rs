@@ -117,7 +117,7 @@ impl PartitionWorker {
             }
             Some(failure) => self.failed(run, failure).await,
             // The processor had too little time to start.
-            None if settled == 0 && run.is_nearly_out_of_time() => self.end(EndReason::OutOfTime),
+            None if settled == 0 && run.is_nearly_out_of_time() => self.end_out_of_time(),
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let no_reason = "the handler settled nothing and gave no reason".to_owned();
                 self.blame_none(run, records, no_reason).await;
@@ -131,6 +131,7 @@ impl PartitionWorker {
     /// that others are not kept waiting, the partition is left to the next run earlier.
     pub(super) async fn throttled<B: Backend>(&mut self, run: &Run<'_, B>, text: &str) {
         self.tries.throttled += 1;
+        self.tries.refusal = Some(cut(text, MAX_ERROR_BYTES).into_owned());
         let offset = self.ledger.settled_at();
         tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination is throttled or not ready, waiting");
         let pause = back_off::throttled_pause(self.tries.throttled);
@@ -152,20 +153,26 @@ impl PartitionWorker {
         if !others_first && !run.must_stop(Duration::ZERO) {
             return;
         }
-        if self.has_progress() {
-            self.end(EndReason::OutOfTime);
-        } else {
-            let what = format!(
-                "the destination accepted no record of {} from offset {offset} on in this run: {}. No attempt is counted, \
-                 and the next run starts there",
-                self.partition,
-                cut(text, MAX_ERROR_BYTES)
-            );
-            let error = Error::new(ErrorType::Timeout, what);
-            self.end(EndReason::Failed(error.next(
-                "Increase the limit that the message names, or correct the connection",
-            )));
-        }
+        self.end_out_of_time();
+    }
+
+    /// The time ended. A destination that has accepted no record of this partition in the whole
+    /// run fails it.
+    pub(super) fn end_out_of_time(&mut self) {
+        let refusal = self.tries.refusal.take().filter(|_| !self.has_progress());
+        let Some(refusal) = refusal else {
+            return self.end(EndReason::OutOfTime);
+        };
+        let offset = self.ledger.settled_at();
+        let what = format!(
+            "the destination accepted no record of {} from offset {offset} on in this run: {refusal}. No attempt is \
+             counted, and the next run starts there",
+            self.partition,
+        );
+        let error = Error::new(ErrorType::Timeout, what);
+        self.end(EndReason::Failed(error.next(
+            "Increase the limit that the message names, or correct the connection",
+        )));
     }
 
     /// The handler failed without naming the record: none of several is blamed,
