@@ -109,7 +109,7 @@ impl<'a> Refusals<'a> {
             Meaning::TooLarge => CallFailure::TooLarge,
             Meaning::Throttled => CallFailure::Throttled(text),
             Meaning::Fatal => CallFailure::Fatal(text),
-            Meaning::Invalid => CallFailure::Invalid(text),
+            Meaning::Invalid => CallFailure::Invalid(self.invalid(code)),
         }
     }
 
@@ -120,8 +120,16 @@ impl<'a> Refusals<'a> {
             Meaning::TooLarge => EntryOutcome::TooLarge,
             Meaning::Throttled => EntryOutcome::Throttled(text),
             Meaning::Fatal => EntryOutcome::Fatal(text),
-            Meaning::Invalid => EntryOutcome::Invalid(text),
+            Meaning::Invalid => EntryOutcome::Invalid(self.invalid(code)),
         }
+    }
+
+    /// Without the service's message, which may quote the record.
+    fn invalid(&self, code: &str) -> String {
+        format!(
+            "{} does not take the content of this record ({code})",
+            self.service.name
+        )
     }
 
     /// The outcome of an entry that the response does not name.
@@ -215,112 +223,82 @@ mod tests {
         Refusals::new(&sqs::SERVICE, "eu-west-1", "ON_FAILURE").explain(Some(code), reason)
     }
 
-    #[test]
-    fn each_row_of_the_table_holds() {
-        let too_large = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
-        let rows = [
-            (
-                &sqs::SERVICE,
-                "InvalidParameterValue",
-                too_large,
-                true,
-                Meaning::TooLarge,
-            ),
-            (
-                &sqs::SERVICE,
-                "InvalidParameterValueException",
-                too_large,
-                true,
-                Meaning::TooLarge,
-            ),
-            (&sqs::SERVICE, "x", "MessageTooLong", true, Meaning::TooLarge),
-            (
-                &sqs::SERVICE,
-                "AWS.SimpleQueueService.BatchRequestTooLong",
-                "",
-                true,
-                Meaning::TooLarge,
-            ),
-            (
-                &sqs::SERVICE,
-                "AWS.SimpleQueueService.NonExistentQueue",
-                "",
-                true,
-                Meaning::Fatal,
-            ),
-            (&sqs::SERVICE, "QueueDoesNotExist", "", true, Meaning::Fatal),
-            (&sqs::SERVICE, "AccessDenied", "", true, Meaning::Fatal),
-            (&sqs::SERVICE, "KMS.DisabledException", "", true, Meaning::Fatal),
-            (&sqs::SERVICE, "KmsThrottled", "", true, Meaning::Throttled),
-            (&sqs::SERVICE, "ExpiredToken", "", true, Meaning::Fatal),
-            (&sqs::SERVICE, "RequestThrottled", "", true, Meaning::Throttled),
-            (&sqs::SERVICE, "ThrottlingException", "", true, Meaning::Throttled),
-            (&sqs::SERVICE, "InternalError", "", false, Meaning::Throttled),
-            (&sqs::SERVICE, "ServiceUnavailable", "", false, Meaning::Throttled),
-            (&sqs::SERVICE, "InvalidMessageContents", "", true, Meaning::Invalid),
-            (
-                &sqs::SERVICE,
-                "InvalidParameterValue",
-                "Value for parameter x is invalid",
-                true,
-                Meaning::Invalid,
-            ),
-            (&sns::SERVICE, "BatchRequestTooLong", "", true, Meaning::TooLarge),
-            (
-                &sns::SERVICE,
-                "InvalidParameter",
-                "Invalid parameter: Message too long",
-                true,
-                Meaning::TooLarge,
-            ),
-            (
-                &sns::SERVICE,
-                "InvalidParameter",
-                "Invalid parameter: message",
-                true,
-                Meaning::Invalid,
-            ),
-            (&sns::SERVICE, "NotFound", "Topic does not exist", true, Meaning::Fatal),
-            (&sns::SERVICE, "AuthorizationError", "", true, Meaning::Fatal),
-            (&sns::SERVICE, "KMSDisabled", "", true, Meaning::Fatal),
-            (&sns::SERVICE, "KMSThrottling", "", true, Meaning::Throttled),
-            (&sns::SERVICE, "Throttled", "", true, Meaning::Throttled),
-            (&sns::SERVICE, "InternalError", "", false, Meaning::Throttled),
-            (
-                &eventbridge::SERVICE,
-                "ValidationException",
-                "Total size of the entries in the request is over the limit.",
-                true,
-                Meaning::TooLarge,
-            ),
-            (
-                &eventbridge::SERVICE,
-                "ResourceNotFoundException",
-                "",
-                true,
-                Meaning::Fatal,
-            ),
-            (
-                &eventbridge::SERVICE,
-                "NotAuthorizedForSourceException",
-                "",
-                true,
-                Meaning::Fatal,
-            ),
-            (&eventbridge::SERVICE, "MalformedDetail", "", true, Meaning::Invalid),
-            (&eventbridge::SERVICE, "InternalFailure", "", false, Meaning::Throttled),
-            (
-                &eventbridge::SERVICE,
-                "ThrottlingException",
-                "",
-                true,
-                Meaning::Throttled,
-            ),
-        ];
-        for (service, code, reason, is_ours, expected) in rows {
+    /// Code, text, whether the content is the cause, and the meaning.
+    type Row = (&'static str, &'static str, bool, Meaning);
+
+    fn assert_rows(service: &Service, rows: &[Row]) {
+        for &(code, reason, is_ours, expected) in rows {
             let meaning = Meaning::of(service, code, reason, is_ours);
             assert_eq!(meaning, expected, "{} {code} {reason}", service.name);
         }
+    }
+
+    #[test]
+    fn each_row_of_the_table_holds_for_sqs() {
+        use Meaning::{Fatal, Invalid, Throttled, TooLarge};
+        let too_large = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+        let rows = [
+            ("InvalidParameterValue", too_large, true, TooLarge),
+            ("InvalidParameterValueException", too_large, true, TooLarge),
+            ("x", "MessageTooLong", true, TooLarge),
+            ("AWS.SimpleQueueService.BatchRequestTooLong", "", true, TooLarge),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", true, Fatal),
+            ("QueueDoesNotExist", "", true, Fatal),
+            ("AccessDenied", "", true, Fatal),
+            ("KMS.DisabledException", "", true, Fatal),
+            ("KmsThrottled", "", true, Throttled),
+            ("ExpiredToken", "", true, Fatal),
+            ("RequestThrottled", "", true, Throttled),
+            ("ThrottlingException", "", true, Throttled),
+            ("InternalError", "", false, Throttled),
+            ("ServiceUnavailable", "", false, Throttled),
+            ("InvalidMessageContents", "", true, Invalid),
+            (
+                "InvalidParameterValue",
+                "Value for parameter x is invalid",
+                true,
+                Invalid,
+            ),
+        ];
+        assert_rows(&sqs::SERVICE, &rows);
+    }
+
+    #[test]
+    fn each_row_of_the_table_holds_for_sns() {
+        use Meaning::{Fatal, Invalid, Throttled, TooLarge};
+        let rows = [
+            ("BatchRequestTooLong", "", true, TooLarge),
+            (
+                "InvalidParameter",
+                "Invalid parameter: Message too long",
+                true,
+                TooLarge,
+            ),
+            ("InvalidParameter", "Invalid parameter: message", true, Invalid),
+            ("NotFound", "Topic does not exist", true, Fatal),
+            ("AuthorizationError", "", true, Fatal),
+            ("KMSDisabled", "", true, Fatal),
+            ("KMSThrottling", "", true, Throttled),
+            ("Throttled", "", true, Throttled),
+            ("InternalError", "", false, Throttled),
+        ];
+        assert_rows(&sns::SERVICE, &rows);
+    }
+
+    #[test]
+    fn each_row_of_the_table_holds_for_eventbridge() {
+        use Meaning::{Fatal, Invalid, Throttled, TooLarge};
+        let over = "Total size of the entries in the request is over the limit.";
+        let rows = [
+            ("ValidationException", over, true, TooLarge),
+            ("ValidationException", "1 validation error", true, Invalid),
+            ("ResourceNotFoundException", "", true, Fatal),
+            ("NotAuthorizedForSourceException", "", true, Fatal),
+            ("MalformedDetail", "", true, Invalid),
+            ("InternalFailure", "", false, Throttled),
+            ("ThrottlingException", "", true, Throttled),
+        ];
+        assert_rows(&eventbridge::SERVICE, &rows);
     }
 
     #[test]

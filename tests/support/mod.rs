@@ -15,6 +15,7 @@ pub(crate) mod certificates;
 pub(crate) mod dead_letters;
 pub(crate) mod dynamo_conformance;
 pub(crate) mod endpoints;
+pub(crate) mod entry_api;
 pub(crate) mod function_api;
 pub(crate) mod handlers;
 pub(crate) mod kafka;
