@@ -200,7 +200,10 @@ CLUSTER = "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/0a1b2c3d-4e5f-6a
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:orders-dead"
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:handle-orders"
 ALIAS = f"{FUNCTION}:live"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
+BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
 ROUTES = f'{{"orders":{{"to":"{ALIAS}","batch_size":10}},"refunds-*": "{FUNCTION}","*":"discard"}}'
+SERVICES = f'{{"orders":"{ALIAS}","refunds":{{"to":"{QUEUE}","envelope":"record"}},"returns":"{TOPIC}","*":"{BUS}"}}'
 HANDLER_POLICIES = ["arn:aws:iam::123456789012:policy/customers", "arn:aws:iam::aws:policy/AmazonSNSFullAccess"]
 EXTENSIONS = [
     "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-collector-amd64-ver-0-117-0:1",
@@ -236,6 +239,7 @@ STACKS = {
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
     "a destination function": {"Destination": ALIAS, "BatchSize": "500"},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
+    "queue, topic and bus by topic, in a VPC": {**VPC, "Destination": SERVICES},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},
     "a key of one's own": {

@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from stack import FUNCTION, ROOT, SCRAM, stack
+from stack import ROOT, SCRAM, SERVICES, stack
 from test_roles import permissions
 
 sys.path.append(str(ROOT / "deploy"))
@@ -33,7 +33,13 @@ NOT_THE_CODES = {
     "kms:Decrypt": "DynamoDB, SQS and Secrets Manager decrypt with the permissions of the caller",
 }
 # Every other operation needs the permission of its name.
-PERMISSIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+PERMISSIONS = {
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+    "sns:PublishBatch": "sns:Publish",
+    "eventbridge:PutEvents": "events:PutEvents",
+    "eventbridge:DescribeEventBus": "events:DescribeEventBus",
+}
 # Linked and not called: aws-config can get credentials in more ways than the one in Lambda.
 UNUSED = {"sts"}
 
@@ -128,8 +134,8 @@ def needed(operations):
 
 
 def granted():
-    """Of the code: a stack that reads with a secret, has a destination function and a queue of dead letters."""
-    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue", Destination=FUNCTION))}
+    """Of the code: a stack that reads with a secret, has a destination of each kind and a queue of dead letters."""
+    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue", Destination=SERVICES))}
     assert NOT_THE_CODES.keys() < actions
     return actions - NOT_THE_CODES.keys()
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stack import ALIAS, CA_SECRET, EXTENSIONS, FUNCTION, HANDLER_POLICIES, IAM, KEY, PSEUDO, QUEUE, ROOT, ROUTES, RefusedByRule, SCRAM, SECRET, STACKS, TEMPLATE, VPC, stack, template
+from stack import ALIAS, BUS, CA_SECRET, EXTENSIONS, FUNCTION, HANDLER_POLICIES, IAM, KEY, PSEUDO, QUEUE, ROOT, ROUTES, RefusedByRule, SCRAM, SECRET, SERVICES, STACKS, TEMPLATE, TOPIC, VPC, stack, template
 from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
@@ -70,19 +70,22 @@ def test_only_parameters_without_a_sensible_value_have_no_default():
         ("Destination", ""),
         ("Destination", "Log"),
         ("Destination", "handle-orders"),
-        ("Destination", QUEUE),
+        ("Destination", QUEUE + ".fif"),
+        ("Destination", f"{TOPIC}:4b6f"),
+        ("Destination", BUS.replace("event-bus", "rule")),
+        ("Destination", KEY),
         ("Destination", f"{FUNCTION}:"),
         ("Destination", f"{FUNCTION},{FUNCTION}"),
         ("Destination", f"{FUNCTION}:{'v' * 65}"),
         ("Destination", FUNCTION.replace("function", "layer")),
         ("Destination", '["log"]'),
         ("Destination", f'{{"orders":"{FUNCTION}"'),
-        ("Destination", f'{{"orders":"{QUEUE}"}}'),
+        ("Destination", f'{{"orders":"{KEY}"}}'),
         ("Destination", f'{{"orders":"{FUNCTION}:live:2"}}'),
         # The program reads both, and the role would lack them.
         ("Destination", f'{{"orders":" {FUNCTION}"}}'),
         ("Destination", f'{{"orders":"{FUNCTION} "}}'),
-        ("Destination", f'{{"orders":"{FUNCTION}","refunds":"{QUEUE}"}}'),
+        ("Destination", f'{{"orders":"{FUNCTION}","refunds":"{KEY}"}}'),
         ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(6)})),
         ("BatchSize", "0"),
         ("BatchSize", "10001"),
@@ -113,6 +116,13 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("Destination", f"{FUNCTION}:$LATEST"),
         ("Destination", f"{FUNCTION}:17".replace("aws:", "aws-cn:")),
         ("Destination", ROUTES),
+        ("Destination", QUEUE),
+        ("Destination", f"{QUEUE}.fifo"),
+        ("Destination", TOPIC),
+        ("Destination", f"{TOPIC}.fifo"),
+        ("Destination", BUS),
+        ("Destination", BUS.replace("orders", "aws.partner/example.com/1")),
+        ("Destination", SERVICES),
         ("Destination", '{"orders":"log"}'),
         ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(5)}, indent=1)),
         ("BatchSize", "1"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stack import ALIAS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, VPC, stack
+from stack import ALIAS, BUS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, SERVICES, TOPIC, VPC, stack
 
 ALWAYS = {
     ("logs:CreateLogStream", "arn:made-up:LogGroup"),
@@ -34,13 +34,20 @@ def statements(made, role):
         yield from policy["PolicyDocument"]["Statement"]
 
 
+def applies(action, resource):
+    """Whether IAM applies an action to a resource: not to an ARN of another service."""
+    service = action.split(":")[0]
+    # Those of Kafka's actions are of `kafka`, and the made-up ones name no service.
+    return not resource.startswith("arn:aws:") or resource.split(":")[2] == service or service == "kafka-cluster"
+
+
 def permissions(made, role="FunctionRole"):
     return {
         (action, resource)
         for each in statements(made, role)
         for action in listed(each["Action"])
         for resource in listed(each["Resource"])
-        if each["Effect"] == "Allow"
+        if each["Effect"] == "Allow" and applies(action, resource)
     }
 
 
@@ -116,6 +123,21 @@ def test_dead_letters_are_sent_to_their_queue_only(choice, expected):
 )
 def test_the_functions_of_the_destination_may_be_invoked_and_no_other(destination, functions):
     assert permissions(stack(Destination=destination)) - ALWAYS == {("lambda:InvokeFunction", each) for each in functions}
+
+
+def test_to_each_destination_what_its_service_needs_is_permitted_and_nothing_else():
+    bus = {(action, BUS) for action in ("events:PutEvents", "events:DescribeEventBus")}
+    rows = [
+        (QUEUE, {("sqs:SendMessage", QUEUE)}),
+        (TOPIC, {("sns:Publish", TOPIC)}),
+        (BUS, bus),
+        (SERVICES, {("lambda:InvokeFunction", ALIAS), ("sqs:SendMessage", QUEUE), ("sns:Publish", TOPIC), *bus}),
+    ]
+    for destination, expected in rows:
+        made = stack(Destination=destination)
+        assert permissions(made) - ALWAYS == expected
+        services = {action.split(":")[0] for each in statements(made, "FunctionRole") for action in listed(each["Action"])}
+        assert services - {"logs", "dynamodb", "lambda"} == {action.split(":")[0] for action, _ in expected} - {"lambda"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kafka::with_secrets;
 use crate::packages::{Package, folder};
+use crate::support::entry_api::{EntryApi, Service};
 use crate::support::function_api::{FunctionApi, Reply, arn};
 use crate::support::kafka::values;
 use crate::support::scripted_dynamodb::{Act, Scripted};
@@ -23,6 +24,8 @@ async fn the_requests_of_all_kinds_of_runs_are_recorded() {
         ("sqs", queue().await),
         ("secretsmanager", secrets().await),
         ("lambda", functions().await),
+        ("sns", entries(Service::Sns).await),
+        ("eventbridge", entries(Service::EventBridge).await),
     ];
     let notes = notes
         .iter()
@@ -104,4 +107,15 @@ async fn functions() -> BTreeSet<String> {
     assert_eq!(invocation.success()["messages_processed"], 3);
     assert_eq!(api.offsets("orders"), [vec![0, 1, 2]]);
     BTreeSet::from(["Invoke".to_owned()])
+}
+
+/// The requests to a service that takes entries.
+async fn entries(service: Service) -> BTreeSet<String> {
+    let mut world = World::new("requests", 1).await;
+    let api = EntryApi::start(service);
+    world.set("DESTINATION", api.arn()).set(api.variable(), api.endpoint());
+    world.produce(0, 3);
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["messages_processed"], 3);
+    api.operations()
 }
