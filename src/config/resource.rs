@@ -9,6 +9,9 @@ use super::problem::NotAllowed;
 /// The longest name, in characters: of topics and of buses.
 const MAX_NAME_CHARS: usize = 256;
 
+/// The end of the name of a FIFO topic.
+const FIFO: &str = ".fifo";
+
 /// The ARN of an SNS topic: `arn:<partition>:sns:<region>:<account>:<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnsTopicArn {
@@ -32,7 +35,7 @@ impl SnsTopicArn {
     /// Whether it is a FIFO topic: ordered within a message group, without duplicates.
     #[must_use]
     pub fn is_fifo(&self) -> bool {
-        self.arn.ends_with(".fifo")
+        self.arn.ends_with(FIFO)
     }
 }
 
@@ -46,7 +49,7 @@ impl FromStr for SnsTopicArn {
     type Err = NotAllowed;
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        let is_topic = |name: &str| is_word(name.strip_suffix(".fifo").unwrap_or(name), &['-', '_']);
+        let is_topic = |name: &str| is_word(name.strip_suffix(FIFO).unwrap_or(name), &['-', '_']);
         match Arn::parse(text, "sns") {
             Some(arn) if is_topic(arn.resource) => Ok(Self {
                 arn: text.to_owned(),

@@ -10,7 +10,7 @@ use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
 use super::resource::{EventBusArn, SnsTopicArn};
-use super::target::{QueueArn, Target};
+use super::target::{QueueArn, Target, TopicName};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
 /// `Display` and `FromStr` for an enum whose values are words. Case does not matter, as in
@@ -161,12 +161,14 @@ pub enum Destination {
     Sns(SnsTopicArn),
     /// An EventBridge bus.
     EventBridge(EventBusArn),
+    /// A topic of the brokers that records are read from.
+    Kafka(TopicName),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>) or the ARN \
-         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>)";
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge \
+         bus";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
@@ -175,6 +177,9 @@ impl Destination {
         }
         if text.eq_ignore_ascii_case("discard") {
             return Ok(Some(Self::Discard));
+        }
+        if let Some(topic) = text.strip_prefix(Target::KAFKA) {
+            return topic.parse().map(Self::Kafka).map(Some);
         }
         Ok(match text.split(':').nth(2) {
             Some("lambda") => Some(Self::Function(text.parse()?)),
@@ -191,7 +196,9 @@ impl Destination {
     pub fn message_format(&self) -> MessageFormat {
         match self {
             Self::Log { .. } | Self::Discard => MessageFormat::Json,
-            Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) => MessageFormat::Bytes,
+            Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) | Self::Kafka(_) => {
+                MessageFormat::Bytes
+            }
         }
     }
 }
@@ -205,6 +212,7 @@ impl fmt::Display for Destination {
             Self::Sqs(queue) => queue.fmt(f),
             Self::Sns(topic) => topic.fmt(f),
             Self::EventBridge(bus) => bus.fmt(f),
+            Self::Kafka(topic) => write!(f, "{}{topic}", Target::KAFKA),
         }
     }
 }

@@ -11,11 +11,13 @@
 //! | `message` | what queues and topics get; pure |
 //! | `refusal` | what errors of AWS's services mean; pure |
 //! | `sqs`, `sns`, `eventbridge` | an SQS queue, an SNS topic, an EventBridge bus |
+//! | `kafka` | a Kafka topic |
 
 pub(crate) mod batched;
 pub mod discard;
 mod eventbridge;
 pub mod function;
+pub(crate) mod kafka;
 pub mod log;
 pub(crate) mod message;
 mod of_run;
@@ -24,14 +26,17 @@ mod sns;
 pub(crate) mod sqs;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use crate::config::{Config, Destination, Route, Routes};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
+use crate::security::Security;
 use batched::{Batched, Encoder, Sender};
 use discard::Discard;
 use eventbridge::{BusSender, RecordEvents};
 use function::Function;
+use kafka::{Copies, TopicSender};
 use log::Log;
 use message::RecordMessages;
 use message::id::Grouping;
@@ -54,6 +59,7 @@ enum Sink {
     Sqs(Box<Named<Batched<QueueSender, RecordMessages>>>),
     Sns(Box<Named<Batched<SnsSender, RecordMessages>>>),
     EventBridge(Box<Named<Batched<BusSender, RecordEvents>>>),
+    Kafka(Box<Named<Batched<TopicSender, Copies>>>),
 }
 
 /// A destination whose failures begin with its name.
@@ -96,22 +102,29 @@ impl Sink {
             }
             Destination::Sqs(arn) => {
                 let sender = QueueSender::new(arn.clone(), SETTING);
-                Self::Sqs(batched(sender, messages(route), route))
+                Self::Sqs(Box::new(batched(sender, messages(route), route)))
             }
-            Destination::Sns(arn) => Self::Sns(batched(SnsSender::new(arn.clone()), messages(route), route)),
+            Destination::Sns(arn) => {
+                let sender = SnsSender::new(arn.clone());
+                Self::Sns(Box::new(batched(sender, messages(route), route)))
+            }
             Destination::EventBridge(arn) => {
                 let events = RecordEvents::new(&config.group_id);
-                Self::EventBridge(batched(BusSender::new(arn.clone()), events, route))
+                Self::EventBridge(Box::new(batched(BusSender::new(arn.clone()), events, route)))
+            }
+            Destination::Kafka(topic) => {
+                let sender = TopicSender::new(config, Arc::new(Security::new(config)), topic, SETTING);
+                Self::Kafka(Box::new(batched(sender, Copies, route)))
             }
         }
     }
 }
 
-fn batched<S: Sender, E: Encoder<S::Entry>>(sender: S, encoder: E, route: &Route) -> Box<Named<Batched<S, E>>> {
-    Box::new(Named {
+fn batched<S: Sender, E: Encoder<S::Entry>>(sender: S, encoder: E, route: &Route) -> Named<Batched<S, E>> {
+    Named {
         name: route.to.to_string(),
         inner: Batched::new(sender, encoder, route.batch_size),
-    })
+    }
 }
 
 /// The messages of the records of a route.
@@ -132,6 +145,7 @@ impl Processor for Configured {
             Some(Sink::Sqs(queue)) => queue.process(chunk, run).await,
             Some(Sink::Sns(topic)) => topic.process(chunk, run).await,
             Some(Sink::EventBridge(bus)) => bus.process(chunk, run).await,
+            Some(Sink::Kafka(to)) => to.process(chunk, run).await,
             None => Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
@@ -147,6 +161,7 @@ impl Processor for Configured {
             Some(Sink::Sqs(queue)) => queue.inner.batch_size(topic),
             Some(Sink::Sns(sns)) => sns.inner.batch_size(topic),
             Some(Sink::EventBridge(bus)) => bus.inner.batch_size(topic),
+            Some(Sink::Kafka(to)) => to.inner.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
         }
     }

@@ -42,6 +42,7 @@ impl Settings<'_> {
                 .collect(),
         );
         self.check_topics(&routes, topics);
+        self.check_loops(&routes, topics);
         Some(routes)
     }
 
@@ -77,6 +78,22 @@ impl Settings<'_> {
         let is_this =
             |function: &FunctionArn| is(FUNCTION_NAME_VARIABLE, function.name()) && is("AWS_REGION", function.region());
         matches!(destination, Destination::Function(function) if is_this(function))
+    }
+
+    /// A topic that is read must not be written to by its own route: the run would read what it writes,
+    /// without end.
+    fn check_loops(&mut self, routes: &Routes, topics: Option<&[Arc<str>]>) {
+        let loops = |topic: &&Arc<str>| {
+            let to = routes.of(topic).map(|route| &route.to);
+            matches!(to, Some(Destination::Kafka(to)) if *to.as_str() == ***topic)
+        };
+        for topic in topics.unwrap_or_default().iter().filter(loops) {
+            let reason = format!(
+                "sends the records of {topic:?} to this topic itself, which would be read and written without end; name \
+                 another topic"
+            );
+            self.problems.push(InvalidSetting::name(VARIABLE, reason));
+        }
     }
 
     /// Each topic that is read must have a route.

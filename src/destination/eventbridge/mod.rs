@@ -39,7 +39,7 @@ const CALL_BYTES: usize = 1_000_000;
 const ENTRY_BYTES: usize = 1024 * 1024;
 
 /// How long a bus that was found counts as there.
-const FOUND: Duration = Duration::from_secs(60);
+const FOUND: Duration = Duration::from_mins(1);
 
 pub(super) static SERVICE: Service = service("events:PutEvents");
 

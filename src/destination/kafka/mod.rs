@@ -1,34 +1,33 @@
-//! Dead letters into a Kafka topic: `ON_FAILURE=kafka://topic`.
+//! A Kafka topic: of records, or of dead letters.
 //!
 //! The topic is one of the brokers that records are read from, and is reached
 //! with the same connection settings. The user needs `Write` on it; brokers
 //! before 2.8 also want `IdempotentWrite` on the cluster.
 //!
-//! **Timestamp.** A dead letter has the time at which it was written, not the time
-//! of its record, which is in a header. With the record's time, the topic's
-//! retention would delete the dead letter of an old record at once.
+//! **Timestamp.** An entry has the time at which it was written, not the time
+//! of its record. With the record's time, the topic's retention would delete
+//! an old record at once.
 //!
 //! **Partition.** By the key, with the hash of Kafka's Java client, so that a
-//! topic with as many partitions keeps a key's dead letters where its records
+//! topic with as many partitions keeps a key where its records
 //! were. A record without a key goes anywhere.
 //!
 //! **Delivery.** Acknowledged by all replicas in sync (`acks=all`). A write
-//! that was not acknowledged in time is repeated by the next run: a dead letter
+//! that was not acknowledged in time is repeated: an entry
 //! may be there twice, and is never missing.
 //!
-//! **Size.** The topic's `max.message.bytes` decides. A record that it refuses
-//! is written as a [`pointer()`].
+//! **Size.** The topic's `max.message.bytes` decides.
 //!
-//! **Time.** A write has `POLL_TIMEOUT` (1 to 30 s) to be acknowledged. Where
-//! the run ends before that, the target reports that it is out of time, which is
-//! no failure: the record comes again in the next run. What was queued and not
-//! acknowledged is discarded with the producer, so that it is not written during
-//! a later run.
+//! **Time.** A call has `POLL_TIMEOUT` (1 to 30 s) to be acknowledged. What was queued and not
+//! acknowledged is discarded with the producer, also where the run ends before that, so that it is
+//! not written during a later run.
 //!
 //! **Connections.** They are kept between runs. Lambda freezes the process
-//! there, and they may die unnoticed, so the first dead letter of a run waits
+//! there, and they may die unnoticed, so the first write of a run waits
 //! for one round trip to each broker that was written to before. One that does
 //! not respond costs half a second and a new producer.
+
+mod record;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,17 +35,20 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::pointer;
+use super::batched::{CallFailure, EntryOutcome, Limits, Sender};
 use crate::config::{Config, TopicName};
 use crate::kafka::context::EVENT_INTERVAL;
 use crate::kafka::errors::create::client_not_created;
 use crate::kafka::producer::{KafkaProducer, acknowledged};
-use crate::processor::{Failure, Processor, Progress, RunContext};
-use crate::record::Chunk;
+use crate::record::Record;
 use crate::security::Security;
+pub(crate) use record::Copies;
 
-/// With less time than this a new connection with TLS is not even tried.
-const MIN_TIME: Duration = Duration::from_millis(500);
+/// Entries of one call: more would only wait in the producer's queue.
+const MAX_ENTRIES: usize = 1_000;
+
+/// Bytes of one call, for the memory that the producer's queue takes.
+const MAX_CALL_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long the connections of a kept producer may take for their first
 /// response before they count as dead. Brokers of one region respond in
@@ -66,13 +68,12 @@ const CREATION: Duration = Duration::from_secs(1);
 /// The pause between two requests for a topic that is being created.
 const CREATION_PAUSE: Duration = Duration::from_millis(100);
 
-/// A topic that takes dead letters.
-///
-/// A chunk's records are sent in order and without waiting for each other;
-/// pointers come behind. The producer is created for the first dead letter, kept
-/// between runs, and discarded after a failure.
-pub struct KafkaTopic {
+/// A topic. The producer is created for the first entry, kept between runs, and discarded after
+/// a failure.
+pub(crate) struct TopicSender {
     topic: TopicName,
+    /// The setting that names the topic, for messages.
+    setting: &'static str,
     config: Config,
     security: Arc<Security>,
     timeout: Duration,
@@ -81,13 +82,13 @@ pub struct KafkaTopic {
     checking: tokio::sync::Mutex<()>,
 }
 
-impl KafkaTopic {
-    /// The topic `topic` of the brokers of `config`. Nothing is connected yet.
-    #[must_use]
-    pub fn new(config: &Config, security: Arc<Security>, topic: &TopicName) -> Self {
+impl TopicSender {
+    /// The topic `topic` of the brokers of `config`, named by `setting`. Nothing is connected yet.
+    pub(crate) fn new(config: &Config, security: Arc<Security>, topic: &TopicName, setting: &'static str) -> Self {
         let timeout = config.poll_timeout.clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         Self {
             topic: topic.clone(),
+            setting,
             config: config.clone(),
             security,
             timeout,
@@ -111,7 +112,7 @@ impl KafkaTopic {
             }
             tracing::info!(
                 topic = %self.topic,
-                "no response on the kept connections for dead letters: reconnecting"
+                "no response on the kept connections of a producer: reconnecting"
             );
             self.discard(&producer);
         }
@@ -149,24 +150,26 @@ impl KafkaTopic {
         }
     }
 
-    /// Writes what is not settled of a chunk, and counts what is acknowledged.
+    /// Writes entries in order and without waiting for each other, and adds an outcome for each
+    /// that is acknowledged or too large.
     async fn deliver(
         &self,
         producer: &Arc<KafkaProducer>,
-        chunk: &Chunk,
-        settled: &mut usize,
+        entries: &[Record],
+        outcomes: &mut Vec<EntryOutcome>,
     ) -> Result<(), KafkaError> {
         self.find_topic(producer).await?;
-        let (topic, left) = (self.topic.as_str(), &chunk.records()[*settled..]);
+        let topic = self.topic.as_str();
+        let left = &entries[outcomes.len()..];
         let sent: Vec<_> = left.iter().map(|it| producer.send(topic, it)).collect();
-        for (record, sent) in left.iter().zip(sent) {
+        for sent in sent {
             match acknowledged(sent).await {
-                Err(error) if is_too_large(&error) => {
-                    acknowledged(producer.send(topic, &pointer(record))).await?;
+                Err(error) if is_too_large(&error) => outcomes.push(EntryOutcome::TooLarge),
+                result => {
+                    result?;
+                    outcomes.push(EntryOutcome::Accepted);
                 }
-                result => result?,
             }
-            *settled += 1;
         }
         Ok(())
     }
@@ -186,102 +189,70 @@ impl KafkaTopic {
         Ok(())
     }
 
-    /// Writes what is not settled until `limit`. With `refreshable`, it ends when
-    /// other credentials might help.
+    /// Writes the entries that have no outcome. With `refreshable`, it ends when other credentials
+    /// might help.
     async fn attempt(
         &self,
-        chunk: &Chunk,
-        settled: &mut usize,
-        limit: Limit,
+        entries: &[Record],
+        outcomes: &mut Vec<EntryOutcome>,
+        times_out_at: Option<Instant>,
         refreshable: bool,
     ) -> Result<(), Undelivered> {
-        let producer = match timeout_at(limit.run_ends, self.producer()).await {
-            Ok(producer) => producer.map_err(Undelivered::Failed)?,
-            Err(_) => return Err(Undelivered::OutOfTime),
-        };
+        let producer = self
+            .producer()
+            .await
+            .map_err(|what| Undelivered::Failed(Failed::for_now(what)))?;
         let mut using = Using {
             target: self,
             producer: &producer,
             keep: false,
         };
         let since = Instant::now();
-        let limit = limit.started(since);
+        // From the first attempt on: secrets have a timeout of their own.
+        let until = times_out_at.unwrap_or(since + self.timeout);
         let error = tokio::select! {
-            delivered = timeout_at(limit.at(), self.deliver(&producer, chunk, settled)) => match delivered {
+            delivered = timeout_at(until, self.deliver(&producer, entries, outcomes)) => match delivered {
                 Ok(Ok(())) => {
                     using.keep = true;
                     return Ok(());
                 }
                 Ok(Err(error)) => error,
-                Err(_) if limit.is_end_of_run() => {
-                    let what = producer.not_acknowledged(since.elapsed());
-                    tracing::warn!(topic = %self.topic, %what, "the run ended before a dead letter was acknowledged");
-                    return Err(Undelivered::OutOfTime);
-                }
                 Err(_) => KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut),
             },
             () = self.credentials_suspect(&producer, since), if refreshable => {
-                return Err(Undelivered::CredentialsSuspect { producer: Arc::clone(&producer), limit });
+                return Err(Undelivered::CredentialsSuspect { producer: Arc::clone(&producer), until });
             }
         };
-        let why = producer.explain(&error, &self.config.bootstrap_servers, since.elapsed());
-        Err(Undelivered::Failed(why.to_string()))
+        let why = producer.explain(&error, &self.config.bootstrap_servers, since.elapsed(), self.setting);
+        Err(Undelivered::Failed(Failed {
+            is_permanent: is_permanent(&error),
+            what: why.to_string(),
+        }))
     }
 
-    /// Writes a chunk, with the secret's current credentials where those of the
+    /// Writes entries, with the secret's current credentials where those of the
     /// kept producer are outdated.
-    async fn write(&self, chunk: &Chunk, settled: &mut usize, limit: Limit) -> Result<(), Undelivered> {
-        let (producer, limit) = match self.attempt(chunk, settled, limit, true).await {
-            Err(Undelivered::CredentialsSuspect { producer, limit }) => (producer, limit),
-            done => return done,
+    async fn write(&self, entries: &[Record], outcomes: &mut Vec<EntryOutcome>) -> Result<(), Failed> {
+        let (producer, until) = match self.attempt(entries, outcomes, None, true).await {
+            Ok(()) => return Ok(()),
+            Err(Undelivered::Failed(failed)) => return Err(failed),
+            Err(Undelivered::CredentialsSuspect { producer, until }) => (producer, until),
         };
-        let half = limit.at().saturating_duration_since(Instant::now()) / 2;
+        let half = until.saturating_duration_since(Instant::now()) / 2;
         if let Err(error) = self.security.renewed(producer.access(), half).await {
             tracing::warn!(%error, "the credentials could not be read again");
         }
-        self.attempt(chunk, settled, limit, false).await
-    }
-}
-
-/// Until when an attempt may wait for the brokers.
-///
-/// | what comes first | |
-/// |---|---|
-/// | the end of the run | out of time: no failure of the target |
-/// | the timeout | a failure, which is retried |
-///
-/// The timeout starts with the first attempt, once there is a producer: secrets
-/// have a timeout of their own.
-#[derive(Debug, Clone, Copy)]
-struct Limit {
-    run_ends: Instant,
-    timeout: Duration,
-    times_out_at: Option<Instant>,
-}
-
-impl Limit {
-    fn started(self, now: Instant) -> Self {
-        let times_out_at = self.times_out_at.unwrap_or(now + self.timeout);
-        Self {
-            times_out_at: Some(times_out_at),
-            ..self
+        match self.attempt(entries, outcomes, Some(until), false).await {
+            Err(Undelivered::Failed(failed)) => Err(failed),
+            Ok(()) | Err(Undelivered::CredentialsSuspect { .. }) => Ok(()),
         }
-    }
-
-    fn at(self) -> Instant {
-        self.times_out_at
-            .map_or(self.run_ends, |until| until.min(self.run_ends))
-    }
-
-    fn is_end_of_run(self) -> bool {
-        self.at() == self.run_ends
     }
 }
 
 /// A producer with records in flight. Unless all of them are acknowledged it is
 /// discarded, also where the future is dropped.
 struct Using<'a> {
-    target: &'a KafkaTopic,
+    target: &'a TopicSender,
     producer: &'a Arc<KafkaProducer>,
     keep: bool,
 }
@@ -294,41 +265,80 @@ impl Drop for Using<'_> {
     }
 }
 
-/// Why an attempt did not settle all.
+/// Why an attempt did not write all.
 enum Undelivered {
-    /// The run ended first.
-    OutOfTime,
-    /// Other credentials might help this producer.
-    CredentialsSuspect { producer: Arc<KafkaProducer>, limit: Limit },
-    /// What happened, and what to do next.
-    Failed(String),
+    /// Other credentials might help this producer until then.
+    CredentialsSuspect {
+        producer: Arc<KafkaProducer>,
+        until: Instant,
+    },
+    Failed(Failed),
 }
 
-impl Processor for KafkaTopic {
-    async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
-        let left = run.time_left();
-        let mut settled = 0;
-        if left < MIN_TIME {
-            return Progress { settled, stop: None };
+/// Why entries were not acknowledged.
+struct Failed {
+    /// No entry is acknowledged before something is corrected.
+    is_permanent: bool,
+    /// What happened, and what to do next.
+    what: String,
+}
+
+impl Failed {
+    fn for_now(what: String) -> Self {
+        Self {
+            is_permanent: false,
+            what,
         }
-        let limit = Limit {
-            run_ends: Instant::now() + left,
-            timeout: self.timeout,
-            times_out_at: None,
-        };
-        let stop = match self.write(chunk, &mut settled, limit).await {
-            Ok(()) | Err(Undelivered::OutOfTime | Undelivered::CredentialsSuspect { .. }) => None,
-            Err(Undelivered::Failed(what)) => Some(Failure::Retry(format!(
-                "dead letters cannot be written to kafka://{}: {what}",
-                self.topic
-            ))),
-        };
-        Progress { settled, stop }
+    }
+}
+
+impl Sender for TopicSender {
+    type Entry = Record;
+
+    fn limits(&self) -> Limits {
+        Limits {
+            entries: MAX_ENTRIES,
+            call_bytes: MAX_CALL_BYTES,
+            // The topic decides.
+            entry_bytes: usize::MAX,
+        }
     }
 
-    fn decodes(&self, _topic: &str) -> bool {
-        true
+    fn bytes(&self, entry: &Record) -> usize {
+        entry.size_bytes()
     }
+
+    async fn send(&self, entries: &[Record]) -> Result<Vec<EntryOutcome>, CallFailure> {
+        let mut outcomes = vec![];
+        let Err(Failed { is_permanent, what }) = self.write(entries, &mut outcomes).await else {
+            return Ok(outcomes);
+        };
+        // Those behind it are sent again: whether they were written is unknown.
+        let (failure, outcome) = if is_permanent {
+            (CallFailure::Fatal(what.clone()), EntryOutcome::Fatal(what))
+        } else {
+            (CallFailure::Throttled(what.clone()), EntryOutcome::Throttled(what))
+        };
+        if outcomes.is_empty() {
+            return Err(failure);
+        }
+        outcomes.push(outcome);
+        Ok(outcomes)
+    }
+}
+
+/// The user or the topic must be corrected first.
+fn is_permanent(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+        )
+    )
 }
 
 /// The record alone is refused: each is in a batch of its own.

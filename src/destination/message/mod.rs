@@ -73,10 +73,10 @@ impl Attribute {
         }
     }
 
-    pub(crate) fn number(name: &str, value: impl ToString) -> Self {
+    pub(crate) fn number(name: &str, value: impl Into<i64>) -> Self {
         Self {
             name: name.to_owned(),
-            value: AttributeValue::Number(value.to_string()),
+            value: AttributeValue::Number(value.into().to_string()),
         }
     }
 }

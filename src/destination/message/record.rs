@@ -159,10 +159,8 @@ mod tests {
             AttributeValue::Text(text) | AttributeValue::Number(text) => text.clone(),
             AttributeValue::Bytes(bytes) => format!("{bytes:?}"),
         };
-        let row = |it: &'_ Attribute| (it.name.clone(), it.value.data_type(), shown(&it.value));
-        let rows: Vec<_> = message.attributes.iter().map(row).collect();
-        rows.into_iter()
-            .map(|(name, kind, value)| (&*name.leak(), kind, value))
+        let all = message.attributes.iter();
+        all.map(|it| (&*it.name, it.value.data_type(), shown(&it.value)))
             .collect()
     }
 
@@ -184,8 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_no_body_can_be_is_told_by_an_attribute() {
-        let rows: [(Option<&'static [u8]>, &str, Option<&str>); 8] = [
+    fn a_body_that_is_not_the_value_itself_has_an_attribute_that_names_its_form() {
+        type Row = (Option<&'static [u8]>, &'static str, Option<&'static str>);
+        let rows: [Row; 8] = [
             (None, "null", Some("null")),
             (Some(b""), " ", Some("empty")),
             (Some(b"null"), "null", None),
@@ -241,8 +240,8 @@ mod tests {
         headers.push(Header::new("bytes", Some(Bytes::from_static(b"\xff"))));
         let key = Some(Bytes::from_static(b"\0"));
         let message = value_of(&Record {
-            headers,
             key,
+            headers,
             ..record()
         });
         let attributes = attributes(&message);

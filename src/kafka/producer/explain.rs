@@ -13,11 +13,17 @@ const NEW_PRODUCER: &str = "The next try uses a new producer";
 impl KafkaProducer {
     /// What went wrong, and what to do next. `waited` is the time that was
     /// really waited for the brokers.
-    pub(crate) fn explain(&self, error: &KafkaError, bootstrap_servers: &str, waited: Duration) -> Explanation {
+    pub(crate) fn explain(
+        &self,
+        error: &KafkaError,
+        bootstrap_servers: &str,
+        waited: Duration,
+        setting: &str,
+    ) -> Explanation {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
-                Explanation::new("the topic does not exist", "Create it, or correct ON_FAILURE")
+                Explanation::new("the topic does not exist", format!("Create it, or correct {setting}"))
             }
             Some(Code::TopicAuthorizationFailed) => Explanation::new(
                 "not authorized",

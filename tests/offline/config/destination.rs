@@ -1,4 +1,4 @@
-//! A single destination: log, discard or a function.
+//! A single destination.
 
 use kafka_consumer_lambda::config::{Destination, MessageFormat};
 use kafka_consumer_lambda::kafka_event::EventSource;
@@ -6,20 +6,15 @@ use kafka_consumer_lambda::kafka_event::EventSource;
 use super::{accepted, assert_refused, destination, refused};
 
 #[test]
-fn a_function_is_a_destination_and_every_other_arn_or_url_is_refused_with_what_is_allowed() {
+fn a_function_is_a_destination_and_what_is_none_is_refused_with_what_is_allowed() {
     let arn = "arn:aws:lambda:eu-central-1:123456789012:function:orders:live";
     let Destination::Function(function) = destination(&accepted(&[("DESTINATION", arn)])) else {
         panic!("a function is the destination");
     };
     assert_eq!((function.as_str(), function.name()), (arn, "orders"));
-    let allowed = "must be `log`, `discard` or the ARN of a Lambda function \
-                   (arn:aws:lambda:<region>:<account>:function:<name>), or routes: a JSON object from topic to one of these";
-    for other in [
-        "arn:aws:sqs:eu-central-1:123456789012:q",
-        "arn:aws:sns:eu-central-1:123456789012:t",
-        "https://example.com",
-        "kafka://t",
-    ] {
+    let allowed = "must be `log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge bus, \
+                   or routes: a JSON object from topic to one of these";
+    for other in ["arn:aws:s3:::bucket", "https://example.com", "lambda"] {
         assert_refused("DESTINATION", other, &format!("={other:?}: {allowed}"));
     }
     assert_refused(
@@ -29,6 +24,49 @@ fn a_function_is_a_destination_and_every_other_arn_or_url_is_refused_with_what_i
          arn:aws:lambda:<region>:<account of 12 digits>:function:<name>, with :<alias or version> behind it or without, \
          such as arn:aws:lambda:eu-central-1:123456789012:function:orders:live",
     );
+}
+
+#[test]
+fn queues_topics_and_buses_are_destinations_and_their_values_are_not_decoded() {
+    for text in [
+        "arn:aws:sqs:eu-central-1:123456789012:orders.fifo",
+        "arn:aws:sns:eu-central-1:123456789012:orders",
+        "arn:aws:events:eu-central-1:123456789012:event-bus/orders",
+        "kafka://orders-copy",
+    ] {
+        let config = accepted(&[("DESTINATION", text)]);
+        assert_eq!(destination(&config).to_string(), text);
+        assert_eq!(config.message_format("test-topic"), MessageFormat::Bytes, "{text}");
+    }
+    for (wrong, expected) in [
+        ("arn:aws:sqs:eu-central-1:1:q", "must be the ARN of an SQS queue"),
+        (
+            "arn:aws:sns:eu-central-1:123456789012:a.b",
+            "must be the ARN of an SNS topic",
+        ),
+        (
+            "arn:aws:events:eu-central-1:123456789012:rule/r",
+            "must be the ARN of an EventBridge bus",
+        ),
+        ("kafka://a b", "must name a topic behind kafka://"),
+    ] {
+        let problem = refused(&[("DESTINATION", wrong)]);
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn a_topic_whose_records_would_be_written_to_itself_is_refused() {
+    let topics = ("KAFKA_TOPIC", "orders,refunds");
+    for routes in ["kafka://orders", r#"{"orders": "log", "*": "kafka://refunds"}"#] {
+        let problem = refused(&[topics, ("DESTINATION", routes)]);
+        assert!(problem.contains("to this topic itself"), "{problem}");
+    }
+    accepted(&[topics, ("DESTINATION", "kafka://copies")]);
+    accepted(&[
+        topics,
+        ("DESTINATION", r#"{"orders": "kafka://refunds", "refunds": "log"}"#),
+    ]);
 }
 
 #[test]

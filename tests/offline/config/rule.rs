@@ -41,10 +41,13 @@ const RULES: &[(&str, &str, &str)] = &[
         "DESTINATION",
         "log|discard|Log|arn:aws:lambda:eu-central-1:123456789012:function:f|\
          arn:aws-cn:lambda:cn-north-1:123456789012:function:f_2-a:live| arn:aws:lambda:eu:123456789012:function:f:$LATEST |\
+         arn:aws:sqs:eu:123456789012:q.fifo|arn:aws:sns:eu:123456789012:t|arn:aws:events:eu:123456789012:event-bus/b|kafka://t|\
          {\"*\":\"log\"}| {\"a-*\": {\"to\": \"discard\", \"format\": \"text\"}} ",
-        "logs|https://example.com|arn:aws:sqs:eu:1:q|arn:aws:lambda:eu:1:function:f|\
+        "logs|https://example.com|arn:aws:sqs:eu:1:q|arn:aws:sns:eu:1:t|arn:aws:events:eu:123456789012:rule/b|\
+         arn:aws:s3:::bucket|kafka://|kafka://a/b|arn:aws:lambda:eu:1:function:f|\
          arn:aws:lambda:eu:123456789012:function:f:a:b|lambda|f| |{}|{|{\"*\":log}|[\"log\"]|\"log\"",
     ),
+    ("ENVELOPE", "value|record|Record", "json|values| "),
     ("BATCH_SIZE", "1|100|10000|1e4", "0|10001|-1|1.5|all| "),
     (
         "MSK_CLUSTER_ARN",
