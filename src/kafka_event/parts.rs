@@ -11,6 +11,14 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// Appends `bytes` as [`base64`].
+pub(super) fn append_base64(to: &mut Vec<u8>, bytes: &[u8]) {
+    let start = to.len();
+    to.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut to[start..]);
+    debug_assert_eq!(written, Ok(to.len() - start));
+}
+
 /// A header: an object of one name, the value as a list of Java's signed bytes,
 /// or `null`. JSON has no bytes for names: in one that is not UTF-8, U+FFFD
 /// stands for them.

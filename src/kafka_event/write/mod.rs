@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::{EventSource, MSK, OneHeader, SELF_MANAGED, base64};
+use super::parts::append_base64;
+use super::{EventSource, MSK, OneHeader, SELF_MANAGED};
 use crate::record::{Chunk, Record, Schema, TimestampType};
 
 /// The fields of an event other than its records.
@@ -42,7 +43,10 @@ pub enum Payload {
 #[derive(Debug)]
 pub struct Encoded {
     before: Vec<u8>,
-    records: Vec<Vec<u8>>,
+    /// The records, with a comma between two.
+    records: Vec<u8>,
+    /// Where each record ends in `records`.
+    ends: Vec<usize>,
 }
 
 /// What closes the list, the object of partitions and the event.
@@ -55,13 +59,21 @@ impl Envelope {
     ///
     /// None that a record can cause: the writer's, which needs memory alone.
     pub fn encode(&self, chunk: &Chunk) -> serde_json::Result<Encoded> {
-        let records = chunk
-            .records()
-            .iter()
-            .map(|record| serde_json::to_vec(&EventRecord::of(record)));
+        // Base64 has four characters for three bytes; the names of the fields and the place take about 150.
+        let bytes = chunk.records().iter().map(|record| record.size_bytes() / 3 * 4 + 200);
+        let mut records = Vec::with_capacity(bytes.sum());
+        let mut ends = Vec::with_capacity(chunk.len());
+        for record in chunk.records() {
+            if !ends.is_empty() {
+                records.push(b',');
+            }
+            write_record(&mut records, record)?;
+            ends.push(records.len());
+        }
         Ok(Encoded {
             before: self.before(&chunk.partition().to_string())?,
-            records: records.collect::<serde_json::Result<_>>()?,
+            records,
+            ends,
         })
     }
 
@@ -91,16 +103,16 @@ impl Envelope {
 ///
 /// None that a record can cause: the writer's, which needs memory alone.
 pub(crate) fn record_json(record: &Record) -> serde_json::Result<String> {
-    serde_json::to_string(&EventRecord::of(record))
+    let mut json = Vec::new();
+    write_record(&mut json, record)?;
+    String::from_utf8(json).map_err(serde::ser::Error::custom)
 }
 
 impl Encoded {
     /// The size of the event of these records, in bytes.
     #[must_use]
     pub fn size(&self, records: Range<usize>) -> usize {
-        let commas = records.len().saturating_sub(1);
-        let records: usize = self.records[records].iter().map(Vec::len).sum();
-        self.before.len() + records + commas + AFTER.len()
+        self.before.len() + self.bytes(records).len() + AFTER.len()
     }
 
     /// The event of these records.
@@ -108,39 +120,40 @@ impl Encoded {
     pub fn event(&self, records: Range<usize>) -> Vec<u8> {
         let mut json = Vec::with_capacity(self.size(records.clone()));
         json.extend_from_slice(&self.before);
-        for (index, record) in self.records[records].iter().enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            json.extend_from_slice(record);
-        }
+        json.extend_from_slice(self.bytes(records));
         json.extend_from_slice(AFTER);
         json
+    }
+
+    /// These records, with a comma between two.
+    fn bytes(&self, records: Range<usize>) -> &[u8] {
+        if records.is_empty() {
+            return &[];
+        }
+        let start = match records.start.checked_sub(1) {
+            Some(before) => self.ends[before] + 1,
+            None => 0,
+        };
+        &self.records[start..self.ends[records.end - 1]]
     }
 
     /// The longest batch that starts at the record `first`: at most `most`
     /// records, at most `max_bytes`; `None` behind the last record.
     #[must_use]
     pub fn batch(&self, first: usize, most: NonZeroUsize, max_bytes: usize) -> Option<Batch> {
-        if first >= self.records.len() {
+        if first >= self.ends.len() {
             return None;
         }
-        let last = self.records.len().min(first.saturating_add(most.get()));
-        let mut end = first + 1;
-        let mut bytes = self.size(first..end);
+        let last = self.ends.len().min(first.saturating_add(most.get()));
+        let bytes = self.size(first..first + 1);
         if bytes > max_bytes {
             return Some(Batch {
-                records: first..end,
+                records: first..first + 1,
                 payload: Payload::TooLarge { bytes },
             });
         }
-        while end < last {
-            bytes += 1 + self.records[end].len();
-            if bytes > max_bytes {
-                break;
-            }
-            end += 1;
-        }
+        let fits = |end: &usize| self.size(first..*end) <= max_bytes;
+        let end = (first + 1..=last).take_while(fits).last().unwrap_or(first + 1);
         Some(Batch {
             records: first..end,
             payload: Payload::Fits(self.event(first..end)),
@@ -159,48 +172,52 @@ struct Head<'a> {
     bootstrap_servers: &'a str,
 }
 
-/// A record as AWS writes it: no `key` for a record without one, no `value` for
-/// a tombstone, `headers` always.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventRecord<'a> {
-    topic: &'a str,
-    partition: i32,
-    offset: i64,
-    timestamp: i64,
-    timestamp_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    headers: Vec<OneHeader<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_schema_metadata: Option<&'a Schema>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_schema_metadata: Option<&'a Schema>,
+/// Writes a record as AWS does: no `key` for a record without one, no `value` for a tombstone,
+/// `headers` always.
+///
+/// By hand, because key and value are most of an event, and a serializer would copy their base64
+/// and search it for characters to escape.
+fn write_record(json: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
+    json.extend_from_slice(b"{\"topic\":");
+    serde_json::to_writer(&mut *json, &*record.partition.topic)?;
+    let timestamp = record.timestamp;
+    let timestamp_type = match timestamp.map(|timestamp| timestamp.kind) {
+        Some(TimestampType::CreateTime) => "CREATE_TIME",
+        Some(TimestampType::LogAppendTime) => "LOG_APPEND_TIME",
+        // The name of Kafka's Java client; such records are older than Kafka 0.10.
+        None => "NO_TIMESTAMP_TYPE",
+    };
+    let place = format!(
+        ",\"partition\":{},\"offset\":{},\"timestamp\":{},\"timestampType\":\"{timestamp_type}\"",
+        record.partition.partition,
+        record.offset,
+        timestamp.map_or(-1, |timestamp| timestamp.ms),
+    );
+    json.extend_from_slice(place.as_bytes());
+    write_base64(json, "key", record.key.as_deref());
+    write_base64(json, "value", record.value.as_deref());
+    json.extend_from_slice(b",\"headers\":");
+    let headers: Vec<OneHeader<'_>> = record.headers.iter().map(OneHeader).collect();
+    serde_json::to_writer(&mut *json, &headers)?;
+    write_schema(json, "keySchemaMetadata", record.schemas.key.as_ref())?;
+    write_schema(json, "valueSchemaMetadata", record.schemas.value.as_ref())?;
+    json.push(b'}');
+    Ok(())
 }
 
-impl<'a> EventRecord<'a> {
-    fn of(record: &'a Record) -> Self {
-        let timestamp = record.timestamp;
-        Self {
-            topic: &record.partition.topic,
-            partition: record.partition.partition,
-            offset: record.offset,
-            timestamp: timestamp.map_or(-1, |timestamp| timestamp.ms),
-            timestamp_type: match timestamp.map(|timestamp| timestamp.kind) {
-                Some(TimestampType::CreateTime) => "CREATE_TIME",
-                Some(TimestampType::LogAppendTime) => "LOG_APPEND_TIME",
-                // The name of Kafka's Java client; such records are older than Kafka 0.10.
-                None => "NO_TIMESTAMP_TYPE",
-            },
-            key: record.key.as_deref().map(base64),
-            value: record.value.as_deref().map(base64),
-            headers: record.headers.iter().map(OneHeader).collect(),
-            key_schema_metadata: record.schemas.key.as_ref(),
-            value_schema_metadata: record.schemas.value.as_ref(),
-        }
-    }
+/// Writes a member of base64, if there are bytes.
+fn write_base64(json: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
+    let Some(bytes) = bytes else { return };
+    json.extend_from_slice(format!(",\"{name}\":\"").as_bytes());
+    append_base64(json, bytes);
+    json.push(b'"');
+}
+
+/// Writes a member of a schema, if there is one.
+fn write_schema(json: &mut Vec<u8>, name: &str, schema: Option<&Schema>) -> serde_json::Result<()> {
+    let Some(schema) = schema else { return Ok(()) };
+    json.extend_from_slice(format!(",\"{name}\":").as_bytes());
+    serde_json::to_writer(&mut *json, schema)
 }
 
 #[cfg(test)]
