@@ -18,6 +18,8 @@
 mod chunk;
 mod quarantine;
 
+use std::num::NonZeroUsize;
+
 use crate::claim::{Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 use chunk::ChunkSize;
@@ -37,6 +39,17 @@ pub const FIRST_CHUNK: usize = 16;
 
 /// The largest chunk, in records.
 pub const MAX_CHUNK: usize = 4_096;
+
+/// A chunk of calls that are made several at once holds the records of so many rounds, where it can. The
+/// end of each chunk waits for its slowest call, and a key with many records takes long: with fewer rounds,
+/// the other calls would wait more than they work.
+const ROUNDS: usize = 4;
+
+/// The least records of a chunk, where `round` of them are in all the calls that are made at once.
+#[must_use]
+pub(crate) fn parallel_chunk(round: usize) -> usize {
+    round.saturating_mul(ROUNDS)
+}
 
 /// A quarantine ends after this many small chunks that the process survived:
 /// as many records as the largest chunk holds, if the handler is fast.
@@ -111,7 +124,7 @@ impl Ledger {
             to,
             buffered: 0,
             share,
-            chunk: ChunkSize::new(None),
+            chunk: ChunkSize::new(None, NonZeroUsize::MIN),
             quarantine: QuarantineProgress::new(quarantine, from),
             stored_quarantine: quarantine,
             marked: None,
@@ -124,8 +137,15 @@ impl Ledger {
     /// The same, with chunks of `batch` records where so many can be had.
     #[must_use]
     pub fn in_batches(self, batch: Option<usize>) -> Self {
+        self.in_parallel(batch, NonZeroUsize::MIN)
+    }
+
+    /// The same, with chunks for calls that are made so many at once; `batch` is the number of
+    /// records in all of these, or `None` if each takes one.
+    #[must_use]
+    pub fn in_parallel(self, batch: Option<usize>, at_once: NonZeroUsize) -> Self {
         Self {
-            chunk: ChunkSize::new(batch),
+            chunk: ChunkSize::new(batch, at_once),
             ..self
         }
     }
@@ -293,16 +313,22 @@ impl Ledger {
         self.chunk.measured(count, took_ms);
     }
 
+    /// How long a call takes at least, after a chunk of which `count` records were settled in `took_ms`.
+    #[must_use]
+    pub fn call_ms(&self, count: usize, took_ms: u64) -> u64 {
+        self.chunk.call_ms(count, took_ms)
+    }
+
     /// The next chunk holds one record.
     pub fn hand_over_one(&mut self) {
         self.chunk.one();
     }
 
-    /// Whether `matching` buffered records, that match the filter, do not fill a batch
-    /// yet, and more can be fetched.
+    /// Whether `matching` buffered records, that match the filter, do not fill a batch, or the
+    /// batches of calls that are made at once, and more can be fetched.
     #[must_use]
     pub fn awaits_more(&self, matching: usize) -> bool {
-        matching < self.chunk.get() && self.batch().is_some() && !self.has_all()
+        self.chunk.worth_waiting_for().is_some_and(|records| matching < records) && !self.has_all()
     }
 
     /// The cursor was written at [`settled_at`](Self::settled_at).

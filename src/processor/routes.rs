@@ -221,6 +221,15 @@ impl Processor for Router {
             .max()
     }
 
+    /// The largest of the topic's handlers.
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        let candidates = self.candidates(topic);
+        let factors = candidates
+            .iter()
+            .map(|candidate| candidate.handler.parallelization_factor(topic));
+        factors.max().unwrap_or(NonZeroUsize::MIN)
+    }
+
     fn takes(&self, topic: &str) -> bool {
         !self.candidates(topic).is_empty()
     }
@@ -251,10 +260,10 @@ async fn by_header(candidates: &[Candidate<'_>], chunk: &Chunk, run: &RunContext
         let Some(part) = part_of(chunk, settled, candidates, at) else {
             break;
         };
-        let context = context_of(&part, chunk, settled, run);
+        let context = run.of_part(&part, chunk);
         let progress = candidates[at].handler.process(&part, &context).await;
         let is_last = settled + part.len() == chunk.len();
-        let progress = if is_last { progress } else { checked(progress, &part) };
+        let progress = if is_last { progress } else { progress.checked(&part) };
         settled += progress.settled.min(part.len());
         if progress.stop.is_some() || progress.settled < part.len() {
             let stop = progress.stop;
@@ -273,22 +282,6 @@ fn without_handler(record: &Record) -> Failure {
     ))
 }
 
-/// The progress of a part with records behind it. A failure behind the whole part would count as
-/// that of the next record, which another handler gets.
-fn checked(progress: Progress, part: &Chunk) -> Progress {
-    match progress.stop {
-        Some(failure) if progress.settled >= part.len() => {
-            let (partition, first) = (part.partition(), part.records()[0].offset);
-            let what = format!(
-                "the handler settled all records of {partition} that it was given, from offset {first} on, and \
-                 returned a failure: {failure}"
-            );
-            stopped(part.len(), Failure::Fatal(what))
-        }
-        _ => progress,
-    }
-}
-
 fn index_of(candidates: &[Candidate<'_>], record: &Record) -> Option<usize> {
     candidates.iter().position(|candidate| candidate.takes(record))
 }
@@ -303,22 +296,12 @@ fn part_of(chunk: &Chunk, start: usize, candidates: &[Candidate<'_>], at: usize)
     Chunk::new(part.cloned().collect())
 }
 
-/// The context of a part of `chunk` that begins after `settled` records.
-fn context_of(part: &Chunk, chunk: &Chunk, settled: usize, run: &RunContext) -> RunContext {
-    let last_offset = |chunk: &Chunk| chunk.records().last().map_or(0, |last| last.offset);
-    let behind = u64::try_from(last_offset(chunk) - last_offset(part)).unwrap_or(0);
-    RunContext {
-        attempt: if settled == 0 { run.attempt } else { 1 },
-        lag: run.lag.map(|lag| lag + behind),
-        ..run.clone()
-    }
-}
-
 /// A [`Processor`] of any type.
 trait Handler: Send + Sync {
     fn process<'a>(&'a self, chunk: &'a Chunk, run: &'a RunContext) -> BoxFuture<'a, Progress>;
     fn decodes(&self, topic: &str) -> bool;
     fn batch_size(&self, topic: &str) -> Option<NonZeroUsize>;
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize;
     fn takes(&self, topic: &str) -> bool;
 }
 
@@ -333,6 +316,10 @@ impl<P: Processor> Handler for P {
 
     fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
         Processor::batch_size(self, topic)
+    }
+
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        Processor::parallelization_factor(self, topic)
     }
 
     fn takes(&self, topic: &str) -> bool {
