@@ -83,13 +83,19 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, parallelization_factor}",
     },
     Setting {
         variable: "BATCH_SIZE",
         alias: None,
         default: None,
         meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function",
+    },
+    Setting {
+        variable: "PARALLELIZATION_FACTOR",
+        alias: None,
+        default: Some("1"),
+        meaning: "Batches of one partition in flight at once to a function, 1 to 100. Records with the same key stay in order; above 1, records without a key have no order among themselves",
     },
     Setting {
         variable: "MSK_CLUSTER_ARN",

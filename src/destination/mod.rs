@@ -7,6 +7,7 @@ pub mod log;
 use std::num::NonZeroUsize;
 
 use crate::config::{Config, Destination, Route, Routes};
+use crate::processor::by_key::{ByKey, by_key};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
 use discard::Discard;
@@ -22,7 +23,7 @@ pub struct Configured {
 enum Sink {
     Log(Log),
     Discard(Discard),
-    Function(Box<Function>),
+    Function(Box<ByKey<Function>>),
 }
 
 impl Configured {
@@ -44,7 +45,8 @@ impl Sink {
             }),
             Destination::Discard => Self::Discard(Discard),
             Destination::Function(arn) => {
-                Self::Function(Box::new(Function::new(config, arn.clone(), route.batch_size)))
+                let function = Function::new(config, arn.clone(), route.batch_size);
+                Self::Function(Box::new(by_key(route.parallelization_factor.get(), function)))
             }
         }
     }
@@ -70,6 +72,13 @@ impl Processor for Configured {
         match self.routes.of(topic) {
             Some(Sink::Function(function)) => function.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
+        }
+    }
+
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        match self.routes.of(topic) {
+            Some(Sink::Function(function)) => function.parallelization_factor(topic),
+            Some(Sink::Log(_) | Sink::Discard(_)) | None => NonZeroUsize::MIN,
         }
     }
 

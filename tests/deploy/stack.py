@@ -234,7 +234,7 @@ STACKS = {
         "KafkaTopic": "orders,refunds",
     },
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
-    "a destination function": {"Destination": ALIAS, "BatchSize": "500"},
+    "a destination function": {"Destination": ALIAS, "BatchSize": "500", "ParallelizationFactor": 4},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},
