@@ -25,6 +25,15 @@ struct State {
     shared: Vec<Key>,
 }
 
+/// What the function got in all calls.
+#[derive(Default)]
+struct Sent {
+    /// The offsets of each key in their order.
+    of_keys: BTreeMap<Key, Vec<i64>>,
+    /// How often each record was sent, by its partition and offset.
+    times: BTreeMap<(i64, i64), usize>,
+}
+
 impl InFlight {
     /// A function that takes 20 ms, and then replies by `rule`.
     fn during<R>(&self, rule: R) -> impl Fn(&Call) -> Reply + Send + Sync + use<R>
@@ -89,9 +98,8 @@ impl Destination {
         (to, InFlight::default())
     }
 
-    /// The offsets of each key in the order in which they were sent, and how often each record was sent.
-    fn sent(&self) -> (BTreeMap<Key, Vec<i64>>, BTreeMap<(i64, i64), usize>) {
-        let (mut of_keys, mut times) = (BTreeMap::<_, Vec<i64>>::new(), BTreeMap::new());
+    fn sent(&self) -> Sent {
+        let Sent { mut of_keys, mut times } = Sent::default();
         for call in self.functions.calls("orders") {
             for record in call.records() {
                 let (partition, offset) = (number(record, "partition"), number(record, "offset"));
@@ -101,12 +109,12 @@ impl Destination {
                 }
             }
         }
-        (of_keys, times)
+        Sent { of_keys, times }
     }
 
     /// Checks that no key's record was sent before an earlier one; repetitions do not matter.
     fn assert_in_order(&self) {
-        for (key, mut offsets) in self.sent().0 {
+        for (key, mut offsets) in self.sent().of_keys {
             let mut seen = BTreeSet::new();
             offsets.retain(|offset| seen.insert(*offset));
             assert!(offsets.is_sorted(), "{key:?}: {offsets:?}");
@@ -126,7 +134,7 @@ async fn four_calls_of_a_partition_are_in_flight_at_once_and_never_two_with_one_
     assert_eq!(report["messages_processed"], 260);
     let most = in_flight.most();
     assert!((5..=8).contains(&most), "{most} calls at once of two partitions");
-    let (of_keys, times) = to.sent();
+    let Sent { of_keys, times } = to.sent();
     assert!(of_keys.values().all(|offsets| offsets.is_sorted()), "{of_keys:?}");
     assert!(
         times.len() == 260 && times.values().all(|times| *times == 1),
@@ -163,7 +171,7 @@ async fn a_reported_record_holds_back_its_key_and_what_succeeded_is_not_sent_aga
     assert_eq!(report["messages_processed"], 20);
     assert!(in_flight.most() > 1);
     to.assert_in_order();
-    let (_, times) = to.sent();
+    let times = to.sent().times;
     let repeated: Vec<_> = times.iter().filter(|(_, times)| **times != 1).collect();
     assert_eq!(repeated, [(&(0, 3), &4)], "3 is sent again, and nothing else");
 }
