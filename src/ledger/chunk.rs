@@ -2,7 +2,18 @@
 
 use std::num::NonZeroUsize;
 
-use super::{CHUNK_TARGET_MS, FIRST_CHUNK, MAX_CHUNK, parallel_chunk};
+use super::{CHUNK_TARGET_MS, FIRST_CHUNK, MAX_CHUNK};
+
+/// A chunk of calls that are made several at once holds the records of so many rounds, where it can. The
+/// end of each chunk waits for its slowest call, and a key with many records takes long: with fewer rounds,
+/// the other calls would wait more than they work.
+const ROUNDS: usize = 4;
+
+/// The least records of a chunk, where `round` of them are in all the calls that are made at once.
+#[must_use]
+pub(crate) fn parallel_chunk(round: usize) -> usize {
+    round.saturating_mul(ROUNDS)
+}
 
 /// The size of chunks: as many records as the speed allows, or batches.
 ///

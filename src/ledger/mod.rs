@@ -23,6 +23,7 @@ use std::num::NonZeroUsize;
 use crate::claim::{Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 use chunk::ChunkSize;
+pub(crate) use chunk::parallel_chunk;
 use quarantine::QuarantineProgress;
 
 /// How long settled records may wait for the write of their cursor: what a
@@ -39,17 +40,6 @@ pub const FIRST_CHUNK: usize = 16;
 
 /// The largest chunk, in records.
 pub const MAX_CHUNK: usize = 4_096;
-
-/// A chunk of calls that are made several at once holds the records of so many rounds, where it can. The
-/// end of each chunk waits for its slowest call, and a key with many records takes long: with fewer rounds,
-/// the other calls would wait more than they work.
-const ROUNDS: usize = 4;
-
-/// The least records of a chunk, where `round` of them are in all the calls that are made at once.
-#[must_use]
-pub(crate) fn parallel_chunk(round: usize) -> usize {
-    round.saturating_mul(ROUNDS)
-}
 
 /// A quarantine ends after this many small chunks that the process survived:
 /// as many records as the largest chunk holds, if the handler is fast.

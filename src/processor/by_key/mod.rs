@@ -28,11 +28,12 @@ use schedule::{Known, Schedule};
 ///   handler that blocks its thread, or that computes, does not become faster.
 /// - **Settled** is a prefix as ever, and so is the cursor: up to the first record that is not handled.
 /// - **Failures.** A record that fails holds back the records of its key. Other keys go
-///   on to the end of the chunk, and then the run has the failure of the first record that is not handled.
+///   on to the end of the chunk. The failure of the first record that is not handled is then that of the chunk.
 ///   What was handled behind it is not handled again in this run. The next run does, because only the
 ///   cursor is stored. A failure further behind is kept until its record is the first, so
 ///   that each attempt counts once.
-/// - **A panic** costs its own call alone: what the others did is kept.
+/// - **A panic** is a failed attempt of its call alone: what the others did is kept. Of a call with several
+///   records, each is then handed over alone, so that it counts against the record that causes it.
 /// - **Time.** When [`stop_at`](RunContext::stop_at) is reached, calls in flight are dropped if a record
 ///   before them is settled, so that this is stored.
 ///
@@ -90,7 +91,7 @@ impl Beyond {
         self.failed.get(&offset).cloned().map_or(Known::Open, Known::Failed)
     }
 
-    /// The run has `progress` for `chunk`, which the schedule led to.
+    /// `progress` of `chunk`, the schedule's outcome, is returned to the run.
     fn report(&mut self, chunk: &Chunk, progress: &Progress, schedule: &Schedule) {
         let records = chunk.records();
         for record in &records[..progress.settled] {

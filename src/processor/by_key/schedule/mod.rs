@@ -12,8 +12,8 @@ use crate::processor::{Failure, Progress};
 ///
 /// A record may begin once every record of its key before it is done, or is
 /// before it in the same batch. A record without a key may always begin. Of those that may,
-/// a batch takes the first ones. Keys are not tied to calls, by their hash say: where a few keys have
-/// most of the records, some calls would have nothing to do.
+/// a batch takes the first ones. Keys are not divided among the calls by their hash: where a few
+/// keys have most of the records, some calls would have nothing to do.
 ///
 /// | a batch ended with | its settled records | the next one | those behind it |
 /// |---|---|---|---|
