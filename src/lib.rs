@@ -34,6 +34,7 @@
 //! |---|---|
 //! | [`lambda`] | the entry point of a function |
 //! | [`each()`], [`json()`] | a processor from an async function, called for each record |
+//! | [`by_key()`] | a processor that handles different keys of a partition at once |
 //! | [`routes()`] | a processor that passes records to several of them, by topic and header |
 //! | [`Failure`] | why a record is not settled: try again, never, or stop |
 //! | [`Record`], [`record`] | record, partition, offset, chunk |
@@ -111,6 +112,7 @@ mod words;
 // Its `Error` is what `lambda::run` returns.
 pub use lambda_runtime;
 pub use processor::Failure;
+pub use processor::by_key::by_key;
 pub use processor::closure::{each, json};
 pub use processor::routes::routes;
 pub use record::Record;

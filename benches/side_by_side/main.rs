@@ -53,6 +53,7 @@ enum Section {
     Instructions,
     Throughput,
     Functions,
+    Parallel,
 }
 
 fn main() {

@@ -114,6 +114,10 @@ impl<P: Processor> Processor for WithProgress<P> {
         self.inner.batch_size(topic)
     }
 
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        self.inner.parallelization_factor(topic)
+    }
+
     fn takes(&self, topic: &str) -> bool {
         self.inner.takes(topic)
     }

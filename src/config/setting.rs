@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, of an SQS queue, an SNS topic or an EventBridge bus, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, envelope}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, of an SQS queue, an SNS topic or an EventBridge bus, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, parallelization_factor, envelope}",
     },
     Setting {
         variable: "BATCH_SIZE",
@@ -96,6 +96,12 @@ pub const SETTINGS: &[Setting] = &[
         alias: None,
         default: Some("value"),
         meaning: "What queues and topics get: the value, with the rest of the record as attributes, or the whole record as JSON",
+    },
+    Setting {
+        variable: "PARALLELIZATION_FACTOR",
+        alias: None,
+        default: Some("1"),
+        meaning: "Batches of one partition in flight at once to a destination that sends, 1 to 100. Records with the same key stay in order; above 1, records without a key have no order among themselves",
     },
     Setting {
         variable: "MSK_CLUSTER_ARN",

@@ -20,7 +20,6 @@ pub mod function;
 pub(crate) mod kafka;
 pub mod log;
 pub(crate) mod message;
-mod of_run;
 mod refusal;
 mod sns;
 pub(crate) mod sqs;
@@ -29,6 +28,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::config::{Config, Destination, Route, Routes};
+use crate::processor::any::AnyProcessor;
+use crate::processor::by_key::by_key;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
 use crate::security::Security;
@@ -48,18 +49,68 @@ const SETTING: &str = "DESTINATION";
 
 /// The destinations that `DESTINATION` names, by topic.
 pub struct Configured {
-    routes: Routes<Sink>,
+    routes: Routes<Box<dyn AnyProcessor>>,
 }
 
-/// One destination.
-enum Sink {
-    Log(Log),
-    Discard(Discard),
-    Function(Box<Function>),
-    Sqs(Box<Named<Batched<QueueSender, RecordMessages>>>),
-    Sns(Box<Named<Batched<SnsSender, RecordMessages>>>),
-    EventBridge(Box<Named<Batched<BusSender, RecordEvents>>>),
-    Kafka(Box<Named<Batched<TopicSender, Copies>>>),
+impl Configured {
+    /// The destinations for these settings. Nothing is connected before the first record.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            routes: config.routes.map(|route| destination(config, route)),
+        }
+    }
+}
+
+/// The destination of a route.
+fn destination(config: &Config, route: &Route) -> Box<dyn AnyProcessor> {
+    match &route.to {
+        Destination::Log { values } => Box::new(Log {
+            format: route.format,
+            values: *values,
+        }),
+        Destination::Discard => Box::new(Discard),
+        Destination::Function(arn) => named(route, Function::new(config, arn.clone(), route.batch_size)),
+        Destination::Sqs(arn) => batched(route, QueueSender::new(arn.clone(), SETTING), messages(route)),
+        Destination::Sns(arn) => batched(route, SnsSender::new(arn.clone()), messages(route)),
+        Destination::EventBridge(arn) => {
+            batched(route, BusSender::new(arn.clone()), RecordEvents::new(&config.group_id))
+        }
+        Destination::Kafka(topic) => {
+            let security = Arc::new(Security::new(config));
+            batched(route, TopicSender::new(config, security, topic, SETTING), Copies)
+        }
+    }
+}
+
+/// A service as the destination of a route.
+fn batched<S, E>(route: &Route, sender: S, encoder: E) -> Box<dyn AnyProcessor>
+where
+    S: Sender + 'static,
+    E: Encoder<S::Entry> + 'static,
+{
+    named(route, Batched::new(sender, encoder, route.batch_size))
+}
+
+/// What sends the records of a route: several at once by their keys, and with the destination's
+/// name in its failures.
+fn named(route: &Route, sends: impl Processor + 'static) -> Box<dyn AnyProcessor> {
+    Box::new(Named {
+        name: route.to.to_string(),
+        inner: by_key(route.parallelization_factor.get(), sends),
+    })
+}
+
+/// The messages of the records of a route.
+fn messages(route: &Route) -> RecordMessages {
+    RecordMessages {
+        envelope: route.envelope,
+        grouping: if route.parallelization_factor == NonZeroUsize::MIN {
+            Grouping::Partition
+        } else {
+            Grouping::Key
+        },
+    }
 }
 
 /// A destination whose failures begin with its name.
@@ -68,7 +119,7 @@ struct Named<P> {
     inner: P,
 }
 
-impl<P: Processor> Named<P> {
+impl<P: Processor> Processor for Named<P> {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let progress = self.inner.process(chunk, run).await;
         let named = |text| format!("{}: {text}", self.name);
@@ -77,93 +128,39 @@ impl<P: Processor> Named<P> {
             ..progress
         }
     }
-}
 
-impl Configured {
-    /// The destinations for these settings. Nothing is connected before the first record.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            routes: config.routes.map(|route| Sink::new(config, route)),
-        }
+    fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
+        self.inner.batch_size(topic)
     }
-}
 
-impl Sink {
-    fn new(config: &Config, route: &Route) -> Self {
-        match &route.to {
-            Destination::Log { values } => Self::Log(Log {
-                format: route.format,
-                values: *values,
-            }),
-            Destination::Discard => Self::Discard(Discard),
-            Destination::Function(arn) => {
-                Self::Function(Box::new(Function::new(config, arn.clone(), route.batch_size)))
-            }
-            Destination::Sqs(arn) => {
-                let sender = QueueSender::new(arn.clone(), SETTING);
-                Self::Sqs(Box::new(batched(sender, messages(route), route)))
-            }
-            Destination::Sns(arn) => {
-                let sender = SnsSender::new(arn.clone());
-                Self::Sns(Box::new(batched(sender, messages(route), route)))
-            }
-            Destination::EventBridge(arn) => {
-                let events = RecordEvents::new(&config.group_id);
-                Self::EventBridge(Box::new(batched(BusSender::new(arn.clone()), events, route)))
-            }
-            Destination::Kafka(topic) => {
-                let sender = TopicSender::new(config, Arc::new(Security::new(config)), topic, SETTING);
-                Self::Kafka(Box::new(batched(sender, Copies, route)))
-            }
-        }
-    }
-}
-
-fn batched<S: Sender, E: Encoder<S::Entry>>(sender: S, encoder: E, route: &Route) -> Named<Batched<S, E>> {
-    Named {
-        name: route.to.to_string(),
-        inner: Batched::new(sender, encoder, route.batch_size),
-    }
-}
-
-/// The messages of the records of a route.
-fn messages(route: &Route) -> RecordMessages {
-    RecordMessages {
-        envelope: route.envelope,
-        grouping: Grouping::Partition,
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        self.inner.parallelization_factor(topic)
     }
 }
 
 impl Processor for Configured {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let topic = &chunk.partition().topic;
-        match self.routes.of(topic) {
-            Some(Sink::Log(log)) => log.process(chunk, run).await,
-            Some(Sink::Discard(discard)) => discard.process(chunk, run).await,
-            Some(Sink::Function(function)) => function.process(chunk, run).await,
-            Some(Sink::Sqs(queue)) => queue.process(chunk, run).await,
-            Some(Sink::Sns(topic)) => topic.process(chunk, run).await,
-            Some(Sink::EventBridge(bus)) => bus.process(chunk, run).await,
-            Some(Sink::Kafka(to)) => to.process(chunk, run).await,
-            None => Progress {
+        let Some(destination) = self.routes.of(topic) else {
+            return Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
                     "DESTINATION has no route for the topic {topic}; add it, or `*` for every other topic"
                 ))),
-            },
-        }
+            };
+        };
+        AnyProcessor::process(destination.as_ref(), chunk, run).await
     }
 
     fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
-        match self.routes.of(topic) {
-            Some(Sink::Function(function)) => function.batch_size(topic),
-            Some(Sink::Sqs(queue)) => queue.inner.batch_size(topic),
-            Some(Sink::Sns(sns)) => sns.inner.batch_size(topic),
-            Some(Sink::EventBridge(bus)) => bus.inner.batch_size(topic),
-            Some(Sink::Kafka(to)) => to.inner.batch_size(topic),
-            Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
-        }
+        AnyProcessor::batch_size(self.routes.of(topic)?.as_ref(), topic)
+    }
+
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        let destination = self.routes.of(topic);
+        destination.map_or(NonZeroUsize::MIN, |it| {
+            AnyProcessor::parallelization_factor(it.as_ref(), topic)
+        })
     }
 
     fn takes(&self, topic: &str) -> bool {

@@ -19,7 +19,6 @@ use crate::error::{Error, ErrorType};
 use crate::event::{BackfillRequest, RunRequest};
 use crate::kafka::fetch::FetchSizes;
 use crate::plan::{self, Decision, PartitionPlan, PartitionState};
-use crate::processor::Processor as _;
 use crate::record::TopicPartition;
 use crate::store::Consumer;
 
@@ -230,7 +229,7 @@ impl<'a, B: Backend> Run<'a, B> {
                 reading.clone(),
                 share,
                 run_ms,
-                self.processor.batch_size(&partition.topic),
+                self.processor,
             ));
         }
         workers

@@ -18,9 +18,12 @@
 mod chunk;
 mod quarantine;
 
+use std::num::NonZeroUsize;
+
 use crate::claim::{Quarantine, SMALL_CHUNK};
 use crate::record::{NextOffset, Record};
 use chunk::ChunkSize;
+pub(crate) use chunk::parallel_chunk;
 use quarantine::QuarantineProgress;
 
 /// How long settled records may wait for the write of their cursor: what a
@@ -111,7 +114,7 @@ impl Ledger {
             to,
             buffered: 0,
             share,
-            chunk: ChunkSize::new(None),
+            chunk: ChunkSize::new(None, NonZeroUsize::MIN),
             quarantine: QuarantineProgress::new(quarantine, from),
             stored_quarantine: quarantine,
             marked: None,
@@ -124,8 +127,15 @@ impl Ledger {
     /// The same, with chunks of `batch` records where so many can be had.
     #[must_use]
     pub fn in_batches(self, batch: Option<usize>) -> Self {
+        self.in_parallel(batch, NonZeroUsize::MIN)
+    }
+
+    /// The same, with chunks for calls that are made so many at once; `batch` is the number of
+    /// records in all of these, or `None` if each takes one.
+    #[must_use]
+    pub fn in_parallel(self, batch: Option<usize>, at_once: NonZeroUsize) -> Self {
         Self {
-            chunk: ChunkSize::new(batch),
+            chunk: ChunkSize::new(batch, at_once),
             ..self
         }
     }
@@ -293,16 +303,22 @@ impl Ledger {
         self.chunk.measured(count, took_ms);
     }
 
+    /// How long a call takes at least, after a chunk of which `count` records were settled in `took_ms`.
+    #[must_use]
+    pub fn call_ms(&self, count: usize, took_ms: u64) -> u64 {
+        self.chunk.call_ms(count, took_ms)
+    }
+
     /// The next chunk holds one record.
     pub fn hand_over_one(&mut self) {
         self.chunk.one();
     }
 
-    /// Whether `matching` buffered records, that match the filter, do not fill a batch
-    /// yet, and more can be fetched.
+    /// Whether `matching` buffered records, that match the filter, do not fill a batch, or the
+    /// batches of calls that are made at once, and more can be fetched.
     #[must_use]
     pub fn awaits_more(&self, matching: usize) -> bool {
-        matching < self.chunk.get() && self.batch().is_some() && !self.has_all()
+        self.chunk.worth_waiting_for().is_some_and(|records| matching < records) && !self.has_all()
     }
 
     /// The cursor was written at [`settled_at`](Self::settled_at).

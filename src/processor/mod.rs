@@ -1,7 +1,10 @@
 //! Handles records: the [`Processor`] seam, the processors made from functions, and routes to several of them.
 
+pub(crate) mod any;
+pub mod by_key;
 pub mod closure;
 pub mod routes;
+pub(crate) mod run_memory;
 
 use std::any::Any;
 use std::future::Future;
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 pub use crate::decode::DecodeError;
 use crate::record::Chunk;
 use crate::text::cut;
+pub(crate) use run_memory::RunMemory;
 
 /// Handles records. Implement it for work on whole chunks (one
 /// database transaction, one batch request); for work on single records use
@@ -23,7 +27,9 @@ use crate::text::cut;
 /// - A chunk is never empty, holds records of one partition in ascending order
 ///   of offset, and begins at the first record that is not settled yet.
 /// - Never two calls at once for one partition; several at once for different
-///   partitions, so `&self` is shared.
+///   partitions, so `&self` is shared. Only [`by_key`](by_key::by_key) makes several calls at once for one
+///   partition: their records then have different keys, or none, and each call's are consecutive among those of
+///   their keys.
 /// - **At least once.** If the process ends between a call and the write of the
 ///   cursor, the next run repeats the call. Make the work idempotent with
 ///   [`Record::id`](crate::record::Record::id).
@@ -80,6 +86,14 @@ pub trait Processor: Send + Sync {
         None
     }
 
+    /// How many batches of one partition of `topic` are handled at once.
+    /// [`by_key`](by_key::by_key) sets it. Above 1, the run hands over chunks of several
+    /// times as many, so that all of them have work.
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        let _ = topic;
+        NonZeroUsize::MIN
+    }
+
     /// Whether the records of `topic` may be handed over. If not, a run fails at its start with
     /// `InvalidConfiguration`, and a pushed batch with `InvalidEvent`, before any record is handed over.
     fn takes(&self, topic: &str) -> bool {
@@ -108,6 +122,23 @@ impl Progress {
             settled: chunk.len(),
             stop: None,
         }
+    }
+
+    /// The progress of `part`, which has records behind it in its chunk. A failure behind the whole
+    /// part would count as that of the next record, which another call gets.
+    pub(crate) fn checked(self, part: &Chunk) -> Self {
+        let settled = self.settled.min(part.len());
+        let stop = self.stop.map(|failure| {
+            if settled < part.len() {
+                return failure;
+            }
+            let (partition, first) = (part.partition(), part.records()[0].offset);
+            Failure::Fatal(format!(
+                "the handler settled all records of {partition} that it was given, from offset {first} on, and \
+                 returned a failure: {failure}"
+            ))
+        });
+        Self { settled, stop }
     }
 }
 
@@ -194,6 +225,22 @@ impl RunContext {
     pub fn time_left(&self) -> Duration {
         #[expect(clippy::disallowed_methods, reason = "called by handlers, in real time")]
         self.stop_at.saturating_duration_since(Instant::now())
+    }
+
+    /// The context of a call with `part` of `chunk`.
+    pub(crate) fn of_part(&self, part: &Chunk, chunk: &Chunk) -> Self {
+        let begins_at = |chunk: &Chunk| chunk.records().first().map(|first| first.offset);
+        let last_offset = |chunk: &Chunk| chunk.records().last().map_or(0, |last| last.offset);
+        let behind = u64::try_from(last_offset(chunk) - last_offset(part)).unwrap_or(0);
+        Self {
+            attempt: if begins_at(part) == begins_at(chunk) {
+                self.attempt
+            } else {
+                1
+            },
+            lag: self.lag.map(|lag| lag + behind),
+            ..self.clone()
+        }
     }
 }
 

@@ -4,9 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 
+use super::any::AnyProcessor;
 use crate::config::TopicPattern;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
@@ -64,12 +63,12 @@ pub fn routes() -> Router {
 #[must_use = "a router does nothing until records are passed to it"]
 pub struct Router {
     routes: Vec<Route>,
-    otherwise: Option<Box<dyn Handler>>,
+    otherwise: Option<Box<dyn AnyProcessor>>,
 }
 
 struct Route {
     matches: Match,
-    handler: Box<dyn Handler>,
+    handler: Box<dyn AnyProcessor>,
 }
 
 enum Match {
@@ -140,7 +139,7 @@ impl Router {
     /// Passes the records that no route matches to `handler`, wherever among the
     /// routes this is called.
     pub fn otherwise(self, handler: impl Processor + 'static) -> Self {
-        let otherwise: Option<Box<dyn Handler>> = Some(Box::new(handler));
+        let otherwise: Option<Box<dyn AnyProcessor>> = Some(Box::new(handler));
         Self { otherwise, ..self }
     }
 
@@ -183,7 +182,7 @@ impl Router {
 struct Candidate<'a> {
     /// The name and value of the header that a record must have.
     header: Option<(&'a str, &'a [u8])>,
-    handler: &'a dyn Handler,
+    handler: &'a dyn AnyProcessor,
 }
 
 impl Candidate<'_> {
@@ -221,6 +220,15 @@ impl Processor for Router {
             .max()
     }
 
+    /// The largest of the topic's handlers.
+    fn parallelization_factor(&self, topic: &str) -> NonZeroUsize {
+        let candidates = self.candidates(topic);
+        let factors = candidates
+            .iter()
+            .map(|candidate| candidate.handler.parallelization_factor(topic));
+        factors.max().unwrap_or(NonZeroUsize::MIN)
+    }
+
     fn takes(&self, topic: &str) -> bool {
         !self.candidates(topic).is_empty()
     }
@@ -251,10 +259,10 @@ async fn by_header(candidates: &[Candidate<'_>], chunk: &Chunk, run: &RunContext
         let Some(part) = part_of(chunk, settled, candidates, at) else {
             break;
         };
-        let context = context_of(&part, chunk, settled, run);
+        let context = run.of_part(&part, chunk);
         let progress = candidates[at].handler.process(&part, &context).await;
         let is_last = settled + part.len() == chunk.len();
-        let progress = if is_last { progress } else { checked(progress, &part) };
+        let progress = if is_last { progress } else { progress.checked(&part) };
         settled += progress.settled.min(part.len());
         if progress.stop.is_some() || progress.settled < part.len() {
             let stop = progress.stop;
@@ -273,22 +281,6 @@ fn without_handler(record: &Record) -> Failure {
     ))
 }
 
-/// The progress of a part with records behind it. A failure behind the whole part would count as
-/// that of the next record, which another handler gets.
-fn checked(progress: Progress, part: &Chunk) -> Progress {
-    match progress.stop {
-        Some(failure) if progress.settled >= part.len() => {
-            let (partition, first) = (part.partition(), part.records()[0].offset);
-            let what = format!(
-                "the handler settled all records of {partition} that it was given, from offset {first} on, and \
-                 returned a failure: {failure}"
-            );
-            stopped(part.len(), Failure::Fatal(what))
-        }
-        _ => progress,
-    }
-}
-
 fn index_of(candidates: &[Candidate<'_>], record: &Record) -> Option<usize> {
     candidates.iter().position(|candidate| candidate.takes(record))
 }
@@ -301,41 +293,4 @@ fn part_of(chunk: &Chunk, start: usize, candidates: &[Candidate<'_>], at: usize)
         .take(batch_size.map_or(usize::MAX, NonZeroUsize::get))
         .take_while(|record| index_of(candidates, record) == Some(at));
     Chunk::new(part.cloned().collect())
-}
-
-/// The context of a part of `chunk` that begins after `settled` records.
-fn context_of(part: &Chunk, chunk: &Chunk, settled: usize, run: &RunContext) -> RunContext {
-    let last_offset = |chunk: &Chunk| chunk.records().last().map_or(0, |last| last.offset);
-    let behind = u64::try_from(last_offset(chunk) - last_offset(part)).unwrap_or(0);
-    RunContext {
-        attempt: if settled == 0 { run.attempt } else { 1 },
-        lag: run.lag.map(|lag| lag + behind),
-        ..run.clone()
-    }
-}
-
-/// A [`Processor`] of any type.
-trait Handler: Send + Sync {
-    fn process<'a>(&'a self, chunk: &'a Chunk, run: &'a RunContext) -> BoxFuture<'a, Progress>;
-    fn decodes(&self, topic: &str) -> bool;
-    fn batch_size(&self, topic: &str) -> Option<NonZeroUsize>;
-    fn takes(&self, topic: &str) -> bool;
-}
-
-impl<P: Processor> Handler for P {
-    fn process<'a>(&'a self, chunk: &'a Chunk, run: &'a RunContext) -> BoxFuture<'a, Progress> {
-        Processor::process(self, chunk, run).boxed()
-    }
-
-    fn decodes(&self, topic: &str) -> bool {
-        Processor::decodes(self, topic)
-    }
-
-    fn batch_size(&self, topic: &str) -> Option<NonZeroUsize> {
-        Processor::batch_size(self, topic)
-    }
-
-    fn takes(&self, topic: &str) -> bool {
-        Processor::takes(self, topic)
-    }
 }

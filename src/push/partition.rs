@@ -14,6 +14,7 @@ use crate::dead_letter::{self, Reason, Stage};
 use crate::decode;
 use crate::error::{Error, ErrorType};
 use crate::invoke::{Backend, MAX_DEAD_LETTERS, pause_after, throttled_pause};
+use crate::ledger::parallel_chunk;
 use crate::processor::{Failure, Processor, Progress, RunContext, panic_message};
 use crate::record::{Chunk, Record, TopicPartition};
 use crate::report::{SkipReason, SkippedRecords};
@@ -135,13 +136,8 @@ impl<'a, B: Backend> Worker<'a, B> {
     /// Hands over the records up to the first that cannot be decoded, or acts on
     /// that one.
     async fn step(&mut self) {
+        let count = if self.one_at_a_time { 1 } else { self.chunk_size() };
         let topic = &*self.outcome.partition.topic;
-        let batch_size = self.push.parts.processor.batch_size(topic);
-        let count = if self.one_at_a_time {
-            1
-        } else {
-            batch_size.map_or(MAX_CHUNK, NonZeroUsize::get)
-        };
         let mut records: Vec<Record> = self.records.iter().take(count).cloned().collect();
         if !self.push.parts.processor.decodes(topic) {
             let (good, undecodable) = decode::check(self.push.parts.config.message_format(topic), &records);
@@ -161,6 +157,17 @@ impl<'a, B: Backend> Worker<'a, B> {
             }
             Err(_) => self.out_of_time(),
         }
+    }
+
+    /// How many records are handed over at once.
+    fn chunk_size(&self) -> usize {
+        let (processor, topic) = (&self.push.parts.processor, &*self.outcome.partition.topic);
+        let batch_size = processor.batch_size(topic);
+        let at_once = processor.parallelization_factor(topic);
+        if at_once == NonZeroUsize::MIN {
+            return batch_size.map_or(MAX_CHUNK, NonZeroUsize::get);
+        }
+        parallel_chunk(batch_size.unwrap_or(at_once).get()).max(MAX_CHUNK)
     }
 
     fn context(&self) -> RunContext {

@@ -237,7 +237,7 @@ STACKS = {
         "KafkaTopic": "orders,refunds",
     },
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
-    "a destination function": {"Destination": ALIAS, "BatchSize": "500"},
+    "a destination function": {"Destination": ALIAS, "BatchSize": "500", "ParallelizationFactor": 4},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
     "queue, topic and bus by topic, in a VPC": {**VPC, "Destination": SERVICES},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},

@@ -66,7 +66,7 @@ def test_dead_letters_go_where_they_are_sent(chosen, variable):
 
 def test_a_destination_function_gets_batches_in_the_format_of_the_program_unless_one_is_set():
     made = variables(stack("a destination function"))
-    assert (made["DESTINATION"], made["BATCH_SIZE"]) == (ALIAS, "500")
+    assert (made["DESTINATION"], made["BATCH_SIZE"], made["PARALLELIZATION_FACTOR"]) == (ALIAS, "500", "4")
     assert "MESSAGE_FORMAT" not in made
     assert variables(stack("destination functions by topic, in a VPC"))["MESSAGE_FORMAT"] == "text"
 

@@ -4,6 +4,7 @@
 
 mod backfill;
 mod bootstrap;
+mod by_key;
 mod claim;
 #[cfg(feature = "cli")]
 mod command_line;

@@ -2,6 +2,7 @@
 
 mod functions;
 mod growth;
+mod parallel;
 mod requests;
 mod resources;
 mod times;
@@ -44,6 +45,7 @@ impl Bench {
             Section::Memory => self.memory(),
             Section::Throughput => self.throughput(),
             Section::Functions => self.functions(),
+            Section::Parallel => self.parallel(),
             Section::Instructions => self.instructions(),
         }
     }

@@ -6,13 +6,13 @@ use std::str::FromStr as _;
 
 use serde_json::value::RawValue;
 
-use super::{TopicPattern, VARIABLE, WrittenRoute, batch_size};
+use super::{TopicPattern, VARIABLE, WrittenRoute, batch_size, parallelization_factor};
 use crate::config::problem::{InvalidSetting, NotAllowed, shown, shown_json};
 use crate::config::value::Destination;
 use crate::filter::{Filter, Members};
 
 /// The fields of a route.
-const FIELDS: &str = "`to`, `filters`, `format`, `batch_size` and `envelope`";
+const FIELDS: &str = "`to`, `filters`, `format`, `batch_size`, `parallelization_factor` and `envelope`";
 
 /// The routes that `json` writes: at least one, no topic twice. If there is a
 /// problem, `None`, and each problem in `problems`.
@@ -99,6 +99,9 @@ impl RouteReader<'_> {
                 "filters" => route.filter = self.filter(raw),
                 "format" => route.format = self.field(name, raw, str::parse),
                 "batch_size" => route.batch_size = self.field(name, raw, batch_size),
+                "parallelization_factor" => {
+                    route.parallelization_factor = self.field(name, raw, parallelization_factor);
+                }
                 "envelope" => route.envelope = self.field(name, raw, str::parse),
                 _ => self.report(
                     &shown(VARIABLE, name),

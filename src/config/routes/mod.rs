@@ -26,6 +26,9 @@ const VARIABLE: &str = "DESTINATION";
 /// As `BatchSize` of AWS's event source mappings.
 const BATCH_SIZE: RangeInclusive<usize> = 1..=10_000;
 
+/// `ParallelizationFactor` of AWS's mappings of streams ends at 10.
+const PARALLELIZATION_FACTOR: RangeInclusive<usize> = 1..=100;
+
 /// How the records of a topic are handled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -37,6 +40,9 @@ pub struct Route {
     pub format: MessageFormat,
     /// How many of them one call takes at most; `None`: the destination's own number.
     pub batch_size: Option<NonZeroUsize>,
+    /// How many batches of one partition are in flight at once. Above 1, records of different keys, or
+    /// without a key, have no order among themselves.
+    pub parallelization_factor: NonZeroUsize,
     /// What queues, topics and HTTP endpoints get of them.
     pub envelope: MessageEnvelope,
 }
@@ -47,6 +53,7 @@ struct WrittenRoute {
     filter: Option<Filter>,
     format: Option<MessageFormat>,
     batch_size: Option<NonZeroUsize>,
+    parallelization_factor: Option<NonZeroUsize>,
     envelope: Option<MessageEnvelope>,
 }
 
@@ -57,6 +64,7 @@ impl From<Destination> for WrittenRoute {
             filter: None,
             format: None,
             batch_size: None,
+            parallelization_factor: None,
             envelope: None,
         }
     }
@@ -167,11 +175,19 @@ impl<T> Routes<T> {
 }
 
 fn batch_size(text: &str) -> Result<NonZeroUsize, NotAllowed> {
-    let (least, most) = (BATCH_SIZE.start(), BATCH_SIZE.end());
+    number_of("records", &BATCH_SIZE, text)
+}
+
+fn parallelization_factor(text: &str) -> Result<NonZeroUsize, NotAllowed> {
+    number_of("batches", &PARALLELIZATION_FACTOR, text)
+}
+
+fn number_of(what: &str, allowed: &RangeInclusive<usize>, text: &str) -> Result<NonZeroUsize, NotAllowed> {
+    let (least, most) = (allowed.start(), allowed.end());
     whole_number::<usize>(text)
-        .filter(|size| BATCH_SIZE.contains(size))
+        .filter(|number| allowed.contains(number))
         .and_then(NonZeroUsize::new)
-        .ok_or_else(|| NotAllowed::new(format!("must be a whole number of records, {least} to {most}")))
+        .ok_or_else(|| NotAllowed::new(format!("must be a whole number of {what}, {least} to {most}")))
 }
 
 #[cfg(test)]

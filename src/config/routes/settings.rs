@@ -1,9 +1,10 @@
 //! The settings of destinations: `DESTINATION`, and the defaults of its routes.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::{Route, Routes, TopicPattern, VARIABLE, WrittenRoute, batch_size, json};
+use super::{Route, Routes, TopicPattern, VARIABLE, WrittenRoute, batch_size, json, parallelization_factor};
 use crate::config::function::{self, FunctionArn};
 use crate::config::name;
 use crate::config::problem::{InvalidSetting, NotAllowed};
@@ -23,6 +24,9 @@ impl Settings<'_> {
         // Where it is wrong, that is reported already.
         let values = self.parse("LOG_VALUES", boolean).unwrap_or_default();
         let batch_size = self.optional("BATCH_SIZE", batch_size);
+        // Where it is wrong, that is reported already.
+        let factor = self.parse("PARALLELIZATION_FACTOR", parallelization_factor);
+        let factor = factor.unwrap_or(NonZeroUsize::MIN);
         let envelope = self.optional("ENVELOPE", str::parse);
         let filter = self.optional("FILTER_PATTERNS", filter).map(Arc::new);
         let route = |written: WrittenRoute| Route {
@@ -33,6 +37,7 @@ impl Settings<'_> {
             },
             filter: written.filter.map(Arc::new).or_else(|| filter.clone()),
             batch_size: written.batch_size.or(batch_size),
+            parallelization_factor: written.parallelization_factor.unwrap_or(factor),
             envelope: written.envelope.or(envelope).unwrap_or_default(),
         };
         let written = written?.into_iter();

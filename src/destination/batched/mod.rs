@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::of_run::OfRun;
+use crate::processor::run_memory::RunMemory;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::{Chunk, Record};
 use accepted::Accepted;
@@ -38,7 +38,7 @@ pub(crate) struct Batched<S, E> {
     sender: S,
     encoder: E,
     batch_size: NonZeroUsize,
-    accepted: OfRun<Accepted>,
+    accepted: RunMemory<Accepted>,
 }
 
 /// The entries of the next call.
@@ -68,7 +68,7 @@ impl<S: Sender, E: Encoder<S::Entry>> Batched<S, E> {
             sender,
             encoder,
             batch_size: batch_size.map_or(most, |size| size.min(most)),
-            accepted: OfRun::default(),
+            accepted: RunMemory::default(),
         }
     }
 

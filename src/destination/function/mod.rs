@@ -3,7 +3,8 @@
 //! mapping works unchanged.
 //!
 //! **Calls.** A synchronous `Invoke` with at most `BATCH_SIZE` records and 6,291,456
-//! bytes. One at a time for each partition, in the order of offsets.
+//! bytes. One at a time for each partition, in the order of offsets; with
+//! `PARALLELIZATION_FACTOR` as many at once, with the records of each key in one at a time.
 //!
 //! **Outcomes.** `outcome.rs` has the table. A batch that fails is
 //! halved, in order, until the record that fails is alone: only then an attempt counts.
@@ -31,16 +32,15 @@ mod emulator;
 mod outcome;
 mod tried;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, FunctionArn};
 use crate::kafka_event::MAX_PAYLOAD_BYTES;
 use crate::kafka_event::write::{Batch, Envelope, Payload};
-use crate::processor::{Failure, Processor, Progress, RunContext};
-use crate::record::{Chunk, Record, TopicPartition};
+use crate::processor::{Failure, Processor, Progress, RunContext, RunMemory};
+use crate::record::{Chunk, Record};
 use client::{FunctionClient, Response};
 pub(crate) use outcome::Outcome;
 #[cfg(feature = "cli")]
@@ -56,14 +56,7 @@ pub struct Function {
     envelope: Envelope,
     batch_size: NonZeroUsize,
     client: FunctionClient,
-    remembered: Mutex<Remembered>,
-}
-
-/// What calls of one run have shown.
-#[derive(Default)]
-struct Remembered {
-    run_id: Arc<str>,
-    partitions: HashMap<TopicPartition, Tried>,
+    tried: RunMemory<Tried>,
 }
 
 impl Function {
@@ -75,24 +68,34 @@ impl Function {
             batch_size: batch_size.unwrap_or(BATCH_SIZE),
             client: FunctionClient::new(arn.clone()),
             arn,
-            remembered: Mutex::default(),
+            tried: RunMemory::default(),
         }
     }
 
     /// Calls the function until the first record is settled, or has failed.
-    async fn work(&self, chunk: &Chunk, run: &RunContext, tried: &mut Tried) -> Progress {
+    async fn work(&self, chunk: &Chunk, run: &RunContext) -> Progress {
         let offsets: Vec<i64> = chunk.records().iter().map(|record| record.offset).collect();
-        loop {
-            let settled = tried.settled(&offsets);
-            if settled > 0 {
-                return Progress { settled, stop: None };
+        let next = |tried: &mut Tried| match tried.settled(&offsets) {
+            0 => tried.next(&offsets).ok_or(offsets.len()),
+            settled => {
+                tried.forget(&offsets[..settled]);
+                Err(settled)
             }
-            let Some(next) = tried.next(&offsets) else {
-                return Progress::all(chunk);
+        };
+        loop {
+            let next = match self.tried.with(chunk.partition(), run, next) {
+                Ok(next) => next,
+                Err(settled) => return Progress { settled, stop: None },
             };
             let (batch, outcome) = self.call(chunk, next, run).await;
-            if let Some(failure) = apply(tried, &offsets[batch], outcome) {
-                return self.stopped(failure);
+            let failure = self
+                .tried
+                .with(chunk.partition(), run, |tried| apply(tried, &offsets[batch], outcome));
+            if let Some(failure) = failure {
+                return Progress {
+                    settled: 0,
+                    stop: Some(failure),
+                };
             }
         }
     }
@@ -138,40 +141,6 @@ impl Function {
         }
         outcome
     }
-
-    fn stopped(&self, failure: Failure) -> Progress {
-        let named = |text: String| format!("{}: {text}", self.arn);
-        let failure = match failure {
-            Failure::Retry(text) => Failure::Retry(named(text)),
-            Failure::Poison(text) => Failure::Poison(named(text)),
-            Failure::Throttled(text) => Failure::Throttled(named(text)),
-            Failure::Fatal(text) => Failure::Fatal(named(text)),
-            Failure::Undecodable(error) => Failure::Undecodable(error),
-        };
-        Progress {
-            settled: 0,
-            stop: Some(failure),
-        }
-    }
-
-    /// What calls of this run have shown of the partition; it is taken out.
-    fn recall(&self, chunk: &Chunk, run: &RunContext) -> Tried {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.run_id != run.run_id {
-            *remembered = Remembered {
-                run_id: run.run_id.clone(),
-                partitions: HashMap::new(),
-            };
-        }
-        remembered.partitions.remove(chunk.partition()).unwrap_or_default()
-    }
-
-    fn remember(&self, chunk: &Chunk, run: &RunContext, tried: Tried) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.run_id == run.run_id && tried != Tried::default() {
-            remembered.partitions.insert(chunk.partition().clone(), tried);
-        }
-    }
 }
 
 /// Notes the outcome of a call with these offsets, which begin at the first that is not
@@ -201,16 +170,12 @@ fn apply(tried: &mut Tried, batch: &[i64], outcome: Outcome) -> Option<Failure> 
 
 impl Processor for Function {
     async fn process(&self, chunk: &Chunk, run: &RunContext) -> Progress {
-        let first = chunk.records()[0].offset;
-        let mut tried = self.recall(chunk, run);
-        tried.forget_before(first);
         if run.attempt > 1 {
             // It has failed before: a batch with it would fail again.
-            tried.alone(first);
+            let first = chunk.records()[0].offset;
+            self.tried.with(chunk.partition(), run, |tried| tried.alone(first));
         }
-        let progress = self.work(chunk, run, &mut tried).await;
-        self.remember(chunk, run, tried);
-        progress
+        self.work(chunk, run).await
     }
 
     fn batch_size(&self, _topic: &str) -> Option<NonZeroUsize> {

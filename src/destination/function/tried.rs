@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// The records that succeeded ahead of the cursor, and where batches are split.
+/// The records that succeeded ahead of the settled ones, and where batches are split.
 ///
 /// | a call with the offsets | ended with | then |
 /// |---|---|---|
@@ -15,21 +15,27 @@ use std::ops::Range;
 /// | 5, 6, 7 | 6 reported as failed | 5 is settled; then 6; 7 is not sent again |
 /// | 5, 6, 7, 8 | 6 and 8 reported as failed | 5 is settled; then 6, then 8; 7 is not sent again |
 ///
-/// The next batch is always the first that is not settled, so that what is settled
-/// grows from the front.
+/// The next batch of a call's records is always the first that is not settled, so that what is
+/// settled grows from the front. Several calls at once, each with other records, share this: each
+/// reads and changes what is known of its own records alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tried {
-    /// The offsets that succeeded, and lie behind one that has not.
+    /// The offsets that succeeded, and are not settled yet.
     done: BTreeSet<i64>,
-    /// No batch holds records on both sides of one of these offsets.
-    splits: BTreeSet<i64>,
+    /// The records that begin a batch.
+    begins: BTreeSet<i64>,
+    /// The records that are sent alone.
+    alone: BTreeSet<i64>,
 }
 
 impl Tried {
-    /// Forgets what lies before `offset`: it is settled.
-    pub(super) fn forget_before(&mut self, offset: i64) {
-        self.done = self.done.split_off(&offset);
-        self.splits = self.splits.split_off(&offset);
+    /// Forgets these records: they are settled.
+    pub(super) fn forget(&mut self, settled: &[i64]) {
+        for offset in settled {
+            self.done.remove(offset);
+            self.begins.remove(offset);
+            self.alone.remove(offset);
+        }
     }
 
     /// How many of the first of these records have succeeded.
@@ -40,9 +46,15 @@ impl Tried {
     /// The longest next batch of these records: indexes; `None`: all have succeeded.
     pub(super) fn next(&self, offsets: &[i64]) -> Option<Range<usize>> {
         let first = self.settled(offsets);
-        let (&start, behind) = offsets.get(first..)?.split_first()?;
-        let fits =
-            |offset: &&i64| !self.done.contains(offset) && self.splits.range(start + 1..=**offset).next().is_none();
+        let (start, behind) = offsets.get(first..)?.split_first()?;
+        if self.alone.contains(start) {
+            return Some(first..first + 1);
+        }
+        let fits = |offset: &&i64| {
+            ![&self.done, &self.begins, &self.alone]
+                .iter()
+                .any(|set| set.contains(offset))
+        };
         Some(first..first + 1 + behind.iter().take_while(fits).count())
     }
 
@@ -53,7 +65,7 @@ impl Tried {
 
     /// A batch of several records failed: the next one holds half of them.
     pub(super) fn failed(&mut self, batch: &[i64]) {
-        self.splits.extend(batch.get(batch.len() / 2));
+        self.begins.extend(batch.get(batch.len() / 2));
     }
 
     /// Of a batch of several records those of `failed` were reported as failed, and
@@ -65,9 +77,9 @@ impl Tried {
         }
     }
 
-    /// The record at `offset`, which is the first that is left, is sent alone.
+    /// The record at `offset` is sent alone.
     pub(super) fn alone(&mut self, offset: i64) {
-        self.splits.insert(offset.saturating_add(1));
+        self.alone.insert(offset);
     }
 }
 
@@ -125,14 +137,30 @@ mod tests {
         let mut tried = Tried::default();
         tried.failed(&[5, 6, 7, 8]);
         tried.succeeded(&[5, 6]);
-        tried.forget_before(7);
+        tried.forget(&[5, 6]);
         assert_eq!(tried.next(&[7, 8, 9, 10]), Some(0..4), "a split at the front is none");
         tried.failed(&[7, 8, 9, 10]);
         tried.reported(&[7, 8], &BTreeSet::from([7]));
-        tried.forget_before(7);
         assert_eq!(tried.next(&[7, 8, 9, 10]), Some(0..1));
         tried.succeeded(&[7]);
         assert_eq!(tried.next(&[8, 9, 10]), Some(1..3), "8 is done, 9 and 10 are not");
+    }
+
+    #[test]
+    fn calls_with_other_records_share_what_is_known_without_a_change_of_each_other() {
+        let mut tried = Tried::default();
+        tried.failed(&[5, 7, 9, 11]);
+        tried.reported(&[6, 8, 10], &BTreeSet::from([8]));
+        assert_eq!(tried.next(&[5, 7, 9, 11]), Some(0..2), "split by its own failure alone");
+        assert_eq!(tried.settled(&[6, 8, 10]), 1);
+        tried.forget(&[6]);
+        tried.succeeded(&[5, 7]);
+        tried.forget(&[5, 7]);
+        assert_eq!(tried.next(&[8, 10, 12]), Some(0..1), "8 alone");
+        assert_eq!(tried.next(&[10, 12]), Some(1..2), "10 has succeeded");
+        tried.succeeded(&[8, 9, 11]);
+        tried.forget(&[8, 9, 10, 11]);
+        assert_eq!(tried, Tried::default(), "nothing is kept of what is settled");
     }
 
     proptest! {

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::ledger::{Ledger, Step, Stop};
 use crate::plan::{Demand, Reading, Why};
-use crate::processor::panic_message;
+use crate::processor::{Processor, panic_message};
 use crate::record::{NextOffset, OffsetRange, Record, TopicPartition};
 use crate::report::SkippedRecords;
 use crate::source::{Polled, Source};
@@ -74,7 +74,8 @@ pub(super) struct PartitionWorker {
     skip_without_retry: bool,
     /// This run's failed tries of the record at the cursor.
     tries: Tries,
-    /// How long one record took in the last chunk, in milliseconds; of batches, the call.
+    /// How long one record took in the last chunk, in milliseconds; of batches, or of several
+    /// calls at once, the call.
     record_ms: u64,
     is_fetching: bool,
     /// Until when buffered records wait for others of their batch, by
@@ -162,7 +163,7 @@ impl PartitionWorker {
         reading: Reading,
         share: u64,
         run_ms: (u64, i64),
-        batch_size: Option<NonZeroUsize>,
+        processor: &impl Processor,
     ) -> Self {
         let Reading {
             from,
@@ -175,10 +176,12 @@ impl PartitionWorker {
             ObservedItem::Present(cursor) => cursor.unreported.clone(),
             ObservedItem::Missing { .. } => None,
         };
+        let batch_size = processor.batch_size(&partition.topic).map(NonZeroUsize::get);
+        let at_once = processor.parallelization_factor(&partition.topic);
         Self {
             unreported,
             ledger: Ledger::new(seen.stored(), (from, to), share, crash_history.quarantine, run_ms.0)
-                .in_batches(batch_size.map(NonZeroUsize::get)),
+                .in_parallel(batch_size, at_once),
             outcome: PartitionOutcome::default(),
             consumer,
             partition,

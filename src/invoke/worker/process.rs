@@ -93,11 +93,7 @@ impl PartitionWorker {
         let settled = progress.settled.min(records);
         self.settle(chunk, settled);
         if settled > 0 {
-            self.record_ms = if self.ledger.batch().is_some() {
-                took
-            } else {
-                took / settled as u64
-            };
+            self.record_ms = self.ledger.call_ms(settled, took);
             self.ledger.measured(settled, took);
         }
         match progress.stop {

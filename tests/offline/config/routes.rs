@@ -50,12 +50,13 @@ fn the_settings_apply_to_a_route_for_what_it_does_not_name() {
     let filters = json!([{"key": ["b"]}]);
     let routes = json!({
         "plain": "log",
-        "own": {"to": "log", "format": "text", "filters": filters, "batch_size": 7},
+        "own": {"to": "log", "format": "text", "filters": filters, "batch_size": 7, "parallelization_factor": 8},
         "function": FUNCTION,
     });
     let settings = [
         ("LOG_VALUES", "true"),
         ("BATCH_SIZE", "50"),
+        ("PARALLELIZATION_FACTOR", "4"),
         ("FILTER_PATTERNS", r#"[{"key":["a"]}]"#),
     ];
     let config = routed("plain,own,function", &routes.to_string(), &settings);
@@ -66,6 +67,7 @@ fn the_settings_apply_to_a_route_for_what_it_does_not_name() {
             .and_then(|route| route.batch_size)
             .map(usize::from)
     };
+    let factor = |config: &Config, topic| config.routes.of(topic).map(|route| route.parallelization_factor.get());
     let passes = |topic: &str, key: &'static str| {
         let record = Record {
             key: Some(key.into()),
@@ -77,6 +79,7 @@ fn the_settings_apply_to_a_route_for_what_it_does_not_name() {
     assert_eq!(config.routes.of("plain").map(|route| &route.to), Some(&log));
     assert_eq!(config.routes.of("own").map(|route| &route.to), Some(&log));
     assert_eq!((batch_size("plain"), batch_size("own")), (Some(50), Some(7)));
+    assert_eq!((factor(&config, "plain"), factor(&config, "own")), (Some(4), Some(8)));
     assert!(passes("plain", "a") && !passes("plain", "b"));
     assert!(passes("own", "b") && !passes("own", "a"));
     assert_eq!(config.message_format("plain"), MessageFormat::Json);
@@ -85,6 +88,7 @@ fn the_settings_apply_to_a_route_for_what_it_does_not_name() {
     let in_text = [("MESSAGE_FORMAT", "text")];
     let config = routed("plain,own,function", &routes.to_string(), &in_text);
     assert_eq!(config.message_format("function"), MessageFormat::Text);
+    assert_eq!(factor(&config, "function"), Some(1));
 }
 
 #[test]
@@ -94,6 +98,8 @@ fn each_field_takes_what_its_setting_takes() {
         json!({"batch_size": 10_000}),
         json!({"batch_size": "100"}),
         json!({"batch_size": 1e2}),
+        json!({"parallelization_factor": 100}),
+        json!({"parallelization_factor": "2"}),
         json!({"format": "JSON"}),
         json!({"format": "bytes"}),
         json!({"filters": [{"value": {"a": [1]}}, {"key": ["k"]}]}),
@@ -136,13 +142,15 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
         "a*b": "log",
         "users": {"format": "json", "envelope": "value"},
         "x": 5,
-        "y": {"to": "log", "to": "discard", "parallelization_factor": 2},
+        "y": {"to": "log", "to": "discard", "parallel": 2},
         "orders": "discard",
         "z": {"to": ["log",
-                     "discard"], "filters": [{"value": {"a": 1}}], "batch_size": 1.5}
+                     "discard"], "filters": [{"value": {"a": 1}}], "batch_size": 1.5,
+              "parallelization_factor": 101}
     }"#;
     let must_be = format!("must be {DESTINATIONS}");
-    let is_not_a_field = "is not a field; the fields are `to`, `filters`, `format` and `batch_size`";
+    let is_not_a_field =
+        "is not a field; the fields are `to`, `filters`, `format`, `batch_size` and `parallelization_factor`";
     assert_problems(
         routes,
         &[
@@ -155,18 +163,19 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
             &format!("DESTINATION: route \"users\", to: is missing; it {must_be}"),
             &format!("DESTINATION: route \"x\", to=5: {must_be}"),
             "DESTINATION: route \"y\", \"to\": is written twice; write each field once",
-            &format!("DESTINATION: route \"y\", \"parallelization_factor\": {is_not_a_field}"),
+            &format!("DESTINATION: route \"y\", \"parallel\": {is_not_a_field}"),
             "DESTINATION: route \"orders\": is written twice; write each topic once",
             &format!("DESTINATION: route \"z\", to=[\"log\",                      \"discard\"]: {must_be}"),
             "DESTINATION: route \"z\", filters: pattern 1, at value.a: a field takes a list of values and operators, or an object of fields",
             "DESTINATION: route \"z\", batch_size=1.5: must be a whole number of records, 1 to 10000",
+            "DESTINATION: route \"z\", parallelization_factor=101: must be a whole number of batches, 1 to 100",
         ],
     );
 }
 
 #[test]
 fn a_field_of_another_type_is_refused() {
-    for field in ["to", "format", "batch_size", "filters"] {
+    for field in ["to", "format", "batch_size", "parallelization_factor", "filters"] {
         for value in ["null", "true", "-1", "{}", "\"\"", "[1]", "\"\\ud800\""] {
             let routes = format!(r#"{{"orders": {{"to": "log", "{field}": {value}}}}}"#)
                 .replace(r#""to": "log", "to""#, r#""to""#);
@@ -309,7 +318,10 @@ fn any_route() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         Just("[\n[]]".to_owned()),
     ];
-    let field = ("to|filters|format|batch_size|[a-z]{1,3}", value.clone());
+    let field = (
+        "to|filters|format|batch_size|parallelization_factor|[a-z]{1,3}",
+        value.clone(),
+    );
     let object = proptest::collection::vec(field, 0..4).prop_map(|fields| {
         let fields: Vec<String> = fields
             .iter()

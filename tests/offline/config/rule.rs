@@ -49,6 +49,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     ("ENVELOPE", "value|record|Record", "json|values| "),
     ("BATCH_SIZE", "1|100|10000|1e4", "0|10001|-1|1.5|all| "),
+    ("PARALLELIZATION_FACTOR", "1|10|100|1e2", "0|101|-1|1.5|all| "),
     (
         "MSK_CLUSTER_ARN",
         "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/6f8e-22",

@@ -15,6 +15,7 @@ mod filters;
 mod handler;
 mod items;
 mod left_claims;
+mod parallel;
 mod prefetch;
 mod routes;
 mod source;

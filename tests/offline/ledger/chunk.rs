@@ -1,7 +1,9 @@
 //! How many records are handed over at once.
 
+use std::num::NonZeroUsize;
+
 use kafka_consumer_lambda::claim::{ChunkLimit, Quarantine};
-use kafka_consumer_lambda::ledger::{CHUNK_TARGET_MS, FIRST_CHUNK};
+use kafka_consumer_lambda::ledger::{CHUNK_TARGET_MS, FIRST_CHUNK, Ledger};
 
 use super::{busy, chunk, ledger, records, with_quarantine};
 use crate::support::states::next;
@@ -91,4 +93,71 @@ fn more_is_fetched_for_a_batch_while_it_is_not_full_and_there_is_more() {
     }))
     .in_batches(Some(100));
     assert!(!careful.awaits_more(1), "one after the other where a run crashed");
+}
+
+fn parallel(batch: Option<usize>, at_once: usize) -> Ledger {
+    busy().in_parallel(batch, NonZeroUsize::new(at_once).expect("not zero"))
+}
+
+#[test]
+fn for_calls_at_once_a_chunk_grows_to_several_records_for_each_however_long_they_take() {
+    for (batch, at_once, expected) in [
+        (None, 4, [16, 16, 16]),
+        (None, 16, [16, 64, 64]),
+        (None, 50, [50, 200, 200]),
+        (Some(400), 4, [400, 1_600, 1_600]),
+    ] {
+        let mut ledger = parallel(batch, at_once);
+        let mut sizes = vec![];
+        for _ in 0..3 {
+            sizes.push(chunk(&ledger));
+            ledger.measured(chunk(&ledger), 60_000);
+        }
+        assert_eq!(sizes, expected, "{at_once}");
+    }
+}
+
+#[test]
+fn for_calls_at_once_a_chunk_grows_with_the_speed() {
+    let mut ledger = parallel(None, 16);
+    let mut sizes = vec![];
+    for _ in 0..6 {
+        sizes.push(chunk(&ledger));
+        // 20 ms for each call.
+        let rounds = chunk(&ledger).div_ceil(16) as u64;
+        ledger.measured(chunk(&ledger), rounds * 20);
+    }
+    assert_eq!(sizes, [16, 64, 200, 192, 200, 192]);
+    ledger.hand_over_one();
+    assert_eq!(chunk(&ledger), 1);
+    ledger.measured(1, 20);
+    assert_eq!(chunk(&ledger), 4);
+}
+
+/// By it the run decides whether a further call would be finished in time.
+#[test]
+fn a_call_takes_its_part_of_the_chunk_s_time() {
+    assert_eq!(busy().call_ms(16, 320), 20);
+    assert_eq!(busy().in_batches(Some(100)).call_ms(40, 320), 320);
+    assert_eq!(parallel(None, 16).call_ms(64, 320), 80);
+    assert_eq!(parallel(None, 16).call_ms(1, 320), 320);
+    assert_eq!(parallel(Some(400), 4).call_ms(1_600, 320), 80);
+}
+
+#[test]
+fn batches_at_once_wait_for_several_each_and_not_for_a_large_chunk() {
+    let filled = |batch| {
+        let mut partial = ledger(1_000, 20_000).in_parallel(batch, NonZeroUsize::new(4).expect("not zero"));
+        partial.polled(&records(0..300));
+        partial.measured(40, 1);
+        partial.measured(160, 1);
+        assert!(chunk(&partial) >= 256, "a large chunk");
+        partial
+    };
+    assert!(filled(Some(40)).awaits_more(159));
+    assert!(!filled(Some(40)).awaits_more(160));
+    assert!(
+        !filled(None).awaits_more(1),
+        "calls that take one record take what there is"
+    );
 }

@@ -3,6 +3,7 @@
 
 mod failures;
 mod handlers;
+mod parallel;
 mod refusals;
 mod sizes;
 mod trigger;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -183,7 +184,12 @@ impl FunctionApi {
 
 /// The URL of a server whose functions all return at once, and remember no call.
 pub(crate) fn start_of_instant_functions() -> String {
-    let reply = || Reply::ok("null").send();
+    start_of_functions(Duration::ZERO)
+}
+
+/// The same, of functions that take so long.
+pub(crate) fn start_of_functions(take: Duration) -> String {
+    let reply = move || Reply::ok("null").after(take).send();
     format!("http://{}", http::start(|| {}, move |_| reply()))
 }
 

@@ -143,10 +143,16 @@ impl Brokers {
     }
 }
 
+/// The key of the record at this offset: one of three, or none.
+pub(super) fn key(offset: i64) -> Option<i64> {
+    Some(offset % 4).filter(|key| *key > 0)
+}
+
 fn record(partition: &TopicPartition, offset: i64, is_broken: bool) -> Record {
     let value: &'static [u8] = if is_broken { b"{" } else { b"{}" };
     Record {
         timestamp: Some(Timestamp::create_time(offset)),
+        key: key(offset).map(|key| key.to_string().into()),
         value: Some(bytes::Bytes::from_static(value)),
         ..Record::new(partition.clone(), offset)
     }

@@ -1,10 +1,11 @@
 //! One process: the real `invoke`, with a table and a handler that count their effects and check the
 //! promises at each of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use kafka_consumer_lambda::by_key;
 use kafka_consumer_lambda::claim::{Cursor, CursorWrite, RunId};
 use kafka_consumer_lambda::clock::Deadline;
 use kafka_consumer_lambda::config::StartPosition;
@@ -17,7 +18,7 @@ use kafka_consumer_lambda::report::{RunReport, UnprocessedRange};
 use kafka_consumer_lambda::store::{Consumer, Store, StoredCursor, WriteResult};
 use tokio::sync::watch;
 
-use super::brokers::Brokers;
+use super::brokers::{Brokers, key};
 use super::clock::ProcessClock;
 use super::fault::{Applied, Edit, Fault, FaultInjector};
 use super::world::World;
@@ -46,6 +47,8 @@ struct Changes {
     late: Vec<(i32, CursorWrite, Applied)>,
     /// Reads of this item fail.
     unreadable: Option<i32>,
+    /// What the handler settled.
+    handled: BTreeSet<(i32, i64)>,
     /// Partitions with a write whose result the run could not determine.
     may_have_been_applied: Vec<i32>,
 }
@@ -77,7 +80,7 @@ impl<'a> Process<'a> {
             config: self.world.config.clone(),
             store: self,
             source: &self.brokers,
-            processor: self,
+            processor: by_key(self.world.spec.at_once, self),
             clock: self.clock.clone(),
         };
         let (_sender, interrupt) = watch::channel(Interrupt::No);
@@ -224,6 +227,9 @@ impl<'a> Process<'a> {
         );
         let log = self.world.log(partition);
         let offsets: Vec<i64> = chunk.records().iter().map(|record| record.offset).collect();
+        if self.world.spec.at_once > 1 {
+            return self.check_parallel(partition, stored.next.get(), &offsets);
+        }
         let (first, end) = (offsets[0], offsets[offsets.len() - 1] + 1);
         assert_eq!(
             offsets,
@@ -235,6 +241,23 @@ impl<'a> Process<'a> {
                 self.world.may_be_passed(partition, offset),
                 "{partition}-{first} is handled before {offset}"
             );
+        }
+    }
+
+    /// No record is handled twice in a run, nor before an earlier one of its key.
+    fn check_parallel(&self, partition: i32, stored: i64, offsets: &[i64]) {
+        let log = self.world.log(partition);
+        for offset in offsets {
+            let is_repeated = self.changes().handled.contains(&(partition, *offset));
+            assert!(!is_repeated, "{partition}-{offset} is handled twice");
+            for earlier in log.between(self.world.readable_from(partition, stored), *offset) {
+                assert!(
+                    key(*offset).is_none_or(|key_here| key(earlier) != Some(key_here))
+                        || offsets.contains(&earlier)
+                        || self.world.may_be_passed(partition, earlier),
+                    "{partition}-{offset} is handled before {earlier} of its key"
+                );
+            }
         }
     }
 
@@ -369,6 +392,9 @@ impl Processor for &Process<'_> {
         self.effect(partition).await;
         self.clock.work(self.world.spec.call_ms);
         let (settled, stop) = self.world.handle(chunk);
+        let handled = chunk.records()[..settled].iter();
+        let handled = handled.map(|record| (partition, record.offset));
+        self.changes().handled.extend(handled);
         self.effect(partition).await;
         Progress { settled, stop }
     }

@@ -44,6 +44,8 @@ pub(super) struct Spec {
     pub(super) cursors: Vec<(i32, Cursor)>,
     pub(super) settings: &'static [(&'static str, &'static str)],
     pub(super) handler: fn(Call) -> Result<(), Failure>,
+    /// How many calls of one partition are made at once, by key.
+    pub(super) at_once: usize,
     /// How long one call of the handler takes.
     pub(super) call_ms: u32,
     pub(super) limit: Duration,
@@ -65,6 +67,7 @@ impl Spec {
             cursors: vec![],
             settings: &[],
             handler: |_| Ok(()),
+            at_once: 1,
             call_ms: 0,
             limit: Duration::from_mins(1),
             pause: Duration::from_secs(1),

@@ -260,6 +260,34 @@ pub(super) fn backfill_to_latest() -> Spec {
     }
 }
 
+/// Several calls of each partition at once, and writes in between.
+fn parallel() -> Spec {
+    Spec {
+        at_once: 3,
+        call_ms: 1_500,
+        ..Spec::new("parallel", vec![Log::of(0..9), Log::of([0, 2, 3, 7, 8]).ending_at(10)])
+    }
+}
+
+/// The same, with failures of several records at once: one that passes at the third try, two that
+/// never do, and one that is poison.
+fn parallel_skips() -> Spec {
+    let handler = |call: Call| match (call.partition, call.offset) {
+        (0, 1) if call.failed_before < 2 => Err(Failure::Retry("busy".into())),
+        (0, 3) | (1, 2) => Err(Failure::Retry("never".into())),
+        (0, 5) => Err(Failure::Poison("odd".into())),
+        _ => Ok(()),
+    };
+    Spec {
+        settings: &[("ON_FAILURE", "skip"), ("MAX_ATTEMPTS", "4")],
+        handler,
+        at_once: 3,
+        pause: BACK_OFF,
+        most_runs: 6,
+        ..Spec::new("parallel, skips", vec![Log::of(0..9), Log::of(0..5)])
+    }
+}
+
 pub(super) fn all() -> Vec<Spec> {
     vec![
         small(),
@@ -277,5 +305,7 @@ pub(super) fn all() -> Vec<Spec> {
         truncated(),
         backfill(),
         backfill_to_latest(),
+        parallel(),
+        parallel_skips(),
     ]
 }
