@@ -10,11 +10,13 @@
 mod partition;
 mod run;
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use kafka_consumer_lambda::claim::{ChunkLimit, Cursor, RunId};
+use sha2::{Digest as _, Sha256};
 
 use self::partition::Partition;
 use self::run::Kind;
@@ -65,37 +67,105 @@ const SMALL: Size = Size {
     without: None,
 };
 
-#[derive(Debug, Clone)]
-struct World {
-    now_ms: i64,
-    partitions: Vec<Partition>,
+/// The first half of a SHA-256, by which states are compared: it is the one hash function that is optimised here.
+type Key = u128;
+
+/// A state of a partition.
+#[derive(Clone)]
+struct State {
+    key: Key,
+    partition: Rc<Partition>,
 }
 
-impl World {
+impl State {
+    fn new(partition: Partition) -> Self {
+        Self {
+            key: key(&partition),
+            partition: Rc::new(partition),
+        }
+    }
+}
+
+fn key(of: impl Debug) -> Key {
+    let digest = Sha256::digest(format!("{of:?}"));
+    Key::from_be_bytes(*digest.first_chunk().expect("32 bytes"))
+}
+
+#[derive(Clone)]
+struct World {
+    now_ms: i64,
+    states: Vec<State>,
+}
+
+/// The successors of a state, at this time, and whether the second run may begin.
+type Steps = HashMap<(Key, i64, bool), Rc<[State]>>;
+
+struct Exploration {
+    size: Size,
+    /// The time, and the state of each partition.
+    visited: HashSet<(i64, Vec<Key>)>,
+    /// What [`Partition::check`] depends on.
+    checked: HashSet<(Key, i64)>,
+    /// Only for worlds of several partitions: those of one have each state once.
+    steps: Steps,
+}
+
+impl Exploration {
+    fn new(size: Size) -> Self {
+        Self {
+            size,
+            visited: HashSet::new(),
+            checked: HashSet::new(),
+            steps: Steps::new(),
+        }
+    }
+
+    /// Whether no equal world was visited before.
+    fn visit(&mut self, world: &World) -> bool {
+        let keys = world.states.iter().map(|state| state.key).collect();
+        self.visited.insert((world.now_ms, keys))
+    }
+
+    fn check(&mut self, partition: &Partition, now_ms: i64) {
+        let stored = key(partition.stored());
+        if self.checked.insert((stored, now_ms)) {
+            partition.check(now_ms);
+        }
+    }
+
     /// Every world that one step leads to.
-    fn successors(&self, size: Size) -> Vec<Self> {
+    fn successors(&mut self, world: &World) -> Vec<World> {
         let mut worlds = vec![];
-        if self.now_ms < TICKS {
-            worlds.push(Self {
-                now_ms: self.now_ms + 1,
-                ..self.clone()
+        if world.now_ms < TICKS {
+            worlds.push(World {
+                now_ms: world.now_ms + 1,
+                ..world.clone()
             });
         }
         // The runs are alike: it is enough that the first one starts first.
-        let second_may_begin = self.partitions.iter().any(Partition::first_has_begun);
-        for (p, partition) in self.partitions.iter().enumerate() {
-            worlds.extend(
-                partition
-                    .successors(size, self.now_ms, second_may_begin)
-                    .into_iter()
-                    .map(|after| {
-                        let mut world = self.clone();
-                        world.partitions[p] = after;
-                        world
-                    }),
-            );
+        let second_may_begin = world.states.iter().any(|state| state.partition.first_has_begun());
+        for (p, state) in world.states.iter().enumerate() {
+            let steps = self.steps(state, world.now_ms, second_may_begin);
+            worlds.extend(steps.iter().map(|after| {
+                let mut world = world.clone();
+                world.states[p] = after.clone();
+                world
+            }));
         }
         worlds
+    }
+
+    fn steps(&mut self, state: &State, now_ms: i64, second_may_begin: bool) -> Rc<[State]> {
+        let key = (state.key, now_ms, second_may_begin);
+        if let Some(steps) = self.steps.get(&key) {
+            return Rc::clone(steps);
+        }
+        let after = state.partition.successors(self.size, now_ms, second_may_begin);
+        let steps: Rc<[State]> = after.into_iter().map(State::new).collect();
+        if self.size.partitions > 1 {
+            self.steps.insert(key, Rc::clone(&steps));
+        }
+        steps
     }
 }
 
@@ -104,8 +174,7 @@ impl World {
 /// # Panics
 /// If a promise is broken in any world.
 fn explore(size: Size) -> usize {
-    let hasher = RandomState::new();
-    let mut visited = HashSet::new();
+    let mut exploration = Exploration::new(size);
     let items = if size.start == Start::Unclaimed {
         [None, Some(Cursor::at(next(1)))]
     } else {
@@ -114,19 +183,18 @@ fn explore(size: Size) -> usize {
     let mut worlds: Vec<World> = items
         .map(|item| World {
             now_ms: 0,
-            partitions: vec![Partition::new(item, size); size.partitions],
+            states: vec![State::new(Partition::new(item, size)); size.partitions],
         })
         .into();
     while let Some(world) = worlds.pop() {
-        if visited.insert(hasher.hash_one(format!("{world:?}"))) {
-            world
-                .partitions
-                .iter()
-                .for_each(|partition| partition.check(world.now_ms));
-            worlds.extend(world.successors(size));
+        if exploration.visit(&world) {
+            for state in &world.states {
+                exploration.check(&state.partition, world.now_ms);
+            }
+            worlds.extend(exploration.successors(&world));
         }
     }
-    visited.len()
+    exploration.visited.len()
 }
 
 /// The item of a run that crashed with single records: an expired claim, and a mark at this offset.

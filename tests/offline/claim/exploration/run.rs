@@ -1,6 +1,7 @@
 //! One run of one partition.
 
 use std::fmt;
+use std::rc::Rc;
 
 use kafka_consumer_lambda::claim::{Claim, CursorWrite, Flush, LastWrite, ObservedItem, RunId};
 use kafka_consumer_lambda::ledger::Ledger;
@@ -42,7 +43,6 @@ impl What {
 }
 
 /// A write, and how often it may be repeated.
-#[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) what: What,
     pub(super) write: CursorWrite,
@@ -59,9 +59,9 @@ impl fmt::Debug for Attempt {
 #[derive(Debug, Clone)]
 pub(super) enum Doing {
     Begin,
-    Write(Attempt),
+    Write(Rc<Attempt>),
     /// The write got no response; a read shows its result.
-    Verify(Attempt),
+    Verify(Rc<Attempt>),
     Work,
     Ended,
 }

@@ -1,6 +1,6 @@
 //! What holds in every state: the promises, checked at each write, and the end of the work.
 
-use std::mem;
+use std::{fmt, mem};
 
 use kafka_consumer_lambda::claim::{ChunkLimit, ClaimStatus, Ending};
 use kafka_consumer_lambda::ledger::Step;
@@ -75,16 +75,27 @@ impl Partition {
         );
     }
 
+    /// All that [`check`](Self::check) depends on, apart from the time.
+    pub(in super::super) fn stored(&self) -> impl fmt::Debug {
+        (&self.item, self.done, &self.handed_over_alone)
+    }
+
     /// In every state: nothing is lost, and one run without a fault completes the work.
     pub(in super::super) fn check(&self, now_ms: i64) {
         let stored = below(self.item.as_ref().map_or(0, |item| item.next.get()));
         assert_eq!(stored & !self.done, 0, "P1: a record was passed over");
         self.check_crashes(now_ms);
         let now_ms = now_ms + 1_000;
-        let mut here = self.clone();
+        let mut here = Self {
+            item: self.item.clone(),
+            handed_over_alone: self.handed_over_alone.clone(),
+            runs: [Run::new("clean"), Run::new("none")],
+            in_flight: vec![],
+            edit_is_pending: false,
+            ..*self
+        };
         // An operator resumes the partition.
         here.item.iter_mut().for_each(|item| item.paused = false);
-        here.runs[0] = Run::new("clean");
         loop {
             match here.runs[0].doing.clone() {
                 Doing::Begin => here.begin(0, now_ms),

@@ -4,6 +4,8 @@ mod invariants;
 mod operator;
 mod steps;
 
+use std::rc::Rc;
+
 use kafka_consumer_lambda::claim::{ChunkLimit, Cursor};
 
 use super::super::{next, write};
@@ -17,7 +19,7 @@ pub(super) struct Partition {
     keeps_marks: bool,
     item: Option<Cursor>,
     runs: [Run; 2],
-    in_flight: Vec<(usize, Attempt)>,
+    in_flight: Vec<(usize, Rc<Attempt>)>,
     edits: usize,
     /// The last edit has had no effect yet. It has when a run claims the item as it is now.
     edit_is_pending: bool,

@@ -2,6 +2,7 @@
 
 use std::iter::successors;
 use std::mem;
+use std::rc::Rc;
 
 use kafka_consumer_lambda::claim::{
     Attribute, Claim, CursorWrite, Ending, Failures, Flush, LastWrite, Verdict, claim, flush, judge_claim, judge_flush,
@@ -135,11 +136,11 @@ impl Partition {
         if self.keeps_marks && what.kind() == Kind::ClaimItem {
             write.removes.retain(|attribute| *attribute != Attribute::HandedOver);
         }
-        self.runs[r].doing = Doing::Write(Attempt {
+        self.runs[r].doing = Doing::Write(Rc::new(Attempt {
             what,
             write,
             retries: 1,
-        });
+        }));
     }
 
     pub(super) fn receive_response(&mut self, r: usize, attempt: &Attempt, now_ms: i64) {
@@ -149,9 +150,9 @@ impl Partition {
         }
     }
 
-    pub(super) fn lose_response(&mut self, r: usize, attempt: &Attempt) {
-        self.in_flight.push((r, attempt.clone()));
-        self.runs[r].doing = Doing::Verify(attempt.clone());
+    pub(super) fn lose_response(&mut self, r: usize, attempt: &Rc<Attempt>) {
+        self.in_flight.push((r, Rc::clone(attempt)));
+        self.runs[r].doing = Doing::Verify(Rc::clone(attempt));
     }
 
     pub(super) fn judged(&mut self, r: usize, attempt: &Attempt, now_ms: i64) {
@@ -204,10 +205,11 @@ impl Partition {
                 }
             }
             (_, Verdict::NotApplied) if attempt.retries > 0 => {
-                run.doing = Doing::Write(Attempt {
+                run.doing = Doing::Write(Rc::new(Attempt {
+                    what: attempt.what.clone(),
+                    write: attempt.write.clone(),
                     retries: attempt.retries - 1,
-                    ..attempt.clone()
-                });
+                }));
             }
             (What::Flush(flush), Verdict::NotApplied) if flush.ending == Ending::Interim => self.close(r, now_ms),
             (What::Flush(_), Verdict::AppliedBefore(earlier)) => {
