@@ -18,6 +18,7 @@ mod property;
 mod routes;
 mod setting;
 mod suggest;
+mod table;
 mod target;
 mod time;
 mod value;
@@ -44,6 +45,7 @@ pub(crate) use property::is_cut;
 pub use property::{Properties, canonical, property_of, variable_of};
 pub use routes::{Route, Routes, TopicPattern};
 pub use setting::{SETTINGS, Setting};
+pub use table::TableArn;
 pub(crate) use target::is_host_label;
 pub use target::{QueueArn, Target, TopicName};
 #[cfg(feature = "cli")]

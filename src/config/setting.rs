@@ -83,13 +83,13 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, the ARN of a DynamoDB table, which holds the newest value of each key, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
     },
     Setting {
         variable: "BATCH_SIZE",
         alias: None,
         default: None,
-        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function",
+        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function or to a DynamoDB table",
     },
     Setting {
         variable: "MSK_CLUSTER_ARN",

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
+use super::table::TableArn;
 use super::target::{QueueArn, Target};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
@@ -156,12 +157,15 @@ pub enum Destination {
     Function(FunctionArn),
     /// An SQS queue.
     Sqs(QueueArn),
+    /// A `DynamoDB` table, which holds the newest value of each key.
+    DynamoDb(TableArn),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>) or the ARN \
-         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>)";
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>), the ARN \
+         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>) or the ARN of a DynamoDB table \
+         (arn:aws:dynamodb:<region>:<account>:table/<name>)";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
@@ -174,6 +178,7 @@ impl Destination {
         Ok(match text.split(':').nth(2) {
             Some("lambda") => Some(Self::Function(text.parse()?)),
             Some("sqs") => Some(Self::Sqs(text.parse()?)),
+            Some("dynamodb") => Some(Self::DynamoDb(text.parse()?)),
             _ => None,
         })
     }
@@ -183,7 +188,7 @@ impl Destination {
     #[must_use]
     pub fn message_format(&self) -> MessageFormat {
         match self {
-            Self::Log { .. } | Self::Discard => MessageFormat::Json,
+            Self::Log { .. } | Self::Discard | Self::DynamoDb(_) => MessageFormat::Json,
             Self::Function(_) | Self::Sqs(_) => MessageFormat::Bytes,
         }
     }
@@ -196,6 +201,7 @@ impl fmt::Display for Destination {
             Self::Discard => f.write_str("discard"),
             Self::Function(function) => function.fmt(f),
             Self::Sqs(queue) => queue.fmt(f),
+            Self::DynamoDb(table) => table.fmt(f),
         }
     }
 }

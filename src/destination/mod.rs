@@ -10,9 +10,11 @@
 //! | `batched` | the seam of services, and how records are sent, again and in order |
 //! | `message` | what queues and topics get; pure |
 //! | `sqs` | an SQS queue |
+//! | `dynamodb` | a `DynamoDB` table with the newest value of each key |
 
 pub(crate) mod batched;
 pub mod discard;
+pub(crate) mod dynamodb;
 pub mod function;
 pub mod log;
 pub(crate) mod message;
@@ -26,6 +28,7 @@ use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
 use batched::Batched;
 use discard::Discard;
+use dynamodb::{Items, TableSender};
 use function::Function;
 use log::Log;
 use message::RecordMessages;
@@ -46,6 +49,7 @@ enum Sink {
     Discard(Discard),
     Function(Box<Function>),
     Sqs(Box<Named<Batched<QueueSender, RecordMessages>>>),
+    DynamoDb(Box<Named<Batched<TableSender, Items>>>),
 }
 
 /// A destination whose failures begin with its name.
@@ -94,6 +98,10 @@ impl Sink {
                     route.batch_size,
                 ),
             })),
+            Destination::DynamoDb(arn) => Self::DynamoDb(Box::new(Named {
+                name: arn.to_string(),
+                inner: Batched::new(TableSender::new(arn.clone()), Items, route.batch_size),
+            })),
         }
     }
 }
@@ -114,6 +122,7 @@ impl Processor for Configured {
             Some(Sink::Discard(discard)) => discard.process(chunk, run).await,
             Some(Sink::Function(function)) => function.process(chunk, run).await,
             Some(Sink::Sqs(queue)) => queue.process(chunk, run).await,
+            Some(Sink::DynamoDb(table)) => table.process(chunk, run).await,
             None => Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
@@ -127,6 +136,7 @@ impl Processor for Configured {
         match self.routes.of(topic) {
             Some(Sink::Function(function)) => function.batch_size(topic),
             Some(Sink::Sqs(queue)) => queue.inner.batch_size(topic),
+            Some(Sink::DynamoDb(table)) => table.inner.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
         }
     }
