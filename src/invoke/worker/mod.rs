@@ -107,6 +107,8 @@ struct Tries {
     last_error: Option<String>,
     /// How often the destination was throttled or not ready, since the last progress.
     throttled: u32,
+    /// The text of the last of these refusals.
+    last_refusal: Option<String>,
     /// The run's time ended while the handler had the record alone, and had had
     /// it for a third of the working time: it counts as a crash.
     ran_out_of_time: bool,

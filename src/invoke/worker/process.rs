@@ -117,7 +117,10 @@ impl PartitionWorker {
             }
             Some(failure) => self.failed(run, failure).await,
             // The processor had too little time to start.
-            None if settled == 0 && run.is_nearly_out_of_time() => self.end(EndReason::OutOfTime),
+            None if settled == 0 && run.is_nearly_out_of_time() => match self.tries.last_refusal.take() {
+                Some(text) => self.end_refused(&text),
+                None => self.end(EndReason::OutOfTime),
+            },
             None if settled == 0 && !run.must_stop(Duration::ZERO) => {
                 let no_reason = "the handler settled nothing and gave no reason".to_owned();
                 self.blame_none(run, records, no_reason).await;
@@ -131,6 +134,7 @@ impl PartitionWorker {
     /// that others are not kept waiting, the partition is left to the next run earlier.
     pub(super) async fn throttled<B: Backend>(&mut self, run: &Run<'_, B>, text: &str) {
         self.tries.throttled += 1;
+        self.tries.last_refusal = Some(text.to_owned());
         let offset = self.ledger.settled_at();
         tracing::warn!(partition = %self.partition, offset = offset.get(), refusals = self.tries.throttled, error = text, "the destination is throttled or not ready, waiting");
         let pause = back_off::throttled_pause(self.tries.throttled);
@@ -149,16 +153,21 @@ impl PartitionWorker {
             return;
         }
         let others_first = self.tries.throttled >= MAX_REFUSALS_IF_OTHERS_WAIT && run.another_waits();
-        if !others_first && !run.must_stop(Duration::ZERO) {
-            return;
+        if others_first || run.must_stop(Duration::ZERO) {
+            self.end_refused(text);
         }
+    }
+
+    /// The destination accepted no record before the partition's time ended.
+    fn end_refused(&mut self, text: &str) {
         if self.has_progress() {
             self.end(EndReason::OutOfTime);
         } else {
             let what = format!(
-                "the destination accepted no record of {} from offset {offset} on in this run: {}. No attempt is counted, \
+                "the destination accepted no record of {} from offset {} on in this run: {}. No attempt is counted, \
                  and the next run starts there",
                 self.partition,
+                self.ledger.settled_at(),
                 cut(text, MAX_ERROR_BYTES)
             );
             let error = Error::new(ErrorType::Timeout, what);
