@@ -1,0 +1,3 @@
+//! Services as destinations: the real program, a real Kafka, and the services.
+
+pub(crate) mod dynamodb;
