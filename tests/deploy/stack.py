@@ -200,6 +200,7 @@ CLUSTER = "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/0a1b2c3d-4e5f-6a
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:orders-dead"
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:handle-orders"
 ALIAS = f"{FUNCTION}:live"
+DESTINATION_TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/customers"
 ROUTES = f'{{"orders":{{"to":"{ALIAS}","batch_size":10}},"refunds-*": "{FUNCTION}","*":"discard"}}'
 HANDLER_POLICIES = ["arn:aws:iam::123456789012:policy/customers", "arn:aws:iam::aws:policy/AmazonSNSFullAccess"]
 EXTENSIONS = [
@@ -236,6 +237,7 @@ STACKS = {
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
     "a destination function": {"Destination": ALIAS, "BatchSize": "500"},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
+    "a destination table": {"Destination": DESTINATION_TABLE},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},
     "a key of one's own": {

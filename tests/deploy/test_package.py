@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from stack import FUNCTION, ROOT, SCRAM, stack
+from stack import DESTINATION_TABLE, FUNCTION, ROOT, SCRAM, stack
 from test_roles import permissions
 
 sys.path.append(str(ROOT / "deploy"))
@@ -128,8 +128,9 @@ def needed(operations):
 
 
 def granted():
-    """Of the code: a stack that reads with a secret, has a destination function and a queue of dead letters."""
-    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue", Destination=FUNCTION))}
+    """Of the code: a stack that reads with a secret, has all kinds of destinations and a queue of dead letters."""
+    destinations = json.dumps({"a": FUNCTION, "b": DESTINATION_TABLE})
+    actions = {action for action, _ in permissions(stack(**SCRAM, OnFailure="queue", Destination=destinations))}
     assert NOT_THE_CODES.keys() < actions
     return actions - NOT_THE_CODES.keys()
 
