@@ -19,4 +19,5 @@ pub(crate) fn is_about_keys(reason: &str) -> bool {
     reason.contains("not match the schema")
         || reason.contains("conditions on the keys")
         || reason.contains("Type mismatch for key")
+        || reason.contains("Missing the key")
 }

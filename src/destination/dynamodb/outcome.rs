@@ -272,6 +272,7 @@ mod tests {
                 Meaning::OtherKeys,
             ),
             (invalid, "Type mismatch for key", 400, Meaning::OtherKeys),
+            (invalid, "Missing the key id in the item", 400, Meaning::OtherKeys),
             (invalid, "Type mismatch for Index Key", 400, Meaning::Invalid),
             ("ItemCollectionSizeLimitExceededException", "", 400, Meaning::Invalid),
             ("ProvisionedThroughputExceededException", "", 400, Meaning::Throttled),
