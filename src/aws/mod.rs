@@ -3,6 +3,7 @@
 
 pub(crate) mod call;
 mod connections;
+pub(crate) mod dynamodb;
 pub(crate) mod profile;
 
 use std::time::Duration;

@@ -19,6 +19,7 @@ mod resource;
 mod routes;
 mod setting;
 mod suggest;
+mod table;
 mod target;
 mod time;
 mod value;
@@ -46,6 +47,7 @@ pub use property::{Properties, canonical, property_of, variable_of};
 pub use resource::{EventBusArn, SnsTopicArn};
 pub use routes::{Route, Routes, TopicPattern};
 pub use setting::{SETTINGS, Setting};
+pub use table::TableArn;
 pub(crate) use target::is_host_label;
 pub use target::{QueueArn, Target, TopicName};
 #[cfg(feature = "cli")]

@@ -120,6 +120,12 @@ pub(super) fn group_id(text: &str) -> Result<Arc<str>, NotAllowed> {
     Ok(Arc::from(text))
 }
 
+/// Whether `text` is a valid name of a table.
+pub(super) fn is_table(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    TABLE_CHARS.contains(&text.len()) && text.bytes().all(valid)
+}
+
 /// A table's name, or its ARN.
 pub(super) fn table(text: &str) -> Result<String, NotAllowed> {
     let name = if text.starts_with("arn:") {
@@ -135,9 +141,8 @@ pub(super) fn table(text: &str) -> Result<String, NotAllowed> {
     } else {
         Some(text)
     };
-    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     match name {
-        Some(name) if TABLE_CHARS.contains(&name.len()) && name.bytes().all(valid) => Ok(text.to_owned()),
+        Some(name) if is_table(name) => Ok(text.to_owned()),
         _ => Err(NotAllowed::new(
             "must be the name of a table, 3 to 255 of a-z, A-Z, 0-9, `.`, `_` and `-`, or its ARN (arn:aws:dynamodb:<region>:<account>:table/<name>)",
         )),

@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, of an SQS queue, an SNS topic or an EventBridge bus, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, parallelization_factor, envelope}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, of an SQS queue, an SNS topic, an EventBridge bus or a DynamoDB table, which holds the newest value of each key, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size, parallelization_factor, envelope}",
     },
     Setting {
         variable: "BATCH_SIZE",

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
+use super::table::TableArn;
 use super::resource::{EventBusArn, SnsTopicArn};
 use super::target::{QueueArn, Target, TopicName};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
@@ -163,12 +164,14 @@ pub enum Destination {
     EventBridge(EventBusArn),
     /// A topic of the brokers that records are read from.
     Kafka(TopicName),
+    /// A `DynamoDB` table, which holds the newest value of each key.
+    DynamoDb(TableArn),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str = "`log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge \
-         bus";
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a \
+         DynamoDB table";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
@@ -186,6 +189,7 @@ impl Destination {
             Some("sqs") => Some(Self::Sqs(text.parse()?)),
             Some("sns") => Some(Self::Sns(text.parse()?)),
             Some("events") => Some(Self::EventBridge(text.parse()?)),
+            Some("dynamodb") => Some(Self::DynamoDb(text.parse()?)),
             _ => None,
         })
     }
@@ -195,7 +199,7 @@ impl Destination {
     #[must_use]
     pub fn message_format(&self) -> MessageFormat {
         match self {
-            Self::Log { .. } | Self::Discard => MessageFormat::Json,
+            Self::Log { .. } | Self::Discard | Self::DynamoDb(_) => MessageFormat::Json,
             Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) | Self::Kafka(_) => {
                 MessageFormat::Bytes
             }
@@ -213,6 +217,7 @@ impl fmt::Display for Destination {
             Self::Sns(topic) => topic.fmt(f),
             Self::EventBridge(bus) => bus.fmt(f),
             Self::Kafka(topic) => write!(f, "{}{topic}", Target::KAFKA),
+            Self::DynamoDb(table) => table.fmt(f),
         }
     }
 }

@@ -12,9 +12,11 @@
 //! | `refusal` | what errors of AWS's services mean; pure |
 //! | `sqs`, `sns`, `eventbridge` | an SQS queue, an SNS topic, an EventBridge bus |
 //! | `kafka` | a Kafka topic |
+//! | `dynamodb` | a `DynamoDB` table with the newest value of each key |
 
 pub(crate) mod batched;
 pub mod discard;
+mod dynamodb;
 mod eventbridge;
 pub mod function;
 pub(crate) mod kafka;
@@ -35,6 +37,7 @@ use crate::record::Chunk;
 use crate::security::Security;
 use batched::{Batched, Encoder, Sender};
 use discard::Discard;
+use dynamodb::{Items, TableSender};
 use eventbridge::{BusSender, RecordEvents};
 use function::Function;
 use kafka::{Copies, TopicSender};
@@ -80,6 +83,7 @@ fn destination(config: &Config, route: &Route) -> Box<dyn AnyProcessor> {
             let security = Arc::new(Security::new(config));
             batched(route, TopicSender::new(config, security, topic, SETTING), Copies)
         }
+        Destination::DynamoDb(arn) => batched(route, TableSender::new(arn.clone()), Items),
     }
 }
 

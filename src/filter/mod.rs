@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 use crate::record::Record;
 use fields::Fields;
 pub(crate) use json::Members;
+pub(crate) use number::Decimal;
 use parse::Condition;
 pub use parse::PatternError;
 

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 /// A number of a JSON text, normalised: `0.<digits> * 10^point`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Decimal {
+pub(crate) struct Decimal {
     negative: bool,
     /// Significant digits, without zeros at either end; empty is zero.
     digits: String,
@@ -19,7 +19,7 @@ impl Decimal {
     /// The number that `text` writes. `text` is a number as JSON spells it.
     ///
     /// An exponent that does not fit 64 bits counts as the nearest that does.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -45,6 +45,21 @@ impl Decimal {
             digits: significant.trim_end_matches('0').to_owned(),
             point: point.saturating_add(exponent),
         }
+    }
+
+    /// Whether it is below zero.
+    pub(crate) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// The significant digits, without zeros at either end; none for zero.
+    pub(crate) fn digits(&self) -> &str {
+        &self.digits
+    }
+
+    /// The power of ten behind `0.<digits>`.
+    pub(crate) fn point(&self) -> i64 {
+        self.point
     }
 
     /// Sign as -1, 0 or 1.

@@ -200,6 +200,7 @@ CLUSTER = "arn:aws:kafka:eu-central-1:123456789012:cluster/shop/0a1b2c3d-4e5f-6a
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:orders-dead"
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:handle-orders"
 ALIAS = f"{FUNCTION}:live"
+DESTINATION_TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/customers"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
 BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
 ROUTES = f'{{"orders":{{"to":"{ALIAS}","batch_size":10}},"refunds-*": "{FUNCTION}","*":"discard"}}'
@@ -240,6 +241,7 @@ STACKS = {
     "a destination function": {"Destination": ALIAS, "BatchSize": "500", "ParallelizationFactor": 4},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
     "queue, topic and bus by topic, in a VPC": {**VPC, "Destination": SERVICES},
+    "a destination table": {"Destination": DESTINATION_TABLE},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},
     "a key of one's own": {

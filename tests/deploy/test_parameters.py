@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stack import ALIAS, BUS, CA_SECRET, EXTENSIONS, FUNCTION, HANDLER_POLICIES, IAM, KEY, PSEUDO, QUEUE, ROOT, ROUTES, RefusedByRule, SCRAM, SECRET, SERVICES, STACKS, TEMPLATE, TOPIC, VPC, stack, template
+from stack import ALIAS, BUS, CA_SECRET, DESTINATION_TABLE, EXTENSIONS, FUNCTION, HANDLER_POLICIES, IAM, KEY, PSEUDO, QUEUE, ROOT, ROUTES, RefusedByRule, SCRAM, SECRET, SERVICES, STACKS, TEMPLATE, TOPIC, VPC, stack, template
 from test_references import leaves
 
 PARAMETERS = template()["Parameters"]
@@ -78,6 +78,10 @@ def test_only_parameters_without_a_sensible_value_have_no_default():
         ("Destination", f"{FUNCTION},{FUNCTION}"),
         ("Destination", f"{FUNCTION}:{'v' * 65}"),
         ("Destination", FUNCTION.replace("function", "layer")),
+        ("Destination", f"{DESTINATION_TABLE}/index/by-name"),
+        ("Destination", DESTINATION_TABLE.replace("table/customers", "table/ab")),
+        ("Destination", f'{{"orders":"{DESTINATION_TABLE}/stream/x"}}'),
+        ("Destination", DESTINATION_TABLE.replace("customers", "t" * 101)),
         ("Destination", '["log"]'),
         ("Destination", f'{{"orders":"{FUNCTION}"'),
         ("Destination", f'{{"orders":"{KEY}"}}'),
@@ -123,6 +127,8 @@ def test_a_wrong_value_is_refused(name, wrong):
         ("Destination", BUS),
         ("Destination", BUS.replace("orders", "aws.partner/example.com/1")),
         ("Destination", SERVICES),
+        ("Destination", DESTINATION_TABLE),
+        ("Destination", json.dumps({"orders": FUNCTION, "customers": {"to": DESTINATION_TABLE}})),
         ("Destination", '{"orders":"log"}'),
         ("Destination", json.dumps({str(number): f"{FUNCTION}{number}" for number in range(5)}, indent=1)),
         ("BatchSize", "1"),
@@ -219,10 +225,18 @@ LIMITS = {
 }
 
 
+def longest_tables(functions):
+    """Of five ARNs so many of functions, the others of tables."""
+    names = json.loads(longest("Destination"))
+    tables = {letter: DESTINATION_TABLE.replace("customers", letter * 100) for letter in list(names)[functions:]}
+    return json.dumps(names | tables)
+
+
+@pytest.mark.parametrize("destination", [longest("Destination"), longest_tables(4), longest_tables(0)])
 @pytest.mark.parametrize("choice", ["skip", "queue", longest("OnFailure")])
-def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice):
+def test_the_longest_names_fit_wherever_they_stand(monkeypatch, choice, destination):
     monkeypatch.setitem(PSEUDO, "AWS::StackName", longest("AWS::StackName"))
-    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), Destination=longest("Destination"), OnFailure=choice)
+    made = stack(**IAM, **VPC, EncryptionKeyArn=KEY, KafkaTopic=longest("KafkaTopic"), KafkaGroupId=longest("KafkaGroupId"), Destination=destination, OnFailure=choice)
     limited = set()
     for name, resource in made.resources.items():
         for key, value in leaves(resource["Properties"]):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stack import ALIAS, BUS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, SERVICES, TOPIC, VPC, stack
+from stack import ALIAS, BUS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, DESTINATION_TABLE, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, SERVICES, TOPIC, VPC, stack
 
 ALWAYS = {
     ("logs:CreateLogStream", "arn:made-up:LogGroup"),
@@ -145,6 +145,26 @@ def test_each_function_of_the_routes_may_be_invoked(count):
     functions = [f"{FUNCTION}-{number}:live" for number in range(count)]
     made = stack(Destination=json.dumps(dict(zip("abcde", functions))))
     assert permissions(made) - ALWAYS == {("lambda:InvokeFunction", each) for each in functions}
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [DESTINATION_TABLE, json.dumps({"orders": "log", "customers": {"to": DESTINATION_TABLE, "batch_size": 10}}, indent=1)],
+)
+def test_the_table_of_the_destination_may_be_described_and_written_to_and_nothing_else(destination):
+    expected = {("dynamodb:DescribeTable", DESTINATION_TABLE), ("dynamodb:PutItem", DESTINATION_TABLE)}
+    assert permissions(stack(Destination=destination)) - ALWAYS == expected
+
+
+def test_of_functions_and_tables_by_topic_each_has_the_permissions_of_its_service():
+    """An action of one service has no effect on the resources of another."""
+    made = stack(Destination=json.dumps({"orders": ALIAS, "customers": DESTINATION_TABLE}))
+    effective = {(action, arn) for action, arn in permissions(made) - ALWAYS if action.split(":")[0] == arn.split(":")[2]}
+    assert effective == {
+        ("lambda:InvokeFunction", ALIAS),
+        ("dynamodb:DescribeTable", DESTINATION_TABLE),
+        ("dynamodb:PutItem", DESTINATION_TABLE),
+    }
 
 
 def test_failed_invocations_are_kept_by_the_function_and_by_the_schedule():

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use serde_json::{Value, json};
 
 use crate::kafka::with_secrets;
@@ -21,6 +22,7 @@ const ATTEMPTS: usize = 3;
 async fn the_requests_of_all_kinds_of_runs_are_recorded() {
     let notes = [
         ("dynamodb", table().await),
+        ("dynamodb", items().await),
         ("sqs", queue().await),
         ("secretsmanager", secrets().await),
         ("lambda", functions().await),
@@ -67,6 +69,39 @@ async fn table() -> BTreeSet<String> {
         assert!(key.starts_with(&format!("{}_", world.group)), "{body}");
         assert_eq!(body["TableName"], *world.table.name);
     }
+    proxy.take_operations().into_iter().collect()
+}
+
+/// The requests to a destination table, beside those to the table of cursors.
+async fn items() -> BTreeSet<String> {
+    let mut world = World::new("requests", 1).await;
+    let table = world.table.name.clone() + "-items";
+    let create = world.table.client.create_table().table_name(&table);
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+    let kind = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S);
+    let create = create.billing_mode(BillingMode::PayPerRequest);
+    let create = create.key_schema(key.build().expect("a key"));
+    let create = create.attribute_definitions(kind.build().expect("a type"));
+    create.send().await.expect("the table can be made");
+    let proxy = Scripted::start(world.endpoint.trim_start_matches("http://")).await;
+    let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}");
+    world
+        .set("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint)
+        .set("DESTINATION", &arn);
+    world.produce_these(0, &values([r#"{"id":"a"}"#, r#"{"id":"b"}"#]));
+    let invocation = tokio::task::block_in_place(|| Package::Static.start(&world).invoke(&json!({})));
+    assert_eq!(invocation.success()["messages_processed"], 2);
+    let bodies = proxy.take_bodies().into_iter();
+    let tables: BTreeSet<String> = bodies
+        .filter_map(|body| {
+            serde_json::from_str::<Value>(&body).ok()?["TableName"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(tables, BTreeSet::from([arn, world.table.name.clone()]));
     proxy.take_operations().into_iter().collect()
 }
 

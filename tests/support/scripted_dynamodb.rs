@@ -43,6 +43,7 @@ pub(crate) struct Scripted {
     /// Where it listens, as a URL.
     pub(crate) endpoint: String,
     script: Arc<Mutex<VecDeque<Act>>>,
+    of_operations: Arc<Mutex<HashMap<String, VecDeque<Act>>>>,
     rules: Arc<Mutex<HashMap<String, Act>>>,
     date: Arc<Mutex<Option<String>>>,
     observed: Arc<Mutex<Vec<String>>>,
@@ -58,6 +59,7 @@ impl Scripted {
         let server = Self {
             endpoint,
             script: Arc::default(),
+            of_operations: Arc::default(),
             rules: Arc::default(),
             date: Arc::default(),
             observed: Arc::default(),
@@ -85,6 +87,12 @@ impl Scripted {
     /// Scripts the next requests; each retry of the client is one.
     pub(crate) fn next(&self, acts: impl IntoIterator<Item = Act>) {
         self.script.lock().expect("no panic with the lock held").extend(acts);
+    }
+
+    /// Scripts the next requests of an operation; each retry of the client is one.
+    pub(crate) fn next_of(&self, operation: &str, acts: impl IntoIterator<Item = Act>) {
+        let mut of_operations = self.of_operations.lock().expect("no panic with the lock held");
+        of_operations.entry(operation.to_owned()).or_default().extend(acts);
     }
 
     /// Sets what to do with every request of an operation that is not scripted.
@@ -117,12 +125,17 @@ async fn serve(mut client: TcpStream, server: Scripted, upstream: String) {
         let body = String::from_utf8_lossy(body(&request)).into_owned();
         server.bodies.lock().expect("no panic with the lock held").push(body);
         let next = server.script.lock().expect("no panic with the lock held").pop_front();
+        let of_operation = || {
+            let mut of_operations = server.of_operations.lock().expect("no panic with the lock held");
+            of_operations.get_mut(operation.as_ref()?)?.pop_front()
+        };
+        let next = next.or_else(of_operation);
         let rule = || {
             server
                 .rules
                 .lock()
                 .expect("no panic with the lock held")
-                .get(&operation?)
+                .get(operation.as_ref()?)
                 .cloned()
         };
         let act = next.or_else(rule).unwrap_or(Act::Forward);

@@ -80,9 +80,11 @@ pub(super) async fn checks(context: &DoctorContext) -> Vec<Check> {
             Destination::Sqs(arn) => queue(context, arn, &OF_RECORDS).await,
             Destination::Sns(arn) => topic(context, arn).await,
             Destination::EventBridge(arn) => bus(context, arn).await,
-            Destination::Log { .. } | Destination::Discard | Destination::Function(_) | Destination::Kafka(_) => {
-                return None;
-            }
+            Destination::Log { .. }
+            | Destination::Discard
+            | Destination::Function(_)
+            | Destination::Kafka(_)
+            | Destination::DynamoDb(_) => return None,
         };
         Some(check.on(destination))
     });

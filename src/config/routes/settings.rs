@@ -8,10 +8,14 @@ use super::{Route, Routes, TopicPattern, VARIABLE, WrittenRoute, batch_size, jso
 use crate::config::function::{self, FunctionArn};
 use crate::config::name;
 use crate::config::problem::{InvalidSetting, NotAllowed};
+use crate::config::table::TableArn;
 use crate::config::value::Destination;
-use crate::config::{Config, Settings, boolean};
+use crate::config::{Config, SETTINGS, Settings, boolean};
 use crate::filter::Filter;
 use crate::kafka_event::EventSource;
+
+/// The table of cursors.
+const TABLE_VARIABLE: &str = "DYNAMODB_TABLE";
 
 /// Lambda sets it: the name of the function that this program runs in.
 const FUNCTION_NAME_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
@@ -61,28 +65,48 @@ impl Settings<'_> {
         if let Some(json) = json {
             let routes = json::read(json, &mut self.problems)?;
             for (pattern, route) in &routes {
-                if self.is_this_function(&route.to) {
-                    let place = format!("route \"{pattern}\": {} {THIS_FUNCTION}", route.to);
+                if let Some(why) = self.refusal(&route.to) {
+                    let place = format!("route \"{pattern}\": {} {why}", route.to);
                     self.problems.push(InvalidSetting::name(VARIABLE, place));
                 }
             }
             return Some(routes);
         }
         let to = self.parse(VARIABLE, destination)?;
-        if self.is_this_function(&to) {
-            let problem = InvalidSetting::value(VARIABLE, &to.to_string(), NotAllowed::new(THIS_FUNCTION));
+        if let Some(why) = self.refusal(&to) {
+            let problem = InvalidSetting::value(VARIABLE, &to.to_string(), NotAllowed::new(why));
             self.problems.push(problem);
         }
         Some(vec![(TopicPattern::Any, to.into())])
     }
 
-    /// A function that invokes itself would do so without end. Its account is not known
-    /// here: the name or the region must differ.
-    fn is_this_function(&self, destination: &Destination) -> bool {
+    /// Why a destination is refused that is this program's own: this function, or the table of
+    /// cursors. Their accounts are not known here: the name or the region must differ.
+    fn refusal(&self, destination: &Destination) -> Option<&'static str> {
+        match destination {
+            Destination::Function(function) if self.is_this_function(function) => Some(THIS_FUNCTION),
+            Destination::DynamoDb(table) if self.is_cursor_table(table) => Some(CURSOR_TABLE),
+            _ => None,
+        }
+    }
+
+    /// A function that invokes itself would do so without end.
+    fn is_this_function(&self, function: &FunctionArn) -> bool {
         let is = |variable: &str, value: &str| self.vars.get(variable).is_some_and(|text| text.trim() == value);
-        let is_this =
-            |function: &FunctionArn| is(FUNCTION_NAME_VARIABLE, function.name()) && is("AWS_REGION", function.region());
-        matches!(destination, Destination::Function(function) if is_this(function))
+        is(FUNCTION_NAME_VARIABLE, function.name()) && is("AWS_REGION", function.region())
+    }
+
+    /// Items of records would be read as cursors. Where the region is not set in the environment,
+    /// it may be the same.
+    fn is_cursor_table(&self, table: &TableArn) -> bool {
+        let set = |variable: &str| self.vars.get(variable).map(str::trim).filter(|text| !text.is_empty());
+        let default = SETTINGS.iter().find(|setting| setting.variable == TABLE_VARIABLE);
+        let cursors = set(TABLE_VARIABLE).or(default.and_then(|setting| setting.default));
+        let region = set("AWS_REGION").or(set("AWS_DEFAULT_REGION"));
+        cursors.is_some_and(|cursors| match cursors.parse::<TableArn>() {
+            Ok(cursors) => cursors == *table,
+            Err(_) => cursors == table.name() && region.is_none_or(|region| region == table.region()),
+        })
     }
 
     /// A topic that is read must not be written to by its own route: the run would read what it writes,
@@ -128,6 +152,9 @@ impl Settings<'_> {
             .map(|arn| EventSource::Msk { arn })
     }
 }
+
+const CURSOR_TABLE: &str =
+    "is the table of cursors (DYNAMODB_TABLE), which holds no records; name another table for the items";
 
 const THIS_FUNCTION: &str = "is this function itself, which would invoke itself without end; name the function that \
                              handles the records";

@@ -141,7 +141,9 @@ impl<S: Sender, E: Encoder<S::Entry>> Batched<S, E> {
             let call = self.call(chunk, &open, most, &reduced).map_err(Stop::Failed)?;
             let Ok(response) = timeout(left, self.sender.send(&call.entries)).await else {
                 tracing::warn!(%partition, entries = call.entries.len(), waited_ms = left.as_millis(), "the run ended before a call was acknowledged");
-                return Err(Stop::OutOfTime);
+                // Not `OutOfTime`: a run in which nothing was accepted must not succeed.
+                let what = format!("no response in the {} ms that were left of the run", left.as_millis());
+                return Err(Stop::Failed(Failure::Throttled(what)));
             };
             let outcomes = match response {
                 Ok(outcomes) => outcomes,

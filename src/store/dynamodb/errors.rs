@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::aws::call::{AttemptObserver, code_and_message, is_about_credentials, unsent};
+use crate::aws::dynamodb::{CHECK_THE_NETWORK, is_about_capacity, is_about_keys};
 use crate::error::{Error, ErrorType};
 
 /// One call: its action, its table and its attempts.
@@ -107,23 +108,14 @@ impl Call {
                 TableUnreachable,
                 format!("no response to {action} from {place}: {reason}"),
             )
-            .next(
-                "Check the network: a function in a VPC needs a DynamoDB gateway endpoint in the route tables of its \
-                 subnets; and if they are set, AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL must be right, and \
-                 NO_PROXY must name what HTTPS_PROXY does not reach",
-            ),
+            .next(CHECK_THE_NETWORK),
         }
     }
 
     /// Reads have a fixed form, so only the table's keys can be wrong with them.
-    /// A write can also be too large. `DynamoDB`'s message for wrong keys differs
-    /// by action and by implementation.
+    /// A write can also be too large.
     fn is_about_keys(&self, reason: &str) -> bool {
-        self.action == "Query"
-            || self.action == "GetItem"
-            || reason.contains("not match the schema")
-            || reason.contains("conditions on the keys")
-            || reason.contains("Type mismatch for key")
+        self.action == "Query" || self.action == "GetItem" || is_about_keys(reason)
     }
 
     /// A transaction needs the permissions of its parts.
@@ -146,13 +138,6 @@ impl Call {
 fn is_about_name(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     reason.contains("tablename") || reason.contains("table/index name")
-}
-
-fn is_about_capacity(code: &str) -> bool {
-    matches!(
-        code,
-        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
-    )
 }
 
 #[cfg(test)]

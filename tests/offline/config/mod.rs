@@ -4,6 +4,7 @@ mod arbitrary;
 mod authentication;
 mod dead_letter;
 mod destination;
+mod destination_table;
 mod environment;
 mod property;
 mod routes;

@@ -126,6 +126,26 @@ async fn a_destination_that_is_throttled_for_the_whole_run_fails_it_without_an_a
     assert_eq!(report["messages_processed"], 3, "{report}");
 }
 
+/// Too little time is left for another request: the run still fails, because of the refusals before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_destination_that_is_not_tried_at_the_end_of_the_run_fails_it_too() {
+    struct DeclinesAtTheEnd;
+    impl Processor for DeclinesAtTheEnd {
+        async fn process(&self, _: &Chunk, run: &RunContext) -> Progress {
+            let refused = || Failure::Throttled("too many requests".into());
+            Progress {
+                settled: 0,
+                stop: (run.time_left().as_millis() > 500).then(refused),
+            }
+        }
+    }
+    let world = World::new(1, 1, 3).await;
+    let (report, _) = world.run(&[], DeclinesAtTheEnd, 3).await;
+    assert_eq!(report["error"]["type"], "Timeout", "{report}");
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("too many requests"), "{message}");
+}
+
 /// A destination is throttled for the first partitions. As memory allows one partition
 /// at a time, the last would never be read.
 #[tokio::test(flavor = "multi_thread")]

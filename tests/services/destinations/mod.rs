@@ -2,6 +2,7 @@
 //! the services do, also wrongly.
 
 mod conformance;
+pub(crate) mod dynamodb;
 mod messages;
 mod topics;
 

@@ -2,6 +2,7 @@
 
 mod aws;
 mod dead_letters;
+mod destination_tables;
 mod functions;
 mod network;
 mod report;
