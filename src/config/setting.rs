@@ -83,13 +83,19 @@ pub const SETTINGS: &[Setting] = &[
         variable: "DESTINATION",
         alias: None,
         default: Some("log"),
-        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
+        meaning: "Where records go: log (one structured line each), discard, the ARN of a Lambda function, which gets AWS's Kafka event, an https:// URL, which gets CloudEvents, or a JSON object from topic (a name, prefix* or *) to one of these or to {to, filters, format, batch_size}",
     },
     Setting {
         variable: "BATCH_SIZE",
         alias: None,
         default: None,
-        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function",
+        meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function, 1 to an HTTP endpoint",
+    },
+    Setting {
+        variable: "HTTP_HEADERS_SECRET_ARN",
+        alias: None,
+        default: None,
+        meaning: "ARN of the secret with headers that HTTP endpoints get with each request, such as credentials: {Authorization: ...}. Unset: none",
     },
     Setting {
         variable: "MSK_CLUSTER_ARN",

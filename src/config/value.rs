@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::endpoint::EndpointUrl;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
@@ -156,12 +157,14 @@ pub enum Destination {
     Function(FunctionArn),
     /// An SQS queue.
     Sqs(QueueArn),
+    /// An HTTP endpoint, which gets events of CloudEvents 1.0.
+    Http(EndpointUrl),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>) or the ARN \
-         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>)";
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>), the ARN \
+         of an SQS queue (arn:aws:sqs:<region>:<account>:<name>) or an https:// URL";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, NotAllowed> {
@@ -170,6 +173,9 @@ impl Destination {
         }
         if text.eq_ignore_ascii_case("discard") {
             return Ok(Some(Self::Discard));
+        }
+        if EndpointUrl::is_form_of(text) {
+            return text.parse().map(Self::Http).map(Some);
         }
         Ok(match text.split(':').nth(2) {
             Some("lambda") => Some(Self::Function(text.parse()?)),
@@ -184,7 +190,7 @@ impl Destination {
     pub fn message_format(&self) -> MessageFormat {
         match self {
             Self::Log { .. } | Self::Discard => MessageFormat::Json,
-            Self::Function(_) | Self::Sqs(_) => MessageFormat::Bytes,
+            Self::Function(_) | Self::Sqs(_) | Self::Http(_) => MessageFormat::Bytes,
         }
     }
 }
@@ -196,6 +202,7 @@ impl fmt::Display for Destination {
             Self::Discard => f.write_str("discard"),
             Self::Function(function) => function.fmt(f),
             Self::Sqs(queue) => queue.fmt(f),
+            Self::Http(url) => url.fmt(f),
         }
     }
 }

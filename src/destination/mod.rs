@@ -10,20 +10,25 @@
 //! | `batched` | the seam of services, and how records are sent, again and in order |
 //! | `message` | what queues and topics get; pure |
 //! | `sqs` | an SQS queue |
+//! | `http` | an HTTP endpoint |
 
 pub(crate) mod batched;
 pub mod discard;
 pub mod function;
+pub(crate) mod http;
 pub mod log;
 pub(crate) mod message;
 mod of_run;
 pub(crate) mod sqs;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use self::http::{EndpointSender, EventMessages};
 use crate::config::{Config, Destination, Route, Routes};
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
+use crate::security::SecretHeaders;
 use batched::Batched;
 use discard::Discard;
 use function::Function;
@@ -46,6 +51,7 @@ enum Sink {
     Discard(Discard),
     Function(Box<Function>),
     Sqs(Box<Named<Batched<QueueSender, RecordMessages>>>),
+    Http(Box<Named<Batched<EndpointSender, EventMessages>>>),
 }
 
 /// A destination whose failures begin with its name.
@@ -69,14 +75,17 @@ impl Configured {
     /// The destinations for these settings. Nothing is connected before the first record.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        // One for all endpoints: it is read once.
+        let headers = config.http_headers_secret.clone();
+        let headers = headers.map(|arn| Arc::new(SecretHeaders::new(arn)));
         Self {
-            routes: config.routes.map(|route| Sink::new(config, route)),
+            routes: config.routes.map(|route| Sink::new(config, route, headers.as_ref())),
         }
     }
 }
 
 impl Sink {
-    fn new(config: &Config, route: &Route) -> Self {
+    fn new(config: &Config, route: &Route, headers: Option<&Arc<SecretHeaders>>) -> Self {
         match &route.to {
             Destination::Log { values } => Self::Log(Log {
                 format: route.format,
@@ -91,6 +100,14 @@ impl Sink {
                 inner: Batched::new(
                     QueueSender::new(arn.clone(), SETTING),
                     messages(route),
+                    route.batch_size,
+                ),
+            })),
+            Destination::Http(url) => Self::Http(Box::new(Named {
+                name: url.to_string(),
+                inner: Batched::new(
+                    EndpointSender::new(url.clone(), headers.cloned(), route.batch_size),
+                    EventMessages::new(config, route),
                     route.batch_size,
                 ),
             })),
@@ -114,6 +131,7 @@ impl Processor for Configured {
             Some(Sink::Discard(discard)) => discard.process(chunk, run).await,
             Some(Sink::Function(function)) => function.process(chunk, run).await,
             Some(Sink::Sqs(queue)) => queue.process(chunk, run).await,
+            Some(Sink::Http(endpoint)) => endpoint.process(chunk, run).await,
             None => Progress {
                 settled: 0,
                 stop: Some(Failure::Fatal(format!(
@@ -127,6 +145,7 @@ impl Processor for Configured {
         match self.routes.of(topic) {
             Some(Sink::Function(function)) => function.batch_size(topic),
             Some(Sink::Sqs(queue)) => queue.inner.batch_size(topic),
+            Some(Sink::Http(endpoint)) => endpoint.inner.batch_size(topic),
             Some(Sink::Log(_) | Sink::Discard(_)) | None => None,
         }
     }

@@ -9,6 +9,7 @@ mod commands;
 mod concurrent_runs;
 mod corrupt_logs;
 mod dead_letter;
+mod destinations;
 mod doctor;
 mod event;
 mod failure;

@@ -17,6 +17,7 @@ pub(crate) mod dynamo_conformance;
 pub(crate) mod endpoints;
 pub(crate) mod function_api;
 pub(crate) mod handlers;
+pub(crate) mod http_endpoint;
 pub(crate) mod kafka;
 pub(crate) mod listeners;
 pub(crate) mod midway;

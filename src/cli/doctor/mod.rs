@@ -15,6 +15,7 @@
 //! | `table` | `table`, `table_rights` |
 //! | `cursors/` | `cursors` |
 //! | `functions/` | `function`, `function_rights`: of `DESTINATION` |
+//! | `endpoints` | `secret`, `endpoint`: HTTP endpoints of `DESTINATION` |
 //! | `dead_letters` | `dead_letters` |
 //! | `clock` | `clock`: this machine's against AWS's |
 //!
@@ -26,6 +27,7 @@ mod check;
 mod clock;
 mod cursors;
 mod dead_letters;
+mod endpoints;
 mod functions;
 mod identity;
 mod kafka;
@@ -187,6 +189,7 @@ fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> 
     results.push_back(table::checks(context, permissions.clone()).boxed());
     results.push_back(cursors::checks(snapshot.clone(), &context.config().topics).boxed());
     results.push_back(functions::checks(context).boxed());
+    results.push_back(endpoints::checks(context).boxed());
     results.push_back(dead_letters::checks(context, snapshot).boxed());
     let responses = futures::future::join(permissions, identity);
     results.push_back(responses.map(|_| vec![context.aws_clock.check()]).boxed());

@@ -6,18 +6,18 @@ use kafka_consumer_lambda::kafka_event::EventSource;
 use super::{accepted, assert_refused, destination, refused};
 
 #[test]
-fn a_function_is_a_destination_and_every_other_arn_or_url_is_refused_with_what_is_allowed() {
+fn a_function_is_a_destination_and_an_arn_or_url_that_is_none_is_refused_with_what_is_allowed() {
     let arn = "arn:aws:lambda:eu-central-1:123456789012:function:orders:live";
     let Destination::Function(function) = destination(&accepted(&[("DESTINATION", arn)])) else {
         panic!("a function is the destination");
     };
     assert_eq!((function.as_str(), function.name()), (arn, "orders"));
-    let allowed = "must be `log`, `discard` or the ARN of a Lambda function \
-                   (arn:aws:lambda:<region>:<account>:function:<name>), or routes: a JSON object from topic to one of these";
+    let allowed = "must be `log`, `discard`, the ARN of a Lambda function (arn:aws:lambda:<region>:<account>:function:<name>), \
+                   the ARN of an SQS queue (arn:aws:sqs:<region>:<account>:<name>) or an https:// URL, or routes: a JSON \
+                   object from topic to one of these";
     for other in [
-        "arn:aws:sqs:eu-central-1:123456789012:q",
         "arn:aws:sns:eu-central-1:123456789012:t",
-        "https://example.com",
+        "ftp://example.com",
         "kafka://t",
     ] {
         assert_refused("DESTINATION", other, &format!("={other:?}: {allowed}"));
@@ -60,4 +60,36 @@ fn a_cluster_s_arn_is_what_functions_see_as_the_source() {
     let config = accepted(&[("MSK_CLUSTER_ARN", arn)]);
     assert_eq!(config.event_source, EventSource::Msk { arn: arn.to_owned() });
     assert_eq!(accepted(&[]).event_source, EventSource::SelfManaged);
+}
+
+#[test]
+fn an_endpoint_is_named_without_its_query_and_a_wrong_one_is_never_shown_with_credentials() {
+    let config = accepted(&[("DESTINATION", "https://example.com/orders?token=planted")]);
+    assert_eq!(destination(&config).to_string(), "https://example.com/orders?***");
+    assert_eq!(config.message_format("test-topic"), MessageFormat::Bytes);
+    for wrong in [
+        "http://example.com/?token=planted",
+        "https://u:planted@example.com/",
+        "https://example.com/?token=planted#a",
+        r#"{"*":"http://example.com/?token=planted"}"#,
+        r#"{"*":"https://example.com/?token=planted""#,
+        r#"{"*":{"to":"https://planted@example.com/?token=planted"}}"#,
+        r#"{"*":{"to":{"url":"https://example.com/?token=planted"}}}"#,
+    ] {
+        let problem = refused(&[("DESTINATION", wrong)]);
+        assert!(!problem.contains("planted"), "{problem}");
+    }
+}
+
+#[test]
+fn the_secret_of_http_headers_is_an_arn() {
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf";
+    let config = accepted(&[("HTTP_HEADERS_SECRET_ARN", arn)]);
+    assert_eq!(config.http_headers_secret.expect("a secret").as_str(), arn);
+    assert_eq!(accepted(&[]).http_headers_secret, None);
+    let problem = refused(&[("HTTP_HEADERS_SECRET_ARN", "planted")]);
+    assert!(
+        problem.contains("must be the ARN of a Secrets Manager secret") && !problem.contains("planted"),
+        "{problem}"
+    );
 }

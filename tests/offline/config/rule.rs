@@ -41,8 +41,9 @@ const RULES: &[(&str, &str, &str)] = &[
         "DESTINATION",
         "log|discard|Log|arn:aws:lambda:eu-central-1:123456789012:function:f|\
          arn:aws-cn:lambda:cn-north-1:123456789012:function:f_2-a:live| arn:aws:lambda:eu:123456789012:function:f:$LATEST |\
+         https://example.com/a?b=c|HTTPS://example.com:8443|http://127.0.0.1:8080/|http://localhost|http://[::1]/|\
          {\"*\":\"log\"}| {\"a-*\": {\"to\": \"discard\", \"format\": \"text\"}} ",
-        "logs|https://example.com|arn:aws:sqs:eu:1:q|arn:aws:lambda:eu:1:function:f|\
+        "logs|http://example.com|https://|https://u:p@example.com/|https://example.com/#a|https://example.com/a b|ftp://example.com|arn:aws:sqs:eu:1:q|arn:aws:lambda:eu:1:function:f|\
          arn:aws:lambda:eu:123456789012:function:f:a:b|lambda|f| |{}|{|{\"*\":log}|[\"log\"]|\"log\"",
     ),
     ("BATCH_SIZE", "1|100|10000|1e4", "0|10001|-1|1.5|all| "),

@@ -2,6 +2,7 @@
 
 mod aws;
 mod dead_letters;
+mod endpoints;
 mod functions;
 mod network;
 mod report;

@@ -1,0 +1,3 @@
+//! Services as destinations.
+
+mod http;
