@@ -94,7 +94,7 @@ fn invalid_endpoint(message: &str) -> Option<Unsent> {
 
 /// An error with its causes on one line, each once, without the SDK's wrappers,
 /// which add no information.
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     const WRAPPERS: [&str; 4] = ["dispatch failure", "other", "io error", "service error"];
     let mut messages: Vec<String> = vec![];
     let mut next = Some(error);

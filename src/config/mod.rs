@@ -7,6 +7,7 @@
 mod arn;
 mod authentication;
 mod aws;
+mod endpoint;
 mod foreign;
 mod function;
 mod memory;
@@ -37,6 +38,7 @@ use crate::kafka_event::write::Envelope;
 use crate::report::dimension;
 
 pub use authentication::{Authentication, SecretArn};
+pub use endpoint::EndpointUrl;
 pub use function::FunctionArn;
 pub(crate) use name::MAX_KEY_BYTES;
 pub(crate) use number::whole_number;
@@ -121,6 +123,8 @@ pub struct Config {
     pub authentication: Authentication,
     /// The secret with the certificate authority that signed the brokers' certificates.
     pub ca_secret: Option<SecretArn>,
+    /// The secret with the headers of requests to HTTP endpoints.
+    pub http_headers_secret: Option<SecretArn>,
     /// librdkafka properties by name, checked one by one. They never hold `bootstrap.servers`,
     /// `group.id`, or a property that the program owns; `client.id` only if it was set.
     pub kafka_properties: Properties,
@@ -246,6 +250,7 @@ impl Settings<'_> {
         let max_memory_bytes = self.max_memory_bytes();
         let secret = self.secret("KAFKA_SECRET_ARN");
         let ca_secret = self.secret("KAFKA_CA_SECRET_ARN");
+        let http_headers_secret = self.secret("HTTP_HEADERS_SECRET_ARN");
         let (properties, given) = (&read.properties, &read.given);
         let mut authentication = Authentication::default();
         let no_protocol = given.contains_key("security.protocol") && properties.get("security.protocol").is_none();
@@ -277,6 +282,7 @@ impl Settings<'_> {
             max_memory_bytes: max_memory_bytes?,
             authentication,
             ca_secret,
+            http_headers_secret,
             kafka_properties: read.properties,
             warnings: Vec::new(),
         })

@@ -137,11 +137,20 @@ pub(super) fn shown(name: &str, value: &str) -> String {
     if is_secret(name) || value.contains('@') {
         return HIDDEN.to_owned();
     }
+    if let Some(url) = without_query(value) {
+        return format!("{:?}", cut(url, SHOWN_CHARS));
+    }
     if value.chars().count() <= SHOWN_CHARS {
         return format!("{value:?}");
     }
     let start: String = value.chars().take(SHOWN_CHARS).collect();
     format!("{start:?}... ({} characters)", value.chars().count())
+}
+
+/// A text with a URL up to its query, which may hold a token. `None`: it has none.
+fn without_query(value: &str) -> Option<String> {
+    let (before, _) = value.split_once('?').filter(|(before, _)| before.contains("://"))?;
+    Some(format!("{before}?{HIDDEN}"))
 }
 
 /// As [`shown`], a value of a JSON text: a text in quotes, and anything else as it is written, in one line.
@@ -151,6 +160,9 @@ pub(super) fn shown_json(name: &str, value: &RawValue) -> String {
         Ok(text) => shown(name, &text),
         Err(_) if is_secret(name) || json.contains('@') => HIDDEN.to_owned(),
         // A line break between the parts of a JSON text has no meaning.
-        Err(_) => cut(json, SHOWN_CHARS).replace(['\n', '\r'], " "),
+        Err(_) => {
+            let json = without_query(json).map_or(Cow::Borrowed(json), Cow::Owned);
+            cut(json, SHOWN_CHARS).replace(['\n', '\r'], " ")
+        }
     }
 }

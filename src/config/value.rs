@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::endpoint::EndpointUrl;
 use super::function::FunctionArn;
 use super::number::whole_number;
 use super::problem::NotAllowed;
-use super::table::TableArn;
 use super::resource::{EventBusArn, SnsTopicArn};
+use super::table::TableArn;
 use super::target::{QueueArn, Target, TopicName};
 use super::time::{self, InvalidTime, TIME_ALLOWED};
 
@@ -166,11 +167,13 @@ pub enum Destination {
     Kafka(TopicName),
     /// A `DynamoDB` table, which holds the newest value of each key.
     DynamoDb(TableArn),
+    /// An HTTP endpoint, which gets events of CloudEvents 1.0.
+    Http(EndpointUrl),
 }
 
 impl Destination {
     /// The destinations that there are, for messages.
-    pub(super) const ALLOWED: &'static str = "`log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a \
+    pub(super) const ALLOWED: &'static str = "`log`, `discard`, `kafka://<topic>`, an https:// URL, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a \
          DynamoDB table";
 
     /// Parses the text of a destination; `None` for a text that has the form of none.
@@ -183,6 +186,9 @@ impl Destination {
         }
         if let Some(topic) = text.strip_prefix(Target::KAFKA) {
             return topic.parse().map(Self::Kafka).map(Some);
+        }
+        if EndpointUrl::is_form_of(text) {
+            return text.parse().map(Self::Http).map(Some);
         }
         Ok(match text.split(':').nth(2) {
             Some("lambda") => Some(Self::Function(text.parse()?)),
@@ -200,7 +206,7 @@ impl Destination {
     pub fn message_format(&self) -> MessageFormat {
         match self {
             Self::Log { .. } | Self::Discard | Self::DynamoDb(_) => MessageFormat::Json,
-            Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) | Self::Kafka(_) => {
+            Self::Function(_) | Self::Sqs(_) | Self::Sns(_) | Self::EventBridge(_) | Self::Kafka(_) | Self::Http(_) => {
                 MessageFormat::Bytes
             }
         }
@@ -218,6 +224,7 @@ impl fmt::Display for Destination {
             Self::EventBridge(bus) => bus.fmt(f),
             Self::Kafka(topic) => write!(f, "{}{topic}", Target::KAFKA),
             Self::DynamoDb(table) => table.fmt(f),
+            Self::Http(url) => url.fmt(f),
         }
     }
 }

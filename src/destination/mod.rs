@@ -13,12 +13,14 @@
 //! | `sqs`, `sns`, `eventbridge` | an SQS queue, an SNS topic, an EventBridge bus |
 //! | `kafka` | a Kafka topic |
 //! | `dynamodb` | a `DynamoDB` table with the newest value of each key |
+//! | `http` | an HTTP endpoint |
 
 pub(crate) mod batched;
 pub mod discard;
 mod dynamodb;
 mod eventbridge;
 pub mod function;
+pub(crate) mod http;
 pub(crate) mod kafka;
 pub mod log;
 pub(crate) mod message;
@@ -29,12 +31,13 @@ pub(crate) mod sqs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use self::http::{EndpointSender, EventMessages};
 use crate::config::{Config, Destination, Route, Routes};
 use crate::processor::any::AnyProcessor;
 use crate::processor::by_key::by_key;
 use crate::processor::{Failure, Processor, Progress, RunContext};
 use crate::record::Chunk;
-use crate::security::Security;
+use crate::security::{SecretHeaders, Security};
 use batched::{Batched, Encoder, Sender};
 use discard::Discard;
 use dynamodb::{Items, TableSender};
@@ -59,14 +62,17 @@ impl Configured {
     /// The destinations for these settings. Nothing is connected before the first record.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        // One for all endpoints: it is read once.
+        let headers = config.http_headers_secret.clone();
+        let headers = headers.map(|arn| Arc::new(SecretHeaders::new(arn)));
         Self {
-            routes: config.routes.map(|route| destination(config, route)),
+            routes: config.routes.map(|route| destination(config, route, headers.as_ref())),
         }
     }
 }
 
-/// The destination of a route.
-fn destination(config: &Config, route: &Route) -> Box<dyn AnyProcessor> {
+/// The destination of a route. `headers` are for HTTP endpoints.
+fn destination(config: &Config, route: &Route, headers: Option<&Arc<SecretHeaders>>) -> Box<dyn AnyProcessor> {
     match &route.to {
         Destination::Log { values } => Box::new(Log {
             format: route.format,
@@ -84,6 +90,10 @@ fn destination(config: &Config, route: &Route) -> Box<dyn AnyProcessor> {
             batched(route, TopicSender::new(config, security, topic, SETTING), Copies)
         }
         Destination::DynamoDb(arn) => batched(route, TableSender::new(arn.clone()), Items),
+        Destination::Http(url) => {
+            let sender = EndpointSender::new(url.clone(), headers.cloned(), route.batch_size);
+            batched(route, sender, EventMessages::new(config, route))
+        }
     }
 }
 

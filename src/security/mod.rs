@@ -1,4 +1,5 @@
-//! The credentials of the Kafka clients, and the CA that they verify brokers with.
+//! The credentials of the Kafka clients, the CA that they verify brokers with, and the headers of HTTP
+//! destinations.
 //!
 //! They come from the settings, from secrets, or from the execution role. All
 //! Kafka clients of a run share one [`Security`]: secrets that one of them
@@ -7,9 +8,11 @@
 //! | file | |
 //! |---|---|
 //! | `secret.rs` | the text of a secret -> librdkafka properties; pure |
+//! | `http_headers.rs` | the headers of requests to HTTP endpoints |
 //! | `manager.rs` | reads secrets from AWS Secrets Manager |
 //! | `msk_iam.rs` | signs tokens for Amazon MSK; pure |
 
+mod http_headers;
 mod manager;
 mod msk_iam;
 mod secret;
@@ -26,6 +29,7 @@ use crate::aws::{self, CallLimits};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Authentication, Config, Properties, SecretArn};
 use crate::error::{Error, ErrorType};
+pub(crate) use http_headers::SecretHeaders;
 use manager::Manager;
 use secret::Shape;
 

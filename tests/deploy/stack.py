@@ -193,6 +193,7 @@ REQUIRED = {
 }
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_billing-a1b2c3"
 CA_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:kafka/ca-d4e5f6"
+HEADERS_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders/webhook-a7b8c9"
 SECRET_KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/66666666-7777-8888-9999-000000000000"
 DEAD_LETTER_KEY = "arn:aws:kms:eu-central-1:123456789012:key/22222222-3333-4444-5555-666666666666"
@@ -239,6 +240,7 @@ STACKS = {
     },
     "MSK IAM, no dead letters": {**IAM, "KafkaTopic": "a,b,c,d,e"},
     "a destination function": {"Destination": ALIAS, "BatchSize": "500", "ParallelizationFactor": 4},
+    "an HTTP endpoint": {"Destination": "https://example.com/orders", "HttpHeadersSecretArn": HEADERS_SECRET, "SecretKeyArns": SECRET_KEY},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
     "queue, topic and bus by topic, in a VPC": {**VPC, "Destination": SERVICES},
     "a destination table": {"Destination": DESTINATION_TABLE},

@@ -13,7 +13,7 @@ SETTINGS = dict(
     )
 )
 # Settings of librdkafka, and secrets.
-OTHERS = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN", "KAFKA_CA_SECRET_ARN"}
+OTHERS = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN", "KAFKA_CA_SECRET_ARN", "HTTP_HEADERS_SECRET_ARN"}
 # Of a handler, and of AWS's own library.
 NOT_THE_PROGRAMS = {"HANDLER_SETTINGS", "AWS_USE_FIPS_ENDPOINT"}
 # The deadline of the function applies instead.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stack import ALIAS, BUS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, DESTINATION_TABLE, FUNCTION, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, SERVICES, TOPIC, VPC, stack
+from stack import ALIAS, BUS, CA_SECRET, CLUSTER, DEAD_LETTER_KEY, DESTINATION_TABLE, FUNCTION, HEADERS_SECRET, IAM, KEY, QUEUE, ROUTES, SCRAM, SECRET, SECRET_KEY, SERVICES, TOPIC, VPC, stack
 
 ALWAYS = {
     ("logs:CreateLogStream", "arn:made-up:LogGroup"),
@@ -87,6 +87,14 @@ def test_secrets_are_read_one_by_one_and_decrypted_by_their_key():
 def test_the_secrets_key_decrypts_nothing_but_these_secrets():
     decrypt, = (each for each in statements(stack(**SCRAM), "FunctionRole") if each["Action"] == "kms:Decrypt")
     assert decrypt["Condition"] == {"StringEquals": {"kms:EncryptionContext:SecretARN": [SECRET, CA_SECRET]}}
+
+
+def test_the_headers_of_http_endpoints_are_one_more_secret():
+    made = stack("an HTTP endpoint")
+    assert permissions(made) - ALWAYS == {("secretsmanager:GetSecretValue", HEADERS_SECRET), ("kms:Decrypt", SECRET_KEY)}
+    decrypt, = (each for each in statements(made, "FunctionRole") if each["Action"] == "kms:Decrypt")
+    assert decrypt["Condition"] == {"StringEquals": {"kms:EncryptionContext:SecretARN": [HEADERS_SECRET]}}
+    assert made.properties("Function")["Environment"]["Variables"]["HTTP_HEADERS_SECRET_ARN"] == HEADERS_SECRET
 
 
 def test_a_secret_without_its_own_key_needs_no_permission_on_keys():

@@ -97,7 +97,7 @@ pub(crate) fn tls_for_clients_of(ca: &CertificateAuthority, server: &Pair) -> u1
     serve_tls(acceptor.build())
 }
 
-fn acceptor(server: &Pair) -> SslAcceptorBuilder {
+pub(super) fn acceptor(server: &Pair) -> SslAcceptorBuilder {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("OpenSSL can do TLS");
     acceptor.set_private_key(&server.key).expect("a key");
     acceptor.set_certificate(&server.certificate).expect("a certificate");

@@ -1,9 +1,11 @@
 //! HTTP/1.1 as the local servers of these tests need it, on blocking sockets: they serve also where a test blocks its
 //! runtime.
 
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
+
+use openssl::ssl::SslAcceptor;
 
 /// A request with its whole body.
 #[derive(Debug)]
@@ -12,7 +14,7 @@ pub(super) struct Request {
     /// With the query, as it was sent.
     pub(super) path: String,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
@@ -98,25 +100,40 @@ pub(super) fn start(
     accepted: impl Fn() + Send + 'static,
     serve: impl Fn(Request) -> Option<Vec<u8>> + Clone + Send + 'static,
 ) -> SocketAddr {
+    start_with(None, accepted, serve)
+}
+
+/// As [`start`], with TLS if there is an acceptor.
+pub(super) fn start_with(
+    tls: Option<SslAcceptor>,
+    accepted: impl Fn() + Send + 'static,
+    serve: impl Fn(Request) -> Option<Vec<u8>> + Clone + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
             accepted();
-            let serve = serve.clone();
+            let (serve, tls) = (serve.clone(), tls.clone());
             // A connection fails when its client has ended.
-            thread::spawn(move || connected(connection, serve));
+            thread::spawn(move || {
+                connection.set_nodelay(true)?;
+                match tls {
+                    None => connected(connection, serve),
+                    Some(tls) => connected(tls.accept(connection).map_err(io::Error::other)?, serve),
+                }
+            });
         }
     });
     address
 }
 
-fn connected(mut connection: TcpStream, serve: impl Fn(Request) -> Option<Vec<u8>>) -> io::Result<()> {
-    connection.set_nodelay(true)?;
-    let mut reader = BufReader::new(connection.try_clone()?);
+fn connected(connection: impl Read + Write, serve: impl Fn(Request) -> Option<Vec<u8>>) -> io::Result<()> {
+    let mut reader = BufReader::new(connection);
     while let Some(request) = Request::read(&mut reader)? {
         let Some(response) = serve(request) else { return Ok(()) };
-        connection.write_all(&response)?;
+        reader.get_mut().write_all(&response)?;
+        reader.get_mut().flush()?;
         if closes(&response) {
             return Ok(());
         }

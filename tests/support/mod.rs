@@ -18,6 +18,7 @@ pub(crate) mod endpoints;
 pub(crate) mod entry_api;
 pub(crate) mod function_api;
 pub(crate) mod handlers;
+pub(crate) mod http_endpoint;
 pub(crate) mod kafka;
 pub(crate) mod listeners;
 pub(crate) mod midway;

@@ -84,7 +84,8 @@ pub(super) async fn checks(context: &DoctorContext) -> Vec<Check> {
             | Destination::Discard
             | Destination::Function(_)
             | Destination::Kafka(_)
-            | Destination::DynamoDb(_) => return None,
+            | Destination::DynamoDb(_)
+            | Destination::Http(_) => return None,
         };
         Some(check.on(destination))
     });

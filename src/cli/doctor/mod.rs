@@ -17,6 +17,7 @@
 //! | `functions/` | `function`, `function_rights`: of `DESTINATION` |
 //! | `aws_resources.rs` | `destination`: the queues, topics and buses of `DESTINATION` |
 //! | `destination_tables` | `destination_table`, `destination_table_rights`: of `DESTINATION` |
+//! | `endpoints` | `secret`, `endpoint`: HTTP endpoints of `DESTINATION` |
 //! | `dead_letters` | `dead_letters` |
 //! | `clock` | `clock`: this machine's against AWS's |
 //!
@@ -30,6 +31,7 @@ mod clock;
 mod cursors;
 mod dead_letters;
 mod destination_tables;
+mod endpoints;
 mod functions;
 mod identity;
 mod kafka;
@@ -193,6 +195,7 @@ fn checks(context: &DoctorContext) -> FuturesOrdered<BoxFuture<'_, Vec<Check>>> 
     results.push_back(functions::checks(context).boxed());
     results.push_back(aws_resources::checks(context).boxed());
     results.push_back(destination_tables::checks(context).boxed());
+    results.push_back(endpoints::checks(context).boxed());
     results.push_back(dead_letters::checks(context, snapshot).boxed());
     let responses = futures::future::join(permissions, identity);
     results.push_back(responses.map(|_| vec![context.aws_clock.check()]).boxed());

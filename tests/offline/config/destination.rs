@@ -12,9 +12,9 @@ fn a_function_is_a_destination_and_what_is_none_is_refused_with_what_is_allowed(
         panic!("a function is the destination");
     };
     assert_eq!((function.as_str(), function.name()), (arn, "orders"));
-    let allowed = "must be `log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge bus, \
+    let allowed = "must be `log`, `discard`, `kafka://<topic>`, an https:// URL, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a DynamoDB table, \
                    or routes: a JSON object from topic to one of these";
-    for other in ["arn:aws:s3:::bucket", "https://example.com", "lambda"] {
+    for other in ["arn:aws:s3:::bucket", "ftp://example.com", "lambda"] {
         assert_refused("DESTINATION", other, &format!("={other:?}: {allowed}"));
     }
     assert_refused(
@@ -98,4 +98,36 @@ fn a_cluster_s_arn_is_what_functions_see_as_the_source() {
     let config = accepted(&[("MSK_CLUSTER_ARN", arn)]);
     assert_eq!(config.event_source, EventSource::Msk { arn: arn.to_owned() });
     assert_eq!(accepted(&[]).event_source, EventSource::SelfManaged);
+}
+
+#[test]
+fn an_endpoint_is_named_without_its_query_and_a_wrong_one_is_never_shown_with_credentials() {
+    let config = accepted(&[("DESTINATION", "https://example.com/orders?token=planted")]);
+    assert_eq!(destination(&config).to_string(), "https://example.com/orders?***");
+    assert_eq!(config.message_format("test-topic"), MessageFormat::Bytes);
+    for wrong in [
+        "http://example.com/?token=planted",
+        "https://u:planted@example.com/",
+        "https://example.com/?token=planted#a",
+        r#"{"*":"http://example.com/?token=planted"}"#,
+        r#"{"*":"https://example.com/?token=planted""#,
+        r#"{"*":{"to":"https://planted@example.com/?token=planted"}}"#,
+        r#"{"*":{"to":{"url":"https://example.com/?token=planted"}}}"#,
+    ] {
+        let problem = refused(&[("DESTINATION", wrong)]);
+        assert!(!problem.contains("planted"), "{problem}");
+    }
+}
+
+#[test]
+fn the_secret_of_http_headers_is_an_arn() {
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf";
+    let config = accepted(&[("HTTP_HEADERS_SECRET_ARN", arn)]);
+    assert_eq!(config.http_headers_secret.expect("a secret").as_str(), arn);
+    assert_eq!(accepted(&[]).http_headers_secret, None);
+    let problem = refused(&[("HTTP_HEADERS_SECRET_ARN", "planted")]);
+    assert!(
+        problem.contains("must be the ARN of a Secrets Manager secret") && !problem.contains("planted"),
+        "{problem}"
+    );
 }

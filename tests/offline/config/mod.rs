@@ -142,7 +142,7 @@ fn all_wrong_settings_are_reported_together() {
         problems,
         "KAFKA_TOPIC=\"a b\": must be topic names, comma-separated: 1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-` each, not `.` or `..`\n\
          MAX_MESSAGES=\"0\": must be a whole number, 1 or more, or `unlimited`\n\
-         DESTINATION=\"printer\": must be `log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge bus, or routes: a JSON object from topic to one of these\n\
+         DESTINATION=\"printer\": must be `log`, `discard`, `kafka://<topic>`, an https:// URL, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a DynamoDB table, or routes: a JSON object from topic to one of these\n\
          LOG_VALUES=\"maybe\": must be `true` or `false`\n\
          ON_FAILURE=\"explode\": must be `halt`, `skip`, `kafka://<topic>` or the ARN of an SQS queue\n\
          KAFKA_CHECK_CRCS: owned by the program: damaged records are always detected; remove it\n\

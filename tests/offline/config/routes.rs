@@ -10,7 +10,7 @@ use super::{accepted, read, refused};
 const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:f";
 
 /// What is allowed, as messages name it.
-const DESTINATIONS: &str = "`log`, `discard`, `kafka://<topic>`, or the ARN of a Lambda function, an SQS queue, an SNS topic or an EventBridge bus";
+const DESTINATIONS: &str = "`log`, `discard`, `kafka://<topic>`, an https:// URL, or the ARN of a Lambda function, an SQS queue, an SNS topic, an EventBridge bus or a DynamoDB table";
 
 #[track_caller]
 fn routed(topics: &str, routes: &str, more: &[(&str, &str)]) -> Config {

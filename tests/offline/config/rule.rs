@@ -42,8 +42,10 @@ const RULES: &[(&str, &str, &str)] = &[
         "log|discard|Log|arn:aws:lambda:eu-central-1:123456789012:function:f|\
          arn:aws-cn:lambda:cn-north-1:123456789012:function:f_2-a:live| arn:aws:lambda:eu:123456789012:function:f:$LATEST |\
          arn:aws:sqs:eu:123456789012:q.fifo|arn:aws:sns:eu:123456789012:t|arn:aws:events:eu:123456789012:event-bus/b|kafka://t|\
+         https://example.com/a?b=c|HTTPS://example.com:8443|http://127.0.0.1:8080/|http://localhost|http://[::1]/|\
          {\"*\":\"log\"}| {\"a-*\": {\"to\": \"discard\", \"format\": \"text\"}} ",
-        "logs|https://example.com|arn:aws:sqs:eu:1:q|arn:aws:sns:eu:1:t|arn:aws:events:eu:123456789012:rule/b|\
+        "logs|http://example.com|https://|https://u:p@example.com/|https://example.com/#a|https://example.com/a b|ftp://example.com|\
+         arn:aws:sqs:eu:1:q|arn:aws:sns:eu:1:t|arn:aws:events:eu:123456789012:rule/b|\
          arn:aws:s3:::bucket|kafka://|kafka://a/b|arn:aws:lambda:eu:1:function:f|\
          arn:aws:lambda:eu:123456789012:function:f:a:b|lambda|f| |{}|{|{\"*\":log}|[\"log\"]|\"log\"",
     ),

@@ -3,6 +3,7 @@
 
 mod conformance;
 pub(crate) mod dynamodb;
+mod http;
 mod messages;
 mod topics;
 

@@ -3,6 +3,7 @@
 mod aws;
 mod dead_letters;
 mod destination_tables;
+mod endpoints;
 mod functions;
 mod network;
 mod report;
