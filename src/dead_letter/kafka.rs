@@ -46,7 +46,7 @@ impl KafkaTopic {
         let sender = TopicSender::new(config, security, topic, "ON_FAILURE");
         Self {
             topic: topic.clone(),
-            letters: Batched::new(sender, Letters, None),
+            letters: Batched::new(sender, Letters, None).ending_with_the_run(),
         }
     }
 }

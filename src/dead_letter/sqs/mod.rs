@@ -67,7 +67,7 @@ impl SqsQueue {
     fn through(arn: QueueArn, sender: QueueSender) -> Self {
         Self {
             arn,
-            letters: Batched::new(sender, LetterMessages, None),
+            letters: Batched::new(sender, LetterMessages, None).ending_with_the_run(),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Batched<S, E> {
     sender: S,
     encoder: E,
     batch_size: NonZeroUsize,
+    /// Whether the end of the run ends a call without a failure.
+    ends_with_run: bool,
     accepted: RunMemory<Accepted>,
 }
 
@@ -68,7 +70,17 @@ impl<S: Sender, E: Encoder<S::Entry>> Batched<S, E> {
             sender,
             encoder,
             batch_size: batch_size.map_or(most, |size| size.min(most)),
+            ends_with_run: false,
             accepted: RunMemory::default(),
+        }
+    }
+
+    /// The same, where the end of the run ends a call without a failure. Otherwise the run ends the
+    /// call, as it does a handler's, and fails.
+    pub(crate) fn ending_with_the_run(self) -> Self {
+        Self {
+            ends_with_run: true,
+            ..self
         }
     }
 
@@ -139,11 +151,15 @@ impl<S: Sender, E: Encoder<S::Entry>> Batched<S, E> {
                 return Err(Stop::OutOfTime);
             }
             let call = self.call(chunk, &open, most, &reduced).map_err(Stop::Failed)?;
-            let Ok(response) = timeout(left, self.sender.send(&call.entries)).await else {
-                tracing::warn!(%partition, entries = call.entries.len(), waited_ms = left.as_millis(), "the run ended before a call was acknowledged");
-                // Not `OutOfTime`: a run in which nothing was accepted must not succeed.
-                let what = format!("no response in the {} ms that were left of the run", left.as_millis());
-                return Err(Stop::Failed(Failure::Throttled(what)));
+            let sending = self.sender.send(&call.entries);
+            let response = if self.ends_with_run {
+                let Ok(response) = timeout(left, sending).await else {
+                    tracing::warn!(%partition, entries = call.entries.len(), waited_ms = left.as_millis(), "the run ended before a call was acknowledged");
+                    return Err(Stop::OutOfTime);
+                };
+                response
+            } else {
+                sending.await
             };
             let outcomes = match response {
                 Ok(outcomes) => outcomes,
