@@ -17,7 +17,7 @@
 
 pub(crate) mod batched;
 pub mod discard;
-mod dynamodb;
+pub(crate) mod dynamodb;
 mod eventbridge;
 pub mod function;
 pub(crate) mod http;
