@@ -92,16 +92,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "Records in one call of the destination, 1 to 10000. Unset: 100 to a function or a table, 1 to an HTTP endpoint, else as many as the service takes",
     },
     Setting {
-        variable: "ENVELOPE",
-        alias: None,
-        default: Some("value"),
-        meaning: "What queues, topics and HTTP endpoints get: the value, with the rest of the record as attributes, or the whole record as JSON",
-    },
-    Setting {
         variable: "PARALLELIZATION_FACTOR",
         alias: None,
         default: Some("1"),
         meaning: "Batches of one partition in flight at once to a destination that sends, 1 to 100. Records with the same key stay in order; above 1, records without a key have no order among themselves",
+    },
+    Setting {
+        variable: "ENVELOPE",
+        alias: None,
+        default: Some("value"),
+        meaning: "What queues, topics and HTTP endpoints get: the value, with the rest of the record as attributes, or the whole record as JSON",
     },
     Setting {
         variable: "HTTP_HEADERS_SECRET_ARN",

@@ -140,7 +140,7 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
     let routes = r#"{
         "orders": {"to": "printer", "format": "avro", "batch_size": 0, "filters": []},
         "a*b": "log",
-        "users": {"format": "json", "envelope": "value"},
+        "users": {"format": "json", "shape": "value", "envelope": "values"},
         "x": 5,
         "y": {"to": "log", "to": "discard", "parallel": 2},
         "orders": "discard",
@@ -149,8 +149,8 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
               "parallelization_factor": 101}
     }"#;
     let must_be = format!("must be {DESTINATIONS}");
-    let is_not_a_field =
-        "is not a field; the fields are `to`, `filters`, `format`, `batch_size` and `parallelization_factor`";
+    let is_not_a_field = "is not a field; the fields are `to`, `filters`, `format`, `batch_size`, `parallelization_factor` and \
+         `envelope`";
     assert_problems(
         routes,
         &[
@@ -159,7 +159,8 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
             "DESTINATION: route \"orders\", batch_size=0: must be a whole number of records, 1 to 10000",
             "DESTINATION: route \"orders\", filters: is an empty array: no record would reach the handler. Remove it to pass on all",
             "DESTINATION: route \"a*b\": must be the name of a topic (1 to 249 of a-z, A-Z, 0-9, `.`, `_` and `-`, not `.` or `..`), `prefix*` or `*`, with `*` at the end only",
-            &format!("DESTINATION: route \"users\", \"envelope\": {is_not_a_field}"),
+            &format!("DESTINATION: route \"users\", \"shape\": {is_not_a_field}"),
+            "DESTINATION: route \"users\", envelope=\"values\": must be `value` or `record`",
             &format!("DESTINATION: route \"users\", to: is missing; it {must_be}"),
             &format!("DESTINATION: route \"x\", to=5: {must_be}"),
             "DESTINATION: route \"y\", \"to\": is written twice; write each field once",
@@ -175,7 +176,14 @@ fn every_problem_of_every_route_is_reported_with_its_topic_and_field() {
 
 #[test]
 fn a_field_of_another_type_is_refused() {
-    for field in ["to", "format", "batch_size", "parallelization_factor", "filters"] {
+    for field in [
+        "to",
+        "format",
+        "batch_size",
+        "parallelization_factor",
+        "envelope",
+        "filters",
+    ] {
         for value in ["null", "true", "-1", "{}", "\"\"", "[1]", "\"\\ud800\""] {
             let routes = format!(r#"{{"orders": {{"to": "log", "{field}": {value}}}}}"#)
                 .replace(r#""to": "log", "to""#, r#""to""#);
@@ -187,15 +195,7 @@ fn a_field_of_another_type_is_refused() {
             );
         }
     }
-    for route in [
-        "null",
-        "true",
-        "7",
-        "[]",
-        "[\"log\"]",
-        "\"\"",
-        "\"https://example.com\"",
-    ] {
+    for route in ["null", "true", "7", "[]", "[\"log\"]", "\"\"", "\"ftp://example.com\""] {
         let routes = format!(r#"{{"orders": {route}}}"#);
         let problems = refused(&[("KAFKA_TOPIC", "orders"), ("DESTINATION", &routes)]);
         assert!(problems.starts_with("DESTINATION: route \"orders\", to="), "{problems}");

@@ -149,7 +149,7 @@ async fn a_queue_with_a_lower_limit_gets_a_pointer() {
 
 #[tokio::test]
 async fn a_record_above_the_limit_of_every_queue_is_sent_as_a_pointer_at_once() {
-    let server = scripted([accepted(1), accepted(2)]).await;
+    let server = scripted([accepted(3)]).await;
     // As base64 three quarters of the limit, less the rest of the body, fit.
     let letters = [
         letter(17, None, Some(&vec![7; 785_000])),
