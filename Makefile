@@ -2,7 +2,7 @@
 CARGO_FLAGS = --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-offline bench bench-stages lint check-template check-deploy package deploy destroy up down
+.PHONY: help build demo test test-offline test-services bench bench-stages lint check-template check-deploy package deploy destroy up down
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,12 +13,14 @@ build: ## Build the library and both programs
 demo: ## Run a demonstration; needs no server, no Docker and no AWS account
 	cargo run $(CARGO_FLAGS) --bin kafka-consumer -- demo
 
-test: test-offline ## Run all tests; real services come from Docker, or with Java and Maven
-	cargo test $(CARGO_FLAGS) --test services
+test: test-offline test-services ## Run all tests; real services come from Docker, or with Java and Maven
 
 test-offline: ## Run the tests that need no server
 	cargo test --workspace $(CARGO_FLAGS) --lib --bins --examples --test offline
 	cargo test $(CARGO_FLAGS) --doc
+
+test-services: ## Run the tests on real services
+	cargo test $(CARGO_FLAGS) --test services
 
 bench: ## Compare with a minimal client and a conventional poller; BENCH_ARGS="--only warm"
 	cargo bench $(CARGO_FLAGS) --bench side_by_side -- $(BENCH_ARGS)

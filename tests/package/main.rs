@@ -18,6 +18,7 @@ mod starts;
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod entry_api;
     pub(crate) mod function_api;
     pub(crate) mod kafka;
     pub(crate) mod listeners;

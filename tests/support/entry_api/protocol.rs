@@ -48,7 +48,7 @@ impl Service {
 
     /// Whether the request only looks up whether the bus exists.
     pub(super) fn is_look_up(self, request: &Request) -> bool {
-        request.header("x-amz-target") == Some("AWSEvents.DescribeEventBus")
+        self == Self::EventBridge && request.header("x-amz-target") == Some("AWSEvents.DescribeEventBus")
     }
 
     pub(super) fn look_up(self, is_missing: bool) -> Vec<u8> {
@@ -177,9 +177,8 @@ impl Service {
                 "Total size of the entries in the request is over the limit.",
                 true,
             ),
-            (Self::Sqs, Refusal::Denied) => ("AccessDeniedException", "not authorized", true),
             (Self::Sns, Refusal::Denied) => ("AuthorizationError", "not authorized", true),
-            (Self::EventBridge, Refusal::Denied) => ("AccessDeniedException", "not authorized", true),
+            (_, Refusal::Denied) => ("AccessDeniedException", "not authorized", true),
             (Self::Sqs, Refusal::Missing) => ("QueueDoesNotExist", "The specified queue does not exist.", true),
             (Self::Sns, Refusal::Missing) => ("NotFound", "Topic does not exist", true),
             (Self::EventBridge, Refusal::Missing) => (

@@ -1,6 +1,5 @@
 //! The key attributes of a table, and the key of an item. Pure.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeyType, ScalarAttributeType, TableDescription};
@@ -141,7 +140,7 @@ impl KeySchema {
 
     /// A key that no record has, for a request that writes nothing.
     #[cfg(feature = "cli")]
-    pub(crate) fn unused_key(&self) -> HashMap<String, AttributeValue> {
+    pub(crate) fn unused_key(&self) -> std::collections::HashMap<String, AttributeValue> {
         let value = |kind| match kind {
             Kind::Text => AttributeValue::S("kafka-consumer doctor".to_owned()),
             Kind::Number => AttributeValue::N("-1".to_owned()),
