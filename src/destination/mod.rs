@@ -1,7 +1,7 @@
 //! Where records go, each destination a [`Processor`].
 //!
-//! A service that takes records is a [sender](batched::Sender), which knows the service, and an
-//! [encoder](batched::Encoder), which knows what is sent. Dead letters are sent by the same senders.
+//! A service that takes records is a sender, which knows the service, and an
+//! encoder, which knows what is sent. Dead letters are sent by the same senders.
 //!
 //! | | |
 //! |---|---|
