@@ -205,7 +205,7 @@ DESTINATION_TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/customers"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
 BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
 ROUTES = f'{{"orders":{{"to":"{ALIAS}","batch_size":10}},"refunds-*": "{FUNCTION}","*":"discard"}}'
-SERVICES = f'{{"orders":"{ALIAS}","refunds":{{"to":"{QUEUE}","envelope":"record"}},"returns":"{TOPIC}","*":"{BUS}"}}'
+SERVICES = f'{{"orders":"{ALIAS}","refunds":{{"to":"{QUEUE}","envelope":"record"}},"returns":"{TOPIC}","customers":"{DESTINATION_TABLE}","*":"{BUS}"}}'
 HANDLER_POLICIES = ["arn:aws:iam::123456789012:policy/customers", "arn:aws:iam::aws:policy/AmazonSNSFullAccess"]
 EXTENSIONS = [
     "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-collector-amd64-ver-0-117-0:1",
@@ -242,7 +242,7 @@ STACKS = {
     "a destination function": {"Destination": ALIAS, "BatchSize": "500", "ParallelizationFactor": 4},
     "an HTTP endpoint": {"Destination": "https://example.com/orders", "HttpHeadersSecretArn": HEADERS_SECRET, "SecretKeyArns": SECRET_KEY},
     "destination functions by topic, in a VPC": {**VPC, "KafkaTopic": "orders,refunds-eu", "Destination": ROUTES, "MessageFormat": "text"},
-    "queue, topic and bus by topic, in a VPC": {**VPC, "Destination": SERVICES},
+    "services of every kind by topic, in a VPC": {**VPC, "Destination": SERVICES},
     "a destination table": {"Destination": DESTINATION_TABLE},
     "mutual TLS": {"KafkaSecurityProtocol": "SSL", "KafkaSecretArn": SECRET, "OnFailure": "skip"},
     "a private CA alone": {"KafkaSecurityProtocol": "SSL", "KafkaCaSecretArn": CA_SECRET, **VPC},

@@ -135,17 +135,19 @@ def test_the_functions_of_the_destination_may_be_invoked_and_no_other(destinatio
 
 def test_to_each_destination_what_its_service_needs_is_permitted_and_nothing_else():
     bus = {(action, BUS) for action in ("events:PutEvents", "events:DescribeEventBus")}
+    table = {(action, DESTINATION_TABLE) for action in ("dynamodb:DescribeTable", "dynamodb:PutItem")}
     rows = [
         (QUEUE, {("sqs:SendMessage", QUEUE)}),
         (TOPIC, {("sns:Publish", TOPIC)}),
         (BUS, bus),
-        (SERVICES, {("lambda:InvokeFunction", ALIAS), ("sqs:SendMessage", QUEUE), ("sns:Publish", TOPIC), *bus}),
+        (SERVICES, {("lambda:InvokeFunction", ALIAS), ("sqs:SendMessage", QUEUE), ("sns:Publish", TOPIC), *bus, *table}),
     ]
     for destination, expected in rows:
         made = stack(Destination=destination)
         assert permissions(made) - ALWAYS == expected
         services = {action.split(":")[0] for each in statements(made, "FunctionRole") for action in listed(each["Action"])}
-        assert services - {"logs", "dynamodb", "lambda"} == {action.split(":")[0] for action, _ in expected} - {"lambda"}
+        always = {"logs", "dynamodb", "lambda"}
+        assert services - always == {action.split(":")[0] for action, _ in expected} - always
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
